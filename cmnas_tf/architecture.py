@@ -1,0 +1,241 @@
+"""An architecture: for every batch-norm site of a backbone, is it separate per modality or shared?
+
+Sites carry the names of the ResNet they belong to (``stem``, ``layer1.0.downsample``,
+``layer1.0.bn1``, ...). Their order is that of the authors' ``config.cfg``: the stem; then for each
+stage and block the downsample's batch norm first, then bn1, bn2, bn3.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from cmnas_tf.errors import BadInput
+from cmnas_tf.files import write_json
+
+SEPARATE = "separate"
+SHARED = "shared"
+CHOICES = (SEPARATE, SHARED)
+
+_CFG = {"0": SEPARATE, "1": SHARED}
+_CFG_OF_CHOICE = {choice: digit for digit, choice in _CFG.items()}
+
+
+@dataclass(frozen=True)
+class ResNetPlan:
+    """What tells one ResNet of the family from another (He et al., CVPR 2016, table 1).
+
+    Attributes:
+      blocks: residual blocks of each of the four stages.
+      bottleneck: three convolutions a block (1x1, 3x3, 1x1) instead of two 3x3.
+    """
+
+    blocks: tuple[int, int, int, int]
+    bottleneck: bool
+
+    @property
+    def expansion(self) -> int:
+        """Output channels of a block over the width of its inner convolutions."""
+        return 4 if self.bottleneck else 1
+
+    @property
+    def norms_per_block(self) -> int:
+        """Batch norms of a block, the downsample's not counted."""
+        return 3 if self.bottleneck else 2
+
+    def has_downsample(self, stage: int, block: int) -> bool:
+        """Whether a block's shortcut is a strided 1x1 convolution; stages count from 1."""
+        return block == 0 and (stage > 1 or self.bottleneck)
+
+    def sites(self) -> tuple[str, ...]:
+        """Names of all batch norms of the backbone, in the order of ``config.cfg``."""
+        names = ["stem"]
+        for stage, blocks in enumerate(self.blocks, start=1):
+            for block in range(blocks):
+                prefix = f"layer{stage}.{block}"
+                if self.has_downsample(stage, block):
+                    names.append(f"{prefix}.downsample")
+                names += [f"{prefix}.bn{n + 1}" for n in range(self.norms_per_block)]
+        return tuple(names)
+
+
+RESNETS = {
+    "resnet18": ResNetPlan((2, 2, 2, 2), bottleneck=False),
+    "resnet34": ResNetPlan((3, 4, 6, 3), bottleneck=False),
+    "resnet50": ResNetPlan((3, 4, 6, 3), bottleneck=True),
+    "resnet101": ResNetPlan((3, 4, 23, 3), bottleneck=True),
+    "resnet152": ResNetPlan((3, 8, 36, 3), bottleneck=True),
+}
+
+
+def sites_of(backbone: str) -> tuple[str, ...]:
+    """The searchable sites of a backbone, in the order of ``config.cfg``.
+
+    Raises:
+      BadInput: no backbone of that name.
+    """
+    if backbone not in RESNETS:
+        raise BadInput(f"No backbone {backbone!r}; it must be one of {', '.join(RESNETS)}.")
+    return RESNETS[backbone].sites()
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The choice at every site of a backbone.
+
+    Attributes:
+      choices: ``{site: "shared" | "separate"}``, every site of the backbone exactly once; kept in
+        the order of ``config.cfg``.
+      backbone: the network the sites belong to.
+      provenance: where the choices come from (probabilities, settings, seed, versions); JSON-ready,
+        not compared.
+    """
+
+    choices: Mapping[str, str]
+    backbone: str = "resnet50"
+    provenance: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        sites = sites_of(self.backbone)
+        missing = [site for site in sites if site not in self.choices]
+        unknown = [site for site in self.choices if site not in sites]
+        if missing or unknown:
+            raise BadInput(
+                f"The choices do not fit {self.backbone}, which has {len(sites)} sites: "
+                f"{_some('missing', missing)}{_some('unknown', unknown)}"
+                "use an architecture of this backbone, or name the right one with --backbone."
+            )
+        for site in sites:
+            if self.choices[site] not in CHOICES:
+                raise BadInput(
+                    f"Site {site} is {self.choices[site]!r}; it must be one of "
+                    f"{', '.join(map(repr, CHOICES))}."
+                )
+        ordered = {site: self.choices[site] for site in sites}
+        object.__setattr__(self, "choices", MappingProxyType(ordered))
+
+    @classmethod
+    def shared(cls, backbone: str = "resnet50") -> "Architecture":
+        """One batch norm for both modalities everywhere: an ordinary one-stream network."""
+        return cls(dict.fromkeys(sites_of(backbone), SHARED), backbone)
+
+    @classmethod
+    def separate(cls, backbone: str = "resnet50") -> "Architecture":
+        """A batch norm of its own for each modality everywhere."""
+        return cls(dict.fromkeys(sites_of(backbone), SEPARATE), backbone)
+
+    @classmethod
+    def separate_until(cls, stage: str, backbone: str = "resnet50") -> "Architecture":
+        """Separate from the stem to the end of ``stage`` (``stem``, ``layer1`` .. ``layer4``)."""
+        stages = stages_of(backbone)
+        if stage not in stages:
+            raise BadInput(f"No stage {stage!r}; it must be one of {', '.join(stages)}.")
+        separate = stages[: stages.index(stage) + 1]
+        choices = {
+            site: SEPARATE if stage_of(site) in separate else SHARED for site in sites_of(backbone)
+        }
+        return cls(choices, backbone)
+
+    @classmethod
+    def from_cfg(cls, line: str, backbone: str = "resnet50") -> "Architecture":
+        """Reads the authors' line of integers, 0 = separate, 1 = shared.
+
+        Raises:
+          BadInput: another number of entries than the backbone has sites, or an entry that is
+            neither 0 nor 1.
+        """
+        entries = line.replace(",", " ").replace("[", " ").replace("]", " ").split()
+        sites = sites_of(backbone)
+        if len(entries) != len(sites):
+            raise BadInput(
+                f"The architecture line has {len(entries)} entries; {backbone} has {len(sites)} "
+                "sites and needs one entry, 0 (separate) or 1 (shared), for each."
+            )
+        for place, entry in enumerate(entries):
+            if entry not in _CFG:
+                raise BadInput(
+                    f"Entry {place} of the architecture line (site {sites[place]}) is {entry!r}; "
+                    "it must be 0 (separate) or 1 (shared)."
+                )
+        return cls(
+            {site: _CFG[entry] for site, entry in zip(sites, entries, strict=True)}, backbone
+        )
+
+    def to_cfg(self) -> str:
+        """The authors' line of integers, separated by blanks; 0 = separate, 1 = shared."""
+        return " ".join(_CFG_OF_CHOICE[choice] for choice in self.choices.values())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], backbone: str | None = None) -> "Architecture":
+        """Reads an ``architecture.json``, or a file that holds the authors' line of integers.
+
+        Args:
+          path: the file.
+          backbone: the backbone it must be for; a line of integers does not name its own and is
+            taken to be for this one (ResNet-50 when not given).
+
+        Raises:
+          BadInput: no such file, not an architecture, or one of another backbone.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise BadInput(
+                f"No architecture file {path}. Run a search to make one, or give one of the words "
+                "shared, separate, until:STAGE."
+            )
+        text = path.read_text(encoding="utf-8", errors="replace")
+        try:
+            if not text.lstrip().startswith("{"):
+                return cls.from_cfg(text, backbone or "resnet50")
+            loaded = cls._from_json(json.loads(text))
+        except (BadInput, json.JSONDecodeError) as error:
+            raise BadInput(f"{path} is not a usable architecture file: {error}") from error
+        if backbone is not None and loaded.backbone != backbone:
+            raise BadInput(
+                f"{path} is an architecture of {loaded.backbone}, not of {backbone}; "
+                f"give --backbone={loaded.backbone} or another file."
+            )
+        return loaded
+
+    @classmethod
+    def _from_json(cls, content: Mapping[str, Any]) -> "Architecture":
+        for key, kind in (("backbone", str), ("choices", dict)):
+            if not isinstance(content.get(key), kind):
+                raise BadInput(f"the key {key!r} is missing or not a {kind.__name__}.")
+        provenance = {key: content[key] for key in content if key not in ("backbone", "choices")}
+        return cls(content["choices"], content["backbone"], provenance)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the JSON form, whole or not at all."""
+        write_json(path, self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"backbone", "choices", ...provenance}``, JSON-ready."""
+        return {"backbone": self.backbone, "choices": dict(self.choices), **self.provenance}
+
+    def strip(self) -> str:
+        """The choices at a glance, one group of 0/1 per stage: ``stem 0 | layer1 0110 | ...``."""
+        parts = {stage: "" for stage in stages_of(self.backbone)}
+        for site, choice in self.choices.items():
+            parts[stage_of(site)] += _CFG_OF_CHOICE[choice]
+        return " | ".join(f"{stage} {digits}" for stage, digits in parts.items())
+
+
+def stage_of(site: str) -> str:
+    """The stage a site belongs to: ``stem``, ``layer1`` .. ``layer4``."""
+    return site.split(".")[0]
+
+
+def stages_of(backbone: str) -> tuple[str, ...]:
+    """The stages of a backbone, in the order a batch goes through them."""
+    return tuple(dict.fromkeys(stage_of(site) for site in sites_of(backbone)))
+
+
+def _some(word: str, sites: list[str]) -> str:
+    if not sites:
+        return ""
+    shown = ", ".join(sites[:5]) + (", ..." if len(sites) > 5 else "")
+    return f"{len(sites)} {word} ({shown}); "

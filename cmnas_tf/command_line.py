@@ -1,0 +1,121 @@
+"""From the command line to settings and back: flags, help, and errors a person can act on."""
+
+import dataclasses
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from absl import flags
+
+from cmnas_tf import settings as settings_module
+from cmnas_tf.errors import BadInput, TrainingDiverged
+
+Settings = TypeVar("Settings")
+
+EXIT_BAD_INPUT = 2
+EXIT_DIVERGED = 3
+EXIT_INTERRUPTED = 130
+
+_DEFINE = {
+    bool: flags.DEFINE_boolean,
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    str: flags.DEFINE_string,
+}
+
+
+def read(settings_class: type[Settings], argv: Sequence[str]) -> Settings:
+    """Parses ``argv`` (program name first) into an instance of ``settings_class``.
+
+    ``--flagfile=FILE`` inserts the flags of a file; a later flag wins over an earlier one.
+
+    Raises:
+      BadInput: unknown flag, malformed or disallowed value, left-over argument, missing flagfile.
+      SystemExit: after ``--help``.
+    """
+    values = _flags_of(settings_class)
+    try:
+        rest = values(list(argv))
+    except flags.Error as error:
+        raise BadInput(f"{error}. See --help for the flags of this command.") from error
+    if values["help"].value:
+        print(_help(settings_class, values))
+        raise SystemExit(0)
+    if len(rest) > 1:
+        raise BadInput(
+            f"Arguments that are no flags: {' '.join(rest[1:])}. Settings are given as --name=value."
+        )
+    groups: dict[str, dict[str, Any]] = {}
+    for group, field in settings_module.fields(settings_class):
+        value = values[field.name].value
+        if isinstance(field.default, tuple):
+            value = _numbers(field.name, value)
+        groups.setdefault(group, {})[field.name] = value
+    made = {
+        group.name: type(group.default)(**groups[group.name])
+        for group in dataclasses.fields(settings_class)  # type: ignore[arg-type]
+    }
+    return settings_class(**made)
+
+
+def run(main: Callable[[Any], None], settings_class: type[Settings]) -> None:
+    """The body of ``if __name__ == "__main__"``: reads the flags, runs, explains what went wrong.
+
+    Exit codes: 0 done; 2 bad input (also a full disk); 3 the loss stopped being finite;
+    130 interrupted with Ctrl-C.
+    """
+    try:
+        main(read(settings_class, sys.argv))
+    except BadInput as error:
+        _fail(str(error), EXIT_BAD_INPUT)
+    except TrainingDiverged as error:
+        _fail(str(error), EXIT_DIVERGED)
+    except OSError as error:
+        named = f" ({error.filename})" if error.filename else ""
+        _fail(f"{error.strerror or error}{named}. Nothing half-written was left.", EXIT_BAD_INPUT)
+    except KeyboardInterrupt:
+        _fail("Interrupted. The same command goes on from the last checkpoint.", EXIT_INTERRUPTED)
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"\nerror: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _flags_of(settings_class: type) -> flags.FlagValues:
+    values = flags.FlagValues()
+    flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=values)
+    for _, field in settings_module.fields(settings_class):
+        text, choices = field.metadata["help"], field.metadata["choices"]
+        if isinstance(field.default, tuple):
+            default = [str(number) for number in field.default]
+            flags.DEFINE_list(field.name, default, text, flag_values=values)
+        elif choices and isinstance(field.default, str):
+            flags.DEFINE_enum(field.name, field.default, list(choices), text, flag_values=values)
+        else:
+            _DEFINE[type(field.default)](field.name, field.default, text, flag_values=values)
+    return values
+
+
+def _numbers(name: str, words: Sequence[str]) -> tuple[float, ...]:
+    try:
+        return tuple(float(word) for word in words)
+    except ValueError as error:
+        raise BadInput(
+            f"--{name}={','.join(words)} must be numbers separated by commas."
+        ) from error
+
+
+def _help(settings_class: type, values: flags.FlagValues) -> str:
+    lines = [inspect.getdoc(settings_class) or "", "", "--flagfile=FILE reads flags from a file."]
+    group_of_line = ""
+    groups = {group.name: type(group.default) for group in dataclasses.fields(settings_class)}
+    for group, field in settings_module.fields(settings_class):
+        if group != group_of_line:
+            lines += ["", inspect.getdoc(groups[group]) or group]
+            group_of_line = group
+        choices = "|".join(str(choice) for choice in field.metadata["choices"])
+        lines.append(f"  --{field.name}{'=' + choices if choices else ''}")
+        lines.append(f"      {field.metadata['help']} Default: {values[field.name].default!s}")
+    return "\n".join(lines)

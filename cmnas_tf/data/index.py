@@ -1,0 +1,93 @@
+"""What a data set is to the rest of the package: a table of images and who is on them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from cmnas_tf.modality import MODALITIES
+
+
+class Image(NamedTuple):
+    """One image file: where it is, who is on it, which camera of which modality took it."""
+
+    path: str
+    pid: int
+    camera: int
+    modality: str
+
+
+@dataclass(frozen=True)
+class Images:
+    """A table of images, one row each; the order is the data set's sorted order.
+
+    Attributes:
+      paths: absolute or data-set relative file names, [N] object array of str.
+      pids: raw person identities as the data set numbers them, [N] int64.
+      cameras: camera numbers as the data set numbers them, [N] int64.
+      modalities: ``"visible"`` or ``"infrared"``, [N] object array of str.
+    """
+
+    paths: np.ndarray
+    pids: np.ndarray
+    cameras: np.ndarray
+    modalities: np.ndarray
+
+    @classmethod
+    def of(cls, images: Iterable[Image]) -> "Images":
+        """The table of ``images``, in the order given."""
+        rows = list(images)
+        return cls(
+            paths=np.array([row.path for row in rows], dtype=object),
+            pids=np.array([row.pid for row in rows], dtype=np.int64),
+            cameras=np.array([row.camera for row in rows], dtype=np.int64),
+            modalities=np.array([row.modality for row in rows], dtype=object),
+        )
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, rows: np.ndarray | Sequence[int] | slice) -> "Images":
+        """The rows selected by a mask, by indices or by a slice."""
+        return Images(self.paths[rows], self.pids[rows], self.cameras[rows], self.modalities[rows])
+
+    def of_modality(self, modality: str) -> "Images":
+        """The rows of one modality (``"visible"`` or ``"infrared"``)."""
+        if modality not in MODALITIES:
+            raise ValueError(f"modality must be one of {MODALITIES}. Received: {modality!r}")
+        return self[self.modalities == modality]
+
+    def __add__(self, other: "Images") -> "Images":
+        return Images(
+            np.concatenate([self.paths, other.paths]),
+            np.concatenate([self.pids, other.pids]),
+            np.concatenate([self.cameras, other.cameras]),
+            np.concatenate([self.modalities, other.modalities]),
+        )
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A re-identification data set as found on disk.
+
+    Attributes:
+      layout: its name, one of ``cmnas_tf.data.LAYOUTS``, for example ``"sysu_mm01"``.
+      root: the folder that was read.
+      train: the images to search and train on; every identity has every modality of ``modalities``.
+      test: every image that a test protocol may use as query or gallery.
+      notes: what the loader had to leave out or noticed, one sentence each.
+    """
+
+    layout: str
+    root: Path
+    train: Images
+    test: Images
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities that the training images have, in the order of ``MODALITIES``."""
+        present = set(self.train.modalities)
+        return tuple(modality for modality in MODALITIES if modality in present)

@@ -1,0 +1,72 @@
+"""Batch-hard triplet loss, within and across modalities."""
+
+import tensorflow as tf
+
+from cmnas_tf.losses.precision import at_least_float32
+
+
+def hard_triplet(
+    anchors: tf.Tensor, candidates: tf.Tensor, labels: tf.Tensor, margin: float
+) -> tf.Tensor:
+    """Batch-hard triplet loss with Euclidean distances (Hermans et al., 2017, eq. 5).
+
+    For each anchor: the distance to its farthest candidate of the same label, minus that to its
+    nearest candidate of another label; the mean over anchors of ``max(0, margin + difference)``, or
+    of ``log(1 + exp(difference))`` when ``margin`` is negative (soft margin). When anchors and
+    candidates are the same rows, an anchor is its own positive candidate, as in the authors' code.
+
+    Args:
+      anchors: features, [N, D].
+      candidates: features, [N, D]; row i has label ``labels[i]`` too.
+      labels: identities, [N] integers; at least two different ones.
+      margin: in units of distance; negative for the soft margin.
+
+    Returns:
+      The loss, a scalar of at least float32.
+    """
+    anchors, candidates = at_least_float32(anchors, candidates)
+    same = labels[:, None] == labels[None, :]  # [N, N]
+    distance = tf.stop_gradient(_squared_distances(anchors, candidates))
+    infinity = tf.constant(float("inf"), distance.dtype)
+    positive = tf.argmax(tf.where(same, distance, -infinity), axis=1)
+    negative = tf.argmin(tf.where(same, infinity, distance), axis=1)
+    difference = _distance(anchors, tf.gather(candidates, positive)) - _distance(
+        anchors, tf.gather(candidates, negative)
+    )  # [N]
+    losses = tf.nn.softplus(difference) if margin < 0 else tf.nn.relu(difference + margin)
+    return tf.reduce_mean(losses)
+
+
+def cross_modality_triplet(
+    visible: tf.Tensor, infrared: tf.Tensor, labels: tf.Tensor, margin: float
+) -> tf.Tensor:
+    """Mean of the four batch-hard triplets: v-v, i-i, v-i and i-v (authors' released code).
+
+    Args:
+      visible: visible features, [N, D].
+      infrared: infrared features, [N, D], same labels in the same order.
+      labels: identities, [N] integers.
+      margin: see :func:`hard_triplet`.
+
+    Returns:
+      The loss, a scalar.
+    """
+    pairs = ((visible, visible), (infrared, infrared), (visible, infrared), (infrared, visible))
+    return tf.add_n([hard_triplet(a, c, labels, margin) for a, c in pairs]) / len(pairs)
+
+
+def _squared_distances(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """Squared Euclidean distances [N, M], good enough to find the extremes.
+
+    Centring first keeps the expansion |a|^2 + |b|^2 - 2ab from losing its digits when the features
+    are large and close to each other; the loss itself is computed from exact differences.
+    """
+    centre = tf.reduce_mean(b, axis=0)
+    a, b = a - centre, b - centre
+    squares = tf.reduce_sum(a * a, axis=1)[:, None] + tf.reduce_sum(b * b, axis=1)[None, :]
+    return squares - 2.0 * tf.matmul(a, b, transpose_b=True)
+
+
+def _distance(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """Row-wise Euclidean distance [N]; where rows coincide it has gradient 0 instead of NaN."""
+    return tf.sqrt(tf.maximum(tf.reduce_sum(tf.square(a - b), axis=1), 1e-12))

@@ -1,0 +1,62 @@
+"""From a feature map to embeddings and identity logits."""
+
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+from tensorflow import keras
+
+from cmnas_tf.layers import BatchNorm
+from cmnas_tf.modality import Rows
+
+
+class Embeddings(NamedTuple):
+    """What a network says about each row; float32.
+
+    Attributes:
+      pooled: global average of the feature map, before the neck, [N, D]; the triplet's features.
+      embedding: after the BN neck, not normalised, [N, D]; what is compared at test time.
+      logits: one per training identity, [N, num_classes].
+    """
+
+    pooled: tf.Tensor
+    embedding: tf.Tensor
+    logits: tf.Tensor
+
+    def by_modality(self, rows: Rows) -> "dict[str, Embeddings]":
+        """The rows of each modality that is present."""
+        parts = [rows.split(field) for field in self]
+        return {name: Embeddings(*(part[name] for part in parts)) for name in rows.counts}
+
+
+class Head(keras.layers.Layer):
+    """Global average pooling, BN neck and classifier (Luo et al., CVPRW 2019; authors' code).
+
+    The neck is shared by the modalities; its gamma starts as N(1, 0.01) and its beta stays 0. The
+    classifier has no bias and starts as N(0, 0.001).
+
+    Args:
+      num_classes: training identities.
+      synchronized: see :class:`BatchNorm`.
+    """
+
+    def __init__(self, num_classes: int, synchronized: bool = False, **kwargs: Any):
+        kwargs.setdefault("dtype", tf.float32)
+        super().__init__(**kwargs)
+        self.neck = BatchNorm(
+            train_beta=False,
+            gamma_initializer=keras.initializers.RandomNormal(1.0, 0.01),
+            synchronized=synchronized,
+            dtype=self.dtype_policy,
+        )
+        self.classifier = keras.layers.Dense(
+            num_classes,
+            use_bias=False,
+            kernel_initializer=keras.initializers.RandomNormal(0.0, 0.001),
+            dtype=self.dtype_policy,
+        )
+
+    def call(self, features: tf.Tensor, training: bool = False) -> Embeddings:
+        """``features`` [N, H, W, D] -> :class:`Embeddings`."""
+        pooled = tf.reduce_mean(features, axis=[1, 2])  # [N, D]
+        embedding = self.neck(pooled, training=training)
+        return Embeddings(pooled, embedding, self.classifier(embedding))

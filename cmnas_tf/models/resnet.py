@@ -1,0 +1,143 @@
+"""ResNet-18 to ResNet-152 in torchvision's form, with every batch norm supplied from outside."""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+from tensorflow import keras
+
+from cmnas_tf.architecture import RESNETS, ResNetPlan
+from cmnas_tf.layers import TorchConv, max_pool_3x3
+from cmnas_tf.modality import Rows
+
+MakeNorm = Callable[[str], keras.layers.Layer]
+
+
+class Downsample(keras.layers.Layer):
+    """The strided 1x1 convolution and norm on the shortcut of a stage's first block."""
+
+    def __init__(self, filters: int, stride: int, norm: keras.layers.Layer, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.conv = TorchConv(filters, 1, stride)
+        self.bn = norm
+
+    def call(self, x: tf.Tensor, rows: Rows, training: bool = False) -> tf.Tensor:
+        """``x`` [N, H, W, C] -> [N, H / stride, W / stride, filters]."""
+        return self.bn(self.conv(x), rows=rows, training=training)
+
+
+class Block(keras.layers.Layer):
+    """A residual block: two 3x3 convolutions, or 1x1, 3x3 (which has the stride), 1x1.
+
+    Args:
+      plan: the ResNet it belongs to.
+      filters: channels of the inner convolutions.
+      stride: of the block.
+      has_downsample: whether the shortcut is a convolution.
+      make_norm: gives the norm of a site.
+      prefix: site name of the block, such as ``"layer2.0"``.
+    """
+
+    def __init__(
+        self,
+        plan: ResNetPlan,
+        filters: int,
+        stride: int,
+        has_downsample: bool,
+        make_norm: MakeNorm,
+        prefix: str,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        out = filters * plan.expansion
+        self.downsample = (
+            Downsample(out, stride, make_norm(f"{prefix}.downsample")) if has_downsample else None
+        )
+        self.depth = plan.norms_per_block
+        if plan.bottleneck:
+            shapes = [(filters, 1, 1), (filters, 3, stride), (out, 1, 1)]
+        else:
+            shapes = [(filters, 3, stride), (out, 3, 1)]
+        for number, (channels, kernel, strides) in enumerate(shapes, start=1):
+            setattr(self, f"conv{number}", TorchConv(channels, kernel, strides))
+            setattr(self, f"bn{number}", make_norm(f"{prefix}.bn{number}"))
+
+    def norms(self) -> dict[str, keras.layers.Layer]:
+        """The norms by their name within the block, in the order of ``config.cfg``."""
+        found = {} if self.downsample is None else {"downsample": self.downsample.bn}
+        numbers = range(1, self.depth + 1)
+        return {**found, **{f"bn{number}": getattr(self, f"bn{number}") for number in numbers}}
+
+    def call(self, x: tf.Tensor, rows: Rows, training: bool = False) -> tf.Tensor:
+        """``x`` [N, H, W, C] -> [N, H / stride, W / stride, filters * expansion]."""
+        shortcut = x if self.downsample is None else self.downsample(x, rows, training=training)
+        for number in range(1, self.depth + 1):
+            x = getattr(self, f"conv{number}")(x)
+            x = getattr(self, f"bn{number}")(x, rows=rows, training=training)
+            if number < self.depth:
+                x = tf.nn.relu(x)
+        return tf.nn.relu(x + shortcut)
+
+
+class ResNet(keras.layers.Layer):
+    """The convolutional part of a ResNet.
+
+    Args:
+      backbone: ``"resnet18"`` .. ``"resnet152"``.
+      make_norm: gives the norm layer of a site; called once for each site, in the order of
+        ``architecture.sites_of(backbone)``. A norm is called as
+        ``norm(x, rows=rows, training=training)``.
+      last_stride: stride of the last stage, 1 or 2.
+      width: factor on all channel numbers.
+    """
+
+    def __init__(
+        self,
+        backbone: str,
+        make_norm: MakeNorm,
+        last_stride: int = 1,
+        width: float = 1.0,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        plan = RESNETS[backbone]
+        filters = max(1, round(64 * width))
+        self.conv1 = TorchConv(filters, 7, 2)
+        self.bn1 = make_norm("stem")
+        for stage, blocks in enumerate(plan.blocks, start=1):
+            stride = {1: 1, 4: last_stride}.get(stage, 2)
+            layer = [
+                Block(
+                    plan,
+                    filters * 2 ** (stage - 1),
+                    stride if block == 0 else 1,
+                    plan.has_downsample(stage, block),
+                    make_norm,
+                    f"layer{stage}.{block}",
+                )
+                for block in range(blocks)
+            ]
+            setattr(self, f"layer{stage}", layer)
+
+    @property
+    def stages(self) -> dict[str, list[Block]]:
+        """The residual blocks of each stage, by the stage's name."""
+        return {name: getattr(self, name) for name in ("layer1", "layer2", "layer3", "layer4")}
+
+    def norms(self) -> dict[str, keras.layers.Layer]:
+        """The norm at every site, in the order of ``architecture.sites_of``."""
+        found = {"stem": self.bn1}
+        for stage, blocks in self.stages.items():
+            for number, block in enumerate(blocks):
+                for name, norm in block.norms().items():
+                    found[f"{stage}.{number}.{name}"] = norm
+        return found
+
+    def call(self, x: tf.Tensor, rows: Rows, training: bool = False) -> tf.Tensor:
+        """``x`` [N, H, W, 3] -> feature map [N, H / 16, W / 16, C] (/ 32 with last stride 2)."""
+        x = tf.nn.relu(self.bn1(self.conv1(x), rows=rows, training=training))
+        x = max_pool_3x3(x)
+        for blocks in self.stages.values():
+            for block in blocks:
+                x = block(x, rows, training=training)
+        return x
