@@ -190,7 +190,7 @@ class Architecture:
         try:
             if not text.lstrip().startswith("{"):
                 return cls.from_cfg(text, backbone or "resnet50")
-            loaded = cls._from_json(json.loads(text))
+            loaded = cls.from_json(json.loads(text))
         except (BadInput, json.JSONDecodeError) as error:
             raise BadInput(f"{path} is not a usable architecture file: {error}") from error
         if backbone is not None and loaded.backbone != backbone:
@@ -201,7 +201,12 @@ class Architecture:
         return loaded
 
     @classmethod
-    def _from_json(cls, content: Mapping[str, Any]) -> "Architecture":
+    def from_json(cls, content: Mapping[str, Any]) -> "Architecture":
+        """From the form of :meth:`to_json`.
+
+        Raises:
+          BadInput: a key is missing or the choices do not fit the backbone.
+        """
         for key, kind in (("backbone", str), ("choices", dict)):
             if not isinstance(content.get(key), kind):
                 raise BadInput(f"the key {key!r} is missing or not a {kind.__name__}.")

@@ -79,8 +79,8 @@ class Data(Group):
 class Input(Group):
     """The form in which an image enters the network."""
 
-    height: int = setting(256, "Height of the network's input, in pixels. [code]", minimum=16)
-    width_pixels: int = setting(128, "Width of the network's input, in pixels. [code]", minimum=8)
+    image_height: int = setting(256, "Height of the network's input, in pixels. [code]", minimum=16)
+    image_width: int = setting(128, "Width of the network's input, in pixels. [code]", minimum=8)
 
 
 @dataclass(frozen=True)
@@ -190,6 +190,11 @@ class WeightOptimizer(Group):
     )
     decay_epochs: tuple[float, ...] = setting(
         (40.0, 70.0), "Epochs after which the learning rate is multiplied by 0.1. [code]"
+    )
+    schedule_every: str = setting(
+        "epoch",
+        "Move the learning rate at each epoch [code], or smoothly at each step.",
+        choices=("epoch", "step"),
     )
 
 

@@ -1,0 +1,32 @@
+PYTHON := .venv/bin/python
+PYTEST := $(PYTHON) -m pytest --durations=10
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:  # the tests share two cores and one screen
+.PHONY: help install demo test test-fast test-slow lint clean
+
+help: ## this list
+	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: ## prepare .venv with the pinned packages (Python 3.11 or 3.10); all other targets do this first
+	@bin/prepare_venv.sh
+
+demo: install ## search, retrain and evaluate a small network on synthetic people
+	@$(PYTHON) -m cmnas_tf.demo
+
+test: lint test-fast test-slow ## everything: lint, types, the fast tests, then the slow ones
+
+test-fast: install ## the fast tests alone
+	$(PYTEST) -m "not slow"
+
+test-slow: install ## the slow tests alone
+	$(PYTEST) -m slow
+
+lint: install ## ruff (lint and format) and mypy
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+
+clean: ## remove .venv and every cache
+	rm -rf .venv .venv-install.log .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

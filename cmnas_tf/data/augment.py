@@ -1,0 +1,102 @@
+"""Pad and crop, flip, normalise, erase: a whole batch at once, a pure function of (seed, step)."""
+
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+MEAN = (0.485, 0.456, 0.406)  # of ImageNet, RGB, after division by 255
+STD = (0.229, 0.224, 0.225)
+
+_ERASE_ATTEMPTS = 10
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """The training augmentation of the field (Luo et al., CVPRW 2019; authors' released code).
+
+    Attributes:
+      pad: zero padding on each side before the random crop back to size, in pixels.
+      flip_probability: of a horizontal flip.
+      erase_probability: of erasing one rectangle (Zhong et al., AAAI 2020).
+      erase_area: smallest and largest erased share of the image.
+      erase_aspect: smallest height / width of the rectangle; the largest is its inverse.
+    """
+
+    pad: int = 10
+    flip_probability: float = 0.5
+    erase_probability: float = 0.5
+    erase_area: tuple[float, float] = (0.02, 0.4)
+    erase_aspect: float = 0.3
+
+    def __call__(
+        self, images: tf.Tensor, seed: tf.Tensor, first_row: tf.Tensor | int, rows: int
+    ) -> tf.Tensor:
+        """Augments and normalises rows of a batch.
+
+        What happens to a row depends on the seed and on its number in the whole batch only, so that
+        a batch cut up over devices is augmented as it would be in one piece.
+
+        Args:
+          images: [n, H, W, 3] uint8.
+          seed: [2] integers, different for each step and modality.
+          first_row: number in the whole batch of the first of these rows.
+          rows: rows of the whole batch.
+
+        Returns:
+          [n, H, W, 3] float32, ImageNet-normalised; what was erased is 0, the mean colour.
+        """
+        height, width = images.shape[1], images.shape[2]
+        uniform = tf.random.stateless_uniform([rows, 4 + 4 * _ERASE_ATTEMPTS], seed)
+        uniform = uniform[first_row : first_row + tf.shape(images)[0]]  # [n, ...]
+        images = self._crop_and_flip(images, uniform[:, :3])
+        images = normalize(images)
+        attempts = tf.reshape(uniform[:, 4:], [-1, _ERASE_ATTEMPTS, 4])
+        box = self._boxes(attempts, height, width)
+        erased = inside(box, height, width) & (uniform[:, 3] < self.erase_probability)[:, None, None]
+        return tf.where(erased[..., None], 0.0, images)
+
+    def _crop_and_flip(self, images: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
+        height, width = images.shape[1], images.shape[2]
+        offsets = tf.cast(uniform[:, :2] * (2 * self.pad + 1), tf.int32)  # [n, 2]
+        rows = offsets[:, :1] + tf.range(height)  # [n, H]
+        columns = offsets[:, 1:] + tf.range(width)  # [n, W]
+        flip = uniform[:, 2:] < self.flip_probability
+        columns = tf.where(flip, tf.reverse(columns, [1]), columns)
+        margin = [self.pad, self.pad]
+        padded = tf.pad(images, [[0, 0], margin, margin, [0, 0]])
+        padded = tf.gather(padded, rows, axis=1, batch_dims=1)
+        return tf.gather(padded, columns, axis=2, batch_dims=1)
+
+    def _boxes(self, uniform: tf.Tensor, height: int, width: int) -> tf.Tensor:
+        """Top, left, height, width [n, 4] int32 of the first attempt that fits into the image.
+
+        Area and aspect are uniform (authors' released code), the position is uniform over all that
+        fit. Where no attempt fits the box is empty.
+        """
+        low, high = self.erase_area
+        area = (low + (high - low) * uniform[..., 0]) * (height * width)  # [n, attempts]
+        aspect = self.erase_aspect
+        aspect = aspect + (1.0 / aspect - aspect) * uniform[..., 1]
+        h = tf.cast(tf.round(tf.sqrt(area * aspect)), tf.int32)
+        w = tf.cast(tf.round(tf.sqrt(area / aspect)), tf.int32)
+        fits = (h < height) & (w < width)
+        first = tf.argmax(tf.cast(fits, tf.int32), axis=1)
+        h, w = tf.where(fits, h, 0), tf.where(fits, w, 0)
+        top = tf.cast(uniform[..., 2] * tf.cast(height - h + 1, tf.float32), tf.int32)
+        left = tf.cast(uniform[..., 3] * tf.cast(width - w + 1, tf.float32), tf.int32)
+        return tf.gather(tf.stack([top, left, h, w], axis=-1), first, axis=1, batch_dims=1)
+
+
+def inside(boxes: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """Which pixels lie in the boxes; ``boxes`` [n, 4] top, left, height, width -> [n, H, W]."""
+    top, left, h, w = (boxes[:, i, None] for i in range(4))  # [n, 1]
+    y, x = tf.range(height), tf.range(width)
+    rows = (y >= top) & (y < top + h)  # [n, H]
+    columns = (x >= left) & (x < left + w)  # [n, W]
+    return rows[:, :, None] & columns[:, None, :]
+
+
+def normalize(images: tf.Tensor) -> tf.Tensor:
+    """[..., 3] in 0..255 -> float32, ImageNet mean 0 and standard deviation 1 per channel."""
+    mean, std = (tf.constant(values, tf.float32) * 255.0 for values in (MEAN, STD))
+    return (tf.cast(images, tf.float32) - mean) / std

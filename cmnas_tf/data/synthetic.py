@@ -1,0 +1,230 @@
+"""Writes synthetic people to disk, in the exact tree of a data set that exists.
+
+The files are a pure function of :class:`SyntheticPeople`: the same settings give the same bytes,
+whatever the number of processes. A tree appears whole or not at all, and holds a manifest that says
+what made it.
+"""
+
+import concurrent.futures
+import dataclasses
+import functools
+import io
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cmnas_tf.data.synthetic_cameras import draw_image
+from cmnas_tf.data.synthetic_settings import SyntheticPeople, stream
+from cmnas_tf.errors import BadInput
+from cmnas_tf.files import replacing, write_json, write_text
+from cmnas_tf.modality import INFRARED, MODALITIES
+
+MANIFEST = "synthetic.json"
+GENERATOR_VERSION = 1  # raise it when the same settings begin to give other files
+TRIALS = 10  # permutations of SYSU-MM01's galleries, splits of RegDB
+JPEG_QUALITY = 95
+
+
+def write_dataset(
+    settings: SyntheticPeople,
+    root: str | os.PathLike[str],
+    *,
+    processes: int | None = None,
+    progress: Callable[[int], Any] = lambda images: None,
+) -> bool:
+    """Draws the data set of ``settings`` into the folder ``root``.
+
+    More than one process are started afresh ("spawn"), so a script that asks for them needs the
+    usual ``if __name__ == "__main__":``.
+
+    Args:
+      settings: what to draw.
+      root: a folder that does not exist, is empty, or holds this very data set.
+      processes: how many draw at the same time, by default one per core; the files do not depend
+        on it.
+      progress: called with the number of images just written, as ``tqdm.update`` takes it; the
+        numbers add up to ``settings.images``.
+
+    Returns:
+      True if the data set was written, False if it was there already.
+
+    Raises:
+      BadInput: ``root`` holds something else, or ``processes`` is below 1.
+    """
+    root = Path(root).absolute()
+    processes = (os.cpu_count() or 1) if processes is None else processes
+    if processes < 1:
+        raise BadInput(
+            f"processes must be at least 1. Received: {processes}. Leave it out for one per core."
+        )
+    if _is_there(settings, root):
+        return False
+    with replacing(root) as aside:
+        aside.mkdir()
+        _TREES[settings.layout].write_lists(settings, aside)
+        draw = functools.partial(_write_person, settings, aside)
+        if processes == 1:
+            _report(map(draw, settings.pids), progress)
+        else:
+            # Spawned, not forked: the caller may have threads (TensorFlow has) that would not
+            # survive a fork.
+            spawn = multiprocessing.get_context("spawn")
+            pool = concurrent.futures.ProcessPoolExecutor(processes, mp_context=spawn)
+            try:
+                _report(pool.map(draw, settings.pids), progress)
+            finally:
+                pool.shutdown(cancel_futures=True)
+        write_json(aside / MANIFEST, _manifest(settings))
+    return True
+
+
+def contact_sheet(settings: SyntheticPeople, people: int = 8) -> np.ndarray:
+    """The first images of the first ``people``: a row each, a column for each camera.
+
+    Returns:
+      uint8, [rows, columns, 3] (red, green, blue): visible cameras first, then infrared ones, with
+      a white gap around every image.
+    """
+    gap = max(1, settings.height // 32)
+    columns = sorted(settings.cameras, key=lambda camera: settings.cameras[camera] == INFRARED)
+
+    def tile(pid: int, camera: int) -> np.ndarray:
+        image = draw_image(settings, pid, camera, frame=1)
+        if image.ndim == 2:
+            image = np.repeat(image[..., None], 3, axis=2)
+        return np.pad(image, ((gap, gap), (gap, gap), (0, 0)), constant_values=255)
+
+    return np.block([[[tile(pid, camera)] for camera in columns] for pid in settings.pids[:people]])
+
+
+def _is_there(settings: SyntheticPeople, root: Path) -> bool:
+    """Whether ``root`` holds the data set of ``settings``; it must hold that or nothing."""
+    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+        return False
+    found = "files that are not synthetic people"
+    manifest = root / MANIFEST
+    if manifest.is_file():
+        wanted, there = _manifest(settings), json.loads(manifest.read_text(encoding="utf-8"))
+        if there == wanted:
+            return True
+        found = "synthetic people drawn with other settings or by another version"
+    raise BadInput(
+        f"{root} holds {found}. The folder must not exist, be empty, or hold the data set of these "
+        "very settings. Name another folder, or remove this one first."
+    )
+
+
+def _manifest(settings: SyntheticPeople) -> dict[str, Any]:
+    per_camera = len(settings.pids) * settings.images_per_camera
+    seen_by = list(settings.cameras.values())
+    return {
+        "generator_version": GENERATOR_VERSION,
+        "settings": dataclasses.asdict(settings),
+        "images": {modality: per_camera * seen_by.count(modality) for modality in MODALITIES},
+    }
+
+
+def _report(written: Iterable[int], progress: Callable[[int], Any]) -> None:
+    for images in written:
+        progress(images)
+
+
+def _write_person(settings: SyntheticPeople, root: Path, pid: int) -> int:
+    """Draws all images of one person; returns how many."""
+    import cv2
+
+    images = 0
+    for camera in settings.cameras:
+        for frame in _frames(settings):
+            path = root / _TREES[settings.layout].path(pid, camera, frame)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            image = draw_image(settings, pid, camera, frame)
+            if image.ndim == 3:
+                image = image[..., ::-1]  # OpenCV's order is blue, green, red
+            quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if path.suffix == ".jpg" else []
+            path.write_bytes(cv2.imencode(path.suffix, image, quality)[1].tobytes())
+            images += 1
+    return images
+
+
+def _frames(settings: SyntheticPeople) -> range:
+    return range(1, settings.images_per_camera + 1)
+
+
+def _sysu_path(pid: int, camera: int, frame: int) -> str:
+    return f"cam{camera}/{pid:04d}/{frame:04d}.jpg"
+
+
+def _write_sysu_lists(settings: SyntheticPeople, root: Path) -> None:
+    """Who is for training, validation (a quarter of the training people) and testing, and in which
+    order the ten official trials take the images of a gallery."""
+    train, pids = settings.train_identities, list(settings.pids)
+    first_val = train - max(1, train // 4)
+    people = {"train": pids[:first_val], "val": pids[first_val:train], "test": pids[train:]}
+    for name, ids in people.items():
+        write_text(root / "exp" / f"{name}_id.txt", ",".join(map(str, ids)) + "\n")
+        _write_mat(root / "exp" / f"{name}_id.mat", "id", np.array([ids], np.uint16))
+
+    orders = np.empty((len(settings.cameras), 1), object)
+    for row, camera in enumerate(settings.cameras):
+        rng = stream(settings.seed, "gallery orders", camera)
+        of_camera = np.empty((len(pids), 1), object)
+        for pid in pids:
+            frames = np.tile(np.array(_frames(settings), np.uint16), (TRIALS, 1))
+            of_camera[pid - 1, 0] = rng.permuted(frames, axis=1)
+        orders[row, 0] = of_camera
+    _write_mat(root / "exp" / "rand_perm_cam.mat", "rand_perm_cam", orders)
+
+
+def _write_mat(path: Path, name: str, value: np.ndarray) -> None:
+    import scipy.io
+
+    file = io.BytesIO()
+    scipy.io.savemat(file, {name: value}, do_compression=True)
+    # The first 116 bytes are free text, where SciPy puts the time: no two files would be the same.
+    path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(116) + file.getvalue()[116:])
+
+
+_REGDB_FOLDERS = {1: "Visible", 2: "Thermal"}  # by camera
+
+
+def _regdb_path(pid: int, camera: int, frame: int) -> str:
+    return f"{_REGDB_FOLDERS[camera]}/{pid}/{frame:04d}.bmp"
+
+
+def _write_regdb_lists(settings: SyntheticPeople, root: Path) -> None:
+    """Ten splits of all people into those to train on and the others; labels 0.. by ascending id."""
+    for trial in range(1, TRIALS + 1):
+        shuffled = stream(settings.seed, "split", trial).permutation(settings.pids)
+        train, test = np.split(shuffled, [settings.train_identities])
+        for name, pids in ("train", np.sort(train)), ("test", np.sort(test)):
+            for camera, folder in _REGDB_FOLDERS.items():
+                lines = [
+                    f"{_regdb_path(pid, camera, frame)} {label}\n"
+                    for label, pid in enumerate(pids)
+                    for frame in _frames(settings)
+                ]
+                write_text(root / "idx" / f"{name}_{folder.lower()}_{trial}.txt", "".join(lines))
+
+
+class _Tree(NamedTuple):
+    """How a data set lies on disk.
+
+    Attributes:
+      path: where an image is, by (pid, camera, frame).
+      write_lists: writes the files that say who is for training and who for testing.
+    """
+
+    path: Callable[[int, int, int], str]
+    write_lists: Callable[[SyntheticPeople, Path], None]
+
+
+_TREES = {
+    "sysu_mm01": _Tree(_sysu_path, _write_sysu_lists),
+    "regdb": _Tree(_regdb_path, _write_regdb_lists),
+}

@@ -1,0 +1,136 @@
+"""SYSU-MM01 (Wu et al., ICCV 2017): six cameras, 395 identities to train on and 96 to test with.
+
+The validation identities are trained on as well, as the data set's authors allow.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from cmnas_tf.data.index import Dataset, Image, Images
+from cmnas_tf.errors import BadInput
+from cmnas_tf.modality import INFRARED, VISIBLE
+
+CAMERAS = {1: VISIBLE, 2: VISIBLE, 3: INFRARED, 4: VISIBLE, 5: VISIBLE, 6: INFRARED}
+
+TREE = """\
+cam1 .. cam6/PPPP/NNNN.jpg               images by camera and identity, four digits each
+exp/{train,val,test}_id.txt (or .mat)    identities, separated by commas
+exp/rand_perm_cam.mat                    only for the official gallery sampling"""
+
+
+def load(root: Path) -> Dataset:
+    """Reads the index of SYSU-MM01.
+
+    Args:
+      root: the folder that holds ``cam1`` .. ``cam6`` and ``exp``.
+
+    Returns:
+      The data set: the images of the training and validation identities, and all images of the
+      test identities.
+
+    Raises:
+      BadInput: if a camera's folder or a list of identities is missing or malformed, or a listed
+        identity has no image.
+    """
+    missing = [f"cam{camera}" for camera in CAMERAS if not (root / f"cam{camera}").is_dir()]
+    if missing:
+        raise BadInput(
+            f"{root} has no {', '.join(missing)}, but SYSU-MM01 has six cameras. Unpack it whole:"
+            f"\n{TREE}"
+        )
+    empty: list[str] = []
+    return Dataset(
+        layout="sysu_mm01",
+        root=root,
+        train=_images(root, _identities(root, "train") | _identities(root, "val"), empty),
+        test=_images(root, _identities(root, "test"), empty),
+        notes=tuple(f"{folder} holds no .jpg file." for folder in sorted(empty)),
+    )
+
+
+def gallery_orders(root: Path) -> dict[tuple[int, int], np.ndarray]:
+    """The official order of each folder's images, from ``exp/rand_perm_cam.mat``.
+
+    Args:
+      root: the folder of the data set.
+
+    Returns:
+      ``{(camera, pid): [10, n] image numbers from 1}``: row t lists the folder's n images, sorted
+      by name, in the order in which the gallery of trial t takes them.
+
+    Raises:
+      BadInput: if the file is missing or is no such table.
+    """
+    file = root / "exp" / "rand_perm_cam.mat"
+    if not file.is_file():
+        raise BadInput(
+            f"{file} is missing, and the official gallery sampling is written in it. Get it from "
+            "evaluation/data_split of github.com/wuancong/SYSU-MM01, or use the seeded sampling"
+        )
+    cameras = _read_mat(file, "rand_perm_cam").ravel()
+    if cameras.dtype != object or len(cameras) != len(CAMERAS):
+        raise BadInput(
+            f"{file}: rand_perm_cam must be a cell of {len(CAMERAS)} cameras. "
+            f"Received: {len(cameras)} values of {cameras.dtype}; get the file anew"
+        )
+    return {
+        (camera, pid): orders
+        for camera, people in enumerate(cameras, start=1)
+        for pid, orders in enumerate(people.ravel(), start=1)
+        if orders.size
+    }
+
+
+def _images(root: Path, pids: set[int], empty: list[str]) -> Images:
+    """All images of ``pids``, sorted by path; folders without any are added to ``empty``."""
+    images = []
+    for camera, modality in CAMERAS.items():
+        for pid in pids:
+            folder = f"cam{camera}/{pid:04d}"
+            names = [path.name for path in (root / folder).glob("[!.]*.jpg")]
+            images += [Image(f"{folder}/{name}", pid, camera, modality) for name in names]
+            if not names and (root / folder).is_dir():
+                empty.append(folder)
+    absent = sorted(pids - {image.pid for image in images})
+    if absent:
+        raise BadInput(
+            f"{len(absent)} identities of {root / 'exp'} have no .jpg file under any camera, the "
+            f"first of them {absent[:10]}. Unpack the images again, or take these identities out "
+            "of the lists"
+        )
+    return Images.of(sorted(images))
+
+
+def _identities(root: Path, split: str) -> set[int]:
+    """The identities of ``exp/{split}_id.txt``, or of the ``.mat`` file where there is no text."""
+    text, mat = (root / "exp" / f"{split}_id{suffix}" for suffix in (".txt", ".mat"))
+    if text.is_file():
+        try:
+            pids = {int(word) for word in text.read_text().replace(",", " ").split()}
+        except ValueError as error:
+            raise BadInput(
+                f"{text} must hold identity numbers separated by commas: {error}"
+            ) from error
+    elif mat.is_file():
+        pids = {int(pid) for pid in _read_mat(mat, "id").ravel()}
+    else:
+        raise BadInput(
+            f"Neither {text} nor {mat.name} exists; they say who is in the {split} split. "
+            f"SYSU-MM01 comes with both:\n{TREE}"
+        )
+    if not pids:
+        raise BadInput(f"{text if text.is_file() else mat} lists no identity; get the file anew")
+    return pids
+
+
+def _read_mat(file: Path, name: str) -> np.ndarray:
+    import scipy.io
+
+    try:
+        return scipy.io.loadmat(file)[name]
+    except (ValueError, KeyError, NotImplementedError) as error:
+        raise BadInput(
+            f"{file} is not a MATLAB file (version 7.2 or older) with the variable {name!r}: "
+            f"{error}. Get the file anew"
+        ) from error

@@ -1,0 +1,49 @@
+"""All it takes to build a derived network again: what a checkpoint says of the network it holds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cmnas_tf.architecture import Architecture
+from cmnas_tf.models.two_stream import ReidNetwork, two_stream
+
+
+@dataclass(frozen=True)
+class Specification:
+    """A derived network, up to its weights.
+
+    Attributes:
+      architecture: the choice at every site.
+      num_classes: training identities.
+      height, width: of the input images, in pixels.
+      last_stride: stride of the last stage.
+      width_factor: factor on all channel numbers.
+    """
+
+    architecture: Architecture
+    num_classes: int
+    height: int
+    width: int
+    last_stride: int = 1
+    width_factor: float = 1.0
+
+    def build(self, synchronized: bool = False) -> ReidNetwork:
+        """The network, with fresh weights."""
+        return two_stream(
+            self.architecture,
+            self.num_classes,
+            self.architecture.backbone,
+            self.last_stride,
+            self.width_factor,
+            synchronized,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return {**vars(self), "architecture": self.architecture.to_json()}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Specification":
+        """From the form of :meth:`to_json`."""
+        architecture = Architecture.from_json(content["architecture"])
+        return cls(**{**content, "architecture": architecture})

@@ -1,0 +1,159 @@
+"""k-reciprocal re-ranking (Zhong et al., CVPR 2017, arXiv 1701.08398).
+
+Two images are k-reciprocal neighbours when each is among the k nearest of the other. An image is
+described by its k-reciprocal neighbours, and two images are alike when they share many of them.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from cmnas_tf.errors import BadInput
+
+_BLOCK_QUERIES = 64
+
+
+def re_rank(
+    query: np.ndarray,
+    gallery: np.ndarray,
+    k1: int = 20,
+    k2: int = 6,
+    lambda_value: float = 0.3,
+) -> np.ndarray:
+    """Distances between query and gallery, re-ranked by the neighbours that they share.
+
+    The original distance is the squared Euclidean one (eq. 1 with M = I).
+
+    Args:
+      query: [Q, D] embeddings, L2-normalised or not.
+      gallery: [G, D] embeddings.
+      k1: size of the neighbourhood that describes an image, at least 1.
+      k2: number of nearest images whose descriptions are averaged, at least 1 (itself).
+      lambda_value: part of the original distance in the result, 0..1.
+
+    Returns:
+      [Q, G] distances in 0..1, smaller is more alike.
+
+    Raises:
+      BadInput: if the embeddings do not belong together or are not finite, or a parameter is out
+        of range.
+    """
+    query, gallery = np.asarray(query), np.asarray(gallery)
+    if query.ndim != 2 or gallery.ndim != 2 or query.shape[1] != gallery.shape[1]:
+        raise BadInput(
+            "query and gallery must be embeddings of one size, [Q, D] and [G, D]. "
+            f"Received: {query.shape} and {gallery.shape}"
+        )
+    embeddings = np.concatenate([query, gallery])
+    embeddings = embeddings.astype(np.result_type(embeddings, np.float32), copy=False)
+    squares = np.einsum("nd,nd->n", embeddings, embeddings)
+    distances = embeddings @ embeddings.T  # [Q + G, Q + G]
+    distances *= -2
+    distances += squares
+    distances += squares[:, None]
+    np.maximum(distances, 0, out=distances)
+    np.fill_diagonal(distances, 0)
+    return re_rank_distances(distances, len(query), k1, k2, lambda_value)
+
+
+def re_rank_distances(
+    distances: np.ndarray,
+    queries: int,
+    k1: int = 20,
+    k2: int = 6,
+    lambda_value: float = 0.3,
+) -> np.ndarray:
+    """Re-ranks by any original distance, given among all images: queries first, then the gallery.
+
+    Args:
+      distances: [N, N] symmetric, 0 or more, N = Q + G.
+      queries: Q.
+      k1: see :func:`re_rank`.
+      k2: see :func:`re_rank`.
+      lambda_value: see :func:`re_rank`.
+
+    Returns:
+      [Q, G], see :func:`re_rank`.
+
+    Raises:
+      BadInput: if a distance is negative or not finite, or a parameter is out of range.
+    """
+    from scipy import sparse
+
+    if k1 < 1 or k2 < 1 or not 0 <= lambda_value <= 1:
+        raise BadInput(
+            "k1 and k2 must be at least 1 and lambda_value in 0..1. "
+            f"Received: k1={k1}, k2={k2}, lambda_value={lambda_value}"
+        )
+    if not 0 < queries < len(distances):
+        raise BadInput(
+            "re-ranking needs at least one query and one gallery image. "
+            f"Received: {queries} queries and {len(distances) - queries} gallery images"
+        )
+    largest = distances.max(axis=1, keepdims=True)  # [N, 1]
+    smallest = distances.min()
+    if not (smallest >= 0 and np.isfinite(largest).all()):
+        raise BadInput(
+            "distances must be finite and not negative. "
+            f"Received: values from {smallest} to {largest.max()}"
+        )
+    distances = distances / np.where(largest > 0, largest, 1)
+    nearest = _nearest(distances, max(k1 + 1, k2))
+
+    def among_nearest(k: int) -> Any:
+        """Sparse [N, N]: 1 where the column's image is among the k nearest to the row's."""
+        columns = nearest[:, :k]
+        starts = np.arange(0, columns.size + 1, columns.shape[1])
+        return sparse.csr_matrix((np.ones(columns.size), columns.ravel(), starts), distances.shape)
+
+    def reciprocal(k: int) -> Any:
+        """R(., k), eq. 3; the released code does not count the image itself into its k nearest."""
+        near = among_nearest(k + 1)
+        return near.multiply(near.T).tocsr()
+
+    # Eq. 4: a neighbour brings its own closer neighbours along if over 2/3 of these are shared.
+    neighbours, closer = reciprocal(k1), reciprocal(round(k1 / 2))
+    shared = neighbours.multiply(neighbours @ closer.T).tocoo()
+    enough = 3 * shared.data > 2 * closer.sum(axis=1).A1[shared.col]
+    bringing = (shared.data[enough], (shared.row[enough], shared.col[enough]))
+    expanded = (neighbours + sparse.csr_matrix(bringing, distances.shape) @ closer).tocoo()
+
+    # Eq. 7 with rows that sum to 1, then eq. 11: the mean over the k2 nearest.
+    weights = np.exp(-distances[expanded.row, expanded.col])
+    weights /= np.bincount(expanded.row, weights)[expanded.row]
+    encoded = sparse.csr_matrix((weights, (expanded.row, expanded.col)), distances.shape)
+    encoded = among_nearest(k2) @ encoded / min(k2, len(distances))
+
+    common = _sum_of_minima(encoded[:queries], encoded[queries:])
+    jaccard = 1 - common / (2 - common)  # eq. 10: the maxima sum to 1 + 1 - common
+    original = distances[:queries, queries:]
+    return ((1 - lambda_value) * jaccard + lambda_value * original).astype(distances.dtype)
+
+
+def _nearest(distances: np.ndarray, k: int) -> np.ndarray:
+    """The columns of the k smallest values in each row, in ascending order, [N, k]."""
+    k = min(k, len(distances))
+    nearest = np.argpartition(distances, k - 1, axis=1)[:, :k]
+    nearest.sort(axis=1)
+    order = np.argsort(np.take_along_axis(distances, nearest, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(nearest, order, axis=1)
+
+
+def _sum_of_minima(rows: Any, columns: Any) -> np.ndarray:
+    """``sum_k min(rows[q, k], columns[g, k])`` of sparse matrices [Q, N] and [G, N]: [Q, G].
+
+    Only pairs of entries that meet in a column k are looked at, for a block of queries at once.
+    """
+    by_column = columns.tocsc()
+    width = columns.shape[0]
+    total = np.empty((rows.shape[0], width))
+    for start in range(0, len(total), _BLOCK_QUERIES):
+        block = rows[start : start + _BLOCK_QUERIES].tocoo()
+        met = np.diff(by_column.indptr)[block.col]  # how many gallery entries each entry meets
+        first = by_column.indptr[block.col] - (np.cumsum(met) - met)
+        partner = np.arange(met.sum()) + np.repeat(first, met)
+        minima = np.minimum(np.repeat(block.data, met), by_column.data[partner])
+        cell = np.repeat(block.row * width, met) + by_column.indices[partner]
+        sums = np.bincount(cell, minima, block.shape[0] * width)
+        total[start : start + _BLOCK_QUERIES] = sums.reshape(-1, width)
+    return total

@@ -1,0 +1,84 @@
+"""The search space of CM-NAS: at every batch norm, separate per modality or shared?"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from cmnas_tf.architecture import SEPARATE, SHARED, Architecture
+from cmnas_tf.layers import MixedModalityNorm, Relaxation
+from cmnas_tf.models import ReidNetwork
+from cmnas_tf.models.two_stream import resnet_network, site_layer_name
+
+
+@dataclass(frozen=True)
+class NormSpace:
+    """All assignments of separate / shared to the batch norms of a ResNet; 2^53 for ResNet-50.
+
+    Attributes:
+      backbone: ``"resnet18"`` .. ``"resnet152"``.
+      relaxation: how logits become mixture weights.
+      last_stride: stride of the last stage.
+      width: factor on all channel numbers.
+      synchronized: batch statistics over all replicas.
+    """
+
+    backbone: str
+    relaxation: Relaxation
+    last_stride: int = 1
+    width: float = 1.0
+    synchronized: bool = False
+
+    def supernet(self, num_classes: int) -> ReidNetwork:
+        """The network that contains every architecture of the space."""
+
+        def make_norm(site: str) -> MixedModalityNorm:
+            return MixedModalityNorm(
+                self.relaxation, self.synchronized, name=site_layer_name(site)
+            )
+
+        return resnet_network(
+            make_norm, num_classes, self.backbone, self.last_stride, self.width, self.synchronized
+        )
+
+    def logits(self, supernet: ReidNetwork) -> dict[str, tf.Variable]:
+        """The architecture logits by site, each [2] (separate, shared)."""
+        norms = supernet.backbone.norms()
+        return {site: norm.architecture_logits for site, norm in norms.items()}
+
+    def probabilities(self, supernet: ReidNetwork) -> dict[str, float]:
+        """By site, the softmax probability of *separate*, 0..1."""
+        logits = {site: variable.numpy() for site, variable in self.logits(supernet).items()}
+        return {site: 1.0 / (1.0 + math.exp(float(l[1] - l[0]))) for site, l in logits.items()}
+
+    def derive(self, supernet: ReidNetwork, provenance: Mapping[str, Any]) -> Architecture:
+        """The architecture of the larger logit at each site; a tie derives *shared*.
+
+        Args:
+          supernet: a network of this space.
+          provenance: what else to write down with the architecture; JSON-ready.
+
+        Returns:
+          The architecture; its provenance also holds ``probability_of_separate`` by site and the
+          sites that were ``ties``.
+        """
+        logits = {site: variable.numpy() for site, variable in self.logits(supernet).items()}
+        choices = {site: SEPARATE if l[0] > l[1] else SHARED for site, l in logits.items()}
+        found = {
+            "probability_of_separate": self.probabilities(supernet),
+            "ties": [site for site, l in logits.items() if l[0] == l[1]],
+        }
+        return Architecture(choices, self.backbone, {**found, **provenance})
+
+    def summary(self, supernet: ReidNetwork) -> tuple[dict[str, float], str]:
+        """Scalars for TensorBoard, and how many sites lean separate in a few words."""
+        separate = self.probabilities(supernet)
+        p = np.array(list(separate.values()))
+        entropy = -(p * np.log(p) + (1 - p) * np.log1p(-p)).mean() / math.log(2.0)
+        scalars = {f"probability_of_separate/{site}": value for site, value in separate.items()}
+        leaning = int((p > 0.5).sum())
+        scalars |= {"architecture/entropy_bits": float(entropy), "architecture/separate": leaning}
+        return scalars, f"separate {leaning}/{len(p)}"

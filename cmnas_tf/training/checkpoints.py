@@ -1,0 +1,154 @@
+"""Checkpoints: one file holds everything a run needs to go on, or a network to be used.
+
+A checkpoint is a ``.safetensors`` file: tensors by name (``network/backbone.conv1.kernel``,
+``average/...``, ``weight_optimizer/...``), and JSON in its header. It is written aside and renamed.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from cmnas_tf.errors import BadInput, TrainingDiverged
+from cmnas_tf.files import replacing
+
+State = Mapping[str, Mapping[str, tf.Variable]]
+
+_NAME = re.compile(r"^step-(\d{8})\.safetensors$")
+_HEADER = "cmnas_tf"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint file holds.
+
+    Attributes:
+      path: where it was read from.
+      step: steps that had been done.
+      tensors: ``{"part/name": array}``.
+      metadata: what was stored with it: the network's specification, settings, versions.
+    """
+
+    path: Path
+    step: int
+    tensors: Mapping[str, np.ndarray]
+    metadata: Mapping[str, Any]
+
+    def restore(self, state: State) -> None:
+        """Assigns the tensors to the variables of ``state``.
+
+        Raises:
+          BadInput: a variable is not in the file or has another shape; nothing is assigned then.
+        """
+        wanted = {f"{part}/{name}": v for part, group in state.items() for name, v in group.items()}
+        problems = [f"{name} is missing" for name in wanted if name not in self.tensors]
+        problems += [
+            f"{name} has shape {self.tensors[name].shape}, not {tuple(variable.shape)}"
+            for name, variable in wanted.items()
+            if name in self.tensors and self.tensors[name].shape != tuple(variable.shape)
+        ]
+        if problems:
+            raise BadInput(
+                f"The checkpoint {self.path} does not match the network: {'; '.join(problems[:4])}"
+                f"{f'; and {len(problems) - 4} more' if len(problems) > 4 else ''}. "
+                "Use the checkpoint of this very network, or another --run_dir."
+            )
+        for name, variable in wanted.items():
+            variable.assign(self.tensors[name])
+
+
+class Checkpoints:
+    """The checkpoints of one run, newest last.
+
+    Args:
+      folder: where they are kept.
+      keep: how many to keep.
+    """
+
+    def __init__(self, folder: Path, keep: int = 2):
+        self.folder = Path(folder)
+        self.keep = keep
+
+    def paths(self) -> list[Path]:
+        """The files, oldest first."""
+        found = self.folder.iterdir() if self.folder.is_dir() else ()
+        return sorted(path for path in found if _NAME.match(path.name))
+
+    def save(self, step: int, state: State, metadata: Mapping[str, Any]) -> Path:
+        """Writes a checkpoint after ``step`` steps, then removes the oldest beyond ``keep``.
+
+        Raises:
+          TrainingDiverged: a variable is not finite; nothing is written.
+        """
+        tensors = {
+            f"{part}/{name}": variable.numpy()
+            for part, group in state.items()
+            for name, variable in group.items()
+        }
+        for name, tensor in tensors.items():
+            if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
+                raise TrainingDiverged(
+                    f"After step {step} the variable {name} is not finite, so no checkpoint was "
+                    "written. Lower the learning rate and start again from the last checkpoint."
+                )
+        path = self.folder / f"step-{step:08d}.safetensors"
+        write(path, step, tensors, metadata)
+        for old in self.paths()[: -self.keep]:
+            old.unlink()
+        return path
+
+    def newest(self) -> Checkpoint | None:
+        """The newest checkpoint, or None."""
+        paths = self.paths()
+        return read(paths[-1]) if paths else None
+
+
+def write(
+    path: Path, step: int, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]
+) -> None:
+    """Writes a checkpoint file, whole or not at all."""
+    from safetensors.numpy import save_file
+
+    header = {"step": step, "digest": _digest(tensors), "metadata": metadata}
+    with replacing(path) as aside:
+        contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+        save_file(contiguous, aside, {_HEADER: json.dumps(header)})
+
+
+def read(path: Path) -> Checkpoint:
+    """Reads a checkpoint file and checks that it is undamaged.
+
+    Raises:
+      BadInput: no such file, not a checkpoint, or damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise BadInput(f"No checkpoint {path}. Give the path of an existing one, or train first.")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = json.loads((file.metadata() or {})[_HEADER])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise BadInput(
+            f"{path} is not a checkpoint of this program, or it is truncated ({error!s}). Use another one."
+        ) from error
+    if _digest(tensors) != header["digest"]:
+        raise BadInput(f"The checkpoint {path} is damaged: its checksum differs. Use another one.")
+    return Checkpoint(path, header["step"], tensors, header["metadata"])
+
+
+def _digest(tensors: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = np.ascontiguousarray(tensors[name])
+        digest.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
+        digest.update(tensor.reshape(-1).view(np.uint8))
+    return digest.hexdigest()

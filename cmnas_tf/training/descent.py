@@ -1,0 +1,52 @@
+"""One gradient update: the step that search and training are made of."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import tensorflow as tf
+
+from cmnas_tf.data.pipeline import Batch
+from cmnas_tf.losses import Objective
+from cmnas_tf.losses.objective import TOTAL
+from cmnas_tf.modality import Rows
+from cmnas_tf.models import ReidNetwork
+from cmnas_tf.training.distribution import gather_batch, gradient_of_batch
+
+
+class Optimizer(Protocol):
+    """What a descent needs of an optimizer."""
+
+    @property
+    def trained(self) -> list[tf.Variable]:
+        """The variables it updates, in the order of the gradients."""
+
+    def apply(self, gradients: Sequence[tf.Tensor]) -> None:
+        """One update with gradients that are the same on every replica."""
+
+
+def descend(
+    network: ReidNetwork,
+    objective: Objective,
+    optimizer: Optimizer,
+    batch: Batch,
+    images_per_identity: int,
+) -> dict[str, tf.Tensor]:
+    """Moves the optimizer's variables, and no others, down the objective of one batch.
+
+    Args:
+      network: called in training mode, so its running statistics move too.
+      objective: gives the terms and their total.
+      optimizer: whose ``trained`` variables are moved.
+      batch: this replica's share.
+      images_per_identity: K.
+
+    Returns:
+      The terms before the update, over the whole batch.
+    """
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(optimizer.trained)
+        rows = Rows({modality: images.shape[0] for modality, images in batch.images.items()})
+        outputs = network(batch.images, training=True).by_modality(rows)
+        terms = objective(*gather_batch(outputs, batch.labels), images_per_identity)
+    optimizer.apply(gradient_of_batch(tape, terms[TOTAL], optimizer.trained))
+    return terms

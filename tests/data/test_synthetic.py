@@ -1,0 +1,208 @@
+import dataclasses
+import json
+
+import cv2
+import numpy as np
+import pytest
+import scipy.io
+
+from cmnas_tf.data.synthetic import MANIFEST, contact_sheet, write_dataset
+from cmnas_tf.data.synthetic_cameras import draw_image
+from cmnas_tf.data.synthetic_settings import SyntheticPeople
+from cmnas_tf.errors import BadInput
+
+SMALL = SyntheticPeople(
+    train_identities=5, test_identities=3, images_per_camera=3, height=32, width=16, seed=4
+)
+REGDB = dataclasses.replace(SMALL, layout="regdb", train_identities=4, test_identities=4)
+
+
+def contents(root):
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def sysu(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data") / "sysu"
+    assert write_dataset(SMALL, root, processes=1)
+    return root
+
+
+@pytest.fixture(scope="module")
+def regdb(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data") / "regdb"
+    assert write_dataset(REGDB, root, processes=1)
+    return root
+
+
+def test_the_files_do_not_depend_on_the_number_of_processes(sysu, tmp_path):
+    reported = []
+    assert write_dataset(SMALL, tmp_path / "two", processes=2, progress=reported.append)
+    assert contents(tmp_path / "two") == contents(sysu)
+    assert reported == [6 * 3] * 8  # per person: cameras x images
+    assert sum(reported) == SMALL.images
+
+
+def test_another_seed_gives_other_images_in_the_same_tree(sysu, tmp_path):
+    write_dataset(dataclasses.replace(SMALL, seed=5), tmp_path / "other", processes=1)
+    mine, others = contents(sysu), contents(tmp_path / "other")
+    assert mine.keys() == others.keys()
+    assert not [name for name in mine if name.endswith(".jpg") and mine[name] == others[name]]
+
+
+def test_sysu_mm01_tree(sysu):
+    images = {
+        f"cam{camera}/{pid:04d}/{frame:04d}.jpg"
+        for camera in range(1, 7)
+        for pid in range(1, 9)
+        for frame in (1, 2, 3)
+    }
+    lists = {
+        f"exp/{name}_id.{kind}" for name in ("train", "val", "test") for kind in ("txt", "mat")
+    }
+    assert contents(sysu).keys() == images | lists | {"exp/rand_perm_cam.mat", MANIFEST}
+
+
+def test_sysu_mm01_cameras_3_and_6_have_one_channel(sysu):
+    for camera in range(1, 7):
+        path = sysu / f"cam{camera}" / "0002" / "0003.jpg"
+        image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        assert image.shape == ((32, 16) if camera in (3, 6) else (32, 16, 3))
+        drawn = draw_image(SMALL, 2, camera, 3)
+        drawn = drawn if drawn.ndim == 2 else drawn[..., ::-1]
+        assert np.abs(image.astype(int) - drawn).mean() < 8  # JPEG keeps that much
+
+
+def test_sysu_mm01_ids(sysu):
+    """A quarter of the five training people, rounded down, validates: one."""
+    ids = {"train": [1, 2, 3, 4], "val": [5], "test": [6, 7, 8]}
+    for name, expected in ids.items():
+        assert (sysu / "exp" / f"{name}_id.txt").read_text() == ",".join(map(str, expected)) + "\n"
+        array = scipy.io.loadmat(sysu / "exp" / f"{name}_id.mat")["id"]
+        assert array.dtype == np.uint16
+        np.testing.assert_array_equal(array, [expected])
+        header = (sysu / "exp" / f"{name}_id.mat").read_bytes()[:116]
+        assert header.rstrip() == b"MATLAB 5.0 MAT-file"  # SciPy's has the time of writing
+
+
+def test_sysu_mm01_gallery_orders(sysu):
+    orders = scipy.io.loadmat(sysu / "exp" / "rand_perm_cam.mat")["rand_perm_cam"]
+    assert orders.shape == (6, 1)
+    drawn = set()
+    for camera in range(1, 7):
+        of_camera = orders[camera - 1][0].squeeze()  # as the released evaluations index it
+        assert of_camera.shape == (8,)
+        for pid in range(1, 9):
+            of_person = of_camera[pid - 1]
+            assert of_person.shape == (10, 3)
+            np.testing.assert_array_equal(np.sort(of_person, axis=1), [[1, 2, 3]] * 10)
+            drawn.update(map(tuple, of_person))
+    assert len(drawn) == 6  # all orders of three
+
+
+def test_regdb_tree(regdb):
+    images = {
+        f"{folder}/{pid}/{frame:04d}.bmp"
+        for folder in ("Visible", "Thermal")
+        for pid in range(1, 9)
+        for frame in (1, 2, 3)
+    }
+    lists = {
+        f"idx/{part}_{kind}_{trial}.txt"
+        for part in ("train", "test")
+        for kind in ("visible", "thermal")
+        for trial in range(1, 11)
+    }
+    assert contents(regdb).keys() == images | lists | {MANIFEST}
+    for folder, shape in ("Visible", (32, 16, 3)), ("Thermal", (32, 16)):
+        image = cv2.imread(str(regdb / folder / "8" / "0001.bmp"), cv2.IMREAD_UNCHANGED)
+        assert image.shape == shape
+    blue_green_red = draw_image(REGDB, 8, 1, 1)[..., ::-1]
+    written = cv2.imread(str(regdb / "Visible" / "8" / "0001.bmp"))
+    np.testing.assert_array_equal(written, blue_green_red)
+
+
+def test_regdb_splits_halve_the_people_ten_times(regdb):
+    splits = set()
+    for trial in range(1, 11):
+        people = {}
+        for part in ("train", "test"):
+            for kind, folder in ("visible", "Visible"), ("thermal", "Thermal"):
+                lines = (regdb / f"idx/{part}_{kind}_{trial}.txt").read_text().splitlines()
+                paths, labels = zip(*(line.split(" ") for line in lines), strict=True)
+                assert labels == tuple("000111222333")
+                pids = [int(path.split("/")[1]) for path in paths]
+                expected = [f"{folder}/{pid}/{f:04d}.bmp" for pid in pids[::3] for f in (1, 2, 3)]
+                assert list(paths) == expected
+                people.setdefault(part, tuple(sorted(set(pids))))
+                assert people[part] == tuple(pids[::3])  # ascending, the same in both modalities
+        assert sorted(people["train"] + people["test"]) == list(range(1, 9))
+        splits.add(people["train"])
+    assert len(splits) > 5
+
+
+def test_the_same_data_set_is_not_drawn_again(sysu):
+    before = contents(sysu)
+    reported = []
+    assert write_dataset(SMALL, sysu, progress=reported.append) is False
+    assert reported == []
+    assert contents(sysu) == before
+
+
+def test_the_manifest_says_what_made_the_files(sysu):
+    manifest = json.loads((sysu / MANIFEST).read_text())
+    assert manifest["settings"] == dataclasses.asdict(SMALL)
+    assert manifest["images"] == {"visible": 8 * 4 * 3, "infrared": 8 * 2 * 3}
+
+
+def test_a_folder_with_another_data_set_is_refused_and_kept(sysu):
+    before = contents(sysu)
+    with pytest.raises(BadInput, match=f"{sysu} holds synthetic people drawn with other settings"):
+        write_dataset(dataclasses.replace(SMALL, difficulty=0.25), sysu)
+    assert contents(sysu) == before
+
+
+def test_a_folder_or_file_with_something_else_is_refused_and_kept(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    for root in tmp_path, tmp_path / "notes.txt":
+        with pytest.raises(BadInput, match=f"{root} holds files that are not synthetic people"):
+            write_dataset(SMALL, root)
+    assert contents(tmp_path) == {"notes.txt": b"mine"}
+
+
+def test_an_empty_folder_is_filled(tmp_path):
+    assert write_dataset(REGDB, tmp_path, processes=1)
+    assert (tmp_path / MANIFEST).is_file()
+
+
+def test_what_is_interrupted_leaves_nothing(tmp_path):
+    def interrupt(images):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_dataset(SMALL, tmp_path / "half", processes=1, progress=interrupt)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_processes_are_refused(tmp_path):
+    with pytest.raises(BadInput, match="processes must be at least 1"):
+        write_dataset(SMALL, tmp_path / "data", processes=0)
+
+
+def test_a_contact_sheet_has_a_row_for_each_person_and_infrared_last():
+    """Images 32 x 16 with a gap of 1 around each: 34 x 18."""
+    sheet = contact_sheet(SMALL, people=2)
+    assert sheet.shape == (2 * 34, 6 * 18, 3)
+    tiles = sheet.reshape(2, 34, 6, 18, 3).swapaxes(1, 2)  # [people, cameras, 34, 18, 3]
+    assert (tiles[:, :, 0] == 255).all() and (tiles[:, :, :, -1] == 255).all()
+    for column, camera in enumerate((1, 2, 4, 5)):
+        np.testing.assert_array_equal(tiles[1, column, 1:-1, 1:-1], draw_image(SMALL, 2, camera, 1))
+    for column, camera in enumerate((3, 6), start=4):
+        for channel in range(3):
+            np.testing.assert_array_equal(
+                tiles[0, column, 1:-1, 1:-1, channel], draw_image(SMALL, 1, camera, 1)
+            )

@@ -1,0 +1,143 @@
+"""SYSU-MM01 as it lies on disk, in trees of empty files."""
+
+import re
+
+import numpy as np
+import pytest
+import scipy.io
+
+from cmnas_tf.data import load_dataset
+from cmnas_tf.data.sysu_mm01 import gallery_orders
+from cmnas_tf.errors import BadInput
+
+PEOPLE = {"train": "2,7", "val": "11", "test": "5,3"}
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """Every identity under the cameras 1, 3 and 6; identity 9 is in no list."""
+    for camera in range(1, 7):
+        (tmp_path / f"cam{camera}").mkdir()
+    for camera in (1, 3, 6):
+        for pid in (2, 3, 5, 7, 9, 11):
+            add(tmp_path, f"cam{camera}/{pid:04d}/0001.jpg")
+    (tmp_path / "exp").mkdir()
+    for split, pids in PEOPLE.items():
+        (tmp_path / "exp" / f"{split}_id.txt").write_text(pids + "\n")
+    return tmp_path
+
+
+def add(root, path):
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    (root / path).touch()
+
+
+def rows(images):
+    return list(zip(images.paths, images.pids, images.cameras, images.modalities, strict=True))
+
+
+def test_training_has_train_and_val_test_has_test(tree):
+    """Sorted by path: camera by camera, then identity; names that are no images are passed over."""
+    add(tree, "cam5/0003/0010.jpg")
+    add(tree, "cam5/0003/0009.jpg")
+    add(tree, "cam5/0003/Thumbs.db")
+    add(tree, "cam5/0003/._0009.jpg")
+    dataset = load_dataset("sysu_mm01", tree)
+    assert (dataset.layout, dataset.root, dataset.notes) == ("sysu_mm01", tree, ())
+    assert dataset.modalities == ("visible", "infrared")
+    assert rows(dataset.train) == [
+        (f"cam{camera}/{pid:04d}/0001.jpg", pid, camera, modality)
+        for camera, modality in [(1, "visible"), (3, "infrared"), (6, "infrared")]
+        for pid in (2, 7, 11)
+    ]
+    assert rows(dataset.test) == [
+        ("cam1/0003/0001.jpg", 3, 1, "visible"),
+        ("cam1/0005/0001.jpg", 5, 1, "visible"),
+        ("cam3/0003/0001.jpg", 3, 3, "infrared"),
+        ("cam3/0005/0001.jpg", 5, 3, "infrared"),
+        ("cam5/0003/0009.jpg", 3, 5, "visible"),
+        ("cam5/0003/0010.jpg", 3, 5, "visible"),
+        ("cam6/0003/0001.jpg", 3, 6, "infrared"),
+        ("cam6/0005/0001.jpg", 5, 6, "infrared"),
+    ]
+
+
+def test_lists_may_be_mat_files(tree):
+    expected = load_dataset("sysu_mm01", tree)
+    for split, pids in PEOPLE.items():
+        ids = np.array([[int(pid) for pid in pids.split(",")]], np.uint16)
+        (tree / "exp" / f"{split}_id.txt").unlink()
+        scipy.io.savemat(tree / "exp" / f"{split}_id.mat", {"id": ids})
+    actual = load_dataset("sysu_mm01", str(tree))
+    assert rows(actual.train) == rows(expected.train)
+    assert rows(actual.test) == rows(expected.test)
+
+
+def test_empty_folders_are_noted(tree):
+    (tree / "cam4" / "0005").mkdir()
+    (tree / "cam2" / "0009").mkdir()  # in no list
+    assert load_dataset("sysu_mm01", tree).notes == ("cam4/0005 holds no .jpg file.",)
+
+
+def remove(path):
+    def change(root):
+        (root / path).unlink() if (root / path).is_file() else (root / path).rmdir()
+
+    return change
+
+
+def write(path, text):
+    return lambda root: (root / path).write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (remove("cam2"), "has no cam2, but SYSU-MM01 has six cameras"),
+        (remove("exp/val_id.txt"), "Neither .*val_id.txt nor val_id.mat exists"),
+        (write("exp/test_id.txt", "5,three"), "test_id.txt must hold identity numbers .*'three'"),
+        (write("exp/test_id.txt", "\n"), "test_id.txt lists no identity"),
+        (write("exp/test_id.txt", "5,40,3,41"), r"2 identities .*no \.jpg.*\[40, 41\]"),
+        (write("exp/test_id.txt", "5,7"), r"1 identities .*for training and for testing.*\[7\]"),
+        (remove("cam1/0007/0001.jpg"), r"1 training identities .*no visible image.*\[7\]"),
+    ],
+)
+def test_bad_trees(tree, change, message):
+    change(tree)
+    with pytest.raises(BadInput, match=message):
+        load_dataset("sysu_mm01", tree)
+
+
+def test_an_identity_without_infrared_images_is_refused(tree):
+    for camera in (3, 6):
+        (tree / f"cam{camera}" / "0011" / "0001.jpg").unlink()
+    with pytest.raises(BadInput, match=re.escape("no infrared image, the first of them [11]")):
+        load_dataset("sysu_mm01", tree)
+
+
+@pytest.mark.parametrize("content", ["matrix", "other name", "no mat file"])
+def test_bad_mat_files(tree, content):
+    file = tree / "exp" / "rand_perm_cam.mat"
+    if content == "no mat file":
+        file.write_text("not a mat file at all" * 20)
+    else:
+        name = "rand_perm_cam" if content == "matrix" else "permutations"
+        scipy.io.savemat(file, {name: np.arange(6)})
+    message = "must be a cell of 6 cameras" if content == "matrix" else "is not a MATLAB file"
+    with pytest.raises(BadInput, match=rf"rand_perm_cam\.mat.* {message}|{message}"):
+        gallery_orders(tree)
+
+
+def test_gallery_orders_leave_out_who_was_not_seen(tree):
+    cell = np.empty((6, 1), object)
+    for row in range(6):
+        people = np.empty((2, 1), object)
+        people[0, 0] = np.empty((10, 0), np.uint8)
+        people[1, 0] = (
+            np.tile(np.array([2, 1], np.uint8), (10, 1)) if row == 3 else np.empty((0, 0))
+        )
+        cell[row, 0] = people
+    scipy.io.savemat(tree / "exp" / "rand_perm_cam.mat", {"rand_perm_cam": cell})
+    orders = gallery_orders(tree)
+    assert list(orders) == [(4, 2)]
+    np.testing.assert_array_equal(orders[4, 2], [[2, 1]] * 10)
