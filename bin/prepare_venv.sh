@@ -11,8 +11,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 venv=.venv
 stamp=$venv/prepared
 log=.venv-install.log
-venv_mb=3500
-download_mb=1000
+venv_mb=3500     # measured: 2840 MB, and 610 MB of downloads at that moment if they lie on the same disk
+download_mb=1000 # measured: 860 MB at most, in pip's temporary folder
+no_network='NewConnectionError|Timeout|timed out|ProxyError|SSLError|Connection (broken|reset|aborted)|unreachable'
 
 stop() { # what is wrong, what was found, what is needed, the next move
   printf 'cannot prepare .venv: %s\n  found:  %s\n  needed: %s\n  next:   %s\n' "$@" >&2
@@ -68,6 +69,10 @@ check_room() { # the folder, the megabytes it needs, what for, the next move
   ((free >= $2)) || stop "too little disk space" "$free MB free in $1" "$2 MB for $3" "$4"
 }
 
+run_pip() { # no question, because nobody would see it; no cache, because it would double the room needed
+  "$venv/bin/python" -m pip --disable-pip-version-check --no-input --no-cache-dir "$@"
+}
+
 show_progress() { # on a terminal, one line rewritten in place
   local n=0 word package
   while read -r word package _; do
@@ -80,21 +85,26 @@ show_progress() { # on a terminal, one line rewritten in place
   [[ ! -t 1 ]] || printf '\r\033[K'
 }
 
-explain_pip() { # turns what pip wrote into one message
-  local found next
-  found=$(grep -E 'ERROR|error:' "$log" | tail -n 2 | cut -c 1-300 | paste -sd '|' | sed 's/|/\n          /g')
-  next="read $log, mend what it names and run make install again"
-  if grep -q 'No space left on device' "$log"; then
-    stop "the disk filled up while pip was working" "$found" \
-      "$venv_mb MB here and $download_mb MB in ${TMPDIR:-/tmp}" "free some space and run make install again"
-  elif grep -qE '\(from versions: [0-9]' "$log"; then
-    stop "a pinned package is not offered for this Python and system" "$found" \
-      "Linux x86_64 with glibc 2.28 or newer, Python 3.10 or 3.11" "$next"
-  elif grep -qE 'NewConnectionError|ConnectTimeout|Read timed out|ReadTimeout|ProxyError|SSLError|Connection (broken|reset)|Network is unreachable' "$log"; then
-    stop "pip could not reach the package index" "$found" "a connection to the Python package index" \
-      "mend the connection, or name a mirror (PIP_INDEX_URL) or proxy (HTTPS_PROXY), and run make install again"
+log_line() { # the last line of the log that matches $1, without pip's memory addresses; fails without one
+  grep -E "$1" "$log" | tail -n 1 | sed 's/^WARNING: Retrying.* broken by //; s/<[^>]*>: //' | cut -c 1-200
+}
+
+explain() { # makes one message of what pip wrote
+  local line again="and run make install again"
+  if line=$(log_line 'No space left on device'); then
+    stop "the disk filled up while pip was working" "$line" \
+      "$venv_mb MB here and $download_mb MB in ${TMPDIR:-/tmp}" "free some space $again"
+  elif line=$(log_line "$no_network"); then
+    stop "pip could not reach the package index" "$line" "a connection to PyPI or to a mirror of it" \
+      "mend the connection, or name a mirror (PIP_INDEX_URL) or a proxy (HTTPS_PROXY), $again"
+  elif line=$(log_line 'No matching distribution found'); then
+    stop "the package index has nothing that fits this system" "$line" \
+      "an index with all of PyPI, and glibc 2.28 or newer (ldd --version tells)" \
+      "check the index that $log names (and the connection to it) $again"
   fi
-  stop "pip failed" "$found" "all packages of requirements-dev.txt" "$next"
+  line=$(log_line 'ERROR') || line=$(tail -n 1 "$log")
+  stop "pip failed" "$line" "every package of requirements-dev.txt, in agreement with the others" \
+    "read $log, mend what it names $again"
 }
 
 # One at a time: two `make` commands in one checkout would build over each other.
@@ -103,7 +113,7 @@ flock -n 9 || { echo "another command is preparing .venv; waiting for it" && flo
 ! up_to_date || exit 0
 
 [[ $(uname -sm) == "Linux x86_64" ]] || stop "no packages for this system" "$(uname -sm)" \
-  "Linux x86_64; TensorFlow Text 2.15, which TF Model Garden needs, has no packages for Linux on ARM or Apple silicon" \
+  "Linux x86_64: TensorFlow Text 2.15, which TF Model Garden needs, is not published for ARM" \
   "use a Linux x86_64 machine or container"
 find_python
 rm -rf "$venv"
@@ -113,13 +123,12 @@ check_room "${TMPDIR:-/tmp}" $download_mb "pip's downloads" \
 
 echo "preparing .venv with $python: about 2 minutes and 3 GB; details in $log"
 trap '[[ -f $stamp ]] || rm -rf "$venv"' EXIT
-"$python" -m venv "$venv" >"$log" 2>&1 || explain_pip
-# --use-pep517 and the constraint build promise and seqeval with the pinned setuptools.
-# --no-input because a question would not be seen.
-PIP_CONSTRAINT=requirements.txt "$venv/bin/python" -m pip --disable-pip-version-check --no-input \
-  install --use-pep517 --progress-bar off --requirement requirements-dev.txt 2>&1 |
-  tee -a "$log" | show_progress || explain_pip
-"$venv/bin/python" -m pip check >>"$log" 2>&1 || explain_pip
+{
+  "$python" -m venv "$venv" &&
+    run_pip install --requirement requirements-build.txt &&
+    run_pip install --no-build-isolation --requirement requirements-dev.txt &&
+    run_pip check
+} 2>&1 | tee "$log" | show_progress || explain
 
 built_from "$venv/bin/python" >"$stamp"
 echo ".venv is ready after $SECONDS seconds"

@@ -198,7 +198,7 @@ def _regdb_path(pid: int, camera: int, frame: int) -> str:
 
 
 def _write_regdb_lists(settings: SyntheticPeople, root: Path) -> None:
-    """Ten splits of all people into those to train on and the others; labels 0.. by ascending id."""
+    """Ten splits of all people into training and testing; labels from 0, by ascending id."""
     for trial in range(1, TRIALS + 1):
         shuffled = stream(settings.seed, "split", trial).permutation(settings.pids)
         train, test = np.split(shuffled, [settings.train_identities])

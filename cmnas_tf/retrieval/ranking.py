@@ -198,14 +198,14 @@ def rank_blocks(
         seen = rows.stop
         same = query_ids[rows, None] == gallery_ids  # [B, G]
         dropped = rule.drops(same, query_cameras[rows, None], gallery_cameras)
-        counts = np.count_nonzero(same & ~dropped, axis=1)
-        countable = counts > 0
-        same, dropped, counts = same[countable], dropped[countable], counts[countable]
-        if not len(counts):
+        matches = same & ~dropped
+        counts = np.count_nonzero(matches, axis=1)
+        counted = counts > 0
+        if not counted.any():
             continue
+        counts, matches = counts[counted], matches[counted]
+        order, hits = _sort(np.where(dropped, np.inf, distances)[counted], matches)
 
-        order = stable_argsort(np.where(dropped, np.inf, distances[countable]))
-        hits = np.take_along_axis(same & ~dropped, order, axis=1)  # [B, G], nearest first
         row, position = np.nonzero(hits)  # positions from 0, row after row
         first = np.cumsum(counts) - counts  # where each row's hits begin
         precision_at = (np.arange(len(row)) - first[row] + 1) / (position + 1)
@@ -267,17 +267,21 @@ def has_match(
     return matched
 
 
-def stable_argsort(values: np.ndarray) -> np.ndarray:
-    """``np.argsort(values, axis=1, kind="stable")``, save that infinite values may change places.
+def _sort(distances: np.ndarray, matches: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The columns of each row by distance, and which of these are matches: [B, G] each.
 
-    NumPy's unstable sort is several times faster where the processor has AVX-512; the few rows with
-    ties are sorted a second time.
+    Ties that a match takes part in keep the order of the gallery; others change no measure. NumPy's
+    unstable sort is several times faster than its stable one on processors with AVX-512, so only
+    the few rows with such ties are sorted by the latter.
     """
-    order = np.argsort(values, axis=1)
-    ordered = np.take_along_axis(values, order, axis=1)
-    tied = ((ordered[:, 1:] == ordered[:, :-1]) & np.isfinite(ordered[:, 1:])).any(axis=1)
-    order[tied] = np.argsort(values[tied], axis=1, kind="stable")
-    return order
+    order = np.argsort(distances, axis=1)
+    hits = np.take_along_axis(matches, order, axis=1)
+    ordered = np.take_along_axis(distances, order, axis=1)
+    ties = (ordered[:, 1:] == ordered[:, :-1]) & (hits[:, 1:] | hits[:, :-1])
+    again = ties.any(axis=1)
+    order[again] = np.argsort(distances[again], axis=1, kind="stable")
+    hits[again] = np.take_along_axis(matches[again], order[again], axis=1)
+    return order, hits
 
 
 def _small_blocks(blocks: Iterable[np.ndarray], queries: int, gallery: int) -> Iterator[np.ndarray]:

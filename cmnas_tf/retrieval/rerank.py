@@ -52,7 +52,6 @@ def re_rank(
     distances += squares
     distances += squares[:, None]
     np.maximum(distances, 0, out=distances)
-    np.fill_diagonal(distances, 0)
     return re_rank_distances(distances, len(query), k1, k2, lambda_value)
 
 

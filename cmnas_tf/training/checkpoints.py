@@ -31,12 +31,14 @@ class Checkpoint:
     Attributes:
       path: where it was read from.
       step: steps that had been done.
+      digest: SHA-256 of names, shapes and values of the tensors.
       tensors: ``{"part/name": array}``.
       metadata: what was stored with it: the network's specification, settings, versions.
     """
 
     path: Path
     step: int
+    digest: str
     tensors: Mapping[str, np.ndarray]
     metadata: Mapping[str, Any]
 
@@ -138,11 +140,12 @@ def read(path: Path) -> Checkpoint:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, KeyError, json.JSONDecodeError) as error:
         raise BadInput(
-            f"{path} is not a checkpoint of this program, or it is truncated ({error!s}). Use another one."
+            f"{path} is not a checkpoint of this program, or it is truncated ({error!s}). "
+            "Use another one."
         ) from error
     if _digest(tensors) != header["digest"]:
         raise BadInput(f"The checkpoint {path} is damaged: its checksum differs. Use another one.")
-    return Checkpoint(path, header["step"], tensors, header["metadata"])
+    return Checkpoint(path, header["step"], header["digest"], tensors, header["metadata"])
 
 
 def _digest(tensors: Mapping[str, np.ndarray]) -> str:

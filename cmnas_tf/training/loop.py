@@ -77,7 +77,7 @@ class Loop:
         )
         bar = tqdm(total=stop, initial=start, unit="step", disable=not self.progress, ncols=110)
         word = ""
-        with bar, writer.as_default():
+        with bar, writer.as_default(), self.strategy.scope():
             for number, batch in zip(range(start, stop), distributed, strict=False):
                 terms = {
                     objective: {name: float(value) for name, value in values.items()}

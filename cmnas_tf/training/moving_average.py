@@ -27,7 +27,8 @@ class MovingAverage:
         """Takes one step; outside of replicas, after the weights moved."""
         strategy = tf.distribute.get_strategy()
         for name, live in self._live.items():
-            strategy.extended.update(self.variables[name], self._step, args=(live,))
+            strategy.extended.update(self.variables[name], _blend, args=(live, self.decay))
 
-    def _step(self, average: tf.Variable, live: tf.Variable) -> None:
-        average.assign(self.decay * average + (1.0 - self.decay) * live)
+
+def _blend(average: tf.Variable, live: tf.Variable, decay: float) -> None:
+    average.assign(decay * average + (1.0 - decay) * live)

@@ -106,6 +106,13 @@ def test_official_orders_must_fit_the_folders(tmp_path, counts, message):
         list(protocols.trials(dataset, gallery_sampling="official"))
 
 
+def test_official_orders_count_from_one(tmp_path):
+    orders = orders_of({"cam1/0003": 12})
+    write_orders(tmp_path, {folder: order - 1 for folder, order in orders.items()})
+    with pytest.raises(BadInput, match="must hold 10 orders of 12 images for cam1/0003"):
+        list(protocols.trials(sysu({"cam1/0003": 12}, tmp_path), gallery_sampling="official"))
+
+
 def test_official_orders_missing(tmp_path):
     dataset = sysu({"cam1/0003": 12}, tmp_path)
     with pytest.raises(BadInput, match=r"rand_perm_cam\.mat is missing.*seeded"):

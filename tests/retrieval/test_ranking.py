@@ -136,11 +136,14 @@ def test_equals_the_loop(table, max_rank, block, elements):
         assert_equal(rank_embeddings(query, gallery, *labels, protocol, max_rank, block), expected)
 
 
-def test_many_ties_in_a_long_gallery():
+@pytest.mark.parametrize("levels", [3, 100])
+@pytest.mark.parametrize("people", [9, 150])
+def test_many_ties_in_a_long_gallery(levels, people):
     """Long enough for NumPy's unstable sort to disturb the order of equal distances."""
     rng = np.random.default_rng(0)
-    distances = rng.integers(0, 3, (5, 400)).astype(np.float32)
-    labels = [rng.integers(0, 9, n) for n in (5, 400)] + [rng.integers(1, 7, n) for n in (5, 400)]
+    distances = rng.integers(0, levels, (9, 400)).astype(np.float32)
+    ids = [rng.integers(0, people, n) for n in (9, 400)]
+    labels = ids + [rng.integers(1, 7, n) for n in (9, 400)]
     for protocol in PROTOCOLS:
         expected, _ = by_loop(distances.tolist(), *labels, protocol, 20)
         assert_equal(rank(distances, *labels, protocol), expected)

@@ -1,0 +1,14 @@
+"""``python -m cmnas_tf.evaluate``: measure a trained network by its data set's protocol."""
+
+from cmnas_tf import command_line, settings
+
+
+def main(options: settings.Evaluate) -> None:
+    """Embeds the test images, ranks, prints a table, writes ``results.json``."""
+    from cmnas_tf.reports.results import evaluate
+
+    print(evaluate(options))
+
+
+if __name__ == "__main__":
+    command_line.run(main, settings.Evaluate)
