@@ -2,7 +2,9 @@
 
 import dataclasses
 import inspect
+import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -65,6 +67,9 @@ def run(main: Callable[[Any], None], settings_class: type[Settings]) -> None:
     Exit codes: 0 done; 2 bad input (also a full disk); 3 the loss stopped being finite;
     130 interrupted with Ctrl-C.
     """
+    # TensorFlow greets with lines of level "error" that mean nothing; set it to 0 to see them all.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    warnings.filterwarnings("ignore", category=FutureWarning, module="google")
     try:
         main(read(settings_class, sys.argv))
     except BadInput as error:

@@ -52,7 +52,9 @@ class Group:
             value, allowed = getattr(self, field.name), field.metadata
             if allowed["choices"] and value not in allowed["choices"]:
                 words = ", ".join(repr(choice) for choice in allowed["choices"])
-                raise BadInput(f"--{field.name}={value!r} is not allowed; it must be one of {words}.")
+                raise BadInput(
+                    f"--{field.name}={value!r} is not allowed; it must be one of {words}."
+                )
             low, high = allowed["minimum"], allowed["maximum"]
             if (low is not None and value < low) or (high is not None and value > high):
                 bounds = f"at least {low}" if high is None else f"between {low} and {high}"
@@ -66,9 +68,7 @@ class Data(Group):
     data_dir: str = setting(
         "", "Folder of the data set, laid out as its authors deliver it.", shapes_result=False
     )
-    dataset: str = setting(
-        "sysu_mm01", "Layout of the data set.", choices=("sysu_mm01", "regdb")
-    )
+    dataset: str = setting("sysu_mm01", "Layout of the data set.", choices=("sysu_mm01", "regdb"))
     trial: int = setting(1, "Trial of a data set with several splits (RegDB).", minimum=1)
     skip_unreadable: bool = setting(
         False, "Leave out and count images that cannot be decoded, instead of stopping."
@@ -146,9 +146,7 @@ class Loss(Group):
     mmd_weight: float = setting(
         0.05, "Weight of the class-specific MMD, one half of C3MMD. [code]", minimum=0
     )
-    margin: float = setting(
-        0.4, "Margin of the triplet; below 0 the soft margin is used. [code]"
-    )
+    margin: float = setting(0.4, "Margin of the triplet; below 0 the soft margin is used. [code]")
     label_smoothing: float = setting(
         0.0, "Label smoothing of the cross entropy.", minimum=0, maximum=0.999
     )
@@ -286,9 +284,7 @@ class Protocol(Group):
     mode: str = setting(
         "all", "SYSU-MM01 gallery: all cameras or the indoor ones.", choices=("all", "indoor")
     )
-    shots: int = setting(
-        1, "SYSU-MM01 gallery images per identity and camera.", choices=(1, 10)
-    )
+    shots: int = setting(1, "SYSU-MM01 gallery images per identity and camera.", choices=(1, 10))
     trials: int = setting(10, "SYSU-MM01 galleries to average over.", minimum=1, maximum=10)
     gallery_sampling: str = setting(
         "seeded",
@@ -318,6 +314,62 @@ class Checkpoint(Group):
         "Use the moving average or the last step's weights.",
         choices=("average", "live"),
     )
+
+
+@dataclass(frozen=True)
+class SyntheticPeople(Group):
+    """Synthetic people: everything that decides the files of such a data set."""
+
+    dataset: str = setting(
+        "sysu_mm01", "The data set whose tree is imitated.", choices=("sysu_mm01", "regdb")
+    )
+    train_identities: int = setting(300, "People to train on.", minimum=2, maximum=4999)
+    test_identities: int = setting(50, "Other people, to test on.", minimum=2, maximum=4999)
+    images_per_camera: int = setting(
+        2, "Images of every person from every camera.", minimum=1, maximum=9999
+    )
+    image_height: int = setting(64, "Height of an image, in pixels.", minimum=32, maximum=4096)
+    image_width: int = setting(32, "Width of an image, in pixels.", minimum=16, maximum=4096)
+    materials: int = setting(6, "Garment materials that all people share.", minimum=4, maximum=64)
+    reflectance_correlation: float = setting(
+        0.5,
+        "Correlation of luminance with infrared reflectance over the materials; at 1 infrared is a "
+        "grey-scale photograph.",
+        minimum=0,
+        maximum=1,
+    )
+    difficulty: float = setting(
+        0.5,
+        "0 (easy) to 1 (hard): variety of views, positions, scales, occlusion, clutter, light, "
+        "blur and noise.",
+        minimum=0,
+        maximum=1,
+    )
+    seed: int = setting(0, "Seed of every random draw.", minimum=0, maximum=2**32 - 1)
+
+
+@dataclass(frozen=True)
+class Target(Group):
+    """Where and how the files are written."""
+
+    data_dir: str = setting(
+        "", "Folder to write; it must not exist or hold this very data set.", shapes_result=False
+    )
+    processes: int = setting(
+        0, "Processes that draw at the same time; 0: one per core.", minimum=0, shapes_result=False
+    )
+    contact_sheet: str = setting(
+        "", "Also write a picture of some people as this PNG file.", shapes_result=False
+    )
+    progress: bool = setting(True, "Show a progress bar.", shapes_result=False)
+
+
+@dataclass(frozen=True)
+class MakeSynthetic:
+    """Settings of ``python -m cmnas_tf.make_synthetic``."""
+
+    target: Target = Target()
+    people: SyntheticPeople = SyntheticPeople()
 
 
 @dataclass(frozen=True)
@@ -372,6 +424,40 @@ class Evaluate:
     protocol: Protocol = Protocol()
     devices: Devices = Devices()
     progress: Progress = Progress()
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Settings of ``python -m cmnas_tf.demo``."""
+
+    run: Run = Run()
+
+
+@dataclass(frozen=True)
+class ExportTarget(Group):
+    """Where the exported model goes, and how exact it must be."""
+
+    export_dir: str = setting(
+        "", "Folder of all exported versions, the one a model server watches.", shapes_result=False
+    )
+    version: int = setting(
+        0, "Number of this version; 0: one more than the highest there is.", minimum=0
+    )
+    parity_tolerance: float = setting(
+        1e-5,
+        "Largest difference from the trained network that an entry of an embedding of norm 1 may "
+        "have.",
+        minimum=0,
+    )
+
+
+@dataclass(frozen=True)
+class Export:
+    """Settings of ``python -m export.export_saved_model``."""
+
+    run: Run = Run()
+    checkpoint: Checkpoint = Checkpoint()
+    target: ExportTarget = ExportTarget()
 
 
 def fields(settings: Any) -> Iterator[tuple[str, dataclasses.Field]]:

@@ -8,6 +8,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import pytest
+import tensorflow as tf
+
+# Two logical devices, for the tests that compare two replicas with one; before any is used.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
 
 GOLDENS = Path(__file__).parent / "goldens"
 
@@ -48,3 +54,15 @@ class Goldens:
 @pytest.fixture(scope="session")
 def goldens() -> type[Goldens]:
     return Goldens
+
+
+@pytest.fixture(scope="session")
+def two_replicas() -> tf.distribute.Strategy:
+    """The one MirroredStrategy of the session: two replicas on one CPU.
+
+    A second MirroredStrategy in a process fails when its gradients have other shapes, and so do the
+    default collectives; reducing on one device does not.
+    """
+    return tf.distribute.MirroredStrategy(
+        ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
+    )

@@ -52,7 +52,9 @@ class Augmentation:
         images = normalize(images)
         attempts = tf.reshape(uniform[:, 4:], [-1, _ERASE_ATTEMPTS, 4])
         box = self._boxes(attempts, height, width)
-        erased = inside(box, height, width) & (uniform[:, 3] < self.erase_probability)[:, None, None]
+        erased = (
+            inside(box, height, width) & (uniform[:, 3] < self.erase_probability)[:, None, None]
+        )
         return tf.where(erased[..., None], 0.0, images)
 
     def _crop_and_flip(self, images: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:

@@ -87,7 +87,7 @@ def training_batches(
     seed: int,
     start: int,
     stop: int,
-    share: Share = Share(),  # noqa: B008 (frozen)
+    share: Share = Share(),
 ) -> tf.data.Dataset:
     """Batches of steps ``start`` .. ``stop - 1``; each is a pure function of (seed, step).
 

@@ -19,10 +19,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cmnas_tf.data.synthetic_cameras import draw_image
-from cmnas_tf.data.synthetic_settings import SyntheticPeople, stream
+from cmnas_tf.data.synthetic_plan import cameras_of, pids_of, stream
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import replacing, write_json, write_text
 from cmnas_tf.modality import INFRARED, MODALITIES
+from cmnas_tf.settings import SyntheticPeople
 
 MANIFEST = "synthetic.json"
 GENERATOR_VERSION = 1  # raise it when the same settings begin to give other files
@@ -48,7 +49,7 @@ def write_dataset(
       processes: how many draw at the same time, by default one per core; the files do not depend
         on it.
       progress: called with the number of images just written, as ``tqdm.update`` takes it; the
-        numbers add up to ``settings.images``.
+        numbers add up to ``images_of(settings)``.
 
     Returns:
       True if the data set was written, False if it was there already.
@@ -66,17 +67,17 @@ def write_dataset(
         return False
     with replacing(root) as aside:
         aside.mkdir()
-        _TREES[settings.layout].write_lists(settings, aside)
+        _TREES[settings.dataset].write_lists(settings, aside)
         draw = functools.partial(_write_person, settings, aside)
         if processes == 1:
-            _report(map(draw, settings.pids), progress)
+            _report(map(draw, pids_of(settings)), progress)
         else:
             # Spawned, not forked: the caller may have threads (TensorFlow has) that would not
             # survive a fork.
             spawn = multiprocessing.get_context("spawn")
             pool = concurrent.futures.ProcessPoolExecutor(processes, mp_context=spawn)
             try:
-                _report(pool.map(draw, settings.pids), progress)
+                _report(pool.map(draw, pids_of(settings)), progress)
             finally:
                 pool.shutdown(cancel_futures=True)
         write_json(aside / MANIFEST, _manifest(settings))
@@ -90,8 +91,10 @@ def contact_sheet(settings: SyntheticPeople, people: int = 8) -> np.ndarray:
       uint8, [rows, columns, 3] (red, green, blue): visible cameras first, then infrared ones, with
       a white gap around every image.
     """
-    gap = max(1, settings.height // 32)
-    columns = sorted(settings.cameras, key=lambda camera: settings.cameras[camera] == INFRARED)
+    gap = max(1, settings.image_height // 32)
+    columns = sorted(
+        cameras_of(settings), key=lambda camera: cameras_of(settings)[camera] == INFRARED
+    )
 
     def tile(pid: int, camera: int) -> np.ndarray:
         image = draw_image(settings, pid, camera, frame=1)
@@ -99,7 +102,9 @@ def contact_sheet(settings: SyntheticPeople, people: int = 8) -> np.ndarray:
             image = np.repeat(image[..., None], 3, axis=2)
         return np.pad(image, ((gap, gap), (gap, gap), (0, 0)), constant_values=255)
 
-    return np.block([[[tile(pid, camera)] for camera in columns] for pid in settings.pids[:people]])
+    return np.block(
+        [[[tile(pid, camera)] for camera in columns] for pid in pids_of(settings)[:people]]
+    )
 
 
 def _is_there(settings: SyntheticPeople, root: Path) -> bool:
@@ -120,8 +125,8 @@ def _is_there(settings: SyntheticPeople, root: Path) -> bool:
 
 
 def _manifest(settings: SyntheticPeople) -> dict[str, Any]:
-    per_camera = len(settings.pids) * settings.images_per_camera
-    seen_by = list(settings.cameras.values())
+    per_camera = len(pids_of(settings)) * settings.images_per_camera
+    seen_by = list(cameras_of(settings).values())
     return {
         "generator_version": GENERATOR_VERSION,
         "settings": dataclasses.asdict(settings),
@@ -139,9 +144,9 @@ def _write_person(settings: SyntheticPeople, root: Path, pid: int) -> int:
     import cv2
 
     images = 0
-    for camera in settings.cameras:
+    for camera in cameras_of(settings):
         for frame in _frames(settings):
-            path = root / _TREES[settings.layout].path(pid, camera, frame)
+            path = root / _TREES[settings.dataset].path(pid, camera, frame)
             path.parent.mkdir(parents=True, exist_ok=True)
             image = draw_image(settings, pid, camera, frame)
             if image.ndim == 3:
@@ -163,15 +168,15 @@ def _sysu_path(pid: int, camera: int, frame: int) -> str:
 def _write_sysu_lists(settings: SyntheticPeople, root: Path) -> None:
     """Who is for training, validation (a quarter of the training people) and testing, and in which
     order the ten official trials take the images of a gallery."""
-    train, pids = settings.train_identities, list(settings.pids)
+    train, pids = settings.train_identities, list(pids_of(settings))
     first_val = train - max(1, train // 4)
     people = {"train": pids[:first_val], "val": pids[first_val:train], "test": pids[train:]}
     for name, ids in people.items():
         write_text(root / "exp" / f"{name}_id.txt", ",".join(map(str, ids)) + "\n")
         _write_mat(root / "exp" / f"{name}_id.mat", "id", np.array([ids], np.uint16))
 
-    orders = np.empty((len(settings.cameras), 1), object)
-    for row, camera in enumerate(settings.cameras):
+    orders = np.empty((len(cameras_of(settings)), 1), object)
+    for row, camera in enumerate(cameras_of(settings)):
         rng = stream(settings.seed, "gallery orders", camera)
         of_camera = np.empty((len(pids), 1), object)
         for pid in pids:
@@ -200,7 +205,7 @@ def _regdb_path(pid: int, camera: int, frame: int) -> str:
 def _write_regdb_lists(settings: SyntheticPeople, root: Path) -> None:
     """Ten splits of all people into training and testing; labels from 0, by ascending id."""
     for trial in range(1, TRIALS + 1):
-        shuffled = stream(settings.seed, "split", trial).permutation(settings.pids)
+        shuffled = stream(settings.seed, "split", trial).permutation(pids_of(settings))
         train, test = np.split(shuffled, [settings.train_identities])
         for name, pids in ("train", np.sort(train)), ("test", np.sort(test)):
             for camera, folder in _REGDB_FOLDERS.items():

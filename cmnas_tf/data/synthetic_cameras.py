@@ -13,8 +13,9 @@ import numpy as np
 
 from cmnas_tf.data.synthetic_bodies import Part, Point, Pose, body_parts
 from cmnas_tf.data.synthetic_people import Person, draw_person, people_materials
-from cmnas_tf.data.synthetic_settings import SyntheticPeople, stream
+from cmnas_tf.data.synthetic_plan import cameras_of, stream
 from cmnas_tf.modality import INFRARED
+from cmnas_tf.settings import SyntheticPeople
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Camera:
 
 def _fine_grid(settings: SyntheticPeople) -> int:
     """Pixels of the fine grid per image pixel and axis: small images need more of them."""
-    return min(4, max(2, math.ceil(192 / settings.height)))
+    return min(4, max(2, math.ceil(192 / settings.image_height)))
 
 
 @functools.lru_cache(maxsize=16)
@@ -83,7 +84,7 @@ def draw_camera(settings: SyntheticPeople, camera: int) -> Camera:
     materials = np.concatenate([people, surroundings], dtype=np.float32)
     rows = range(len(people), len(materials))
     return Camera(
-        modality=settings.cameras[camera],
+        modality=cameras_of(settings)[camera],
         colours=np.ascontiguousarray(materials[:, :3]),
         infrared=np.ascontiguousarray(materials[:, 3]),
         place=_draw_place(settings, rng, rows),
@@ -98,8 +99,8 @@ def draw_camera(settings: SyntheticPeople, camera: int) -> Camera:
 
 def _draw_place(settings: SyntheticPeople, rng: np.random.Generator, rows: range) -> np.ndarray:
     """Wall, floor and furniture, four images wide; ``rows`` are the place's own materials."""
-    height = settings.height * _fine_grid(settings)
-    width = 4 * settings.width * _fine_grid(settings)
+    height = settings.image_height * _fine_grid(settings)
+    width = 4 * settings.image_width * _fine_grid(settings)
     wall, trim, floor, joint, *furniture = rows
     place = Scene(np.full((height, width), wall, np.uint8), np.zeros((height, width), np.float32))
     horizon = rng.uniform(0.6, 0.8) * height
@@ -203,7 +204,7 @@ def _draw_scene(
 ) -> Scene:
     """The camera's place, a person in it, and now and then something in front of the person."""
     hard, fine = settings.difficulty, _fine_grid(settings)
-    height, width = settings.height * fine, settings.width * fine
+    height, width = settings.image_height * fine, settings.image_width * fine
     window = int(rng.random() * (camera.place.shape[1] - width))
     place = camera.place[:, window : window + width]
     scene = Scene(place.copy(), np.zeros(place.shape, np.float32))
@@ -280,8 +281,10 @@ def _exposed(settings: SyntheticPeople, image: np.ndarray, rng: np.random.Genera
     import cv2
 
     hard = settings.difficulty
-    image = cv2.resize(image, (settings.width, settings.height), interpolation=cv2.INTER_AREA)
-    blur = settings.height / 128 * rng.uniform(0.2, 0.3 + 0.5 * hard)
+    image = cv2.resize(
+        image, (settings.image_width, settings.image_height), interpolation=cv2.INTER_AREA
+    )
+    blur = settings.image_height / 128 * rng.uniform(0.2, 0.3 + 0.5 * hard)
     image = cv2.GaussianBlur(image, (0, 0), blur)
     noise = rng.standard_normal(image.shape, dtype=np.float32) * np.sqrt(image + 0.1)
     image += (0.01 + 0.03 * hard) * noise

@@ -14,7 +14,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from cmnas_tf.data.synthetic_settings import SyntheticPeople, stream
+from cmnas_tf.data.synthetic_plan import stream
+from cmnas_tf.settings import SyntheticPeople
 
 T = TypeVar("T")
 

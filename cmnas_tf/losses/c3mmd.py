@@ -51,7 +51,9 @@ def class_mmd(visible: tf.Tensor, infrared: tf.Tensor, images_per_identity: int)
             f"Received: images_per_identity={images_per_identity}, rows={rows}"
         )
     visible, infrared = (
-        tf.reshape(tf.math.l2_normalize(x, axis=1, epsilon=1e-24), [-1, images_per_identity, x.shape[-1]])
+        tf.reshape(
+            tf.math.l2_normalize(x, axis=1, epsilon=1e-24), [-1, images_per_identity, x.shape[-1]]
+        )
         for x in at_least_float32(visible, infrared)
     )  # [P, K, D]
 

@@ -5,9 +5,7 @@ import tensorflow as tf
 from cmnas_tf.losses.precision import at_least_float32
 
 
-def cross_entropy(
-    logits: tf.Tensor, labels: tf.Tensor, label_smoothing: float = 0.0
-) -> tf.Tensor:
+def cross_entropy(logits: tf.Tensor, labels: tf.Tensor, label_smoothing: float = 0.0) -> tf.Tensor:
     """Mean cross entropy of ``softmax(logits)``, with optional label smoothing.
 
     The target is ``(1 - s) onehot + s / C`` (Szegedy et al., CVPR 2016, section 7).

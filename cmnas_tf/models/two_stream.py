@@ -8,9 +8,9 @@ from tensorflow import keras
 
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.layers import ModalityNorm
+from cmnas_tf.modality import MODALITIES, Rows
 from cmnas_tf.models.head import Embeddings, Head
 from cmnas_tf.models.resnet import ResNet
-from cmnas_tf.modality import MODALITIES, Rows
 
 
 class ReidNetwork(keras.Model):
@@ -40,7 +40,11 @@ class ReidNetwork(keras.Model):
         """
         parts = _by_modality(images)
         rows = Rows({modality: _count(part) for modality, part in parts.items()})
-        x = tf.concat(list(parts.values()), axis=0) if len(parts) > 1 else next(iter(parts.values()))
+        x = (
+            tf.concat(list(parts.values()), axis=0)
+            if len(parts) > 1
+            else next(iter(parts.values()))
+        )
         return self.head(self.backbone(x, rows, training=training), training=training)
 
     def embed(self, images: tf.Tensor, modality: str, training: bool = False) -> Embeddings:

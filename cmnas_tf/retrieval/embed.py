@@ -9,7 +9,9 @@ from cmnas_tf.modality import MODALITIES
 from cmnas_tf.models import ReidNetwork
 
 
-def embed(network: ReidNetwork, source: ImageSource, batch: int, progress: bool = False) -> np.ndarray:
+def embed(
+    network: ReidNetwork, source: ImageSource, batch: int, progress: bool = False
+) -> np.ndarray:
     """L2-normalised embeddings of all images of ``source``, in its order.
 
     Args:

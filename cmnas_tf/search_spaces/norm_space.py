@@ -36,9 +36,7 @@ class NormSpace:
         """The network that contains every architecture of the space."""
 
         def make_norm(site: str) -> MixedModalityNorm:
-            return MixedModalityNorm(
-                self.relaxation, self.synchronized, name=site_layer_name(site)
-            )
+            return MixedModalityNorm(self.relaxation, self.synchronized, name=site_layer_name(site))
 
         return resnet_network(
             make_norm, num_classes, self.backbone, self.last_stride, self.width, self.synchronized

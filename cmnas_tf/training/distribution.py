@@ -30,7 +30,11 @@ def make_strategy(logical_devices: int = 0) -> tf.distribute.Strategy:
             tf.config.set_logical_device_configuration(cpu, parts)
         except RuntimeError as error:
             raise BadInput(f"--logical_devices={logical_devices}: {error}") from error
-        return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(logical_devices)])
+        return tf.distribute.MirroredStrategy(
+            [f"CPU:{i}" for i in range(logical_devices)],
+            # The default, collectives, is for devices that compute at the same time.
+            cross_device_ops=tf.distribute.ReductionToOneDevice(),
+        )
     return tf.distribute.MirroredStrategy()
 
 
@@ -47,9 +51,22 @@ def gather_batch(
     replica = tf.distribute.get_replica_context()
     if replica.num_replicas_in_sync == 1:
         return dict(outputs), labels
-    gathered = replica.all_gather([*(tuple(part) for part in outputs.values()), labels], axis=0)
-    parts = (Embeddings(*part) for part in gathered[:-1])
-    return dict(zip(outputs, parts, strict=True)), gathered[-1]
+
+    # In one piece: one collective, and the gradient of gathering several shapes fails in TF 2.15.
+    fields = [field for part in outputs.values() for field in part]  # each [n, D or C]
+    widths = [field.shape[1] for field in fields]
+    gathered = replica.all_gather(tf.concat(fields, axis=1), axis=0)
+    whole = iter(tf.split(_whole(gathered, labels), widths, axis=1))
+    parts = {
+        modality: Embeddings(*(next(whole) for _ in Embeddings._fields)) for modality in outputs
+    }
+    return parts, _whole(replica.all_gather(labels, axis=0), labels)
+
+
+def _whole(gathered: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
+    """``gathered`` with its static number of rows, which gathering forgets; shares are equal."""
+    rows = share.shape[0] * tf.distribute.get_strategy().num_replicas_in_sync
+    return tf.ensure_shape(gathered, [rows, *gathered.shape[1:]])
 
 
 def gradient_of_batch(

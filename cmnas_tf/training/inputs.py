@@ -56,7 +56,9 @@ class TrainingImages:
             stream,
         )
 
-    def batches(self, sampler: IdentitySampler, start: int, stop: int, share: Share) -> tf.data.Dataset:
+    def batches(
+        self, sampler: IdentitySampler, start: int, stop: int, share: Share
+    ) -> tf.data.Dataset:
         """Augmented batches of steps ``start`` .. ``stop - 1`` for a share of the devices."""
         size, pipeline = self.settings.input, self.settings.pipeline
         source = ImageSource(

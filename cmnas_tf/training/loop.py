@@ -1,6 +1,7 @@
 """The loop around a step: batches in, loss terms out, progress, checkpoints, and going on."""
 
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +76,15 @@ class Loop:
         distributed = self.strategy.distribute_datasets_from_function(
             lambda context: batches(start, stop, _share(context))
         )
-        bar = tqdm(total=stop, initial=start, unit="step", disable=not self.progress, ncols=110)
+        bar = tqdm(
+            total=stop,
+            initial=start,
+            disable=not self.progress,
+            bar_format="{desc} |{bar:16}| {n}/{total} {elapsed}<{remaining} {rate_fmt}{postfix}",
+            unit="step",
+            dynamic_ncols=True,
+            mininterval=0.2 if sys.stderr.isatty() else 30.0,
+        )
         word = ""
         with bar, writer.as_default(), self.strategy.scope():
             for number, batch in zip(range(start, stop), distributed, strict=False):
@@ -99,7 +108,9 @@ class Loop:
         for objective, values in terms.items():
             for name, value in values.items():
                 if not math.isfinite(value):
-                    kept = "The last checkpoint is kept" if saved else "No checkpoint was written yet"
+                    kept = (
+                        "The last checkpoint is kept" if saved else "No checkpoint was written yet"
+                    )
                     raise TrainingDiverged(
                         f"The term {name} of the {objective} objective is {value} at step {number} "
                         f"(epoch {number // self.steps_per_epoch + 1}). {kept}; lower the learning "

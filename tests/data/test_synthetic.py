@@ -8,13 +8,14 @@ import scipy.io
 
 from cmnas_tf.data.synthetic import MANIFEST, contact_sheet, write_dataset
 from cmnas_tf.data.synthetic_cameras import draw_image
-from cmnas_tf.data.synthetic_settings import SyntheticPeople
+from cmnas_tf.data.synthetic_plan import images_of
+from cmnas_tf.settings import SyntheticPeople
 from cmnas_tf.errors import BadInput
 
 SMALL = SyntheticPeople(
-    train_identities=5, test_identities=3, images_per_camera=3, height=32, width=16, seed=4
+    train_identities=5, test_identities=3, images_per_camera=3, image_height=32, image_width=16, seed=4
 )
-REGDB = dataclasses.replace(SMALL, layout="regdb", train_identities=4, test_identities=4)
+REGDB = dataclasses.replace(SMALL, dataset="regdb", train_identities=4, test_identities=4)
 
 
 def contents(root):
@@ -44,7 +45,7 @@ def test_the_files_do_not_depend_on_the_number_of_processes(sysu, tmp_path):
     assert write_dataset(SMALL, tmp_path / "two", processes=2, progress=reported.append)
     assert contents(tmp_path / "two") == contents(sysu)
     assert reported == [6 * 3] * 8  # per person: cameras x images
-    assert sum(reported) == SMALL.images
+    assert sum(reported) == images_of(SMALL)
 
 
 def test_another_seed_gives_other_images_in_the_same_tree(sysu, tmp_path):

@@ -14,14 +14,15 @@ from cmnas_tf.data.synthetic_cameras import (
     paint,
     photograph,
 )
-from cmnas_tf.data.synthetic_settings import SyntheticPeople
+from cmnas_tf.data.synthetic_plan import cameras_of
+from cmnas_tf.settings import SyntheticPeople
 
 SETTINGS = SyntheticPeople()
 EASY = SyntheticPeople(difficulty=0.0)
 
 
 def test_visible_cameras_have_three_channels_and_infrared_ones_one():
-    for camera, modality in SETTINGS.cameras.items():
+    for camera, modality in cameras_of(SETTINGS).items():
         image = draw_image(SETTINGS, 1, camera, 1)
         assert image.dtype == np.uint8
         assert image.shape == ((64, 32, 3) if modality == "visible" else (64, 32))
@@ -40,7 +41,7 @@ def test_an_image_is_a_function_of_seed_pid_camera_and_frame():
 
 
 def test_every_camera_has_a_place_of_its_own():
-    places = [draw_camera(SETTINGS, camera).place for camera in SETTINGS.cameras]
+    places = [draw_camera(SETTINGS, camera).place for camera in cameras_of(SETTINGS)]
     for i, first in enumerate(places):
         assert all(np.mean(first != second) > 0.2 for second in places[i + 1 :])
 
@@ -50,7 +51,7 @@ def test_a_larger_image_shows_the_same_picture(camera):
     """256 x 128 averaged down to 64 x 32 differs from 64 x 32 by edges and noise only."""
     for pid in range(1, 4):
         small = draw_image(EASY, pid, camera, 1).astype(float)
-        large = draw_image(dataclasses.replace(EASY, height=256, width=128), pid, camera, 1)
+        large = draw_image(dataclasses.replace(EASY, image_height=256, image_width=128), pid, camera, 1)
         large = cv2.resize(large, (32, 64), interpolation=cv2.INTER_AREA).astype(float)
         other = draw_image(EASY, pid + 1, camera, 1).astype(float)
         assert np.abs(small - large).mean() < 6 < np.abs(small - other).mean()

@@ -7,7 +7,7 @@ from cmnas_tf.data.synthetic_people import (
     garment_materials,
     people_materials,
 )
-from cmnas_tf.data.synthetic_settings import SyntheticPeople
+from cmnas_tf.settings import SyntheticPeople
 
 
 def luminance(materials):
@@ -59,12 +59,12 @@ def test_both_modalities_can_tell_the_two_materials_of_a_pattern_apart():
 def test_a_person_depends_on_the_seed_and_the_pid_alone():
     person = draw_person(SyntheticPeople(), 7)
     elsewhere = SyntheticPeople(
-        layout="regdb",
+        dataset="regdb",
         train_identities=9,
         test_identities=9,
         images_per_camera=2,
-        height=256,
-        width=128,
+        image_height=256,
+        image_width=128,
         difficulty=1.0,
     )
     assert draw_person(elsewhere, 7) == person

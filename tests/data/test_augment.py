@@ -1,0 +1,215 @@
+"""Augmentation of a batch against a plain loop over its images, and its distribution."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cmnas_tf.data.augment import MEAN, STD, Augmentation, inside, normalize
+
+ATTEMPTS = 10
+NOTHING = Augmentation(pad=0, flip_probability=0.0, erase_probability=0.0)
+
+
+def pixels(n, height=16, width=8, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (n, height, width, 3), np.uint8)
+
+
+def augment(augmentation, images, seed=(0, 0), first_row=0, rows=None):
+    return augmentation(images, tf.constant(seed), first_row, rows or len(images)).numpy()
+
+
+def normalized(image):
+    return (image / 255.0 - np.array(MEAN)) / np.array(STD)
+
+
+def augmented_plainly(image, uniform, augmentation):
+    """One image [H, W, 3], float64, from the row's uniforms [44]: pad, crop, flip, normalise, erase."""
+    height, width, _ = image.shape
+    pad = augmentation.pad
+    top, left = (int(u * (2 * pad + 1)) for u in uniform[:2])
+    image = np.pad(image, ((pad, pad), (pad, pad), (0, 0)))
+    image = image[top : top + height, left : left + width]
+    if uniform[2] < augmentation.flip_probability:
+        image = image[:, ::-1]
+    image = normalized(image)
+    if uniform[3] < augmentation.erase_probability:
+        box = box_plainly(uniform[4:].reshape(ATTEMPTS, 4), height, width)
+        if box is not None:
+            top, left, h, w = box
+            image[top : top + h, left : left + w] = 0.0
+    return image
+
+
+def box_plainly(attempts, height, width, area=(0.02, 0.4), aspect=0.3):
+    """The first rectangle out of [attempts, 4] uniforms that is smaller than the image, or None."""
+    for of_area, of_aspect, of_top, of_left in attempts:
+        share = area[0] + (area[1] - area[0]) * of_area
+        ratio = aspect + (1 / aspect - aspect) * of_aspect  # height / width
+        h = round((share * height * width * ratio) ** 0.5)
+        w = round((share * height * width / ratio) ** 0.5)
+        if h < height and w < width:
+            return int(of_top * (height - h + 1)), int(of_left * (width - w + 1)), h, w
+    return None
+
+
+@given(
+    st.builds(
+        Augmentation,
+        pad=st.integers(0, 5),
+        flip_probability=st.sampled_from([0.0, 0.5, 1.0]),
+        erase_probability=st.sampled_from([0.0, 0.5, 1.0]),
+    ),
+    st.sampled_from([(16, 8), (9, 14)]),
+    st.tuples(st.integers(0, 2**40), st.integers(0, 2**40)),
+)
+@settings(max_examples=40, deadline=None)
+def test_equals_a_plain_loop_that_takes_the_same_uniforms(augmentation, size, seed):
+    images = pixels(6, *size)
+    uniform = tf.random.stateless_uniform([6, 4 + 4 * ATTEMPTS], tf.constant(seed)).numpy()
+    expected = [
+        augmented_plainly(image, row.astype(np.float64), augmentation)
+        for image, row in zip(images, uniform, strict=True)
+    ]
+    found = augment(augmentation, images, seed)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=2e-6)
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=4), st.integers(0, 1000))
+@settings(max_examples=30, deadline=None)
+def test_a_batch_cut_into_shares_is_augmented_as_in_one_piece(cuts, seed):
+    images = pixels(sum(cuts))
+    whole = augment(Augmentation(pad=3), images, (seed, 5))
+    ends = np.cumsum(cuts)
+    parts = [
+        augment(Augmentation(pad=3), images[end - n : end], (seed, 5), end - n, len(images))
+        for n, end in zip(cuts, ends.tolist(), strict=True)
+    ]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+def test_seeds_and_rows_are_augmented_differently():
+    """The same picture four times, under four seeds: sixteen results."""
+    images = np.repeat(pixels(1), 4, axis=0)
+    results = [
+        augment(Augmentation(pad=3), images, seed) for seed in [(0, 0), (0, 1), (1, 0), (1, 1)]
+    ]
+    assert len({row.tobytes() for result in results for row in result}) == 16
+
+
+def test_with_everything_off_an_image_is_only_normalised():
+    images = pixels(3)
+    np.testing.assert_array_equal(augment(NOTHING, images), normalize(images))
+
+
+def test_normalize():
+    """0 -> -mean / std and 255 -> (1 - mean) / std: for red -0.485 / 0.229 and 0.515 / 0.229."""
+    np.testing.assert_allclose(normalize(np.zeros(3, np.uint8))[0], -2.1179039, rtol=1e-6)
+    np.testing.assert_allclose(normalize(np.full(3, 255, np.uint8))[0], 2.2489083, rtol=1e-6)
+    images = pixels(2)
+    np.testing.assert_allclose(normalize(images), normalized(images), atol=1e-6)
+
+
+def test_padding_is_black():
+    """White images cropped anywhere: whole rows and columns of the margin, (0 - mean) / std."""
+    found = augment(Augmentation(4, 0.0, 0.0), np.full((200, 8, 8, 3), 255, np.uint8))
+    black, white = normalized(np.zeros(3)), normalized(np.full(3, 255.0))
+    is_white = np.isclose(found, white, atol=1e-5).all(-1)
+    assert np.isclose(found[~is_white], black, atol=1e-5).all()
+    heights, widths = is_white.any(2).sum(1), is_white.any(1).sum(1)
+    assert (is_white.sum((1, 2)) == heights * widths).all()
+    assert set(heights.tolist()) == set(widths.tolist()) == set(range(4, 9))
+
+
+def test_crops_and_flips_are_drawn_evenly():
+    """81 offsets over 20,000 images: 247 each (sd 15.6), and 10,000 flips (sd 71)."""
+    image = np.zeros((9, 9, 3), np.uint8)
+    image[4, 4], image[4, 3] = 255, 128
+    found = augment(Augmentation(4, 0.5, 0.0), np.repeat(image[None], 20_000, axis=0))
+    white = np.isclose(found, normalized(np.full(3, 255.0)), atol=1e-5).all(-1).reshape(20_000, 81)
+    times = white.sum(0)
+    assert times.sum() == 20_000
+    assert (abs(times - 20_000 / 81) < 5 * 15.6).all()
+    grey = np.isclose(found, normalized(np.full(3, 128.0)), atol=1e-5).all(-1).reshape(20_000, 81)
+    both = white.argmax(1)[grey.any(1)], grey.argmax(1)[grey.any(1)]
+    right = int((both[1] == both[0] + 1).sum())
+    assert abs(right - len(both[0]) / 2) < 5 * 71
+
+
+@pytest.fixture(scope="module")
+def erased():
+    """Which pixels of 20,000 images 32 x 16 are erased when every image is to be."""
+    images = np.full((5000, 32, 16, 3), 255, np.uint8)
+    always = Augmentation(0, 0.0, 1.0)
+    return np.concatenate([augment(always, images, (7, n))[..., 0] == 0.0 for n in range(4)])
+
+
+def sides(erased):
+    """Top, left, height, width of each rectangle; fails if what is erased is none."""
+    rows, columns = erased.any(2), erased.any(1)
+    h, w = rows.sum(1), columns.sum(1)
+    top, left = rows.argmax(1), columns.argmax(1)
+    assert (erased.sum((1, 2)) == h * w).all()
+    assert rows[np.arange(len(rows)), top + h - 1].all()
+    assert columns[np.arange(len(rows)), left + w - 1].all()
+    return top, left, h, w
+
+
+def test_erased_rectangles_have_the_recipes_sizes(erased):
+    """Mean area, height and width against 20,000 rectangles of the recipe drawn by NumPy; the
+    difference of two such means has a standard deviation of sqrt(2 / 20,000) of a single one's."""
+    random = np.random.default_rng(0)
+    drawn = [box_plainly(random.random((ATTEMPTS, 4)), 32, 16) for _ in range(20_000)]
+    h, w = np.array(drawn)[:, 2:].T
+    _, _, found_h, found_w = sides(erased)
+    for found, expected in ((found_h * found_w, h * w), (found_h, h), (found_w, w)):
+        assert abs(found.mean() - expected.mean()) < 5 * expected.std() * (2 / 20_000) ** 0.5
+    assert (found_h * found_w).min() >= 0.02 * 512 * 0.7  # sides are rounded to pixels
+    assert (found_h * found_w).max() <= 0.4 * 512 * 1.1
+
+
+def test_erased_rectangles_have_the_recipes_mean_area():
+    """In an image so large that rounding does not matter, and with an aspect that always fits
+    (1), the erased share is uniform in 0.02..0.4: its mean is 0.21, its sd 0.1097."""
+    always = Augmentation(0, 0.0, 1.0, erase_aspect=1.0)
+    found = augment(always, np.full((2000, 64, 64, 3), 255, np.uint8))[..., 0] == 0.0
+    assert abs(found.mean() - 0.21) < 5 * 0.1097 / 2000**0.5
+
+
+def test_erased_rectangles_lie_anywhere(erased):
+    """Their place is symmetric and even: top / (H - h) has the mean 1/2 in both axes, and pixels
+    that mirror each other are erased equally often."""
+    top, left, h, w = sides(erased)
+    for start, free in ((top, 32 - h), (left, 16 - w)):
+        share = start / free
+        assert abs(share.mean() - 0.5) < 5 * share.std() / 20_000**0.5
+        ends = (share == 0).sum(), (share == 1).sum()
+        assert abs(int(ends[0]) - int(ends[1])) < 5 * sum(ends) ** 0.5
+    often = erased.mean(0)
+    for mirrored in (often[::-1], often[:, ::-1]):
+        assert abs(often - mirrored).max() < 5 * (2 * 0.25 / 20_000) ** 0.5
+
+
+def test_erasing_happens_as_often_as_asked():
+    """0.3 of 20,000 images: 6,000 (sd 65); erased is the mean colour, 0."""
+    sometimes = Augmentation(0, 0.0, 0.3)
+    found = augment(sometimes, np.full((20_000, 16, 8, 3), 255, np.uint8))
+    assert abs(int((found == 0.0).any((1, 2, 3)).sum()) - 6000) < 5 * 65
+    assert ((found == 0.0).all(-1) == (found == 0.0).any(-1)).all()
+
+
+def test_nothing_is_erased_where_no_rectangle_fits():
+    """Aspect 0.05 .. 20 and share 0.9: always too high or too wide, but for a square one."""
+    impossible = Augmentation(0, 0.0, 1.0, erase_area=(1.0, 1.0), erase_aspect=0.3)
+    images = pixels(50)
+    np.testing.assert_array_equal(augment(impossible, images), normalize(images))
+
+
+def test_inside():
+    """A box at row 1, column 0, two high, one wide; and an empty one."""
+    found = inside(tf.constant([[1, 0, 2, 1], [0, 0, 0, 0]]), 4, 3).numpy()
+    expected = np.zeros((2, 4, 3), bool)
+    expected[0, 1:3, 0] = True
+    np.testing.assert_array_equal(found, expected)

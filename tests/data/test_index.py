@@ -1,0 +1,68 @@
+"""The table of images: rows in, rows out, and how it is cut."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cmnas_tf.data.index import Dataset, Image, Images
+
+ROWS = [
+    Image("cam3/0002/b.jpg", 2, 3, "infrared"),
+    Image("cam1/0002/a.jpg", 2, 1, "visible"),
+    Image("cam1/0007/c.jpg", 7, 1, "visible"),
+]
+
+images = st.builds(
+    Image,
+    path=st.sampled_from("abc"),
+    pid=st.integers(0, 9),
+    camera=st.integers(1, 9),
+    modality=st.sampled_from(["visible", "infrared"]),
+)
+
+
+def rows_of(table):
+    return [Image(*row) for row in zip(*vars(table).values(), strict=True)]
+
+
+def test_columns_keep_the_order_given():
+    table = Images.of(iter(ROWS))
+    assert table.paths.tolist() == ["cam3/0002/b.jpg", "cam1/0002/a.jpg", "cam1/0007/c.jpg"]
+    assert table.pids.tolist() == [2, 2, 7]
+    assert table.cameras.tolist() == [3, 1, 1]
+    assert table.modalities.tolist() == ["infrared", "visible", "visible"]
+    assert (table.pids.dtype, table.cameras.dtype) == (np.int64, np.int64)
+    assert (table.paths.dtype, table.modalities.dtype) == (object, object)
+
+
+@given(st.lists(images), st.data())
+def test_selections_are_those_of_a_list(rows, data):
+    """By mask, by indices (also repeated), by slice and by modality; and + puts tables in a row."""
+    table = Images.of(rows)
+    assert rows_of(table) == rows
+    assert len(table) == len(rows)
+    mask = data.draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows)))
+    chosen = [row for row, keep in zip(rows, mask, strict=True) if keep]
+    assert rows_of(table[np.array(mask, bool)]) == chosen
+    if rows:
+        places = data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=1))
+        assert rows_of(table[places]) == [rows[place] for place in places]
+    assert rows_of(table[1:4]) == rows[1:4]
+    infrared = [row for row in rows if row.modality == "infrared"]
+    assert rows_of(table.of_modality("infrared")) == infrared
+    assert rows_of(table + table[1:]) == rows + rows[1:]
+
+
+def test_an_unknown_modality_is_refused():
+    with pytest.raises(ValueError, match=r"visible.*infrared.*Received: 'thermal'"):
+        Images.of(ROWS).of_modality("thermal")
+
+
+@pytest.mark.parametrize(
+    ("kept", "modalities"), [([0, 1, 2], ("visible", "infrared")), ([0], ("infrared",)), ([], ())]
+)
+def test_a_dataset_has_the_modalities_of_its_training_images(kept, modalities):
+    """In the order of MODALITIES, although an infrared image comes first."""
+    dataset = Dataset("sysu_mm01", "root", Images.of(ROWS[i] for i in kept), Images.of(ROWS))
+    assert dataset.modalities == modalities
