@@ -1,6 +1,5 @@
 """From the command line to settings and back: flags, help, and errors a person can act on."""
 
-import dataclasses
 import inspect
 import os
 import sys
@@ -46,19 +45,16 @@ def read(settings_class: type[Settings], argv: Sequence[str]) -> Settings:
         raise SystemExit(0)
     if len(rest) > 1:
         raise BadInput(
-            f"Arguments that are no flags: {' '.join(rest[1:])}. Settings are given as --name=value."
+            f"Arguments that are no flags: {' '.join(rest[1:])}. Give settings as --name=value."
         )
-    groups: dict[str, dict[str, Any]] = {}
+    given: dict[str, dict[str, Any]] = {}
     for group, field in settings_module.fields(settings_class):
         value = values[field.name].value
         if isinstance(field.default, tuple):
             value = _numbers(field.name, value)
-        groups.setdefault(group, {})[field.name] = value
-    made = {
-        group.name: type(group.default)(**groups[group.name])
-        for group in dataclasses.fields(settings_class)  # type: ignore[arg-type]
-    }
-    return settings_class(**made)
+        given.setdefault(group, {})[field.name] = value
+    groups = settings_module.groups(settings_class)
+    return settings_class(**{name: group(**given[name]) for name, group in groups.items()})
 
 
 def run(main: Callable[[Any], None], settings_class: type[Settings]) -> None:
@@ -115,7 +111,7 @@ def _numbers(name: str, words: Sequence[str]) -> tuple[float, ...]:
 def _help(settings_class: type, values: flags.FlagValues) -> str:
     lines = [inspect.getdoc(settings_class) or "", "", "--flagfile=FILE reads flags from a file."]
     group_of_line = ""
-    groups = {group.name: type(group.default) for group in dataclasses.fields(settings_class)}
+    groups = settings_module.groups(settings_class)
     for group, field in settings_module.fields(settings_class):
         if group != group_of_line:
             lines += ["", inspect.getdoc(groups[group]) or group]

@@ -1,4 +1,4 @@
-"""``python -m cmnas_tf.make_synthetic``: people that never lived, in the tree of a real data set."""
+"""``python -m cmnas_tf.make_synthetic``: synthetic people in the tree of a real data set."""
 
 from cmnas_tf import command_line, settings
 from cmnas_tf.errors import BadInput

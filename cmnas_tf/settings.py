@@ -460,12 +460,16 @@ class Export:
     target: ExportTarget = ExportTarget()
 
 
+def groups(settings: Any) -> dict[str, type[Group]]:
+    """The groups of a command's settings (class or instance), by name."""
+    return {group.name: type(group.default) for group in dataclasses.fields(settings)}  # type: ignore[misc]
+
+
 def fields(settings: Any) -> Iterator[tuple[str, dataclasses.Field]]:
     """``(group, field)`` of every setting of a command's settings (class or instance)."""
-    for group in dataclasses.fields(settings):
-        group_type = group.type if isinstance(group.type, type) else type(group.default)
-        for field in dataclasses.fields(group_type):
-            yield group.name, field
+    for name, group in groups(settings).items():
+        for field in dataclasses.fields(group):  # type: ignore[arg-type]
+            yield name, field
 
 
 def shaping_result(settings: Any) -> dict[str, Any]:

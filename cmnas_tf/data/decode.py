@@ -1,4 +1,4 @@
-"""From the bytes of an image file to the pixels a network takes; the same in training and serving."""
+"""From the bytes of an image file to a network's pixels; the same in training and serving."""
 
 import tensorflow as tf
 
@@ -27,7 +27,7 @@ def decode(encoded: tf.Tensor, height: int, width: int) -> tf.Tensor:
 
 
 def resize(pixels: tf.Tensor, height: int, width: int) -> tf.Tensor:
-    """Bilinear with antialiasing, like Pillow; [..., h, w, 3] uint8 -> [..., height, width, 3] uint8."""
+    """Bilinear with antialiasing, like Pillow: [..., h, w, 3] -> [..., height, width, 3], uint8."""
 
     def resized() -> tf.Tensor:
         values = tf.image.resize(pixels, [height, width], "bilinear", antialias=True)

@@ -67,7 +67,7 @@ def _within_identity(images: Images, seed: int) -> np.ndarray:
             rows = np.flatnonzero((images.pids == pid) & (images.modalities == modality))
             if len(rows) == 1:
                 raise BadInput(
-                    f"Identity {pid} has a single {modality} image ({images.paths[rows[0]]}), which "
+                    f"Identity {pid} has a single {modality} image, {images.paths[rows[0]]}, which "
                     "cannot be halved; remove the identity or use --split=identities."
                 )
             random = np.random.default_rng([seed, zlib.crc32(modality.encode()), pid])

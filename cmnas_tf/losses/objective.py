@@ -79,7 +79,8 @@ class Objective:
         pooled = [part.pooled for part in outputs.values()]
         if len(pooled) == 1:
             return hard_triplet(pooled[0], pooled[0], labels, self.margin)
-        return cross_modality_triplet(*pooled, labels, self.margin)
+        visible, infrared = pooled
+        return cross_modality_triplet(visible, infrared, labels, self.margin)
 
     def _correlation(self, outputs: Mapping[str, Any], _: tf.Tensor, __: int) -> tf.Tensor:
         return correlation_consistency(*_both(outputs, "correlation"))

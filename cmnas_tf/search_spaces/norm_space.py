@@ -49,8 +49,13 @@ class NormSpace:
 
     def probabilities(self, supernet: ReidNetwork) -> dict[str, float]:
         """By site, the softmax probability of *separate*, 0..1."""
+        leads = self._leads(supernet)
+        return {site: 1.0 / (1.0 + math.exp(-lead)) for site, lead in leads.items()}
+
+    def _leads(self, supernet: ReidNetwork) -> dict[str, float]:
+        """By site, the logit of *separate* minus that of *shared*."""
         logits = {site: variable.numpy() for site, variable in self.logits(supernet).items()}
-        return {site: 1.0 / (1.0 + math.exp(float(l[1] - l[0]))) for site, l in logits.items()}
+        return {site: float(pair[0]) - float(pair[1]) for site, pair in logits.items()}
 
     def derive(self, supernet: ReidNetwork, provenance: Mapping[str, Any]) -> Architecture:
         """The architecture of the larger logit at each site; a tie derives *shared*.
@@ -63,11 +68,11 @@ class NormSpace:
           The architecture; its provenance also holds ``probability_of_separate`` by site and the
           sites that were ``ties``.
         """
-        logits = {site: variable.numpy() for site, variable in self.logits(supernet).items()}
-        choices = {site: SEPARATE if l[0] > l[1] else SHARED for site, l in logits.items()}
+        leads = self._leads(supernet)
+        choices = {site: SEPARATE if lead > 0 else SHARED for site, lead in leads.items()}
         found = {
             "probability_of_separate": self.probabilities(supernet),
-            "ties": [site for site, l in logits.items() if l[0] == l[1]],
+            "ties": [site for site, lead in leads.items() if lead == 0],
         }
         return Architecture(choices, self.backbone, {**found, **provenance})
 

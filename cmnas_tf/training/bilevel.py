@@ -7,7 +7,8 @@ import tensorflow as tf
 from cmnas_tf.data.pipeline import Batch
 from cmnas_tf.losses import Objective
 from cmnas_tf.models import ReidNetwork
-from cmnas_tf.training.descent import Optimizer, descend
+from cmnas_tf.training.descent import descend
+from cmnas_tf.training.optimizers import Optimizer
 
 
 @dataclass(frozen=True)

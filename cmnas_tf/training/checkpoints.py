@@ -115,12 +115,13 @@ def write(
     path: Path, step: int, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]
 ) -> None:
     """Writes a checkpoint file, whole or not at all."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     header = {"step": step, "digest": _digest(tensors), "metadata": metadata}
     with replacing(path) as aside:
         contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-        save_file(contiguous, aside, {_HEADER: json.dumps(header)})
+        # Through Python's own file, so that a full disk is an OSError as everywhere else.
+        aside.write_bytes(save(contiguous, {_HEADER: json.dumps(header)}))
 
 
 def read(path: Path) -> Checkpoint:
@@ -153,5 +154,5 @@ def _digest(tensors: Mapping[str, np.ndarray]) -> str:
     for name in sorted(tensors):
         tensor = np.ascontiguousarray(tensors[name])
         digest.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
-        digest.update(tensor.reshape(-1).view(np.uint8))
+        digest.update(tensor.tobytes())
     return digest.hexdigest()

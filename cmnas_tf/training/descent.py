@@ -1,8 +1,5 @@
 """One gradient update: the step that search and training are made of."""
 
-from collections.abc import Sequence
-from typing import Protocol
-
 import tensorflow as tf
 
 from cmnas_tf.data.pipeline import Batch
@@ -11,17 +8,7 @@ from cmnas_tf.losses.objective import TOTAL
 from cmnas_tf.modality import Rows
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.training.distribution import gather_batch, gradient_of_batch
-
-
-class Optimizer(Protocol):
-    """What a descent needs of an optimizer."""
-
-    @property
-    def trained(self) -> list[tf.Variable]:
-        """The variables it updates, in the order of the gradients."""
-
-    def apply(self, gradients: Sequence[tf.Tensor]) -> None:
-        """One update with gradients that are the same on every replica."""
+from cmnas_tf.training.optimizers import Optimizer
 
 
 def descend(

@@ -57,7 +57,7 @@ class Loop:
         """Goes from the newest checkpoint, or from the start, to the last epoch.
 
         Args:
-          batches: ``(start, stop, share)`` -> the batches of these steps for a share of the devices.
+          batches: ``(start, stop, share)`` -> these steps' batches for a share of the devices.
           step: ``(number, distributed batch)`` -> loss terms by objective; does one step.
           summary: called after each epoch: scalars for TensorBoard, and a word for the bar.
 
@@ -72,6 +72,7 @@ class Loop:
         if newest is not None:
             newest.restore(self.state)
             start = newest.step
+        saved = newest is not None
         writer = tf.summary.create_file_writer(str(self.folder / "tensorboard"))
         distributed = self.strategy.distribute_datasets_from_function(
             lambda context: batches(start, stop, _share(context))
@@ -92,13 +93,14 @@ class Loop:
                     objective: {name: float(value) for name, value in values.items()}
                     for objective, values in step(number, batch).items()
                 }
-                self._check_finite(terms, number, newest is not None)
+                self._check_finite(terms, number, saved)
                 self._log(terms, number)
                 if (number + 1) % self.steps_per_epoch == 0:
                     scalars, word = summary()
                     for name, value in scalars.items():
                         tf.summary.scalar(name, value, step=number)
-                    newest = checkpoints.save(number + 1, self.state, self.metadata)
+                    checkpoints.save(number + 1, self.state, self.metadata)
+                    saved = True
                 epoch = number // self.steps_per_epoch + 1
                 bar.set_description_str(f"epoch {epoch}/{self.epochs}", refresh=False)
                 bar.set_postfix_str(f"{_in_short(terms)} {word}".strip(), refresh=False)

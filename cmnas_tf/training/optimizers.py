@@ -1,12 +1,30 @@
 """Adam with coupled weight decay, in groups of variables with their own learning rates."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import tensorflow as tf
 from tensorflow import keras
 
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.settings import WeightOptimizer
+
+
+class Optimizer(Protocol):
+    """What a training step and its checkpoints need of an optimizer."""
+
+    @property
+    def trained(self) -> Sequence[tf.Variable]:
+        """The variables it updates, in the order of the gradients."""
+
+    def named_variables(self) -> dict[str, tf.Variable]:
+        """Its own state: all that a checkpoint must hold."""
+
+    def set_factor(self, factor: float) -> None:
+        """Makes each learning rate ``factor`` times its full size."""
+
+    def apply(self, gradients: Sequence[tf.Tensor]) -> None:
+        """One update with gradients that are the same on every replica."""
 
 
 class CoupledAdam:

@@ -1,8 +1,8 @@
 """PyTorch's names and layouts of the two-stream network's weights, as the authors save them.
 
 ``backbone.conv1.weight``, ``backbone.layer1.0.bn1.{visible_bn,thermal_bn,sharable_bn}.weight``,
-``backbone.layer1.0.downsample.conv.weight``, ``bnneck.weight``, ``classifier.weight``, ...; here the
-same objects have nearly the same paths, so the mapping is word for word.
+``backbone.layer1.0.downsample.conv.weight``, ``bnneck.weight``, ``classifier.weight``, ...; here
+the same objects have nearly the same paths, so the mapping is word for word.
 """
 
 import re
@@ -27,6 +27,9 @@ _WORDS = {
 }
 _HEAD = {"head.neck": "bnneck", "head.classifier": "classifier"}
 _DEAD_BRANCH = re.compile(r"^(?P<norm>backbone\..*bn\d?)\.(visible_bn|thermal_bn|sharable_bn)\.")
+# Axes by rank; None, for any other rank, would reverse them, which leaves a vector as it is.
+_TO_TENSORFLOW = {4: (2, 3, 1, 0), 2: (1, 0)}
+_TO_TORCH = {4: (3, 2, 0, 1), 2: (1, 0)}
 _COUNTER = "num_batches_tracked"
 
 
@@ -103,12 +106,12 @@ def load_torch_state(model: "tf.keras.Model", state: Mapping[str, np.ndarray]) -
 
 def to_tensorflow(array: np.ndarray) -> np.ndarray:
     """From torch's layout to TensorFlow's: OIHW -> HWIO, [out, in] -> [in, out]."""
-    return {4: lambda a: a.transpose(2, 3, 1, 0), 2: np.transpose}.get(array.ndim, np.array)(array)
+    return array.transpose(_TO_TENSORFLOW.get(array.ndim))
 
 
 def to_torch(array: np.ndarray) -> np.ndarray:
     """From TensorFlow's layout to torch's: HWIO -> OIHW, [in, out] -> [out, in]."""
-    return {4: lambda a: a.transpose(3, 2, 0, 1), 2: np.transpose}.get(array.ndim, np.array)(array)
+    return array.transpose(_TO_TORCH.get(array.ndim))
 
 
 def _torch_name(path: str) -> str:
