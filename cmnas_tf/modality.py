@@ -37,5 +37,8 @@ class Rows:
         """``x`` [rows, ...] cut into ``{modality: [count, ...]}``, present modalities only."""
         if len(self.counts) == 1:
             return dict.fromkeys(self.counts, x)
-        visible = self.counts[VISIBLE]
-        return {VISIBLE: x[:visible], INFRARED: x[visible:]}
+        import tensorflow as tf
+
+        # Not slices: the gradient of two slices pads and adds, that of a split concatenates.
+        parts = tf.split(x, list(self.counts.values()))
+        return dict(zip(self.counts, parts, strict=True))

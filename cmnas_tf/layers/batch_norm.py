@@ -5,6 +5,8 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+from cmnas_tf.layers.statistics import Statistics, affine
+
 
 @keras.utils.register_keras_serializable("cmnas_tf")
 class BatchNorm(keras.layers.Layer):
@@ -76,51 +78,49 @@ class BatchNorm(keras.layers.Layer):
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Normalises ``x`` [N, ..., C]; the running statistics are used or updated."""
-        shape = tf.shape(x)
-        rank = x.shape.rank
-        x = x if rank == 4 else tf.reshape(x, [-1, 1, 1, x.shape[-1]])
-        y = self._normalize_batch(x) if training else self._normalize_running(x)
-        return y if rank == 4 else tf.reshape(y, shape)
-
-    def _normalize_running(self, x: tf.Tensor) -> tf.Tensor:
-        if x.dtype == tf.float64:
-            return self._affine(x, self.moving_mean, self.moving_variance)
-        y, _, _ = tf.compat.v1.nn.fused_batch_norm(
-            x,
-            self.gamma,
-            self.beta,
-            mean=self.moving_mean,
-            variance=self.moving_variance,
-            epsilon=self.epsilon,
-            is_training=False,
-        )
-        return y
-
-    def _normalize_batch(self, x: tf.Tensor) -> tf.Tensor:
+        if x.shape.rank != 4:
+            y = self.call(tf.reshape(x, [-1, 1, 1, x.shape[-1]]), training=training)
+            return tf.reshape(y, tf.shape(x))
+        if not training:
+            return self.normalize(x, self.running())
         replicas = tf.distribute.get_strategy().num_replicas_in_sync if self.synchronized else 1
-        if x.dtype != tf.float64 and replicas == 1:
-            # The kernel returns the variance that belongs into the running one: unbiased.
-            y, mean, unbiased = tf.compat.v1.nn.fused_batch_norm(
-                x, self.gamma, self.beta, epsilon=self.epsilon, is_training=True
-            )
-        else:
-            mean, variance = tf.nn.moments(tf.cast(x, self.gamma.dtype), axes=[0, 1, 2])
-            if replicas > 1:
-                mean, variance = _over_replicas(mean, variance)
-            y = self._affine(x, mean, variance)
-            count = tf.cast(tf.size(x) // x.shape[-1] * replicas, variance.dtype)
-            unbiased = variance * count / tf.maximum(count - 1.0, 1.0)
-        self._update(self.moving_mean, mean)
-        self._update(self.moving_variance, unbiased)
+        if x.dtype == tf.float64 or replicas > 1:
+            batch = self.batch(x)
+            self.update(batch.mean, batch.unbiased_variance)
+            return self.normalize(x, batch)
+        # One kernel for what takes two passes above; it returns the unbiased variance.
+        y, mean, unbiased = tf.compat.v1.nn.fused_batch_norm(
+            x, self.gamma, self.beta, epsilon=self.epsilon, is_training=True
+        )
+        self.update(mean, unbiased)
         return y
 
-    def _affine(self, x: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
-        scale = self.gamma * tf.math.rsqrt(variance + self.epsilon)
-        return tf.cast(tf.cast(x, scale.dtype) * scale + (self.beta - mean * scale), x.dtype)
+    def running(self) -> Statistics:
+        """The running statistics."""
+        mean, variance = map(tf.convert_to_tensor, (self.moving_mean, self.moving_variance))
+        return Statistics(mean, variance, tf.zeros([], mean.dtype))
 
-    def _update(self, running: tf.Variable, batch: tf.Tensor) -> None:
-        batch = tf.cast(tf.stop_gradient(batch), running.dtype)
-        running.assign(running * self.momentum + batch * (1.0 - self.momentum))
+    def batch(self, x: tf.Tensor) -> Statistics:
+        """The statistics of a batch ``x`` [N, H, W, C], of all replicas when synchronised."""
+        own = Statistics.of(x)
+        return own.over_replicas() if self.synchronized else own
+
+    def normalize(self, x: tf.Tensor, statistics: Statistics) -> tf.Tensor:
+        """``x`` [N, H, W, C] normalised by given statistics, scaled and shifted."""
+        return affine(x, statistics.mean, self.scale(statistics), self.beta)
+
+    def scale(self, statistics: Statistics) -> tf.Tensor:
+        """What normalisation by these statistics multiplies by, [C]."""
+        return self.gamma * tf.math.rsqrt(statistics.variance + self.epsilon)
+
+    def update(self, mean: tf.Tensor, unbiased_variance: tf.Tensor) -> None:
+        """Moves the running statistics towards those of a batch, each [C]."""
+        for running, batch in (
+            (self.moving_mean, mean),
+            (self.moving_variance, unbiased_variance),
+        ):
+            batch = tf.stop_gradient(batch)
+            running.assign(running * self.momentum + batch * (1.0 - self.momentum))
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, for Keras' config round trip."""
@@ -132,15 +132,3 @@ class BatchNorm(keras.layers.Layer):
             "gamma_initializer": keras.initializers.serialize(self.gamma_initializer),
             "synchronized": self.synchronized,
         }
-
-
-def _over_replicas(mean: tf.Tensor, variance: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mean and variance [C] of the rows of all replicas, from each one's own.
-
-    The variance is the mean of the variances plus the spread of the means: unlike the difference
-    of E[x^2] and E[x]^2 it loses no digits when the mean is large.
-    """
-    replica = tf.distribute.get_replica_context()
-    mean_of_all = replica.all_reduce(tf.distribute.ReduceOp.MEAN, mean)
-    spread = variance + tf.square(mean - mean_of_all)
-    return mean_of_all, replica.all_reduce(tf.distribute.ReduceOp.MEAN, spread)

@@ -6,8 +6,8 @@ import tensorflow as tf
 from tensorflow import keras
 
 from cmnas_tf.layers.batch_norm import BatchNorm
-from cmnas_tf.layers.modality_norm import normalize_separately
 from cmnas_tf.layers.relaxation import Relaxation, Softmax
+from cmnas_tf.layers.statistics import Statistics, affine
 from cmnas_tf.modality import MODALITIES, Rows
 
 
@@ -17,6 +17,11 @@ class MixedModalityNorm(keras.layers.Layer):
 
     ``out = w[0] separate(x) + w[1] shared(x)`` with ``w = relaxation(architecture_logits)``: the
     batch norms' *outputs* are mixed (our choice; the search was never released).
+
+    Computed as one affine map: per channel and modality the mixture of the two outputs is
+    ``x (w0 g_m / s_m + w1 g_s / s_s) + const``, and the shared statistics follow from those of the
+    modalities, so each modality's rows are read once for their moments and once to be mapped,
+    whatever is mixed.
 
     Attributes:
       architecture_logits: [2] float32, (separate, shared), 0 at the start.
@@ -51,10 +56,34 @@ class MixedModalityNorm(keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, x: tf.Tensor, rows: Rows, training: bool = False) -> tf.Tensor:
-        """Normalises ``x`` [rows, ..., C], visible rows first."""
-        weights = tf.cast(self.relaxation(self.architecture_logits, self.name), x.dtype)
-        separate = normalize_separately(self.branches(), x, rows, training)
-        return weights[0] * separate + weights[1] * self.shared(x, training=training)
+        """Normalises ``x`` [rows, H, W, C], visible rows first."""
+        weights = self.relaxation(self.architecture_logits, self.name)
+        parts = rows.split(x)
+        if training:
+            own = {name: self.branches()[name].batch(part) for name, part in parts.items()}
+            both = Statistics.of_union(list(own.values()))
+            for name, statistics in (*own.items(), ("shared", both)):
+                self.branches()[name].update(statistics.mean, statistics.unbiased_variance)
+        else:
+            own = {name: self.branches()[name].running() for name in parts}
+            both = self.shared.running()
+        mixed = [self._mix(part, name, own[name], both, weights) for name, part in parts.items()]
+        return mixed[0] if len(mixed) == 1 else tf.concat(mixed, axis=0)
+
+    def _mix(
+        self, x: tf.Tensor, modality: str, own: Statistics, both: Statistics, weights: tf.Tensor
+    ) -> tf.Tensor:
+        """Both normalisations are affine per channel, so is their mixture; ``x`` [n, H, W, C]."""
+        separate, shared = self.branches()[modality], self.shared
+        separate_scale, shared_scale = separate.scale(own), shared.scale(both)
+        # Both are written around the modality's own mean, where no digits cancel.
+        shared_offset = shared.beta + shared_scale * (own.mean - both.mean)
+        return affine(
+            x,
+            own.mean,
+            weights[0] * separate_scale + weights[1] * shared_scale,
+            weights[0] * separate.beta + weights[1] * shared_offset,
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, for Keras' config round trip; the relaxation is not among them."""

@@ -47,17 +47,11 @@ class ModalityNorm(keras.layers.Layer):
         """Normalises ``x`` [rows, ..., C], visible rows first."""
         if self.choice != SEPARATE:
             return self.shared(x, training=training)
-        return normalize_separately(self.branches(), x, rows, training)
+        norms = self.branches()
+        parts = [norms[name](part, training=training) for name, part in rows.split(x).items()]
+        return parts[0] if len(parts) == 1 else tf.concat(parts, axis=0)
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, for Keras' config round trip."""
         config = {"choice": self.choice, "synchronized": self.synchronized}
         return {**super().get_config(), **config}
-
-
-def normalize_separately(
-    norms: dict[str, BatchNorm], x: tf.Tensor, rows: Rows, training: bool
-) -> tf.Tensor:
-    """Each modality's rows of ``x`` through its own norm, put back in order."""
-    parts = [norms[name](part, training=training) for name, part in rows.split(x).items()]
-    return parts[0] if len(parts) == 1 else tf.concat(parts, axis=0)
