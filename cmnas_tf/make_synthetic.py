@@ -2,20 +2,18 @@
 
 from cmnas_tf import command_line, settings
 from cmnas_tf.errors import BadInput
+from cmnas_tf.progress import progress_bar
 
 
 def main(options: settings.MakeSynthetic) -> None:
     """Draws the data set, unless the folder holds it already."""
-    from tqdm import tqdm
-
     from cmnas_tf.data.synthetic import contact_sheet, write_dataset
     from cmnas_tf.data.synthetic_plan import images_of
 
     target = options.target
     if not target.data_dir:
         raise BadInput("--data_dir is empty; give the folder to write the data set to.")
-    bar = tqdm(total=images_of(options.people), unit="image", disable=not target.progress)
-    with bar:
+    with progress_bar(images_of(options.people), "image", target.progress) as bar:
         written = write_dataset(
             options.people,
             target.data_dir,

@@ -197,12 +197,18 @@ class WeightOptimizer(Group):
 
 
 @dataclass(frozen=True)
-class Run(Group):
-    """One run: where it is kept and what makes it repeatable."""
+class RunFolder(Group):
+    """One run: where it is kept."""
 
     run_dir: str = setting(
         "", "Folder of this run: checkpoints, logs, results.", shapes_result=False
     )
+
+
+@dataclass(frozen=True)
+class Run(RunFolder):
+    """One run: where it is kept, and what makes it repeatable."""
+
     seed: int = setting(0, "Seed of all randomness.", minimum=0)
 
 
@@ -418,7 +424,7 @@ class Train:
 class Evaluate:
     """Settings of ``python -m cmnas_tf.evaluate``."""
 
-    run: Run = Run()
+    run: RunFolder = RunFolder()
     data: Data = Data()
     checkpoint: Checkpoint = Checkpoint()
     protocol: Protocol = Protocol()
@@ -455,7 +461,7 @@ class ExportTarget(Group):
 class Export:
     """Settings of ``python -m export.export_saved_model``."""
 
-    run: Run = Run()
+    run: RunFolder = RunFolder()
     checkpoint: Checkpoint = Checkpoint()
     target: ExportTarget = ExportTarget()
 

@@ -38,8 +38,10 @@ class Statistics(NamedTuple):
         dtype = tf.float64 if x.dtype == tf.float64 else tf.float32
         count = tf.cast(tf.size(x) // x.shape[-1], dtype)
         if dtype == tf.float64:
-            return cls(*tf.nn.moments(x, axes=[0, 1, 2]), count)
-        return cls(*_fused_moments(x), count)
+            mean, variance = tf.nn.moments(x, axes=[0, 1, 2])
+        else:
+            mean, variance = _fused_moments(x)
+        return cls(mean, variance, count)
 
     @classmethod
     def of_union(cls, parts: "Sequence[Statistics]") -> "Statistics":

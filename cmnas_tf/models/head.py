@@ -57,6 +57,10 @@ class Head(keras.layers.Layer):
 
     def call(self, features: tf.Tensor, training: bool = False) -> Embeddings:
         """``features`` [N, H, W, D] -> :class:`Embeddings`."""
-        pooled = tf.reduce_mean(features, axis=[1, 2])  # [N, D]
-        embedding = self.neck(pooled, training=training)
+        pooled, embedding = self.embed(features, training)
         return Embeddings(pooled, embedding, self.classifier(embedding))
+
+    def embed(self, features: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
+        """``features`` [N, H, W, D] -> pooled and embedding, both [N, D], without the classifier."""
+        pooled = tf.reduce_mean(tf.cast(features, self.compute_dtype), axis=[1, 2])
+        return pooled, self.neck(pooled, training=training)

@@ -7,6 +7,7 @@ from cmnas_tf.data.index import Images
 from cmnas_tf.data.pipeline import ImageSource, naming_unreadable, test_batches
 from cmnas_tf.modality import MODALITIES
 from cmnas_tf.models import ReidNetwork
+from cmnas_tf.progress import progress_bar
 
 
 def embed(
@@ -26,10 +27,8 @@ def embed(
     Raises:
       BadInput: an image cannot be read; it is named.
     """
-    from tqdm import tqdm
-
     embeddings: dict[int, np.ndarray] = {}
-    with tqdm(total=len(source.images), unit="image", disable=not progress) as bar:
+    with progress_bar(len(source.images), "image", progress) as bar:
         for modality in MODALITIES:
             rows = np.flatnonzero(source.images.modalities == modality)
             if not len(rows):

@@ -1,7 +1,6 @@
 """The loop around a step: batches in, loss terms out, progress, checkpoints, and going on."""
 
 import math
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import tensorflow as tf
 
 from cmnas_tf.data.pipeline import Share
 from cmnas_tf.errors import TrainingDiverged
+from cmnas_tf.progress import progress_bar
 from cmnas_tf.training.checkpoints import Checkpoints, State
 
 Terms = Mapping[str, Mapping[str, float]]
@@ -64,8 +64,6 @@ class Loop:
         Raises:
           TrainingDiverged: a term is not finite.
         """
-        from tqdm import tqdm
-
         checkpoints = Checkpoints(self.folder / "checkpoints", self.keep_checkpoints)
         newest = checkpoints.newest()
         start, stop = 0, self.steps_per_epoch * self.epochs
@@ -77,15 +75,7 @@ class Loop:
         distributed = self.strategy.distribute_datasets_from_function(
             lambda context: batches(start, stop, _share(context))
         )
-        bar = tqdm(
-            total=stop,
-            initial=start,
-            disable=not self.progress,
-            bar_format="{desc} |{bar:16}| {n}/{total} {elapsed}<{remaining} {rate_fmt}{postfix}",
-            unit="step",
-            dynamic_ncols=True,
-            mininterval=0.2 if sys.stderr.isatty() else 30.0,
-        )
+        bar = progress_bar(stop, "step", self.progress, initial=start)
         word = ""
         with bar, writer.as_default(), self.strategy.scope():
             for number, batch in zip(range(start, stop), distributed, strict=False):
