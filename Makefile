@@ -8,7 +8,7 @@ PYTEST := $(PYTHON) -m pytest --durations=10
 help: ## this list
 	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: ## prepare .venv with the pinned packages (Python 3.11 or 3.10); all other targets do this first
+install: ## prepare .venv with the pinned packages; the targets below do this first
 	@bin/prepare_venv.sh
 
 demo: install ## search, retrain and evaluate a small network on synthetic people
@@ -27,6 +27,6 @@ lint: install ## ruff (lint and format) and mypy
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
 
-clean: ## remove .venv and every cache
+clean: ## remove .venv and every cache (does not install first)
 	rm -rf .venv .venv-install.log .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -10,9 +10,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 venv=.venv
 stamp=$venv/prepared
+downloads=$venv/downloads
 log=.venv-install.log
-venv_mb=3500     # measured: 2840 MB, and 610 MB of downloads at that moment if they lie on the same disk
-download_mb=1000 # measured: 860 MB at most, in pip's temporary folder
+needed_mb=3500  # measured at the fullest moment: 2840 MB of packages and 610 MB of downloads
 no_network='NewConnectionError|Timeout|timed out|ProxyError|SSLError|Connection (broken|reset|aborted)|unreachable'
 
 stop() { # what is wrong, what was found, what is needed, the next move
@@ -63,14 +63,8 @@ find_python() { # sets `python`
     "$next"
 }
 
-check_room() { # the folder, the megabytes it needs, what for, the next move
-  local free
-  free=$(df -Pm "$1" | awk 'NR == 2 { print $4 }')
-  ((free >= $2)) || stop "too little disk space" "$free MB free in $1" "$2 MB for $3" "$4"
-}
-
-run_pip() { # no question, because nobody would see it; no cache, because it would double the room needed
-  "$venv/bin/python" -m pip --disable-pip-version-check --no-input --no-cache-dir "$@"
+run_pip() { # no questions, because nobody would see them; no cache, because it would take 860 MB more
+  TMPDIR=$PWD/$downloads "$venv/bin/python" -m pip --disable-pip-version-check --no-input --no-cache-dir "$@"
 }
 
 show_progress() { # on a terminal, one line rewritten in place
@@ -79,7 +73,7 @@ show_progress() { # on a terminal, one line rewritten in place
     [[ -t 1 ]] || continue
     case $word in
     Collecting) printf '\r\033[K  fetching package %d: %s' $((n += 1)) "${package%%[=<>]*}" ;;
-    Installing) printf '\r\033[K  unpacking all of them, about a minute' ;;
+    Installing) printf '\r\033[K  unpacking: this takes the longest' ;;
     esac
   done
   [[ ! -t 1 ]] || printf '\r\033[K'
@@ -93,7 +87,7 @@ explain() { # makes one message of what pip wrote
   local line again="and run make install again"
   if line=$(log_line 'No space left on device'); then
     stop "the disk filled up while pip was working" "$line" \
-      "$venv_mb MB here and $download_mb MB in ${TMPDIR:-/tmp}" "free some space $again"
+      "$needed_mb MB in $PWD" "free some space $again"
   elif line=$(log_line "$no_network"); then
     stop "pip could not reach the package index" "$line" "a connection to PyPI or to a mirror of it" \
       "mend the connection, or name a mirror (PIP_INDEX_URL) or a proxy (HTTPS_PROXY), $again"
@@ -102,33 +96,36 @@ explain() { # makes one message of what pip wrote
       "an index with all of PyPI, and glibc 2.28 or newer (ldd --version tells)" \
       "check the index that $log names (and the connection to it) $again"
   fi
-  line=$(log_line 'ERROR') || line=$(tail -n 1 "$log")
-  stop "pip failed" "$line" "every package of requirements-dev.txt, in agreement with the others" \
+  line=$(log_line 'ERROR') || line=$(sed '/^WARNING/d' "$log" | tail -n 1)
+  stop "pip failed" "${line:-not a word in $log}" "every package of requirements-dev.txt, in agreement with the others" \
     "read $log, mend what it names $again"
 }
+
+[[ $(uname -sm) == "Linux x86_64" ]] || stop "no packages for this system" "$(uname -sm)" \
+  "Linux x86_64: TensorFlow Text 2.15, which TF Model Garden needs, is not published for ARM" \
+  "use a Linux x86_64 machine or container"
 
 # One at a time: two `make` commands in one checkout would build over each other.
 exec 9<requirements.txt
 flock -n 9 || { echo "another command is preparing .venv; waiting for it" && flock 9; }
 ! up_to_date || exit 0
 
-[[ $(uname -sm) == "Linux x86_64" ]] || stop "no packages for this system" "$(uname -sm)" \
-  "Linux x86_64: TensorFlow Text 2.15, which TF Model Garden needs, is not published for ARM" \
-  "use a Linux x86_64 machine or container"
 find_python
 rm -rf "$venv"
-check_room . $venv_mb ".venv" "free some space, or clone to a disk that has it"
-check_room "${TMPDIR:-/tmp}" $download_mb "pip's downloads" \
-  "free some space, or set TMPDIR to a folder that has it"
+free_mb=$(df -Pm . | awk 'NR == 2 { print $4 }')
+((free_mb >= needed_mb)) || stop "too little disk space" "$free_mb MB free in $PWD" "$needed_mb MB" \
+  "free some space, or clone to a disk that has it"
 
-echo "preparing .venv with $python: about 2 minutes and 3 GB; details in $log"
+echo "preparing .venv with $python: two to three minutes, 3 GB; details in $log"
 trap '[[ -f $stamp ]] || rm -rf "$venv"' EXIT
+trap 'exit 130' INT
 {
-  "$python" -m venv "$venv" &&
+  "$python" -m venv "$venv" && mkdir "$downloads" &&
     run_pip install --requirement requirements-build.txt &&
     run_pip install --no-build-isolation --requirement requirements-dev.txt &&
     run_pip check
 } 2>&1 | tee "$log" | show_progress || explain
 
+rm -rf "$downloads"
 built_from "$venv/bin/python" >"$stamp"
 echo ".venv is ready after $SECONDS seconds"

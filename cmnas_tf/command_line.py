@@ -76,7 +76,7 @@ def run(main: Callable[[Any], None], settings_class: type[Settings]) -> None:
         named = f" ({error.filename})" if error.filename else ""
         _fail(f"{error.strerror or error}{named}. Nothing half-written was left.", EXIT_BAD_INPUT)
     except KeyboardInterrupt:
-        _fail("Interrupted; nothing half-written was left. The same command goes on.", EXIT_INTERRUPTED)
+        _fail("Interrupted; nothing is half-written. The same command goes on.", EXIT_INTERRUPTED)
 
 
 def _fail(message: str, code: int) -> None:

@@ -80,7 +80,8 @@ def affine(x: tf.Tensor, centre: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor)
     """
     if x.dtype == tf.float64:
         return (x - centre) * scale + offset
-    return _fused_affine(x, centre, scale, offset)
+    # Tensors, since a function with its own gradient treats variables as something else.
+    return _fused_affine(x, *map(tf.convert_to_tensor, (centre, scale, offset)))
 
 
 @tf.custom_gradient

@@ -61,6 +61,6 @@ class Head(keras.layers.Layer):
         return Embeddings(pooled, embedding, self.classifier(embedding))
 
     def embed(self, features: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
-        """``features`` [N, H, W, D] -> pooled and embedding, both [N, D], without the classifier."""
+        """``features`` [N, H, W, D] -> pooled and embedding, both [N, D]; no classifier."""
         pooled = tf.reduce_mean(tf.cast(features, self.compute_dtype), axis=[1, 2])
         return pooled, self.neck(pooled, training=training)

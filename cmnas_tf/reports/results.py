@@ -3,17 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from cmnas_tf import settings as settings_module
-from cmnas_tf.data import load_dataset
-from cmnas_tf.data.index import Dataset
-from cmnas_tf.data.pipeline import ImageSource, unreadable
+from cmnas_tf.data.pipeline import ImageSource
 from cmnas_tf.files import write_json
 from cmnas_tf.reports.tables import results_table
 from cmnas_tf.retrieval.embed import embed
 from cmnas_tf.retrieval.measure import chance, measure
 from cmnas_tf.retrieval.protocols import settings_of
+from cmnas_tf.training.inputs import load_readable
 from cmnas_tf.training.provenance import versions
 from cmnas_tf.training.trained import load_trained
 
@@ -31,9 +28,7 @@ def evaluate(settings: settings_module.Evaluate) -> str:
         settings.checkpoint.checkpoint, settings.run.run_dir, settings.checkpoint.weights
     )
     data = settings.data
-    dataset = load_dataset(data.dataset, data.data_dir, data.trial)
-    left_out = unreadable(dataset.test, dataset.root) if data.skip_unreadable else {}
-    dataset = _without(dataset, left_out)
+    dataset, left_out = load_readable(data, "test")
     size = trained.specification
     source = ImageSource(dataset.test, Path(dataset.root), size.height, size.width)
     embeddings = embed(
@@ -69,8 +64,3 @@ def evaluate(settings: settings_module.Evaluate) -> str:
 def _protocol(settings: settings_module.Evaluate, layout: str) -> dict[str, Any]:
     """The settings that the layout's protocol has."""
     return {name: getattr(settings.protocol, name) for name in settings_of(layout)}
-
-
-def _without(dataset: Dataset, left_out: dict[str, str]) -> Dataset:
-    kept = dataset.test[~np.isin(dataset.test.paths, list(left_out))]
-    return Dataset(dataset.layout, dataset.root, dataset.train, kept, dataset.notes)

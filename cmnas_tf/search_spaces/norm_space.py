@@ -83,5 +83,8 @@ class NormSpace:
         entropy = -(p * np.log(p) + (1 - p) * np.log1p(-p)).mean() / math.log(2.0)
         scalars = {f"probability_of_separate/{site}": value for site, value in separate.items()}
         leaning = int((p > 0.5).sum())
-        scalars |= {"architecture/entropy_bits": float(entropy), "architecture/separate": leaning}
+        scalars |= {
+            "architecture/mean_entropy_bits": float(entropy),
+            "architecture/separate": leaning,
+        }
         return scalars, f"separate {leaning}/{len(p)}"

@@ -119,7 +119,7 @@ def write(
 
     header = {"step": step, "digest": _digest(tensors), "metadata": metadata}
     with replacing(path) as aside:
-        contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+        contiguous = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
         # Through Python's own file, so that a full disk is an OSError as everywhere else.
         aside.write_bytes(save(contiguous, {_HEADER: json.dumps(header)}))
 
@@ -152,7 +152,7 @@ def read(path: Path) -> Checkpoint:
 def _digest(tensors: Mapping[str, np.ndarray]) -> str:
     digest = hashlib.sha256()
     for name in sorted(tensors):
-        tensor = np.ascontiguousarray(tensors[name])
+        tensor = tensors[name]
         digest.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
         digest.update(tensor.tobytes())
     return digest.hexdigest()

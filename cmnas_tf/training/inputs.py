@@ -1,6 +1,8 @@
 """From settings to training images: what search and training begin with."""
 
-from dataclasses import dataclass
+import sys
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,40 @@ import tensorflow as tf
 from cmnas_tf.data import load_dataset
 from cmnas_tf.data.augment import Augmentation
 from cmnas_tf.data.index import Dataset, Images
-from cmnas_tf.data.pipeline import ImageSource, Share, training_batches, unreadable
+from cmnas_tf.data.pipeline import (
+    ImageSource,
+    Share,
+    naming_unreadable,
+    training_batches,
+    unreadable,
+)
 from cmnas_tf.data.sampler import IdentitySampler
+from cmnas_tf.settings import Data
+
+
+def load_readable(data: Data, part: str) -> tuple[Dataset, tuple[str, ...]]:
+    """Loads a data set; with ``--skip_unreadable`` without the images that cannot be read.
+
+    What was left out, and what the loader noticed, is said on stderr.
+
+    Args:
+      data: which data set.
+      part: ``"train"`` or ``"test"``: the images that are going to be used.
+
+    Returns:
+      The data set, and the files left out.
+    """
+    dataset = load_dataset(data.dataset, data.data_dir, data.trial)
+    images: Images = getattr(dataset, part)
+    bad = unreadable(images, dataset.root) if data.skip_unreadable else {}
+    notes = list(dataset.notes)
+    if bad:
+        path, why = next(iter(bad.items()))
+        notes.append(f"left out {len(bad)} unreadable images, the first of them {path}: {why}")
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+    kept = images[~np.isin(images.paths, list(bad))]
+    return replace(dataset, **{part: kept}), tuple(bad)
 
 
 @dataclass(frozen=True)
@@ -19,25 +53,22 @@ class TrainingImages:
     """The training images of a data set, and how batches are made of them.
 
     Attributes:
-      dataset: as loaded.
-      images: its training images, without those left out.
-      left_out: unreadable files that ``--skip_unreadable`` left out.
+      dataset: as loaded, without the images left out.
       settings: of the command; its groups ``data``, ``input``, ``batch``, ``pipeline``, ``run``.
     """
 
     dataset: Dataset
-    images: Images
-    left_out: tuple[str, ...]
     settings: Any
 
     @classmethod
     def load(cls, settings: Any) -> "TrainingImages":
         """Loads the data set of ``settings.data``."""
-        data = settings.data
-        dataset = load_dataset(data.dataset, data.data_dir, data.trial)
-        bad = unreadable(dataset.train, dataset.root) if data.skip_unreadable else {}
-        images = dataset.train[~np.isin(dataset.train.paths, list(bad))]
-        return cls(dataset, images, tuple(bad), settings)
+        dataset, _ = load_readable(settings.data, "train")
+        return cls(dataset, settings)
+
+    def naming_unreadable(self) -> AbstractContextManager[None]:
+        """While batches are read: an unreadable file becomes a ``BadInput`` that names it."""
+        return naming_unreadable(self.dataset.train, Path(self.dataset.root))
 
     @property
     def pids(self) -> np.ndarray:

@@ -112,7 +112,7 @@ class Loop:
     def _log(self, terms: Terms, number: int) -> None:
         for objective, values in terms.items():
             for name, value in values.items():
-                tf.summary.scalar(f"{objective}/{name}", value, step=number)
+                tf.summary.scalar(f"{objective}_loss/{name}", value, step=number)
 
 
 def _share(context: tf.distribute.InputContext) -> Share:

@@ -35,7 +35,7 @@ def train(settings: settings_module.Train) -> Path:
     architecture = named_architecture(schedule.architecture, settings.network.backbone)
     strategy = make_strategy(settings.devices.logical_devices)
     training = TrainingImages.load(settings)
-    sampler = training.sampler(training.images, stream=0)
+    sampler = training.sampler(training.dataset.train, stream=0)
     objective = weight_objective(settings.loss)
     specification = Specification(
         architecture,
@@ -88,7 +88,8 @@ def train(settings: settings_module.Train) -> Path:
         keep_checkpoints=settings.progress.keep_checkpoints,
         progress=settings.progress.progress,
     )
-    loop.run(batches, step)
+    with training.naming_unreadable():
+        loop.run(batches, step)
     return folder
 
 

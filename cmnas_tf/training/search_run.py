@@ -35,7 +35,7 @@ def search(settings: settings_module.Search) -> Architecture:
     schedule = settings.schedule
     strategy = make_strategy(settings.devices.logical_devices)
     training = TrainingImages.load(settings)
-    split = halve(training.images, schedule.split, settings.run.seed)
+    split = halve(training.dataset.train, schedule.split, settings.run.seed)
     architecture_sampler = training.sampler(split.architecture, stream=1)
     weight_sampler = training.sampler(split.weights, stream=2)
     steps_per_epoch = weight_sampler.steps_per_epoch
@@ -89,7 +89,8 @@ def search(settings: settings_module.Search) -> Architecture:
         keep_checkpoints=settings.progress.keep_checkpoints,
         progress=settings.progress.progress,
     )
-    loop.run(batches, step, lambda: space.summary(supernet))
+    with training.naming_unreadable():
+        loop.run(batches, step, lambda: space.summary(supernet))
 
     architecture = space.derive(supernet, provenance(settings))
     architecture.save(folder / "architecture.json")
