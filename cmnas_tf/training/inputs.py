@@ -44,8 +44,8 @@ def load_readable(data: Data, part: str) -> tuple[Dataset, tuple[str, ...]]:
         notes.append(f"left out {len(bad)} unreadable images, the first of them {path}: {why}")
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
-    kept = images[~np.isin(images.paths, list(bad))]
-    return replace(dataset, **{part: kept}), tuple(bad)
+    kept: dict[str, Any] = {part: images[~np.isin(images.paths, list(bad))]}
+    return replace(dataset, **kept), tuple(bad)
 
 
 @dataclass(frozen=True)
