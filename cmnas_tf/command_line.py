@@ -118,5 +118,10 @@ def _help(settings_class: type, values: flags.FlagValues) -> str:
             group_of_line = group
         choices = "|".join(str(choice) for choice in field.metadata["choices"])
         lines.append(f"  --{field.name}{'=' + choices if choices else ''}")
-        lines.append(f"      {field.metadata['help']} Default: {values[field.name].default!s}")
+        lines.append(f"      {field.metadata['help']} Default: {_shown(field.default)}")
     return "\n".join(lines)
+
+
+def _shown(default: Any) -> str:
+    numbers = isinstance(default, tuple)
+    return ",".join(f"{number:g}" for number in default) if numbers else str(default)

@@ -7,6 +7,7 @@ others are our choice.
 """
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -50,6 +51,8 @@ class Group:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             value, allowed = getattr(self, field.name), field.metadata
+            if isinstance(value, float) and not math.isfinite(value):
+                raise BadInput(f"--{field.name}={value} must be a finite number.")
             if allowed["choices"] and value not in allowed["choices"]:
                 words = ", ".join(repr(choice) for choice in allowed["choices"])
                 raise BadInput(
@@ -68,7 +71,21 @@ class Data(Group):
     data_dir: str = setting(
         "", "Folder of the data set, laid out as its authors deliver it.", shapes_result=False
     )
-    dataset: str = setting("sysu_mm01", "Layout of the data set.", choices=("sysu_mm01", "regdb"))
+    dataset: str = setting(
+        "sysu_mm01",
+        "Layout of the data set; images of your own: listed in images.csv, or in folders.",
+        choices=(
+            "sysu_mm01",
+            "regdb",
+            "llcm",
+            "market1501",
+            "cuhk03_np_detected",
+            "cuhk03_np_labeled",
+            "msmt17",
+            "own_images",
+            "own_folders",
+        ),
+    )
     trial: int = setting(1, "Trial of a data set with several splits (RegDB).", minimum=1)
     skip_unreadable: bool = setting(
         False, "Leave out and count images that cannot be decoded, instead of stopping."
@@ -97,6 +114,17 @@ class Network(Group):
     )
     last_stride: int = setting(
         1, "Stride of the last stage; 1 keeps a larger feature map. [code]", choices=(1, 2)
+    )
+
+
+@dataclass(frozen=True)
+class Start(Group):
+    """What the weights are before the first step."""
+
+    initial_weights: str = setting(
+        "",
+        "Checkpoint that the network starts from, of a run or made by import_weights; or "
+        "`imagenet`: torchvision's weights, fetched once [code]. Random weights without it.",
     )
 
 
@@ -184,7 +212,7 @@ class WeightOptimizer(Group):
         5e-4, "L2 added to the gradient of every weight (coupled, not AdamW). [code]", minimum=0
     )
     learning_rate_warmup: float = setting(
-        10, "Epochs of linear warm-up, from 0.01 of the learning rate. [code]", minimum=0
+        10.0, "Epochs of linear warm-up, from 0.01 of the learning rate. [code]", minimum=0
     )
     decay_epochs: tuple[float, ...] = setting(
         (40.0, 70.0), "Epochs after which the learning rate is multiplied by 0.1. [code]"
@@ -291,7 +319,7 @@ class Protocol(Group):
         "all", "SYSU-MM01 gallery: all cameras or the indoor ones.", choices=("all", "indoor")
     )
     shots: int = setting(1, "SYSU-MM01 gallery images per identity and camera.", choices=(1, 10))
-    trials: int = setting(10, "SYSU-MM01 galleries to average over.", minimum=1, maximum=10)
+    trials: int = setting(10, "SYSU-MM01, LLCM: galleries to average over.", minimum=1, maximum=10)
     gallery_sampling: str = setting(
         "seeded",
         "SYSU-MM01 gallery: as the AGW and CM-NAS code draws it, or the official permutation.",
@@ -299,7 +327,7 @@ class Protocol(Group):
     )
     direction: str = setting(
         "both",
-        "RegDB: which modality asks for which.",
+        "RegDB, LLCM: which modality asks for which.",
         choices=("both", "visible_to_infrared", "infrared_to_visible"),
     )
     embed_batch: int = setting(
@@ -327,12 +355,20 @@ class SyntheticPeople(Group):
     """Synthetic people: everything that decides the files of such a data set."""
 
     dataset: str = setting(
-        "sysu_mm01", "The data set whose tree is imitated.", choices=("sysu_mm01", "regdb")
+        "sysu_mm01",
+        "The data set whose tree is imitated.",
+        choices=("sysu_mm01", "regdb", "market1501"),
     )
     train_identities: int = setting(300, "People to train on.", minimum=2, maximum=4999)
     test_identities: int = setting(50, "Other people, to test on.", minimum=2, maximum=4999)
     images_per_camera: int = setting(
         2, "Images of every person from every camera.", minimum=1, maximum=9999
+    )
+    distractors: int = setting(
+        10, "Market-1501: further people, in the gallery only.", minimum=0, maximum=4999
+    )
+    junk: int = setting(
+        50, "Market-1501: badly cut images in the gallery folder.", minimum=0, maximum=9999
     )
     image_height: int = setting(64, "Height of an image, in pixels.", minimum=32, maximum=4096)
     image_width: int = setting(32, "Width of an image, in pixels.", minimum=16, maximum=4096)
@@ -352,6 +388,14 @@ class SyntheticPeople(Group):
         maximum=1,
     )
     seed: int = setting(0, "Seed of every random draw.", minimum=0, maximum=2**32 - 1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.dataset == "market1501" and self.images_per_camera < 2:
+            raise BadInput(
+                f"--images_per_camera={self.images_per_camera} leaves no gallery to market1501, "
+                "where the first image from each camera is the query; it must be at least 2."
+            )
 
 
 @dataclass(frozen=True)
@@ -386,6 +430,7 @@ class Search:
     data: Data = Data()
     input: Input = Input()
     network: Network = Network()
+    start: Start = Start()
     batch: Batch = Batch()
     pipeline: Pipeline = Pipeline()
     loss: Loss = Loss()
@@ -411,6 +456,7 @@ class Train:
     data: Data = Data()
     input: Input = Input()
     network: Network = Network()
+    start: Start = Start()
     batch: Batch = Batch()
     pipeline: Pipeline = Pipeline()
     loss: Loss = Loss()
@@ -464,6 +510,50 @@ class Export:
     run: RunFolder = RunFolder()
     checkpoint: Checkpoint = Checkpoint()
     target: ExportTarget = ExportTarget()
+
+
+@dataclass(frozen=True)
+class WeightFile(Group):
+    """Weights made with PyTorch."""
+
+    weights: str = setting(
+        "",
+        "The file: .safetensors, or what torch.save wrote (.pth, .pth.tar; needs PyTorch).",
+    )
+    architecture: str = setting(
+        "",
+        "config.cfg or architecture.json of the network, or `shared`, `separate`, `until:STAGE`. "
+        "An ImageNet ResNet needs none and becomes `shared`.",
+    )
+    output: str = setting("", "Checkpoint to write; it must not exist.", shapes_result=False)
+
+
+@dataclass(frozen=True)
+class ImportWeights:
+    """Settings of ``python -m cmnas_tf.import_weights``."""
+
+    file: WeightFile = WeightFile()
+    network: Network = Network()
+    input: Input = Input()
+
+
+@dataclass(frozen=True)
+class TorchTarget(Group):
+    """Where the weights for PyTorch go."""
+
+    export_dir: str = setting("", "Folder to write; it must not exist.", shapes_result=False)
+    module_prefix: bool = setting(
+        False, "Begin every name with `module.`, as the authors' programs load and save them."
+    )
+
+
+@dataclass(frozen=True)
+class ExportTorch:
+    """Settings of ``python -m export.export_torch``."""
+
+    run: RunFolder = RunFolder()
+    checkpoint: Checkpoint = Checkpoint()
+    target: TorchTarget = TorchTarget()
 
 
 def groups(settings: Any) -> dict[str, type[Group]]:

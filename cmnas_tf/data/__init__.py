@@ -1,12 +1,12 @@
 """Data sets: how they lie on disk, and how their images reach the network."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 
-from cmnas_tf.data import regdb, sysu_mm01
-from cmnas_tf.data.index import Dataset
+from cmnas_tf.data import cuhk03_np, llcm, market1501, msmt17, own_images, regdb, sysu_mm01
+from cmnas_tf.data.index import Count, Dataset
 from cmnas_tf.errors import BadInput
 
 
@@ -19,6 +19,8 @@ class Layout:
       load: reads the index of ``(root, trial)``.
       tree: how the folder looks, for people to read.
       marks: entries of the folder that tell it from other layouts.
+      published: how large its parts are by its authors, as :meth:`Dataset.counts` names them; what
+        they do not say is left out.
       trials: number of splits into training and test images that the data set comes with.
     """
 
@@ -26,11 +28,22 @@ class Layout:
     load: Callable[[Path, int], Dataset]
     tree: str
     marks: tuple[str, ...]
+    published: Mapping[str, Count] = field(default_factory=dict)
     trials: int = 1
 
     def has_all_marks(self, root: Path) -> bool:
         """Whether the folder ``root`` has every mark."""
         return all((root / mark).exists() for mark in self.marks)
+
+
+def _cuhk03_np(boxes: str, published: Mapping[str, Count]) -> Layout:
+    return Layout(
+        title=f"CUHK03-NP ({boxes})",
+        load=lambda root, trial: cuhk03_np.load(root, boxes),
+        tree=cuhk03_np.TREE,
+        marks=(boxes,),
+        published=published,
+    )
 
 
 LAYOUTS = {
@@ -39,13 +52,86 @@ LAYOUTS = {
         load=lambda root, trial: sysu_mm01.load(root),
         tree=sysu_mm01.TREE,
         marks=("exp", *(f"cam{camera}" for camera in sysu_mm01.CAMERAS)),
+        published={  # Wu et al., ICCV 2017; the infrared test images are the queries
+            "train visible": Count(22258, 395),
+            "train infrared": Count(11909, 395),
+            "test infrared": Count(3803, 96),
+        },
     ),
     "regdb": Layout(
         title="RegDB",
         load=regdb.load,
         tree=regdb.TREE,
         marks=("idx", *regdb.FOLDERS.values()),
+        published={  # Nguyen et al., Sensors 2017, in each trial
+            "train visible": Count(2060, 206),
+            "train infrared": Count(2060, 206),
+            "test visible": Count(2060, 206),
+            "test infrared": Count(2060, 206),
+        },
         trials=10,
+    ),
+    "llcm": Layout(
+        title="LLCM",
+        load=lambda root, trial: llcm.load(root),
+        tree=llcm.TREE,
+        marks=("idx", "vis", "nir", "test_vis", "test_nir"),
+        published={  # Zhang and Wang, CVPR 2023
+            "train visible": Count(16946, 713),
+            "train infrared": Count(13975, 713),
+            "test visible": Count(8680, 351),
+            "test infrared": Count(7166, 351),
+        },
+    ),
+    "market1501": Layout(
+        title="Market-1501",
+        load=lambda root, trial: market1501.load(root),
+        tree=market1501.TREE,
+        marks=tuple(market1501.ROLE_OF),
+        published={  # Zheng et al., ICCV 2015; junk is not counted, the distractors as one identity
+            "train visible": Count(12936, 751),
+            "query visible": Count(3368, 750),
+            "gallery visible": Count(15913, 751),
+        },
+    ),
+    "cuhk03_np_detected": _cuhk03_np(
+        "detected",
+        {  # Zhong et al., CVPR 2017
+            "train visible": Count(7365, 767),
+            "query visible": Count(1400, 700),
+            "gallery visible": Count(5332, 700),
+        },
+    ),
+    "cuhk03_np_labeled": _cuhk03_np(
+        "labeled",
+        {  # Zhong et al., CVPR 2017
+            "train visible": Count(7368, 767),
+            "query visible": Count(1400, 700),
+            "gallery visible": Count(5328, 700),
+        },
+    ),
+    "msmt17": Layout(
+        title="MSMT17",
+        load=lambda root, trial: msmt17.load(root),
+        tree=msmt17.TREE,
+        marks=tuple(f"list_{part}.txt" for part in ("train", "val", "query", "gallery")),
+        published={  # Wei et al., CVPR 2018
+            "train visible": Count(32621, 1041),
+            "query visible": Count(11659, 3060),
+            "gallery visible": Count(82161, 3060),
+        },
+    ),
+    "own_images": Layout(
+        title="images of your own",
+        load=lambda root, trial: own_images.load_table(root),
+        tree=own_images.TABLE_TREE,
+        marks=(own_images.TABLE,),
+    ),
+    "own_folders": Layout(
+        title="images of your own in folders",
+        load=lambda root, trial: own_images.load_folders(root),
+        tree=own_images.FOLDER_TREE,
+        marks=own_images.SPLITS,
     ),
 }
 
@@ -56,11 +142,12 @@ def load_dataset(layout: str, root: str | PathLike[str], trial: int = 1) -> Data
     Args:
       layout: one of ``LAYOUTS``.
       root: the folder of the data set.
-      trial: which of the data set's own splits, from 1 (RegDB: 1..10, SYSU-MM01: only 1).
+      trial: which of the data set's own splits, from 1 (RegDB: 1..10, the others: only 1).
 
     Returns:
-      The data set. Its paths are relative to ``root``, with forward slashes, sorted. No identity is
-      in both parts, and every training identity has an image of each modality that is trained on.
+      The data set. Its paths are relative to ``root`` (``images.csv`` may have absolute ones), with
+      forward slashes, sorted. No identity is in both parts, and every training identity has an
+      image of each modality that is trained on.
 
     Raises:
       BadInput: if the layout or trial does not exist, or the folder is missing, empty, of another

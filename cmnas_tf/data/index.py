@@ -9,14 +9,29 @@ import numpy as np
 
 from cmnas_tf.modality import MODALITIES
 
+ROLES = ("query", "gallery")
+
 
 class Image(NamedTuple):
-    """One image file: where it is, who is on it, which camera of which modality took it."""
+    """One image file: where it is, who is on it, which camera of which modality took it.
+
+    ``role`` says whether a test image is searched for (``"query"``) or ranked (``"gallery"``); it
+    is empty where the data set leaves that to the test protocol.
+    """
 
     path: str
     pid: int
     camera: int
     modality: str
+    role: str = ""
+
+
+@dataclass(frozen=True)
+class Count:
+    """How large a part of a data set is."""
+
+    images: int
+    identities: int
 
 
 @dataclass(frozen=True)
@@ -28,12 +43,14 @@ class Images:
       pids: raw person identities as the data set numbers them, [N] int64.
       cameras: camera numbers as the data set numbers them, [N] int64.
       modalities: ``"visible"`` or ``"infrared"``, [N] object array of str.
+      roles: ``"query"``, ``"gallery"`` or ``""``, see :class:`Image`; [N] object array of str.
     """
 
     paths: np.ndarray
     pids: np.ndarray
     cameras: np.ndarray
     modalities: np.ndarray
+    roles: np.ndarray
 
     @classmethod
     def of(cls, images: Iterable[Image]) -> "Images":
@@ -44,6 +61,7 @@ class Images:
             pids=np.array([row.pid for row in rows], dtype=np.int64),
             cameras=np.array([row.camera for row in rows], dtype=np.int64),
             modalities=np.array([row.modality for row in rows], dtype=object),
+            roles=np.array([row.role for row in rows], dtype=object),
         )
 
     def __len__(self) -> int:
@@ -51,7 +69,7 @@ class Images:
 
     def __getitem__(self, rows: np.ndarray | Sequence[int] | slice) -> "Images":
         """The rows selected by a mask, by indices or by a slice."""
-        return Images(self.paths[rows], self.pids[rows], self.cameras[rows], self.modalities[rows])
+        return Images(*(column[rows] for column in vars(self).values()))
 
     def of_modality(self, modality: str) -> "Images":
         """The rows of one modality (``"visible"`` or ``"infrared"``)."""
@@ -60,12 +78,8 @@ class Images:
         return self[self.modalities == modality]
 
     def __add__(self, other: "Images") -> "Images":
-        return Images(
-            np.concatenate([self.paths, other.paths]),
-            np.concatenate([self.pids, other.pids]),
-            np.concatenate([self.cameras, other.cameras]),
-            np.concatenate([self.modalities, other.modalities]),
-        )
+        columns = zip(vars(self).values(), vars(other).values(), strict=True)
+        return Images(*map(np.concatenate, columns))
 
 
 @dataclass(frozen=True)
@@ -91,3 +105,19 @@ class Dataset:
         """The modalities that the training images have, in the order of ``MODALITIES``."""
         present = set(self.train.modalities)
         return tuple(modality for modality in MODALITIES if modality in present)
+
+    def counts(self) -> dict[str, Count]:
+        """How large each part is that has images at all.
+
+        Returns:
+          By part and modality, for example ``"train visible"`` and ``"test infrared"``; instead of
+          ``test`` there is ``query`` and ``gallery`` where the images have these roles.
+        """
+        parts = {role or "test": self.test[self.test.roles == role] for role in (*ROLES, "")}
+        parts = {"train": self.train, **parts}
+        return {
+            f"{name} {modality}": Count(len(found), len(np.unique(found.pids)))
+            for name, part in parts.items()
+            for modality in MODALITIES
+            if len(found := part.of_modality(modality))
+        }

@@ -68,6 +68,13 @@ class ImageSource:
             return values.batch(len(self.images)).get_single_element()
 
 
+_READING_FAILED = (
+    tf.errors.InvalidArgumentError,
+    tf.errors.NotFoundError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.PermissionDeniedError,
+    tf.errors.DataLossError,
+)
 _IN_PARALLEL = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
 
 
@@ -84,18 +91,18 @@ def training_batches(
     source: ImageSource,
     sampler: IdentitySampler,
     augmentation: Augmentation,
-    seed: int,
     start: int,
     stop: int,
     share: Share = Share(),
 ) -> tf.data.Dataset:
     """Batches of steps ``start`` .. ``stop - 1``; each is a pure function of (seed, step).
 
+    The seed is the sampler's, and so is the stream: two samplers of a run augment differently.
+
     Args:
       source: where pixels come from.
       sampler: which images each step takes.
       augmentation: what is done to them.
-      seed: seed of the augmentation.
       start, stop: step numbers, counted from 0.
       share: the identities of a step are cut into ``share.of`` equal parts; for every step the
         dataset holds ``share.count`` elements, one for each part from ``share.first`` on.
@@ -113,6 +120,8 @@ def training_batches(
             f"multiple of {share.of}, such as {-(-identities // share.of) * share.of}."
         )
     modalities = sampler.modalities
+    streams = np.random.SeedSequence([sampler.seed, sampler.stream]).generate_state(2, np.uint32)
+    streams = streams.astype(np.int64)  # of the augmentation of each modality
     rows_of_batch = identities * per_identity
     n = rows_of_batch // share.of
 
@@ -132,7 +141,7 @@ def training_batches(
         images = {
             modality: augmentation(
                 pixels[n * place : n * (place + 1)],
-                tf.stack([tf.constant(seed * 2 + place, tf.int64), step]),
+                tf.stack([tf.constant(streams[place]), step]),
                 tf.cast(share.first + part, tf.int32) * n,
                 rows_of_batch,
             )
@@ -182,7 +191,7 @@ def naming_unreadable(images: Images, root: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
+    except _READING_FAILED as error:
         found = unreadable(images, root)
         if not found:
             raise

@@ -53,7 +53,8 @@ class IdentitySampler:
         self.identities_per_batch = identities_per_batch
         self.images_per_identity = images_per_identity
         self.modalities = tuple(m for m in MODALITIES if m in set(images.modalities))
-        self._entropy = (seed, stream)
+        self.seed = seed
+        self.stream = stream
         self._labels = np.flatnonzero(np.isin(np.sort(pids), images.pids))
         if len(self._labels) < identities_per_batch:
             raise BadInput(
@@ -82,7 +83,7 @@ class IdentitySampler:
 
     def draw(self, step: int) -> Drawn:
         """Batch number ``step`` (>= 0)."""
-        random = np.random.default_rng([*self._entropy, step])
+        random = np.random.default_rng([self.seed, self.stream, step])
         places = random.choice(len(self._labels), self.identities_per_batch, replace=False)
         rows = {
             modality: np.concatenate(

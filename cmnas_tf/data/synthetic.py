@@ -19,7 +19,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cmnas_tf.data.synthetic_cameras import draw_image
-from cmnas_tf.data.synthetic_plan import cameras_of, pids_of, stream
+from cmnas_tf.data.synthetic_plan import (
+    ONLY_OF,
+    cameras_of,
+    drawn_people,
+    frames_of,
+    pids_of,
+    stream,
+    views_of,
+)
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import replacing, write_json, write_text
 from cmnas_tf.modality import INFRARED, MODALITIES
@@ -70,14 +78,14 @@ def write_dataset(
         _TREES[settings.dataset].write_lists(settings, aside)
         draw = functools.partial(_write_person, settings, aside)
         if processes == 1:
-            _report(map(draw, pids_of(settings)), progress)
+            _report(map(draw, drawn_people(settings)), progress)
         else:
             # Spawned, not forked: the caller may have threads (TensorFlow has) that would not
             # survive a fork.
             spawn = multiprocessing.get_context("spawn")
             pool = concurrent.futures.ProcessPoolExecutor(processes, mp_context=spawn)
             try:
-                _report(pool.map(draw, pids_of(settings)), progress)
+                _report(pool.map(draw, drawn_people(settings)), progress)
             finally:
                 pool.shutdown(cancel_futures=True)
         write_json(aside / MANIFEST, _manifest(settings))
@@ -125,12 +133,19 @@ def _is_there(settings: SyntheticPeople, root: Path) -> bool:
 
 
 def _manifest(settings: SyntheticPeople) -> dict[str, Any]:
-    per_camera = len(pids_of(settings)) * settings.images_per_camera
-    seen_by = list(cameras_of(settings).values())
+    seen_by = [
+        cameras_of(settings)[camera]
+        for person in drawn_people(settings)
+        for camera, _ in views_of(settings, person)
+    ]
     return {
         "generator_version": GENERATOR_VERSION,
-        "settings": dataclasses.asdict(settings),
-        "images": {modality: per_camera * seen_by.count(modality) for modality in MODALITIES},
+        "settings": {
+            name: value
+            for name, value in dataclasses.asdict(settings).items()
+            if ONLY_OF.get(name, settings.dataset) == settings.dataset
+        },
+        "images": {modality: seen_by.count(modality) for modality in MODALITIES},
     }
 
 
@@ -139,30 +154,26 @@ def _report(written: Iterable[int], progress: Callable[[int], Any]) -> None:
         progress(images)
 
 
-def _write_person(settings: SyntheticPeople, root: Path, pid: int) -> int:
+def _write_person(settings: SyntheticPeople, root: Path, person: int) -> int:
     """Draws all images of one person; returns how many."""
     import cv2
 
-    images = 0
-    for camera in cameras_of(settings):
-        for frame in _frames(settings):
-            path = root / _TREES[settings.dataset].path(pid, camera, frame)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            image = draw_image(settings, pid, camera, frame)
-            if image.ndim == 3:
-                image = image[..., ::-1]  # OpenCV's order is blue, green, red
-            quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if path.suffix == ".jpg" else []
-            path.write_bytes(cv2.imencode(path.suffix, image, quality)[1].tobytes())
-            images += 1
-    return images
+    views = views_of(settings, person)
+    for camera, frame in views:
+        path = root / _TREES[settings.dataset].path(settings, person, camera, frame)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image = draw_image(settings, person, camera, frame)
+        if frame not in frames_of(settings):  # junk shows half of the person
+            image = image[:, : settings.image_width // 2]
+        if image.ndim == 3:
+            image = image[..., ::-1]  # OpenCV's order is blue, green, red
+        quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if path.suffix == ".jpg" else []
+        path.write_bytes(cv2.imencode(path.suffix, image, quality)[1].tobytes())
+    return len(views)
 
 
-def _frames(settings: SyntheticPeople) -> range:
-    return range(1, settings.images_per_camera + 1)
-
-
-def _sysu_path(pid: int, camera: int, frame: int) -> str:
-    return f"cam{camera}/{pid:04d}/{frame:04d}.jpg"
+def _sysu_path(settings: SyntheticPeople, person: int, camera: int, frame: int) -> str:
+    return f"cam{camera}/{person:04d}/{frame:04d}.jpg"
 
 
 def _write_sysu_lists(settings: SyntheticPeople, root: Path) -> None:
@@ -180,7 +191,7 @@ def _write_sysu_lists(settings: SyntheticPeople, root: Path) -> None:
         rng = stream(settings.seed, "gallery orders", camera)
         of_camera = np.empty((len(pids), 1), object)
         for pid in pids:
-            frames = np.tile(np.array(_frames(settings), np.uint16), (TRIALS, 1))
+            frames = np.tile(np.array(frames_of(settings), np.uint16), (TRIALS, 1))
             of_camera[pid - 1, 0] = rng.permuted(frames, axis=1)
         orders[row, 0] = of_camera
     _write_mat(root / "exp" / "rand_perm_cam.mat", "rand_perm_cam", orders)
@@ -198,8 +209,8 @@ def _write_mat(path: Path, name: str, value: np.ndarray) -> None:
 _REGDB_FOLDERS = {1: "Visible", 2: "Thermal"}  # by camera
 
 
-def _regdb_path(pid: int, camera: int, frame: int) -> str:
-    return f"{_REGDB_FOLDERS[camera]}/{pid}/{frame:04d}.bmp"
+def _regdb_path(settings: SyntheticPeople, person: int, camera: int, frame: int) -> str:
+    return f"{_REGDB_FOLDERS[camera]}/{person}/{frame:04d}.bmp"
 
 
 def _write_regdb_lists(settings: SyntheticPeople, root: Path) -> None:
@@ -210,26 +221,41 @@ def _write_regdb_lists(settings: SyntheticPeople, root: Path) -> None:
         for name, pids in ("train", np.sort(train)), ("test", np.sort(test)):
             for camera, folder in _REGDB_FOLDERS.items():
                 lines = [
-                    f"{_regdb_path(pid, camera, frame)} {label}\n"
+                    f"{_regdb_path(settings, pid, camera, frame)} {label}\n"
                     for label, pid in enumerate(pids)
-                    for frame in _frames(settings)
+                    for frame in frames_of(settings)
                 ]
                 write_text(root / "idx" / f"{name}_{folder.lower()}_{trial}.txt", "".join(lines))
+
+
+def _market_path(settings: SyntheticPeople, person: int, camera: int, frame: int) -> str:
+    """A camera's first image of a person to test on is the query, the others are the gallery."""
+    folder, identity, box = "bounding_box_test", f"{person:04d}", 0
+    if frame not in frames_of(settings):
+        identity = "-1"
+    elif person not in pids_of(settings):  # distractors share a number
+        identity, box = "0000", person - len(pids_of(settings))
+    elif person <= settings.train_identities:
+        folder = "bounding_box_train"
+    elif frame == 1:
+        folder = "query"
+    return f"{folder}/{identity}_c{camera}s1_{frame:06d}_{box:02d}.jpg"
 
 
 class _Tree(NamedTuple):
     """How a data set lies on disk.
 
     Attributes:
-      path: where an image is, by (pid, camera, frame).
+      path: where an image is, by (settings, person, camera, frame).
       write_lists: writes the files that say who is for training and who for testing.
     """
 
-    path: Callable[[int, int, int], str]
-    write_lists: Callable[[SyntheticPeople, Path], None]
+    path: Callable[[SyntheticPeople, int, int, int], str]
+    write_lists: Callable[[SyntheticPeople, Path], None] = lambda settings, root: None
 
 
 _TREES = {
     "sysu_mm01": _Tree(_sysu_path, _write_sysu_lists),
     "regdb": _Tree(_regdb_path, _write_regdb_lists),
+    "market1501": _Tree(_market_path),
 }

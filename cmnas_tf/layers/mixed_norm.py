@@ -86,5 +86,10 @@ class MixedModalityNorm(keras.layers.Layer):
         )
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments, for Keras' config round trip; the relaxation is not among them."""
+        """Constructor arguments, for Keras' config round trip; with the softmax alone."""
+        if not isinstance(self.relaxation, Softmax):
+            raise NotImplementedError(
+                f"A layer relaxed by {type(self.relaxation).__name__} shares it with other layers, "
+                "so it cannot be made again from a config of its own."
+            )
         return {**super().get_config(), "synchronized": self.synchronized}

@@ -7,43 +7,53 @@ from tensorflow import keras
 
 
 @keras.utils.register_keras_serializable("cmnas_tf")
-class TorchConv(keras.layers.Conv2D):
+class TorchConv(keras.layers.Layer):
     """A square convolution without bias, padded symmetrically by ``kernel_size // 2``.
 
     TensorFlow's "same" padding at stride 2 is not symmetric, so the input is padded first; at
-    stride 1 the two agree and "same" is faster than explicit padding on a CPU. Initialised like
+    stride 1 the two agree, and "same" is faster than explicit padding on a CPU. Initialised like
     torchvision's ResNets: He normal, fan-out (He et al., ICCV 2015).
+
+    Attributes:
+      kernel: [kernel_size, kernel_size, channels, filters].
 
     Args:
       filters: output channels.
-      kernel_size: odd side length of the kernel.
-      strides: 1 or 2, the same in both directions.
+      kernel_size: side length of the kernel, odd.
+      strides: the same in both directions.
     """
 
     def __init__(self, filters: int, kernel_size: int, strides: int = 1, **kwargs: Any):
-        kwargs.setdefault(
-            "kernel_initializer",
-            keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal"),
+        super().__init__(**kwargs)
+        if kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size must be odd. Received: {kernel_size}")
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.strides = strides
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        """Creates the kernel."""
+        self.kernel = self.add_weight(
+            "kernel",
+            (self.kernel_size, self.kernel_size, int(input_shape[-1]), self.filters),
+            initializer=keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal"),
         )
-        super().__init__(
-            filters,
-            kernel_size,
-            strides=strides,
-            padding="same" if strides == 1 else "valid",
-            use_bias=False,
-            **kwargs,
-        )
+        super().build(input_shape)
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """Convolves ``x`` [N, H, W, C]."""
-        return super().call(x if self.padding == "same" else _pad(x, self.kernel_size[0] // 2))
+        if self.strides == 1:
+            return tf.nn.conv2d(x, self.kernel, 1, "SAME")
+        return tf.nn.conv2d(_pad(x, self.kernel_size // 2), self.kernel, self.strides, "VALID")
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, for Keras' config round trip."""
-        config = super().get_config()
-        for fixed in ("padding", "use_bias"):
-            config.pop(fixed)
-        return {**config, "kernel_size": self.kernel_size[0], "strides": self.strides[0]}
+        config = {
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+        }
+        return {**super().get_config(), **config}
 
 
 def max_pool_3x3(x: tf.Tensor) -> tf.Tensor:

@@ -56,13 +56,12 @@ def cross_modality_triplet(
 
 
 def _squared_distances(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    """Squared Euclidean distances [N, M], good enough to find the extremes.
+    """Squared Euclidean distances [N, M] float64, to find the extremes by.
 
-    Centring first keeps the expansion |a|^2 + |b|^2 - 2ab from losing its digits when the features
-    are large and close to each other; the loss itself is computed from exact differences.
+    The expansion |a|^2 + |b|^2 - 2ab loses the digits of a small distance between large features;
+    float64 has enough of them. The loss itself is computed from the differences.
     """
-    centre = tf.reduce_mean(b, axis=0)
-    a, b = a - centre, b - centre
+    a, b = tf.cast(a, tf.float64), tf.cast(b, tf.float64)
     squares = tf.reduce_sum(a * a, axis=1)[:, None] + tf.reduce_sum(b * b, axis=1)[None, :]
     return squares - 2.0 * tf.matmul(a, b, transpose_b=True)
 

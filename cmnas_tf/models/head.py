@@ -40,7 +40,7 @@ class Head(keras.layers.Layer):
     """
 
     def __init__(self, num_classes: int, synchronized: bool = False, **kwargs: Any):
-        kwargs.setdefault("dtype", tf.float32)
+        kwargs.setdefault("dtype", keras.mixed_precision.global_policy().variable_dtype)
         super().__init__(**kwargs)
         self.neck = BatchNorm(
             train_beta=False,

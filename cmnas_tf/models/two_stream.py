@@ -112,6 +112,9 @@ def site_layer_name(site: str) -> str:
 def _by_modality(images: Any) -> dict[str, tf.Tensor]:
     if not isinstance(images, Mapping):
         images = dict(zip(MODALITIES, images, strict=True))
+    unknown = [name for name in images if name not in MODALITIES]
+    if unknown:
+        raise ValueError(f"modalities must be among {MODALITIES}. Received: {unknown}")
     return {m: images[m] for m in MODALITIES if images.get(m) is not None}
 
 

@@ -1,16 +1,30 @@
 """Measuring embeddings by a data set's protocol, averaged over its trials."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from cmnas_tf.data.index import Dataset
 from cmnas_tf.retrieval.embed import rows_of
 from cmnas_tf.retrieval.protocols import trials
-from cmnas_tf.retrieval.ranking import Ranking, rank_embeddings
+from cmnas_tf.retrieval.ranking import Ranking, has_match, rank_embeddings
 
 RANKS = (1, 5, 10, 20)
+
+
+class TrialResult(NamedTuple):
+    """What came out of one trial.
+
+    Attributes:
+      ranking: its measures, means over ``queries``.
+      queries: number of queries that count.
+      skipped: number of queries that have no match in the gallery and do not count.
+    """
+
+    ranking: Ranking
+    queries: int
+    skipped: int
 
 
 @dataclass(frozen=True)
@@ -22,30 +36,36 @@ class Measured:
       ranks: ``{k: Rank-k}``.
       mean_ap: mean average precision.
       mean_inp: mean inverse negative penalty.
-      trials: the rankings by the trials' names.
+      trials: the trials' results by their names.
     """
 
     setting: str
     ranks: dict[int, float]
     mean_ap: float
     mean_inp: float
-    trials: dict[str, Ranking]
+    trials: dict[str, TrialResult]
 
     @classmethod
-    def average(cls, setting: str, rankings: dict[str, Ranking]) -> "Measured":
+    def average(cls, setting: str, trials: dict[str, TrialResult]) -> "Measured":
         """The mean over trials."""
-        found = list(rankings.values())
+        found = [result.ranking for result in trials.values()]
         # A gallery with fewer candidates than k finds everybody by its end.
         ranks = {k: float(np.mean([r.cmc[min(k, len(r.cmc)) - 1] for r in found])) for k in RANKS}
         mean_ap = float(np.mean([r.mean_ap for r in found]))
         mean_inp = float(np.mean([r.mean_inp for r in found]))
-        return cls(setting, ranks, mean_ap, mean_inp, rankings)
+        return cls(setting, ranks, mean_ap, mean_inp, trials)
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready form."""
         per_trial = {
-            name: {"rank1": float(r.cmc[0]), "mAP": r.mean_ap, "mINP": r.mean_inp}
-            for name, r in self.trials.items()
+            name: {
+                "rank1": float(result.ranking.cmc[0]),
+                "mAP": result.ranking.mean_ap,
+                "mINP": result.ranking.mean_inp,
+                "queries": result.queries,
+                "skipped_queries": result.skipped,
+            }
+            for name, result in self.trials.items()
         }
         ranks = {f"rank{k}": value for k, value in self.ranks.items()}
         return {**ranks, "mAP": self.mean_ap, "mINP": self.mean_inp, "trials": per_trial}
@@ -62,19 +82,20 @@ def measure(embeddings: np.ndarray, dataset: Dataset, **protocol: Any) -> list[M
     Returns:
       One :class:`Measured` for each setting that the protocol has.
     """
-    rankings: dict[str, dict[str, Ranking]] = {}
+    results: dict[str, dict[str, TrialResult]] = {}
     for trial in trials(dataset, **protocol):
-        query, gallery = (rows_of(dataset.test, part) for part in (trial.query, trial.gallery))
-        rankings.setdefault(trial.setting, {})[trial.name] = rank_embeddings(
-            embeddings[query],
-            embeddings[gallery],
-            trial.query.pids,
-            trial.gallery.pids,
-            trial.query.cameras,
-            trial.gallery.cameras,
+        query, gallery = trial.query, trial.gallery
+        labels = query.pids, gallery.pids, query.cameras, gallery.cameras
+        ranking = rank_embeddings(
+            embeddings[rows_of(dataset.test, query)],
+            embeddings[rows_of(dataset.test, gallery)],
+            *labels,
             trial.rule,
         )
-    return [Measured.average(setting, found) for setting, found in rankings.items()]
+        counted = int(np.count_nonzero(has_match(*labels, trial.rule)))
+        result = TrialResult(ranking, counted, len(query) - counted)
+        results.setdefault(trial.setting, {})[trial.name] = result
+    return [Measured.average(setting, found) for setting, found in results.items()]
 
 
 def chance(dataset: Dataset, **protocol: Any) -> list[Measured]:

@@ -1,12 +1,12 @@
 """The search space of CM-NAS: at every batch norm, separate per modality or shared?"""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from scipy.special import entr, expit
 
 from cmnas_tf.architecture import SEPARATE, SHARED, Architecture
 from cmnas_tf.layers import MixedModalityNorm, Relaxation
@@ -50,7 +50,7 @@ class NormSpace:
     def probabilities(self, supernet: ReidNetwork) -> dict[str, float]:
         """By site, the softmax probability of *separate*, 0..1."""
         leads = self._leads(supernet)
-        return {site: 1.0 / (1.0 + math.exp(-lead)) for site, lead in leads.items()}
+        return {site: float(expit(lead)) for site, lead in leads.items()}
 
     def _leads(self, supernet: ReidNetwork) -> dict[str, float]:
         """By site, the logit of *separate* minus that of *shared*."""
@@ -80,11 +80,11 @@ class NormSpace:
         """Scalars for TensorBoard, and how many sites lean separate in a few words."""
         separate = self.probabilities(supernet)
         p = np.array(list(separate.values()))
-        entropy = -(p * np.log(p) + (1 - p) * np.log1p(-p)).mean() / math.log(2.0)
+        bits = (entr(p) + entr(1.0 - p)).mean() / np.log(2.0)
         scalars = {f"probability_of_separate/{site}": value for site, value in separate.items()}
         leaning = int((p > 0.5).sum())
         scalars |= {
-            "architecture/mean_entropy_bits": float(entropy),
+            "architecture/mean_entropy_bits": float(bits),
             "architecture/separate": leaning,
         }
         return scalars, f"separate {leaning}/{len(p)}"

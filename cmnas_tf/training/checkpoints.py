@@ -22,6 +22,7 @@ State = Mapping[str, Mapping[str, tf.Variable]]
 
 _NAME = re.compile(r"^step-(\d{8})\.safetensors$")
 _HEADER = "cmnas_tf"
+_DIGEST = "sha256"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Checkpoint:
     Attributes:
       path: where it was read from.
       step: steps that had been done.
-      digest: SHA-256 of names, shapes and values of the tensors.
+      digest: SHA-256 of the metadata and of the tensors' names, shapes and values.
       tensors: ``{"part/name": array}``.
       metadata: what was stored with it: the network's specification, settings, versions.
     """
@@ -117,11 +118,11 @@ def write(
     """Writes a checkpoint file, whole or not at all."""
     from safetensors.numpy import save
 
-    header = {"step": step, "digest": _digest(tensors), "metadata": metadata}
+    header = json.dumps({"step": step, "metadata": metadata}, sort_keys=True)
     with replacing(path) as aside:
         contiguous = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
         # Through Python's own file, so that a full disk is an OSError as everywhere else.
-        aside.write_bytes(save(contiguous, {_HEADER: json.dumps(header)}))
+        aside.write_bytes(save(contiguous, {_HEADER: header, _DIGEST: _digest(header, tensors)}))
 
 
 def read(path: Path) -> Checkpoint:
@@ -137,20 +138,22 @@ def read(path: Path) -> Checkpoint:
         raise BadInput(f"No checkpoint {path}. Give the path of an existing one, or train first.")
     try:
         with safe_open(path, framework="numpy") as file:
-            header = json.loads((file.metadata() or {})[_HEADER])
+            written = file.metadata() or {}
+            header, digest = written[_HEADER], written[_DIGEST]
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+    except (SafetensorError, KeyError) as error:
         raise BadInput(
             f"{path} is not a checkpoint of this program, or it is truncated ({error!s}). "
             "Use another one."
         ) from error
-    if _digest(tensors) != header["digest"]:
+    if _digest(header, tensors) != digest:
         raise BadInput(f"The checkpoint {path} is damaged: its checksum differs. Use another one.")
-    return Checkpoint(path, header["step"], header["digest"], tensors, header["metadata"])
+    content = json.loads(header)
+    return Checkpoint(path, content["step"], digest, tensors, content["metadata"])
 
 
-def _digest(tensors: Mapping[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
+def _digest(header: str, tensors: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(header.encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name} {tensor.dtype} {tensor.shape}".encode())

@@ -102,6 +102,4 @@ class TrainingImages:
         augmentation = Augmentation(
             pipeline.pad, pipeline.flip_probability, pipeline.erase_probability
         )
-        return training_batches(
-            source, sampler, augmentation, self.settings.run.seed, start, stop, share
-        )
+        return training_batches(source, sampler, augmentation, start, stop, share)

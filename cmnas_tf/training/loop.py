@@ -78,7 +78,7 @@ class Loop:
         bar = progress_bar(stop, "step", self.progress, initial=start)
         word = ""
         with bar, writer.as_default(), self.strategy.scope():
-            for number, batch in zip(range(start, stop), distributed, strict=False):
+            for number, batch in zip(range(start, stop), distributed, strict=True):
                 terms = {
                     objective: {name: float(value) for name, value in values.items()}
                     for objective, values in step(number, batch).items()

@@ -27,6 +27,25 @@ class Optimizer(Protocol):
         """One update with gradients that are the same on every replica."""
 
 
+class _Adam(keras.optimizers.Adam):
+    """Adam with epsilon where PyTorch has it: added to the corrected second moment's root.
+
+    Keras adds it before the correction, which makes it up to 32 times larger in the first steps.
+    """
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
+        """One step of Adam (Kingma and Ba, ICLR 2015, algorithm 1)."""
+        place = self._index_dict[self._var_key(variable)]
+        momentum, velocity = self._momentums[place], self._velocities[place]
+        step = tf.cast(self.iterations + 1, variable.dtype)
+        momentum.assign_add((gradient - momentum) * (1.0 - self.beta_1))
+        velocity.assign_add((tf.square(gradient) - velocity) * (1.0 - self.beta_2))
+        mean = momentum / (1.0 - tf.pow(tf.cast(self.beta_1, variable.dtype), step))
+        variance = velocity / (1.0 - tf.pow(tf.cast(self.beta_2, variable.dtype), step))
+        rate = tf.cast(self.learning_rate, variable.dtype)
+        variable.assign_sub(rate * mean / (tf.sqrt(variance) + self.epsilon))
+
+
 class CoupledAdam:
     """PyTorch's ``Adam(weight_decay=...)``: the decay is added to the gradient (not AdamW).
 
@@ -48,7 +67,7 @@ class CoupledAdam:
         self.trained = list(variables)
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
-        self._adam = keras.optimizers.Adam(learning_rate, beta_1, beta_2, epsilon=1e-8)
+        self._adam = _Adam(learning_rate, beta_1, beta_2, epsilon=1e-8)
         self._adam.build(self.trained)
 
     def named_variables(self) -> dict[str, tf.Variable]:

@@ -11,6 +11,7 @@ from cmnas_tf.data.pipeline import Share
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.training.descent import descend
 from cmnas_tf.training.distribution import first_replica, make_strategy
+from cmnas_tf.training.initial_weights import start_from
 from cmnas_tf.training.inputs import TrainingImages
 from cmnas_tf.training.loop import Loop
 from cmnas_tf.training.moving_average import MovingAverage
@@ -45,14 +46,15 @@ def train(settings: settings_module.Train) -> Path:
         settings.network.last_stride,
         settings.network.width,
     )
-    folder = open_run("train", settings)
-    architecture.save(folder / "architecture.json")
 
     keras.utils.set_random_seed(settings.run.seed)
     with strategy.scope():
         network = specification.build(settings.devices.batch_norm == "synchronized")
+        start_from(network, settings)
         optimizer = weight_optimizer(network, settings.optimizer)
         average = MovingAverage(network.get_weight_paths(), schedule.average_decay)
+    folder = open_run("train", settings)
+    architecture.save(folder / "architecture.json")
 
     def replica_step(batch):
         return {

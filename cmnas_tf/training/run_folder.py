@@ -31,12 +31,23 @@ def open_run(command: str, settings: Any) -> Path:
         raise BadInput(f"--run_dir={folder} is a file; give a folder.")
     description = {"command": command, "settings": settings_module.shaping_result(settings)}
     if (folder / _FILE).is_file():
-        _compare(folder, json.loads((folder / _FILE).read_text()), description)
+        _compare(folder, _read(folder / _FILE), description)
     elif folder.is_dir() and any(folder.iterdir()):
         raise BadInput(f"--run_dir={folder} holds files of something else; give another folder.")
     else:
         write_json(folder / _FILE, description)
     return folder
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        description = json.loads(file.read_text(encoding="utf-8"))
+        return {"command": description["command"], "settings": dict(description["settings"])}
+    except (ValueError, TypeError, KeyError) as error:
+        raise BadInput(
+            f"{file} does not describe a run ({error}); it is damaged or not this program's. Give "
+            "another --run_dir, or put the file back."
+        ) from error
 
 
 def _compare(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:

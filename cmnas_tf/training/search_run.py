@@ -12,6 +12,7 @@ from cmnas_tf.layers import GumbelSoftmax, Relaxation, Softmax
 from cmnas_tf.search_spaces import NormSpace
 from cmnas_tf.training.bilevel import Bilevel
 from cmnas_tf.training.distribution import first_replica, make_strategy
+from cmnas_tf.training.initial_weights import start_from
 from cmnas_tf.training.inputs import TrainingImages
 from cmnas_tf.training.loop import Loop
 from cmnas_tf.training.objectives import architecture_objective, weight_objective
@@ -40,13 +41,12 @@ def search(settings: settings_module.Search) -> Architecture:
     weight_sampler = training.sampler(split.weights, stream=2)
     steps_per_epoch = weight_sampler.steps_per_epoch
     steps = steps_per_epoch * schedule.epochs
-    folder = open_run("search", settings)
-    split.save(folder / "split.json")
 
     keras.utils.set_random_seed(settings.run.seed)
     with strategy.scope():
         space = norm_space(settings)
         supernet = space.supernet(len(training.pids))
+        start_from(supernet, settings)
         logits = list(space.logits(supernet).values())
         bilevel = Bilevel(
             supernet,
@@ -58,6 +58,8 @@ def search(settings: settings_module.Search) -> Architecture:
             weight_objective(settings.loss),
             settings.batch.images_per_identity,
         )
+    folder = open_run("search", settings)
+    split.save(folder / "split.json")
 
     @tf.function
     def distributed_step(architecture_batch, weight_batch, move_architecture: bool):

@@ -2,106 +2,100 @@
 
 ``backbone.conv1.weight``, ``backbone.layer1.0.bn1.{visible_bn,thermal_bn,sharable_bn}.weight``,
 ``backbone.layer1.0.downsample.conv.weight``, ``bnneck.weight``, ``classifier.weight``, ...; here
-the same objects have nearly the same paths, so the mapping is word for word.
+the same objects have nearly the same paths, so the mapping is word for word. A *state* is what
+PyTorch calls a state dict, ``{torch name: array in torch layout}``.
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from cmnas_tf.architecture import RESNETS
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 BRANCHES = {"visible": "visible_bn", "infrared": "thermal_bn", "shared": "sharable_bn"}
+COUNTER = "num_batches_tracked"
+# What PyTorch keeps of a batch norm, and fills a new one with.
+FRESH_NORM = {"weight": 1.0, "bias": 0.0, "running_mean": 0.0, "running_var": 1.0}
 
-_WORDS = {
-    **BRANCHES,
+_PARAMETERS = {
+    "kernel": "weight",
     "gamma": "weight",
     "beta": "bias",
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
-    "kernel": "weight",
 }
 _HEAD = {"head.neck": "bnneck", "head.classifier": "classifier"}
-_DEAD_BRANCH = re.compile(r"^(?P<norm>backbone\..*bn\d?)\.(visible_bn|thermal_bn|sharable_bn)\.")
 # Axes by rank; None, for any other rank, would reverse them, which leaves a vector as it is.
 _TO_TENSORFLOW = {4: (2, 3, 1, 0), 2: (1, 0)}
 _TO_TORCH = {4: (3, 2, 0, 1), 2: (1, 0)}
-_COUNTER = "num_batches_tracked"
-
-
-@dataclass(frozen=True)
-class LoadReport:
-    """What became of the keys of a state.
-
-    Attributes:
-      loaded: torch names whose values the model now holds.
-      unused_branches: torch names of batch norms that the architecture does not use.
-      counters: ``num_batches_tracked`` entries, which no computation uses.
-    """
-
-    loaded: tuple[str, ...]
-    unused_branches: tuple[str, ...]
-    counters: tuple[str, ...]
 
 
 def torch_variables(model: "tf.keras.Model") -> "dict[str, tf.Variable]":
-    """``{torch name: variable}`` of a two-stream network."""
-    return {_torch_name(path): variable for path, variable in model.get_weight_paths().items()}
+    """``{torch name: variable}`` of a two-stream network, or of a supernet without its logits."""
+    return _renamed(model.get_weight_paths())
 
 
-def load_torch_state(model: "tf.keras.Model", state: Mapping[str, np.ndarray]) -> LoadReport:
-    """Puts a PyTorch state, as ``{torch name: array in torch layout}``, into a two-stream network.
+def torch_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The state that a network with ``{Keras path: array}`` has in PyTorch; no logits."""
+    return {name: to_torch(array) for name, array in _renamed(arrays).items()}
 
-    A leading ``module.`` is dropped. Every variable of the model must be given, every key must
-    belong to the model; only the batch norms that the authors store at a site without using them,
-    and PyTorch's batch counters, are left out, and reported.
 
-    Args:
-      model: a network made by ``models.two_stream``.
-      state: arrays; convolutions as [out, in, height, width], linear layers as [out, in].
+def full_state(model: "tf.keras.Model") -> dict[str, np.ndarray]:
+    """The state of a two-stream network with every key that the authors' network has.
 
-    Returns:
-      What became of each key.
-
-    Raises:
-      ValueError: a key is missing, unknown, or of the wrong shape; nothing is loaded then.
+    Theirs holds three batch norms at every site. Those that the architecture does not use are
+    PyTorch's fresh ones here, and every ``num_batches_tracked``, which nothing computes with, is 0.
     """
-    state = {name.removeprefix("module."): value for name, value in state.items()}
-    variables = torch_variables(model)
-    sites = {name.rsplit(".", 2)[0] for name in variables if _DEAD_BRANCH.match(name)}
-    others = [name for name in state if name not in variables]
-    counters = [name for name in others if name.endswith(_COUNTER)]
-    dead = [name for name in others if name not in counters and name.rsplit(".", 2)[0] in sites]
-    unknown = sorted(set(others) - set(counters) - set(dead))
-    missing = [name for name in variables if name not in state]
-    arrays = {name: to_tensorflow(np.asarray(state[name])) for name in variables if name in state}
-    misshapen = [
-        f"{name}: expected {tuple(variables[name].shape)}, found {array.shape} (both as HWIO / IO)"
-        for name, array in arrays.items()
-        if array.shape != tuple(variables[name].shape)
-    ]
-    problems = [
-        f"{len(found)} {what}: {', '.join(found[:8])}{', ...' if len(found) > 8 else ''}"
-        for what, found in (
-            ("missing", missing),
-            ("unknown", unknown),
-            ("of the wrong shape", misshapen),
-        )
-        if found
-    ]
-    if problems:
-        raise ValueError(
-            "The PyTorch state does not fit this network (nothing was loaded): "
-            + "; ".join(problems)
-            + ". Check backbone, width, number of identities and architecture."
-        )
-    for name, array in arrays.items():
-        variables[name].assign(array)
-    return LoadReport(tuple(arrays), tuple(dead), tuple(counters))
+    variables = model.get_weight_paths()
+    state = torch_arrays({path: variable.numpy() for path, variable in variables.items()})
+    for norm in norms_of(state):
+        site, _, branch = norm.rpartition(".")
+        channels = state[f"{norm}.weight"].shape
+        known = BRANCHES.values()
+        for owner in [f"{site}.{name}" for name in known] if branch in known else [norm]:
+            for parameter, value in FRESH_NORM.items():
+                state.setdefault(f"{owner}.{parameter}", np.full(channels, value, np.float32))
+            state[f"{owner}.{COUNTER}"] = np.zeros((), np.int64)
+    return state
+
+
+def without_prefix(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """``state`` without the ``module.`` that PyTorch's DataParallel puts before every name."""
+    return {name.removeprefix("module."): array for name, array in state.items()}
+
+
+def norms_of(names: Iterable[str]) -> list[str]:
+    """The batch norms among the owners of torch ``names``."""
+    owners = (name.rpartition(".") for name in names)
+    return [owner for owner, _, parameter in owners if parameter == "running_var"]
+
+
+def is_torchvision(state: Mapping[str, np.ndarray]) -> bool:
+    """Whether these are torchvision's names of a ResNet, as in ImageNet weight files."""
+    return "conv1.weight" in state
+
+
+def from_torchvision(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Torchvision's names of a ResNet turned into the authors', with a shared norm at every site.
+
+    Its classifier keeps its name, ``fc``: the two-stream network has none like it.
+    """
+    return {_from_torchvision(name): array for name, array in state.items()}
+
+
+def backbone_of(names: Iterable[str]) -> str | None:
+    """The ResNet that has these blocks, by torch ``names``; None when it is none of the family."""
+    found = [re.match(r"backbone\.layer(\d+)\.(\d+)\.(conv3)?", name) for name in names]
+    blocks = {match.group(1, 2) for match in found if match}
+    depths = tuple(sum(stage == str(number) for stage, _ in blocks) for number in range(1, 5))
+    bottleneck = any(match and match.group(3) for match in found)
+    plans = {(plan.blocks, plan.bottleneck): name for name, plan in RESNETS.items()}
+    return plans.get((depths, bottleneck))
 
 
 def to_tensorflow(array: np.ndarray) -> np.ndarray:
@@ -114,8 +108,26 @@ def to_torch(array: np.ndarray) -> np.ndarray:
     return array.transpose(_TO_TORCH.get(array.ndim))
 
 
-def _torch_name(path: str) -> str:
-    for ours, theirs in _HEAD.items():
-        if path.startswith(f"{ours}."):
-            path = theirs + path[len(ours) :]
-    return ".".join(_WORDS.get(word, word) for word in path.split("."))
+def _renamed(by_path: Mapping) -> dict:
+    names = {path: _torch_name(path) for path in by_path}
+    return {name: by_path[path] for path, name in names.items() if name is not None}
+
+
+def _torch_name(path: str) -> str | None:
+    owner, _, parameter = path.rpartition(".")
+    if parameter not in _PARAMETERS:  # architecture logits
+        return None
+    owner = _HEAD.get(owner, owner)
+    words = [BRANCHES.get(word, word) for word in owner.split(".")]
+    return ".".join([*words, _PARAMETERS[parameter]])
+
+
+def _from_torchvision(name: str) -> str:
+    owner, _, parameter = name.rpartition(".")
+    if owner == "fc":
+        return name
+    shared = BRANCHES["shared"]
+    owner = re.sub(r"\bdownsample\.0$", "downsample.conv", owner)
+    owner = re.sub(r"\bdownsample\.1$", f"downsample.bn.{shared}", owner)
+    owner = re.sub(r"\b(bn\d)$", rf"\1.{shared}", owner)
+    return f"backbone.{owner}.{parameter}"

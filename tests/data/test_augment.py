@@ -25,7 +25,7 @@ def normalized(image):
 
 
 def augmented_plainly(image, uniform, augmentation):
-    """One image [H, W, 3], float64, from the row's uniforms [44]: pad, crop, flip, normalise, erase."""
+    """One image [H, W, 3] from its row's uniforms [44]: pad, crop, flip, normalise, erase."""
     height, width, _ = image.shape
     pad = augmentation.pad
     top, left = (int(u * (2 * pad + 1)) for u in uniform[:2])
@@ -201,8 +201,8 @@ def test_erasing_happens_as_often_as_asked():
 
 
 def test_nothing_is_erased_where_no_rectangle_fits():
-    """Aspect 0.05 .. 20 and share 0.9: always too high or too wide, but for a square one."""
-    impossible = Augmentation(0, 0.0, 1.0, erase_area=(1.0, 1.0), erase_aspect=0.3)
+    """A rectangle of the image's own area is as high or as wide as the image."""
+    impossible = Augmentation(0, 0.0, 1.0, erase_area=(1.0, 1.0))
     images = pixels(50)
     np.testing.assert_array_equal(augment(impossible, images), normalize(images))
 

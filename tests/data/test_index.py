@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmnas_tf.data.index import Dataset, Image, Images
+from cmnas_tf.data.index import Count, Dataset, Image, Images
 
 ROWS = [
     Image("cam3/0002/b.jpg", 2, 3, "infrared"),
@@ -19,6 +19,7 @@ images = st.builds(
     pid=st.integers(0, 9),
     camera=st.integers(1, 9),
     modality=st.sampled_from(["visible", "infrared"]),
+    role=st.sampled_from(["", "query", "gallery"]),
 )
 
 
@@ -32,6 +33,7 @@ def test_columns_keep_the_order_given():
     assert table.pids.tolist() == [2, 2, 7]
     assert table.cameras.tolist() == [3, 1, 1]
     assert table.modalities.tolist() == ["infrared", "visible", "visible"]
+    assert table.roles.tolist() == ["", "", ""]
     assert (table.pids.dtype, table.cameras.dtype) == (np.int64, np.int64)
     assert (table.paths.dtype, table.modalities.dtype) == (object, object)
 
@@ -66,3 +68,17 @@ def test_a_dataset_has_the_modalities_of_its_training_images(kept, modalities):
     """In the order of MODALITIES, although an infrared image comes first."""
     dataset = Dataset("sysu_mm01", "root", Images.of(ROWS[i] for i in kept), Images.of(ROWS))
     assert dataset.modalities == modalities
+
+
+def test_counts_of_images_and_identities_by_part_and_modality():
+    """Parts that are empty are left out; test images have a role or they are for the protocol."""
+    query, gallery = (Image("d", 5, 1, "visible", role) for role in ("query", "gallery"))
+    dataset = Dataset("market1501", "root", Images.of(ROWS), Images.of([query, gallery, gallery]))
+    assert dataset.counts() == {
+        "train visible": Count(images=2, identities=2),
+        "train infrared": Count(images=1, identities=1),
+        "query visible": Count(images=1, identities=1),
+        "gallery visible": Count(images=2, identities=1),
+    }
+    without_roles = Dataset("sysu_mm01", "root", Images.of([]), Images.of(ROWS[:1]))
+    assert without_roles.counts() == {"test infrared": Count(images=1, identities=1)}

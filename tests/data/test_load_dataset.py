@@ -1,14 +1,22 @@
 """Which layout a folder has, and what is said when it is not the right one."""
 
+import dataclasses
+
 import pytest
 
 from cmnas_tf.data import LAYOUTS, load_dataset
 from cmnas_tf.errors import BadInput
+from cmnas_tf.modality import MODALITIES
+from cmnas_tf.retrieval.protocols import settings_of
+from cmnas_tf.settings import Data, Protocol
 
 
 def make(root, marks):
     for mark in marks:
-        (root / mark).mkdir()
+        if "." in mark:
+            (root / mark).touch()
+        else:
+            (root / mark).mkdir()
     return root
 
 
@@ -44,10 +52,48 @@ def test_a_folder_without_the_data_set(tmp_path, layout, name, message):
 
 
 def test_unknown_layout(tmp_path):
-    with pytest.raises(BadInput, match=r"one of \['regdb', 'sysu_mm01'\]. Received: 'SYSU'"):
+    with pytest.raises(BadInput, match=r"one of \['cuhk03.*'sysu_mm01'\]\. Received: 'SYSU'"):
         load_dataset("SYSU", tmp_path)
 
 
 def test_sysu_has_one_split(tmp_path):
     with pytest.raises(BadInput, match=r"SYSU-MM01 comes with 1 split.*Received: 2"):
         load_dataset("sysu_mm01", tmp_path, trial=2)
+
+
+def test_every_layout_can_be_asked_for_and_tested():
+    """The flag's choices are the layouts, and the settings of every protocol are flags."""
+    (choices,) = (f.metadata["choices"] for f in dataclasses.fields(Data) if f.name == "dataset")
+    assert choices == tuple(LAYOUTS)
+    flags = {field.name for field in dataclasses.fields(Protocol)}
+    for layout in LAYOUTS:
+        assert set(settings_of(layout)) <= flags
+
+
+@pytest.mark.parametrize(
+    ("layout", "identities", "images"),
+    [
+        ("sysu_mm01", 491, None),
+        ("regdb", 412, 8240),
+        ("llcm", 1064, 46767),
+        ("market1501", 1501, 32668 - 3819 + 3368),
+        ("cuhk03_np_detected", 1467, 14097),
+        ("cuhk03_np_labeled", 1467, 14096),
+        ("msmt17", 4101, 126441),
+    ],
+)
+def test_published_counts_add_up(layout, identities, images):
+    """To the totals that are published for the whole data set. Those of Market-1501 count its 3,819
+    junk images and not its queries. SYSU-MM01: not every part is published."""
+    published = LAYOUTS[layout].published
+    tested = published.get("query visible") or published["test infrared"]
+    assert published["train visible"].identities + tested.identities == identities
+    if images:
+        assert sum(count.images for count in published.values()) == images
+
+
+def test_published_counts_have_the_names_that_are_counted():
+    parts = {"train", "test", "query", "gallery"}
+    names = {f"{part} {modality}" for part in parts for modality in MODALITIES}
+    for layout in LAYOUTS.values():
+        assert set(layout.published) <= names

@@ -13,7 +13,7 @@ from cmnas_tf.errors import BadInput
 
 
 def table(visible, infrared):
-    """Images of identities 10, 20, ...: ``visible[i]`` and ``infrared[i]`` of the i-th, mixed up."""
+    """``visible[i]`` and ``infrared[i]`` images of identity 10 * (i + 1), mixed up."""
     rows = [
         Image(f"{modality}/{pid}/{number}", pid, 1, modality)
         for modality, counts in (("infrared", infrared), ("visible", visible))
@@ -25,7 +25,9 @@ def table(visible, infrared):
 
 
 def sampler_of(images, p=2, k=2, seed=0, stream=0, pids=None):
-    return IdentitySampler(images, np.unique(images.pids) if pids is None else pids, p, k, seed, stream)
+    return IdentitySampler(
+        images, np.unique(images.pids) if pids is None else pids, p, k, seed, stream
+    )
 
 
 def drawn(batch):
@@ -38,7 +40,7 @@ counts = st.lists(st.tuples(st.integers(1, 4), st.integers(1, 4)), min_size=2, m
 
 @given(counts, st.integers(2, 7), st.integers(1, 4), st.integers(0, 2**40), st.integers(0, 9**6))
 def test_the_order_contract(counts, p, k, seed, step):
-    """P identities, no one twice; K rows of each next to each other; every modality in that order."""
+    """P identities, none twice; K rows of each next to each other; each modality in that order."""
     assume(p <= len(counts))
     images = table(*zip(*counts, strict=True))
     batch = sampler_of(images, p, k, seed).draw(step)

@@ -6,16 +6,26 @@ import numpy as np
 import pytest
 import scipy.io
 
+from cmnas_tf.data import load_dataset
+from cmnas_tf.data.index import Count
 from cmnas_tf.data.synthetic import MANIFEST, contact_sheet, write_dataset
 from cmnas_tf.data.synthetic_cameras import draw_image
 from cmnas_tf.data.synthetic_plan import images_of
-from cmnas_tf.settings import SyntheticPeople
 from cmnas_tf.errors import BadInput
+from cmnas_tf.settings import SyntheticPeople
 
 SMALL = SyntheticPeople(
-    train_identities=5, test_identities=3, images_per_camera=3, image_height=32, image_width=16, seed=4
+    train_identities=5,
+    test_identities=3,
+    images_per_camera=3,
+    image_height=32,
+    image_width=16,
+    seed=4,
 )
 REGDB = dataclasses.replace(SMALL, dataset="regdb", train_identities=4, test_identities=4)
+MARKET = dataclasses.replace(
+    SMALL, dataset="market1501", train_identities=2, test_identities=2, distractors=2, junk=3
+)
 
 
 def contents(root):
@@ -37,6 +47,13 @@ def sysu(tmp_path_factory):
 def regdb(tmp_path_factory):
     root = tmp_path_factory.mktemp("data") / "regdb"
     assert write_dataset(REGDB, root, processes=1)
+    return root
+
+
+@pytest.fixture(scope="module")
+def market(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data") / "market"
+    assert write_dataset(MARKET, root, processes=1)
     return root
 
 
@@ -146,6 +163,74 @@ def test_regdb_splits_halve_the_people_ten_times(regdb):
     assert len(splits) > 5
 
 
+def test_market1501_tree(market):
+    """People 1 and 2 are trained on; 3 and 4 ask with their first image from each camera; 5 and 6
+    are distractors. Of the junk, numbers 0 and 2 show person 3, number 1 person 4."""
+    images = {f"bounding_box_train/{p:04d}_c{c}s1_{f:06d}_00.jpg" for p, c, f in seen_by((1, 2))}
+    for person, camera, frame in seen_by((3, 4)):
+        folder = "query" if frame == 1 else "bounding_box_test"
+        images.add(f"{folder}/{person:04d}_c{camera}s1_{frame:06d}_00.jpg")
+    for person, camera, frame in seen_by((5, 6)):
+        images.add(f"bounding_box_test/0000_c{camera}s1_{frame:06d}_{person - 4:02d}.jpg")
+    for camera, frame in ((1, 4), (2, 5), (3, 6)):
+        images.add(f"bounding_box_test/-1_c{camera}s1_{frame:06d}_00.jpg")
+    assert contents(market).keys() == images | {MANIFEST}
+    assert len(images) == images_of(MARKET) == 6 * 6 * 3 + 3
+
+
+def seen_by(people):
+    return [(p, camera, frame) for p in people for camera in range(1, 7) for frame in (1, 2, 3)]
+
+
+def test_market1501_images_are_visible_and_junk_is_cut(market):
+    """Also cameras 3 and 6, which see infrared in SYSU-MM01. Junk number 1 shows person 4."""
+    for name, person, camera, frame, width in (
+        ("bounding_box_test/0004_c3s1_000002_00.jpg", 4, 3, 2, 16),
+        ("bounding_box_test/0000_c6s1_000003_02.jpg", 6, 6, 3, 16),
+        ("bounding_box_test/-1_c2s1_000005_00.jpg", 4, 2, 5, 8),
+    ):
+        image = cv2.imread(str(market / name), cv2.IMREAD_UNCHANGED)
+        assert image.shape == (32, width, 3)
+        drawn, other = (draw_image(MARKET, p, camera, frame)[:, :width, ::-1] for p in (person, 1))
+        # JPEG keeps that much of small, noisy colours.
+        assert np.abs(image.astype(int) - drawn).mean() < 10
+        assert np.abs(image.astype(int) - other).mean() > 20
+
+
+def test_market1501_files_do_not_depend_on_the_number_of_processes(market, tmp_path):
+    reported = []
+    write_dataset(MARKET, tmp_path / "two", processes=2, progress=reported.append)
+    assert contents(tmp_path / "two") == contents(market)
+    assert reported == [18, 18, 18 + 2, 18 + 1, 18, 18]
+
+
+@pytest.mark.parametrize("settings", [SMALL, REGDB, MARKET], ids=lambda settings: settings.dataset)
+def test_loaders_read_what_is_written(settings, sysu, regdb, market):
+    """Parts and numbers of people and images follow from the settings."""
+    root = {"sysu_mm01": sysu, "regdb": regdb, "market1501": market}[settings.dataset]
+    dataset = load_dataset(settings.dataset, root)
+    frames, train, test = 3, settings.train_identities, settings.test_identities
+    expected = {
+        "sysu_mm01": {
+            "train visible": Count(4 * frames * train, train),
+            "train infrared": Count(2 * frames * train, train),
+            "test visible": Count(4 * frames * test, test),
+            "test infrared": Count(2 * frames * test, test),
+        },
+        "regdb": {
+            f"{part} {modality}": Count(frames * people, people)
+            for part, people in (("train", train), ("test", test))
+            for modality in ("visible", "infrared")
+        },
+        "market1501": {
+            "train visible": Count(6 * frames * train, train),
+            "query visible": Count(6 * test, test),
+            "gallery visible": Count(6 * (frames - 1) * test + 6 * frames * 2, test + 1),
+        },
+    }
+    assert dataset.counts() == expected[settings.dataset]
+
+
 def test_the_same_data_set_is_not_drawn_again(sysu):
     before = contents(sysu)
     reported = []
@@ -156,8 +241,22 @@ def test_the_same_data_set_is_not_drawn_again(sysu):
 
 def test_the_manifest_says_what_made_the_files(sysu):
     manifest = json.loads((sysu / MANIFEST).read_text())
-    assert manifest["settings"] == dataclasses.asdict(SMALL)
+    of_market = {"distractors", "junk"}
+    settings = dataclasses.asdict(SMALL).items()
+    assert manifest["settings"] == {name: v for name, v in settings if name not in of_market}
     assert manifest["images"] == {"visible": 8 * 4 * 3, "infrared": 8 * 2 * 3}
+
+
+def test_the_manifest_of_market1501_also_names_what_it_alone_has(market):
+    manifest = json.loads((market / MANIFEST).read_text())
+    assert manifest["settings"] == dataclasses.asdict(MARKET)
+    assert manifest["images"] == {"visible": 6 * 6 * 3 + 3, "infrared": 0}
+
+
+def test_settings_of_another_layout_make_no_other_data_set(sysu, market):
+    assert write_dataset(dataclasses.replace(SMALL, junk=7), sysu) is False
+    with pytest.raises(BadInput, match="drawn with other settings"):
+        write_dataset(dataclasses.replace(MARKET, junk=7), market)
 
 
 def test_a_folder_with_another_data_set_is_refused_and_kept(sysu):

@@ -1,4 +1,7 @@
-from cmnas_tf.data.synthetic_plan import images_of, pids_of, stream
+import pytest
+
+from cmnas_tf.data.synthetic_plan import drawn_people, images_of, pids_of, stream, views_of
+from cmnas_tf.errors import BadInput
 from cmnas_tf.settings import SyntheticPeople
 
 
@@ -9,6 +12,35 @@ def test_counts_follow_from_the_layout():
     assert list(pids_of(sysu)) == [1, 2, 3, 4, 5]
     assert images_of(sysu) == 120
     assert images_of(SyntheticPeople(dataset="regdb", **counts)) == 40
+
+
+def test_distractors_and_junk_are_for_market1501_alone():
+    """Six cameras x (5 people + 2 distractors) x 4 images + 7 junk images = 175."""
+    counts = dict(train_identities=3, test_identities=2, images_per_camera=4)
+    market = SyntheticPeople(dataset="market1501", distractors=2, junk=7, **counts)
+    assert list(pids_of(market)) == [1, 2, 3, 4, 5]
+    assert list(drawn_people(market)) == [1, 2, 3, 4, 5, 6, 7]
+    assert images_of(market) == 175
+    sysu = SyntheticPeople(dataset="sysu_mm01", distractors=2, junk=7, **counts)
+    assert (drawn_people(sysu), images_of(sysu)) == (pids_of(sysu), 120)
+
+
+def test_junk_goes_round_the_people_to_test_on_and_the_cameras():
+    """Eight junk images, two people: the first gets numbers 0, 2, 4, 6 and with them every other
+    camera; their frames follow on the two of the camera."""
+    market = SyntheticPeople(
+        dataset="market1501", train_identities=3, test_identities=2, images_per_camera=2, junk=8
+    )
+    ordinary = [(camera, frame) for camera in range(1, 7) for frame in (1, 2)]
+    assert views_of(market, 3) == ordinary
+    assert views_of(market, 4) == [*ordinary, (1, 3), (3, 5), (5, 7), (1, 9)]
+    assert views_of(market, 5) == [*ordinary, (2, 4), (4, 6), (6, 8), (2, 10)]
+    assert views_of(market, 6) == ordinary
+
+
+def test_market1501_needs_images_for_the_gallery():
+    with pytest.raises(BadInput, match=r"--images_per_camera=1 leaves no gallery to market1501"):
+        SyntheticPeople(dataset="market1501", images_per_camera=1)
 
 
 def test_streams_differ_by_seed_name_and_numbers():

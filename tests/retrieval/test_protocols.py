@@ -1,11 +1,13 @@
 """Who asks and who answers, under each protocol."""
 
 import json
+import random
 
 import numpy as np
 import pytest
 import scipy.io
 
+from cmnas_tf.data import LAYOUTS
 from cmnas_tf.data.index import Dataset, Image, Images
 from cmnas_tf.data.sysu_mm01 import CAMERAS
 from cmnas_tf.errors import BadInput
@@ -152,10 +154,109 @@ def test_regdb_asks_in_one_direction(direction):
     assert [trial.name for trial in protocols.trials(regdb(), direction=direction)] == [direction]
 
 
-def test_settings_of():
-    assert protocols.settings_of("sysu_mm01") == ("mode", "shots", "trials", "gallery_sampling")
-    assert protocols.settings_of("regdb") == ("direction",)
-    with pytest.raises(BadInput, match=r"\['regdb', 'sysu_mm01'\]. Received: 'sysu'"):
+def llcm():
+    """Cameras 1, 3 and 9; identity 12 from all, with 25 and 3 images by day, identity 40 from one.
+
+    Both modalities have the same camera numbers; camera 3 has no infrared images.
+    """
+    counts = {
+        "test_vis/cam1/0012": 25,
+        "test_vis/cam3/0012": 3,
+        "test_vis/cam3/0040": 30,
+        "test_nir/cam1/0012": 4,
+        "test_nir/cam9/0012": 22,
+        "test_nir/cam9/0040": 2,
+    }
+    rows = [
+        Image(
+            f"{folder}/{number:04d}.jpg",
+            int(folder[-4:]),
+            int(folder[12]),
+            VISIBLE if "vis" in folder else INFRARED,
+        )
+        for folder, count in counts.items()
+        for number in range(count)
+    ]
+    test = Images.of(sorted(rows))
+    return Dataset("llcm", "nowhere", test[:0], test), counts
+
+
+@pytest.mark.parametrize(
+    ("direction", "query", "gallery"),
+    [
+        ("visible_to_infrared", "test_vis", "test_nir"),
+        ("infrared_to_visible", "test_nir", "test_vis"),
+    ],
+)
+def test_llcm_galleries_are_drawn_as_by_the_released_code(direction, query, gallery):
+    """Which seeds Python's generator with the trial, from 0, and takes ``random.choice`` of the
+    sorted files of each folder, identity by identity and camera by camera."""
+    dataset, counts = llcm()
+    trials = list(protocols.trials(dataset, direction=direction))
+    assert [trial.name for trial in trials] == [f"{direction}_trial_{n}" for n in range(1, 11)]
+    folders = sorted(
+        (folder for folder in counts if folder.startswith(gallery)),
+        key=lambda folder: (folder[-4:], folder),
+    )
+    for seed, trial in enumerate(trials):
+        random.seed(seed)
+        expected = [
+            random.choice([f"{folder}/{number:04d}.jpg" for number in range(counts[folder])])
+            for folder in folders
+        ]
+        assert trial.gallery.paths.tolist() == expected
+        assert trial.query.paths.tolist() == [
+            path for path in dataset.test.paths if path.startswith(query)
+        ]
+        assert (trial.rule, trial.setting) == ("llcm", direction)
+
+
+def test_llcm_asks_in_both_directions():
+    dataset, _ = llcm()
+    trials = list(protocols.trials(dataset, trials=2))
+    assert [(trial.setting, trial.name[-1]) for trial in trials] == [
+        ("visible_to_infrared", "1"),
+        ("visible_to_infrared", "2"),
+        ("infrared_to_visible", "1"),
+        ("infrared_to_visible", "2"),
+    ]
+
+
+SAY_WHO_ASKS = [
+    "market1501",
+    "cuhk03_np_detected",
+    "cuhk03_np_labeled",
+    "msmt17",
+    "own_images",
+    "own_folders",
+]
+
+
+@pytest.mark.parametrize("layout", SAY_WHO_ASKS)
+def test_the_data_set_says_who_asks(layout):
+    """Every query in the whole gallery, whatever the modalities are; the order is the table's."""
+    rows = [
+        Image("a", 0, 2, VISIBLE, "gallery"),
+        Image("b", 7, 1, INFRARED, "query"),
+        Image("c", 7, 1, VISIBLE, "gallery"),
+        Image("d", 7, 2, VISIBLE, "query"),
+    ]
+    test = Images.of(rows)
+    (trial,) = protocols.trials(Dataset(layout, "nowhere", test[:0], test))
+    assert trial.query.paths.tolist() == ["b", "d"]
+    assert trial.gallery.paths.tolist() == ["a", "c"]
+    assert (trial.rule, trial.name, trial.setting) == ("market", "single_query", "single_query")
+
+
+def test_every_layout_has_a_protocol():
+    settings = {
+        "sysu_mm01": ("mode", "shots", "trials", "gallery_sampling"),
+        "regdb": ("direction",),
+        "llcm": ("direction", "trials"),
+        **dict.fromkeys(SAY_WHO_ASKS, ()),
+    }
+    assert {layout: protocols.settings_of(layout) for layout in LAYOUTS} == settings
+    with pytest.raises(BadInput, match=r"\['cuhk03.*'sysu_mm01'\]\. Received: 'sysu'"):
         protocols.settings_of("sysu")
 
 
@@ -174,6 +275,15 @@ def test_bad_settings(settings, message):
         list(protocols.trials(sysu({"cam1/0003": 12}), **settings))
 
 
-def test_bad_direction():
+@pytest.mark.parametrize("dataset", [regdb(), llcm()[0]], ids=lambda dataset: dataset.layout)
+def test_bad_direction(dataset):
     with pytest.raises(BadInput, match=r"direction must be one of both, .*Received: 'sideways'"):
-        list(protocols.trials(regdb(), direction="sideways"))
+        list(protocols.trials(dataset, direction="sideways"))
+
+
+def test_bad_settings_of_other_layouts():
+    dataset, _ = llcm()
+    with pytest.raises(BadInput, match=r"trials must be one of 1, .*10\. Received: 0"):
+        list(protocols.trials(dataset, trials=0))
+    with pytest.raises(BadInput, match=r"market1501 has no setting trials .* it has none"):
+        list(protocols.trials(Dataset("market1501", "", *[dataset.test] * 2), trials=3))

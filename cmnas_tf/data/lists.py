@@ -1,0 +1,75 @@
+"""Lists of images as data sets bring them: text files with a line "path label" for each image."""
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from cmnas_tf.data.index import Image
+from cmnas_tf.errors import BadInput
+
+T = TypeVar("T")
+
+# What the words in the form of a path stand for.
+_WORDS = {
+    "<identity>": r"(?P<identity>\d+)",
+    "<camera>": r"(?P<camera>\d+)",
+    "<word>": r"[^/_]+",
+    "<file>": r"[^/]+?",
+}
+
+
+def read_lists(
+    root: Path, lists: Iterable[tuple[str, str, T]], tree: str
+) -> Iterator[tuple[T, re.Match[str]]]:
+    """Reads lists that belong together, such as one for each modality of a split.
+
+    Args:
+      root: the folder of the data set.
+      lists: for each its file, the form that its paths have and what they have in common, for
+        example ``("idx/train_vis.txt", "vis/<identity>/<word>_c<camera>_<file>", "visible")``.
+      tree: how the folder should look, for people to read.
+
+    Yields:
+      For every line what its list has in common, and a match with the groups ``path``, ``identity``
+      and, where the form has it, ``camera``.
+
+    Raises:
+      BadInput: if a list is missing or empty, a line has another form, or in these lists an
+        identity has two labels or a label two identities.
+    """
+    label_of: dict[str, str] = {}
+    identity_of: dict[str, str] = {}
+    for name, form, common in lists:
+        file = root / name
+        if not file.is_file():
+            raise BadInput(f"{file} is missing, a list of images:\n{tree}")
+        lines = file.read_text().splitlines()
+        if not lines:
+            raise BadInput(f"{file} lists no image; get the file anew")
+        path = re.sub("<[a-z]+>", lambda word: _WORDS[word[0]], form)
+        for number, line in enumerate(lines, start=1):
+            match = re.fullmatch(rf"(?P<path>{path})\s+(?P<label>\d+)\s*", line)
+            if not match:
+                raise BadInput(
+                    f"{file}, line {number}, must read '{form} <label>'. Received: {line!r}"
+                )
+            identity, label = match["identity"], match["label"]
+            known = identity_of.setdefault(label, identity)
+            if (known, label_of.setdefault(identity, label)) != (identity, label):
+                raise BadInput(
+                    f"{file}, line {number}, gives identity {identity} the label {label}, but a "
+                    f"line before gives identity {known} the label {label_of[known]}; an identity "
+                    "has one label in a split. Get the lists anew"
+                )
+            yield common, match
+
+
+def require_files(root: Path, images: Collection[Image]) -> None:
+    """Raises BadInput unless the files of all listed ``images`` are in ``root``."""
+    missing = [image.path for image in images if not (root / image.path).is_file()]
+    if missing:
+        raise BadInput(
+            f"{len(missing)} of {len(images)} listed images are not in {root}, the first of them "
+            f"{missing[0]}. Unpack the images again"
+        )

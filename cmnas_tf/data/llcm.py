@@ -1,0 +1,90 @@
+"""LLCM (Zhang and Wang, CVPR 2023): nine cameras by day and by night, 713 + 351 identities.
+
+A camera has the same number in both modalities; camera 3 has no infrared images to test with.
+"""
+
+from pathlib import Path
+
+from cmnas_tf.data.index import Dataset, Image, Images
+from cmnas_tf.data.lists import read_lists, require_files
+from cmnas_tf.errors import BadInput
+from cmnas_tf.modality import INFRARED, VISIBLE
+
+FOLDERS = {VISIBLE: "vis", INFRARED: "nir"}
+TEST_CAMERAS = {VISIBLE: (1, 2, 3, 4, 5, 6, 7, 8, 9), INFRARED: (1, 2, 4, 5, 6, 7, 8, 9)}
+
+TREE = """\
+vis/PPPP/PPPP_cCC_*.jpg, nir/PPPP/PPPP_cCC_*.jpg   images to train on; identity P, camera C
+test_vis/cam1 .. cam9/PPPP/*.jpg                   visible images to test with
+test_nir/cam1, cam2, cam4 .. cam9/PPPP/*.jpg       infrared images to test with
+idx/train_vis.txt, train_nir.txt                   lines "path label"
+idx/test_id.txt                                    identities, separated by commas"""
+
+
+def load(root: Path) -> Dataset:
+    """Reads the index of LLCM.
+
+    An identity is the number of its folder; the lists' labels count from 0.
+
+    Args:
+      root: the folder that holds ``vis``, ``nir``, ``test_vis``, ``test_nir`` and ``idx``.
+
+    Returns:
+      The data set.
+
+    Raises:
+      BadInput: if a list, a camera's folder or an image is missing, a list is malformed or
+        contradicts itself, or a test identity has no image.
+    """
+    return Dataset(layout="llcm", root=root, train=_train(root), test=_test(root))
+
+
+def _train(root: Path) -> Images:
+    """The listed images, sorted by path."""
+    lists = [
+        (f"idx/train_{folder}.txt", f"{folder}/<identity>/<word>_c<camera>_<file>", modality)
+        for modality, folder in FOLDERS.items()
+    ]
+    images = [
+        Image(line["path"], int(line["identity"]), int(line["camera"]), modality)
+        for modality, line in read_lists(root, lists, TREE)
+    ]
+    require_files(root, images)
+    return Images.of(sorted(images))
+
+
+def _test(root: Path) -> Images:
+    """All images of the test identities, sorted by path."""
+    pids = _test_identities(root)
+    images = []
+    for modality, cameras in TEST_CAMERAS.items():
+        for camera in cameras:
+            folder = f"test_{FOLDERS[modality]}/cam{camera}"
+            if not (root / folder).is_dir():
+                raise BadInput(f"{root} has no {folder}. Unpack LLCM whole:\n{TREE}")
+            for pid in pids:
+                names = [path.name for path in (root / folder / f"{pid:04d}").glob("[!.]*.jpg")]
+                images += [
+                    Image(f"{folder}/{pid:04d}/{name}", pid, camera, modality) for name in names
+                ]
+    absent = sorted(pids - {image.pid for image in images})
+    if absent:
+        raise BadInput(
+            f"{len(absent)} identities of {root / 'idx' / 'test_id.txt'} have no .jpg file under "
+            f"any camera, the first of them {absent[:10]}. Unpack the images again, or take these "
+            "identities out of the list"
+        )
+    return Images.of(sorted(images))
+
+
+def _test_identities(root: Path) -> set[int]:
+    file = root / "idx" / "test_id.txt"
+    if not file.is_file():
+        raise BadInput(f"{file} is missing; it says who is tested with:\n{TREE}")
+    try:
+        pids = {int(word) for word in file.read_text().replace(",", " ").split()}
+    except ValueError as error:
+        raise BadInput(f"{file} must hold identity numbers separated by commas: {error}") from error
+    if not pids:
+        raise BadInput(f"{file} lists no identity; get the file anew")
+    return pids

@@ -1,0 +1,64 @@
+"""MSMT17 (Wei et al., CVPR 2018): fifteen visible cameras, 1,041 + 3,060 identities.
+
+The validation images are trained on as well; they show the training identities.
+"""
+
+from pathlib import Path
+
+from cmnas_tf.data.index import Dataset, Image, Images
+from cmnas_tf.data.lists import read_lists, require_files
+from cmnas_tf.errors import BadInput
+from cmnas_tf.modality import VISIBLE
+
+FOLDERS = {"train": ("train", "mask_train_v2"), "test": ("test", "mask_test_v2")}
+# The data set numbers its test identities from 0 again. Here they go on where training ends.
+TRAIN_IDENTITIES = 1041
+
+TREE = """\
+train/PPPP/PPPP_NNN_CC_*.jpg            images to train on; identity P, camera C
+test/PPPP/PPPP_NNN_CC_*.jpg             images to test with (version 2: mask_train_v2, mask_test_v2)
+list_{train,val,query,gallery}.txt      lines "PPPP/PPPP_NNN_CC_*.jpg identity\""""
+
+
+def load(root: Path) -> Dataset:
+    """Reads the index of MSMT17.
+
+    Args:
+      root: the folder that holds the four lists.
+
+    Returns:
+      The data set; test identity n of the lists is identity 1041 + n.
+
+    Raises:
+      BadInput: if a list, a folder or an image is missing, or a list is malformed or contradicts
+        another.
+    """
+    train = {"list_train.txt": "", "list_val.txt": ""}
+    test = {"list_query.txt": "query", "list_gallery.txt": "gallery"}
+    return Dataset(
+        layout="msmt17",
+        root=root,
+        train=_images(root, "train", train, first_pid=0),
+        test=_images(root, "test", test, first_pid=TRAIN_IDENTITIES),
+    )
+
+
+def _images(root: Path, part: str, role_of: dict[str, str], first_pid: int) -> Images:
+    """The images of the lists in ``role_of``, sorted by path."""
+    folder = next((name for name in FOLDERS[part] if (root / name).is_dir()), None)
+    if folder is None:
+        raise BadInput(f"{root} has no {' or '.join(FOLDERS[part])}. Unpack MSMT17 whole:\n{TREE}")
+    form = "<identity>/<word>_<word>_<camera>_<file>"
+    lists = [(file, form, role) for file, role in role_of.items()]
+    images = [
+        Image(
+            f"{folder}/{line['path']}",
+            first_pid + int(line["identity"]),
+            int(line["camera"]),
+            VISIBLE,
+            role,
+        )
+        for role, line in read_lists(root, lists, TREE)
+    ]
+    require_files(root, images)
+    return Images.of(sorted(images))

@@ -1,0 +1,58 @@
+"""What a network starts from: random weights, ImageNet's, or those of a checkpoint."""
+
+from pathlib import Path
+
+from cmnas_tf import settings as settings_module
+from cmnas_tf.errors import BadInput
+from cmnas_tf.models import ReidNetwork
+from cmnas_tf.training import checkpoints
+from cmnas_tf.weights import load_initial_state
+from cmnas_tf.weights.imagenet import imagenet_file
+from cmnas_tf.weights.reader import State, read_torch_file
+from cmnas_tf.weights.torch_names import from_torchvision, torch_arrays
+
+IMAGENET = "imagenet"
+
+
+def start_from(
+    network: ReidNetwork, settings: settings_module.Search | settings_module.Train
+) -> None:
+    """Gives a new network the weights that ``--initial_weights`` names, and says what stayed fresh.
+
+    Of a training run's checkpoint the average is taken. Neck and classifier come along when they
+    were trained on as many identities; architecture logits always start at 0. A run that goes on
+    has its own checkpoint, and nothing is done.
+
+    Args:
+      network: a derived network or a supernet.
+      settings: of the command.
+
+    Raises:
+      BadInput: the weights cannot be had, or do not fit the network; it is left as it was.
+    """
+    name = settings.start.initial_weights
+    if not name or checkpoints.Checkpoints(Path(settings.run.run_dir) / "checkpoints").paths():
+        return
+    if name == IMAGENET:
+        state = from_torchvision(read_torch_file(imagenet_file(settings.network.backbone))["live"])
+    else:
+        state = _of_checkpoint(name)
+    try:
+        report = load_initial_state(network, state)
+    except BadInput as error:
+        raise BadInput(f"--initial_weights={name}: {error}") from error
+    print(f"initial weights {name}: {report}")
+
+
+def _of_checkpoint(path: str) -> State:
+    try:
+        tensors = checkpoints.read(Path(path)).tensors
+    except BadInput as error:
+        raise BadInput(
+            f"--initial_weights: {error} It takes a checkpoint, or the word {IMAGENET}; a file of "
+            "PyTorch becomes a checkpoint by python -m cmnas_tf.import_weights."
+        ) from error
+    averaged = any(name.startswith("average/") for name in tensors)
+    part = "average/" if averaged else "network/"
+    own = {name: tensor for name, tensor in tensors.items() if name.startswith(part)}
+    return torch_arrays({name.removeprefix(part): tensor for name, tensor in own.items()})

@@ -1,0 +1,113 @@
+"""Torchvision's ImageNet weights of the backbones, fetched once and checked.
+
+These are the files the authors start from: ``resnet50-19c8e357.pth`` and its kin of
+download.pytorch.org. Hugging Face has them as safetensors, which need no PyTorch to be read (timm's
+``tv_in1k``; timm's source names the torchvision files they were made from). ImageNet weights of
+``keras.applications`` belong to another network: biased convolutions, and the stride of a block in
+its 1x1 convolution.
+"""
+
+import hashlib
+import http.client
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import urlopen
+
+from cmnas_tf.errors import BadInput
+from cmnas_tf.files import replacing
+from cmnas_tf.progress import progress_bar
+
+_TIMM = "https://huggingface.co/timm/{}.tv_in1k/resolve/{}/model.safetensors"
+_MEGABYTE = 1 << 20
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file to fetch.
+
+    Attributes:
+      url: where from; of one version, not of the newest.
+      sha256: the hexadecimal SHA-256 of its content, or the first digits of it.
+    """
+
+    url: str
+    sha256: str
+
+
+# Checksums: those that Hugging Face shows of each file. None was found for ResNet-101, so it comes
+# from torchvision, whose file names end in the first eight digits (torch.hub, check_hash).
+FILES = {
+    "resnet18": RemoteFile(
+        _TIMM.format("resnet18", "bbd144b3e5565108aad885f145491d11bc6ce807"),
+        "694f673df6520a3158624e8a89af086f59923ee4cd7436fe5bc3bc71d295ad81",
+    ),
+    "resnet34": RemoteFile(
+        _TIMM.format("resnet34", "1b7b21cca82ff974d341713f777bf740c2db38c4"),
+        "0bb82595a564991a9d424708b33f5d843f5aaed7f6c0886ff10849ff97022235",
+    ),
+    "resnet50": RemoteFile(
+        _TIMM.format("resnet50", "78f3ecfdb38e06d9b8397f662e7ab8fee96026fa"),
+        "5d061a3c593d795bfe682d9b152bafbcf550579873492def3515b46db1189888",
+    ),
+    "resnet101": RemoteFile(
+        "https://download.pytorch.org/models/resnet101-5d3b4d8f.pth", "5d3b4d8f"
+    ),
+    "resnet152": RemoteFile(
+        _TIMM.format("resnet152", "2a9b5c2460893a2ab13d8625db2383f3094d704f"),
+        "15897077afdf4d6334dc0c3f8e6fb483afb3faa9298c139f3c6eb29bca6ae5b2",
+    ),
+}
+
+
+def imagenet_file(backbone: str) -> Path:
+    """The weight file of a backbone, fetched when the cache has none that is whole.
+
+    The cache is the folder ``cmnas_tf`` of ``$XDG_CACHE_HOME`` (``~/.cache`` without it).
+
+    Args:
+      backbone: ``"resnet18"`` .. ``"resnet152"``.
+
+    Raises:
+      BadInput: it could not be fetched, or what came is another file.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cmnas_tf"
+    remote = FILES[backbone]
+    suffix = Path(urlparse(remote.url).path).suffix
+    path = cache / f"{backbone}-{remote.sha256[:8]}{suffix}"
+    if path.is_file():
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        if digest.startswith(remote.sha256):
+            return path
+    instead = (
+        "Or fetch it by hand, make a checkpoint of it with python -m cmnas_tf.import_weights "
+        "--weights=FILE --output=CHECKPOINT, and give --initial_weights=CHECKPOINT."
+    )
+    with replacing(path) as aside:
+        try:
+            digest = _fetch(remote.url, aside)
+        except (OSError, http.client.HTTPException) as error:
+            raise BadInput(
+                f"The ImageNet weights of {backbone} could not be fetched from {remote.url} "
+                f"({error}). Try again where there is a network. {instead}"
+            ) from error
+        if not digest.startswith(remote.sha256):
+            raise BadInput(
+                f"{remote.url} gave another file than it should: its SHA-256 is {digest}, not "
+                f"{remote.sha256}. It was not kept. Try again. {instead}"
+            )
+    return path
+
+
+def _fetch(url: str, path: Path) -> str:
+    """Writes what ``url`` gives to ``path``; returns its SHA-256."""
+    digest = hashlib.sha256()
+    with urlopen(url, timeout=30) as response, path.open("wb") as file:
+        size = int(response.headers.get("Content-Length", 0))
+        with progress_bar(-(-size // _MEGABYTE), "MB", shown=True) as bar:
+            while part := response.read(_MEGABYTE):
+                digest.update(part)
+                file.write(part)
+                bar.update()
+    return digest.hexdigest()

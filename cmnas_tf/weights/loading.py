@@ -1,0 +1,178 @@
+"""A PyTorch state into a network: every key is used, reported, or refused by name."""
+
+import dataclasses
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cmnas_tf.errors import BadInput
+from cmnas_tf.weights.torch_names import (
+    BRANCHES,
+    COUNTER,
+    FRESH_NORM,
+    backbone_of,
+    norms_of,
+    to_tensorflow,
+    torch_variables,
+    without_prefix,
+)
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+# First words of the names of what is not the backbone; ``fc`` is the ImageNet classifier.
+_HEAD = ("bnneck", "classifier", "fc")
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What became of the keys of a state.
+
+    Attributes:
+      loaded: torch names whose values the model now holds.
+      unused_branches: torch names of batch norms that the architecture does not use.
+      counters: ``num_batches_tracked`` entries, which no computation uses.
+      left_out: torch names of a head that the network has not, or has for other identities.
+      fresh: torch names of the network's head, when it was left as it was.
+    """
+
+    loaded: tuple[str, ...]
+    unused_branches: tuple[str, ...]
+    counters: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+    fresh: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """A few lines that account for every key."""
+        norms = dict.fromkeys(name.rpartition(".")[0] for name in self.unused_branches)
+        lists = {
+            "batch norms that the architecture does not use": norms,
+            "left out": self.left_out,
+            "fresh, because the file has none that fits": self.fresh,
+        }
+        lines = [f"{len(self.loaded)} arrays loaded"]
+        lines += [f"{what}: {', '.join(names)}" for what, names in lists.items() if names]
+        if self.counters:
+            lines.append(f"{len(self.counters)} batch counters, which nothing computes with")
+        return "\n".join(textwrap.fill(line, 100, subsequent_indent="  ") for line in lines)
+
+
+def load_torch_state(model: "tf.keras.Model", state: Mapping[str, np.ndarray]) -> LoadReport:
+    """Puts a PyTorch state, as ``{torch name: array in torch layout}``, into a two-stream network.
+
+    A leading ``module.`` is dropped. Every variable of the model must be given, every key must
+    belong to the model; only the batch norms that the authors store at a site without using them,
+    and PyTorch's batch counters, are left out, and reported.
+
+    Args:
+      model: a network made by ``models.two_stream``.
+      state: arrays; convolutions as [out, in, height, width], linear layers as [out, in].
+
+    Returns:
+      What became of each key.
+
+    Raises:
+      BadInput: a key is missing, unknown, or of the wrong shape; nothing is loaded then.
+    """
+    variables = torch_variables(model)
+    return _load(variables, without_prefix(state), {name: name for name in variables})
+
+
+def load_initial_state(model: "tf.keras.Model", state: Mapping[str, np.ndarray]) -> LoadReport:
+    """Gives a network, or a supernet, the weights of a state to start from.
+
+    Unlike :func:`load_torch_state`, a batch norm that the state does not have starts from the
+    shared one of its site, as all of them do from ImageNet weights (authors' released code); and
+    the head stays as it is when the state has none or one for another number of identities.
+
+    Args:
+      model: made by ``models.two_stream`` or a search space.
+      state: as for :func:`load_torch_state`, or with the names of ``from_torchvision``.
+
+    Returns:
+      What became of each key.
+
+    Raises:
+      BadInput: a key is missing, unknown, or of the wrong shape; nothing is loaded then.
+    """
+    state, variables = without_prefix(state), torch_variables(model)
+    head = {name: variable for name, variable in variables.items() if _is_head(name)}
+    fits = all(
+        name in state and to_tensorflow(state[name]).shape == tuple(variable.shape)
+        for name, variable in head.items()
+    )
+    left_out = () if fits else tuple(name for name in state if _is_head(name))
+    fresh = () if fits else tuple(head)
+    wanted = {name: variable for name, variable in variables.items() if name not in fresh}
+    given = {name: array for name, array in state.items() if name not in left_out}
+    sources = {name: name if name in given else _shared(name) for name in wanted}
+    report = _load(wanted, given, sources)
+    return dataclasses.replace(report, left_out=left_out, fresh=fresh)
+
+
+def _load(
+    variables: "Mapping[str, tf.Variable]",
+    state: Mapping[str, np.ndarray],
+    sources: Mapping[str, str],
+) -> LoadReport:
+    """Assigns ``state[sources[name]]`` to every variable, or nothing at all."""
+    ours, theirs = backbone_of(variables), backbone_of(state)
+    if theirs not in (ours, None):
+        raise BadInput(
+            f"These are weights of {theirs} and the network is a {ours} (nothing was loaded). Give "
+            f"--backbone={theirs}, or other weights."
+        )
+    used = set(sources.values())
+    known = _stored_norms(variables)
+    others = {name: name.rpartition(".") for name in state if name not in used}
+    counters = [n for n, (norm, _, word) in others.items() if norm in known and word == COUNTER]
+    dead = [n for n, (norm, _, word) in others.items() if norm in known and word in FRESH_NORM]
+    unknown = sorted(set(others) - set(counters) - set(dead))
+    missing = [name for name, source in sources.items() if source not in state]
+    arrays = {
+        name: to_tensorflow(np.asarray(state[source]))
+        for name, source in sources.items()
+        if source in state
+    }
+    misshapen = [
+        f"{name}: expected {tuple(variables[name].shape)}, found {array.shape} (both as HWIO / IO)"
+        for name, array in arrays.items()
+        if array.shape != tuple(variables[name].shape)
+    ]
+    problems = [
+        f"{len(found)} {what}: {', '.join(found[:8])}{', ...' if len(found) > 8 else ''}"
+        for what, found in (
+            ("missing", missing),
+            ("unknown", unknown),
+            ("of the wrong shape", misshapen),
+        )
+        if found
+    ]
+    if problems:
+        raise BadInput(
+            "The weights do not fit this network (nothing was loaded): "
+            f"{'; '.join(problems)}. Check width, number of identities and architecture."
+        )
+    for name, array in arrays.items():
+        variables[name].assign(array)
+    return LoadReport(tuple(arrays), tuple(dead), tuple(counters))
+
+
+def _stored_norms(variables: "Mapping[str, tf.Variable]") -> set[str]:
+    """The batch norms of the authors' network: the neck, and all three at every site."""
+    sites = {norm.rpartition(".")[0] for norm in norms_of(variables)} - {""}
+    return {f"{site}.{branch}" for site in sites for branch in BRANCHES.values()} | {"bnneck"}
+
+
+def _shared(name: str) -> str:
+    """The name in the shared norm of the same site; other names are their own."""
+    *site, branch, parameter = name.split(".")
+    shared = BRANCHES["shared"] if branch in BRANCHES.values() else branch
+    return ".".join([*site, shared, parameter])
+
+
+def _is_head(name: str) -> bool:
+    return name.split(".")[0] in _HEAD

@@ -1,0 +1,279 @@
+"""What a user meets who gives a command something it cannot use: one sentence, an exit code of 2,
+and nothing half-written."""
+
+import json
+import shutil
+
+import pytest
+import tensorflow as tf
+
+from cmnas_tf import command_line, evaluate, search, settings, train
+from cmnas_tf.architecture import Architecture
+from cmnas_tf.data.synthetic import write_dataset
+from cmnas_tf.files import write_json
+from cmnas_tf.training.checkpoints import Checkpoints
+
+COMMANDS = {
+    "search": (search.main, settings.Search),
+    "train": (train.main, settings.Train),
+    "evaluate": (evaluate.main, settings.Evaluate),
+}
+TINY = (
+    "--backbone=resnet18",
+    "--width=0.0625",
+    "--image_height=32",
+    "--image_width=16",
+    "--identities_per_batch=4",
+    "--images_per_identity=2",
+    "--noprogress",
+)
+
+
+@pytest.fixture(scope="module")
+def trees(tmp_path_factory):
+    """Synthetic SYSU-MM01, RegDB and Market-1501 with 4 + 2 people; not to be changed."""
+    root = tmp_path_factory.mktemp("data")
+    for dataset in ("sysu_mm01", "regdb", "market1501"):
+        people = settings.SyntheticPeople(
+            dataset=dataset,
+            train_identities=4,
+            test_identities=2,
+            images_per_camera=2,
+            image_height=32,
+            image_width=16,
+        )
+        write_dataset(people, root / dataset, processes=1)
+    return root
+
+
+@pytest.fixture
+def tree(trees, tmp_path):
+    """A copy of the synthetic SYSU-MM01, to be spoiled."""
+    return shutil.copytree(trees / "sysu_mm01", tmp_path / "data")
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def refused(monkeypatch, capsys):
+    """Runs a command that must be refused; gives its message."""
+
+    def run(command, *flags):
+        monkeypatch.setattr("sys.argv", [command, *map(str, flags)])
+        with pytest.raises(SystemExit) as exit_:
+            command_line.run(*COMMANDS[command])
+        said = capsys.readouterr()
+        assert exit_.value.code == 2
+        assert said.out == ""
+        assert "Traceback" not in said.err
+        assert said.err.startswith("\nerror: ")
+        return said.err.removeprefix("\nerror: ")
+
+    return run
+
+
+@pytest.mark.parametrize("command", ["search", "train"])
+def test_data_that_cannot_be_used(refused, trees, tree, run_dir, tmp_path, command):
+    """Said before the run's folder is made."""
+    (tmp_path / "empty").mkdir()
+    for folder, message in (
+        (tmp_path / "none", "none does not exist"),
+        (tmp_path / "empty", "empty is empty"),
+        (trees / "regdb", "looks like regdb, not like sysu_mm01"),
+    ):
+        said = refused(command, *TINY, f"--data_dir={folder}", f"--run_dir={run_dir}")
+        assert message in said
+    for camera in (3, 6):
+        shutil.rmtree(tree / f"cam{camera}" / "0002")
+    said = refused(command, *TINY, f"--data_dir={tree}", f"--run_dir={run_dir}")
+    assert "training identities" in said
+    assert "no infrared image" in said
+    assert "[2]" in said
+    assert not run_dir.exists()
+
+
+@pytest.mark.parametrize("command", ["search", "train"])
+@pytest.mark.parametrize("cache", ["none", "encoded", "decoded"])
+def test_an_unreadable_image(refused, tree, run_dir, command, cache):
+    """Every visible image is cut off, so the first batch has one; no checkpoint is written."""
+    for camera in (1, 2, 4, 5):
+        for path in (tree / f"cam{camera}").glob("*/*.jpg"):
+            path.write_bytes(path.read_bytes()[:200])
+    flags = (*TINY, f"--cache={cache}", f"--data_dir={tree}", f"--run_dir={run_dir}")
+    said = refused(command, *flags)
+    assert f"Cannot read {tree}/cam1/0001/0001.jpg: not a complete JPEG" in said
+    assert "more like it" in said
+    assert "--skip_unreadable" in said
+    assert Checkpoints(run_dir / "checkpoints").paths() == []
+
+
+@pytest.mark.parametrize("command", ["search", "train"])
+def test_batches_that_cannot_be_drawn(refused, trees, run_dir, command):
+    data = f"--data_dir={trees / 'sysu_mm01'}"
+    said = refused(command, *TINY, data, f"--run_dir={run_dir}", "--identities_per_batch=5")
+    assert "--identities_per_batch=5, but there are only 4 identities" in said
+    assert not run_dir.exists()
+
+
+def test_a_split_that_leaves_too_few_identities(refused, trees, run_dir):
+    data = f"--data_dir={trees / 'sysu_mm01'}"
+    said = refused("search", *TINY, data, f"--run_dir={run_dir}", "--split=identities")
+    assert "--identities_per_batch=4, but there are only 2 identities" in said
+    assert not run_dir.exists()
+
+
+@pytest.mark.parametrize("command", ["search", "train"])
+def test_a_batch_that_cannot_be_divided_over_the_devices(refused, trees, run_dir, command):
+    """There are two devices here."""
+    data = f"--data_dir={trees / 'sysu_mm01'}"
+    said = refused(command, *TINY, data, f"--run_dir={run_dir}", "--identities_per_batch=3")
+    assert "--identities_per_batch=3 cannot be divided over 2 devices" in said
+    assert Checkpoints(run_dir / "checkpoints").paths() == []
+
+
+@pytest.mark.parametrize(
+    ("command", "flag", "message"),
+    [
+        ("search", "--epoch=3", "Unknown command line flag 'epoch'"),
+        ("train", "--relaxation=gumbel", "Unknown command line flag 'relaxation'"),
+        ("search", "--epochs=many", "--epochs"),
+        ("search", "--epochs=0", "--epochs=0 is out of range; it must be at least 1"),
+        ("search", "--warmup_epochs=60", "--warmup_epochs=60 leaves no epoch"),
+        ("train", "--flip_probability=1.5", "it must be between 0 and 1"),
+        ("train", "--backbone=resnet20", "resnet20"),
+        ("train", "--decay_epochs=40,late", "--decay_epochs=40,late must be numbers"),
+        ("evaluate", "--shots=5", "--shots=5 is not allowed; it must be one of 1, 10"),
+        ("evaluate", "run", "Arguments that are no flags: run"),
+        ("evaluate", "--flagfile=none.flags", "none.flags"),
+    ],
+)
+def test_flags_that_cannot_be_used(refused, command, flag, message):
+    assert message in refused(command, flag)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+@pytest.mark.parametrize("flag", ["margin", "backbone_learning_rate", "decay_epochs"])
+def test_numbers_that_are_not_finite(refused, trees, run_dir, flag, value):
+    data = f"--data_dir={trees / 'sysu_mm01'}"
+    said = refused("train", *TINY, data, f"--run_dir={run_dir}", f"--{flag}={value}")
+    assert f"--{flag}" in said
+    assert not run_dir.exists()
+
+
+@pytest.mark.parametrize("seed", [2**32, 2**63])
+def test_seeds_that_no_generator_takes(refused, trees, run_dir, seed):
+    data = f"--data_dir={trees / 'sysu_mm01'}"
+    said = refused("train", *TINY, data, f"--run_dir={run_dir}", f"--seed={seed}")
+    assert f"--seed={seed}" in said
+    assert not run_dir.exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "prefix"), [("train", ""), ("search", ""), ("search", "architecture_")]
+)
+def test_an_objective_without_terms(refused, trees, run_dir, command, prefix):
+    """Said at once, not when the architecture's first update comes."""
+    names = ("cross_entropy", "triplet", "correlation", "mmd")
+    flags = [f"--{prefix}{name}_weight=0" for name in names]
+    flags += ["--warmup_epochs=0"] if command == "search" else []
+    data = f"--data_dir={trees / 'sysu_mm01'}"
+    said = refused(command, *TINY, data, f"--run_dir={run_dir}", *flags)
+    assert "weight" in said
+    assert not run_dir.exists()
+
+
+@pytest.mark.parametrize("command", ["search", "train"])
+def test_terms_between_modalities_when_there_is_one(refused, trees, run_dir, command):
+    data = ("--dataset=market1501", f"--data_dir={trees / 'market1501'}")
+    said = refused(command, *TINY, *data, f"--run_dir={run_dir}")
+    assert "visible" in said
+    assert not run_dir.exists()
+
+
+def test_the_run_folder(refused, trees, run_dir, tmp_path):
+    """None given, a file, one of something else, one of another run."""
+    data = f"--data_dir={trees / 'sysu_mm01'}"
+    assert "--run_dir is empty" in refused("train", *TINY, data)
+    (tmp_path / "notes.txt").write_text("mine")
+    said = refused("train", *TINY, data, f"--run_dir={tmp_path}")
+    assert "holds files of something else" in said
+    assert "is a file" in refused("train", *TINY, data, f"--run_dir={tmp_path / 'notes.txt'}")
+    write_run(run_dir, "train", seed=1)
+    before = {path: path.read_bytes() for path in run_dir.iterdir()}
+    said = refused("train", *TINY, data, f"--run_dir={run_dir}")
+    assert "holds a run with other settings" in said
+    assert "--seed: 1 then, 0 now" in said
+    said = refused("search", *TINY, data, f"--run_dir={run_dir}")
+    assert "holds a run of train, not of search" in said
+    assert {path: path.read_bytes() for path in run_dir.iterdir()} == before
+
+
+def write_run(folder, command, **changes):
+    """A run's folder before its first checkpoint."""
+    made = command_line.read(COMMANDS[command][1], [command, *TINY])
+    described = {**settings.shaping_result(made), **changes}
+    write_json(folder / "run.json", {"command": command, "settings": described})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "No architecture file"),
+        (
+            Architecture.shared("resnet34").to_json,
+            "is an architecture of resnet34, not of resnet18",
+        ),
+        (lambda: "0 1 1", "has 3 entries; resnet18 has 20 sites"),
+        (lambda: '{"backbone": "resnet18"', "is not a usable architecture file"),
+    ],
+)
+def test_architectures_that_cannot_be_used(refused, trees, run_dir, tmp_path, content, message):
+    path = tmp_path / "architecture.json"
+    if content is not None:
+        made = content()
+        path.write_text(made if isinstance(made, str) else json.dumps(made))
+    data = f"--data_dir={trees / 'sysu_mm01'}"
+    said = refused("train", *TINY, data, f"--run_dir={run_dir}", f"--architecture={path}")
+    assert message in said
+    assert not run_dir.exists()
+
+
+def test_another_architecture_under_the_same_name(refused, trees, run_dir, tmp_path):
+    """The file changed since the run began: its checkpoints do not fit, and the run's own copy of
+    the architecture stays what it was."""
+    path = tmp_path / "architecture.json"
+    Architecture.shared("resnet18").save(path)
+    write_run(run_dir, "train", architecture=str(path))
+    Architecture.shared("resnet18").save(run_dir / "architecture.json")
+    Checkpoints(run_dir / "checkpoints").save(1, {"network": {"x": tf.Variable([1.0])}}, {})
+    before = (run_dir / "architecture.json").read_bytes()
+    Architecture.separate("resnet18").save(path)
+    data = f"--data_dir={trees / 'sysu_mm01'}"
+    refused("train", *TINY, data, f"--run_dir={run_dir}", f"--architecture={path}")
+    assert (run_dir / "architecture.json").read_bytes() == before
+
+
+def test_an_unknown_stage(refused, trees, run_dir):
+    data = f"--data_dir={trees / 'sysu_mm01'}"
+    said = refused("train", *TINY, data, f"--run_dir={run_dir}", "--architecture=until:layer9")
+    assert "No stage 'layer9'" in said
+
+
+def test_checkpoints_that_cannot_be_evaluated(refused, trees, run_dir, tmp_path):
+    """None, one that does not exist, a search's, a truncated one; no results are written."""
+    data = f"--data_dir={trees / 'sysu_mm01'}"
+    assert "Give --checkpoint=FILE, or --run_dir" in refused("evaluate", data)
+    said = refused("evaluate", data, f"--checkpoint={tmp_path / 'none.safetensors'}")
+    assert "No checkpoint" in said
+    assert "none.safetensors" in said
+    assert "holds no checkpoint" in refused("evaluate", data, f"--run_dir={run_dir}")
+    state = {"network": {"x": tf.Variable([1.0])}}
+    path = Checkpoints(run_dir / "checkpoints").save(1, state, {"settings": {}})
+    said = refused("evaluate", data, f"--run_dir={run_dir}")
+    assert "is a checkpoint of a search; train the architecture it found" in said
+    path.write_bytes(path.read_bytes()[:-3])
+    assert "truncated" in refused("evaluate", data, f"--run_dir={run_dir}")
+    assert [entry.name for entry in run_dir.iterdir()] == ["checkpoints"]

@@ -1,0 +1,146 @@
+"""An evaluation of a tiny network on a tiny tree: what is written and what is shown."""
+
+import json
+
+import pytest
+import tensorflow as tf
+
+from cmnas_tf.architecture import Architecture
+from cmnas_tf.data.synthetic import write_dataset
+from cmnas_tf.errors import BadInput
+from cmnas_tf.models.specification import Specification
+from cmnas_tf.reports.results import evaluate
+from cmnas_tf.settings import Checkpoint, Data, Evaluate, Progress, Protocol, Run, SyntheticPeople
+from cmnas_tf.training.checkpoints import Checkpoints
+from cmnas_tf.training.retrain import SPECIFICATION
+
+ARCHITECTURE = Architecture.separate_until("layer1", "resnet18")
+QUIET = Progress(progress=False)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """RegDB with 2 + 4 people."""
+    root = tmp_path_factory.mktemp("data") / "regdb"
+    people = SyntheticPeople(
+        dataset="regdb",
+        train_identities=2,
+        test_identities=4,
+        images_per_camera=2,
+        image_height=32,
+        image_width=16,
+    )
+    write_dataset(people, root, processes=1)
+    return root
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    """A run of a network that was not trained; its live weights are all 1."""
+    folder = tmp_path_factory.mktemp("run")
+    specification = Specification(ARCHITECTURE, 2, 32, 16, 1, 0.0625)
+    paths = specification.build().get_weight_paths()
+    ones = {name: tf.Variable(tf.ones_like(variable)) for name, variable in paths.items()}
+    Checkpoints(folder / "checkpoints").save(
+        3,
+        {"average": paths, "network": ones},
+        {SPECIFICATION: specification.to_json(), "settings": {"seed": 5}},
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def evaluated(data, run_dir):
+    """What is shown, and what is written."""
+    shown = evaluate(
+        Evaluate(
+            run=Run(run_dir=str(run_dir)),
+            data=Data(data_dir=str(data), dataset="regdb", trial=2),
+            protocol=Protocol(embed_batch=5),
+            progress=QUIET,
+        )
+    )
+    return shown, json.loads((run_dir / "results.json").read_text())
+
+
+def test_results_say_what_was_measured_of_what(evaluated, run_dir):
+    _, results = evaluated
+    assert results["dataset"] == {"layout": "regdb", "trial": 2, "left_out": []}
+    assert results["protocol"] == {"direction": "both"}
+    newest = Checkpoints(run_dir / "checkpoints").newest()
+    assert results["checkpoint"] == {
+        "file": str(newest.path),
+        "step": 3,
+        "sha256": newest.digest,
+        "weights": "average",
+    }
+    assert results["architecture"] == ARCHITECTURE.to_cfg()
+    assert results["training"] == {"seed": 5}
+    assert set(results["versions"]) >= {"cmnas_tf", "tensorflow", "numpy"}
+
+
+def test_results_have_every_direction_and_its_chance(evaluated):
+    _, results = evaluated
+    directions = {"visible_to_infrared", "infrared_to_visible"}
+    assert set(results["results"]) == set(results["chance"]) == directions
+    for part in (results["results"], results["chance"]):
+        for measured in part.values():
+            assert set(measured) == {"rank1", "rank5", "rank10", "rank20", "mAP", "mINP", "trials"}
+            assert 0 < measured["mINP"] <= measured["mAP"] <= 1
+            assert measured["rank1"] <= measured["rank5"] <= measured["rank10"] == 1.0
+
+
+def test_the_table_shows_the_same_numbers(evaluated, run_dir):
+    shown, results = evaluated
+    lines = shown.splitlines()
+    assert lines[0] == "regdb, direction both; average weights of step-00000003.safetensors"
+    assert lines[-1] == f"written to {run_dir / 'results.json'}"
+    rows = {line.rsplit(maxsplit=7)[0]: line.split()[-7:] for line in lines[3:-1]}
+    for prefix, part in (("", "results"), ("chance, ", "chance")):
+        for setting, measured in results[part].items():
+            names = ("rank1", "rank5", "rank10", "rank20", "mAP", "mINP")
+            expected = [f"{100 * measured[name]:.2f}" for name in names]
+            assert rows.pop(prefix + setting) == [*expected, "1"]
+    assert not rows
+
+
+@pytest.fixture
+def truncated(data):
+    """A test image of trial 1 that ends too early; its path in the data set."""
+    path = (data / "idx" / "test_thermal_1.txt").read_text().split()[0]
+    content = (data / path).read_bytes()
+    (data / path).write_bytes(content[:100])
+    yield path
+    (data / path).write_bytes(content)
+
+
+def test_an_unreadable_image_is_left_out_when_asked(data, run_dir, tmp_path, truncated):
+    """And named in the results, which go to --run_dir; here those of the live weights."""
+    checkpoint = str(run_dir / "checkpoints" / "step-00000003.safetensors")
+    evaluate(
+        Evaluate(
+            run=Run(run_dir=str(tmp_path / "results")),
+            data=Data(data_dir=str(data), dataset="regdb", skip_unreadable=True),
+            checkpoint=Checkpoint(checkpoint=checkpoint, weights="live"),
+            protocol=Protocol(direction="infrared_to_visible"),
+            progress=QUIET,
+        )
+    )
+    results = json.loads((tmp_path / "results" / "results.json").read_text())
+    assert results["dataset"]["left_out"] == [truncated]
+    assert results["checkpoint"]["weights"] == "live"
+    assert list(results["results"]) == ["infrared_to_visible"]
+
+
+def test_nothing_is_written_when_it_is_not_to_be_left_out(data, run_dir, tmp_path, truncated):
+    checkpoint = str(run_dir / "checkpoints" / "step-00000003.safetensors")
+    with pytest.raises(BadInput, match=f"{truncated}: not a complete"):
+        evaluate(
+            Evaluate(
+                run=Run(run_dir=str(tmp_path / "results")),
+                data=Data(data_dir=str(data), dataset="regdb"),
+                checkpoint=Checkpoint(checkpoint=checkpoint),
+                progress=QUIET,
+            )
+        )
+    assert list(tmp_path.iterdir()) == []

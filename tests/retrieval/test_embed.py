@@ -1,0 +1,92 @@
+"""Embeddings in the order of the images, equal to a direct call of the network."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+
+from cmnas_tf.architecture import Architecture
+from cmnas_tf.data.augment import normalize
+from cmnas_tf.data.decode import decode
+from cmnas_tf.data.index import Image, Images
+from cmnas_tf.data.pipeline import ImageSource
+from cmnas_tf.errors import BadInput
+from cmnas_tf.models import two_stream
+from cmnas_tf.retrieval.embed import embed, rows_of
+
+MODALITIES = ["infrared", "visible", "visible", "infrared", "visible", "infrared", "visible"]
+
+
+@pytest.fixture(scope="module")
+def network():
+    """Separate norms everywhere, told apart by their offsets; running statistics of its own."""
+    network = two_stream(Architecture.separate("resnet18"), 3, "resnet18", width=0.0625)
+    for offset, modality in ((0.5, "visible"), (-0.5, "infrared")):
+        network.backbone.norms()["stem"].branches()[modality].beta.assign([offset] * 4)
+    network.head.neck.moving_mean.assign(np.random.default_rng(0).normal(size=32))
+    return network
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Seven images, the modalities in no order."""
+    random = np.random.default_rng(0)
+    rows = []
+    for number, modality in enumerate(MODALITIES):
+        pixels = random.integers(0, 256, (40, 20, 3), np.uint8)
+        Picture.fromarray(pixels).save(tmp_path / f"{number}.png")
+        rows.append(Image(f"{number}.png", number, 1, modality))
+    return ImageSource(Images.of(rows), tmp_path, 32, 16)
+
+
+def directly(network, source, row):
+    """The embedding of one image, by itself."""
+    pixels = decode((source.root / source.images.paths[row]).read_bytes(), 32, 16)
+    found = network.embed(normalize(pixels)[None], source.images.modalities[row]).embedding[0]
+    return found / np.linalg.norm(found)
+
+
+@pytest.mark.parametrize("batch", [3, 64])
+def test_equals_a_direct_call_image_by_image(network, source, batch):
+    """Each through its own modality's norms, in the order of the table; nothing in the network
+    moves. With batches of 3 there are whole ones and smaller ones."""
+    before = network.get_weights()
+    found = embed(network, source, batch)
+    assert (found.shape, found.dtype) == ((7, 32), np.float32)
+    expected = np.stack([directly(network, source, row) for row in range(7)])
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1.0, atol=1e-6)
+    assert len(np.unique(found.round(4), axis=0)) == 7
+    for old, new in zip(before, network.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_modalities_are_not_mixed_up(network, source):
+    """The same pictures taken for the other modality are embedded otherwise."""
+    other = {"visible": "infrared", "infrared": "visible"}
+    modalities = np.array([other[modality] for modality in source.images.modalities], object)
+    swapped = dataclasses.replace(source.images, modalities=modalities)
+    one = embed(network, source, 64)
+    two = embed(network, dataclasses.replace(source, images=swapped), 64)
+    assert (abs(one - two).max(axis=1) > 1e-3).all()
+
+
+def test_one_modality_alone(network, source):
+    infrared = source.images.of_modality("infrared")
+    found = embed(network, dataclasses.replace(source, images=infrared), 64)
+    np.testing.assert_allclose(found, embed(network, source, 64)[[0, 3, 5]], atol=1e-5)
+
+
+def test_an_unreadable_image_is_named(network, source):
+    (source.root / "3.png").write_bytes(b"")
+    with pytest.raises(BadInput, match=r"3\.png: not a complete"):
+        embed(network, source, 64)
+
+
+def test_rows_of(source):
+    images = source.images
+    assert rows_of(images, images[[4, 0, 4]]).tolist() == [4, 0, 4]
+    assert rows_of(images, images[[]]).dtype == np.int64
+    with pytest.raises(KeyError):
+        rows_of(images[:2], images)

@@ -1,0 +1,158 @@
+"""The supernet of CM-NAS, its logits, and what is derived from them."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from cmnas_tf.architecture import sites_of
+from cmnas_tf.layers import MixedModalityNorm, Softmax
+from cmnas_tf.losses import Objective
+from cmnas_tf.modality import Rows
+from cmnas_tf.models import Head, ReidNetwork, two_stream
+from cmnas_tf.search_spaces import NormSpace
+from tests.oracles.finite_differences import central_differences
+from tests.oracles.policies import dtype_policy
+
+SITES = sites_of("resnet18")
+SPACE = NormSpace("resnet18", Softmax(), width=1 / 16)
+ROWS = Rows({"visible": 4, "infrared": 4})
+LABELS = tf.constant([0, 0, 2, 2])
+
+
+def images() -> tuple[np.ndarray, np.ndarray]:
+    """Two identities, two images each, per modality."""
+    rng = np.random.default_rng(1)
+    visible = rng.standard_normal((4, 32, 32, 3))
+    return visible, 0.5 * visible + rng.standard_normal((4, 32, 32, 3))
+
+
+@pytest.fixture
+def supernet():
+    return SPACE.supernet(num_classes=3)
+
+
+def set_logits(supernet, seed: int = 2, scale: float = 1.0) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    values = {site: scale * rng.standard_normal(2) for site in SITES}
+    for site, logits in SPACE.logits(supernet).items():
+        logits.assign(values[site])
+    return values
+
+
+def test_contains_three_norms_and_two_logits_at_each_site(supernet):
+    """20 sites of 3 * 4 + 1 variables, 20 convolutions, the neck's four and the classifier."""
+    norms = supernet.backbone.norms()
+    assert list(norms) == list(SITES)
+    assert all(isinstance(norm, MixedModalityNorm) for norm in norms.values())
+    assert len({norm.name for norm in norms.values()}) == len(SITES)
+    assert len(supernet.weights) == 20 * 13 + 20 + 4 + 1
+    assert len(supernet.trainable_weights) == 20 * 7 + 20 + 1 + 1
+
+
+def test_logits_are_those_of_the_sites_and_start_at_zero(supernet):
+    logits = SPACE.logits(supernet)
+    assert list(logits) == list(SITES)
+    assert logits["layer2.0.downsample"] is (
+        supernet.backbone.layer2[0].downsample.bn.architecture_logits
+    )
+    assert {tuple(variable.numpy()) for variable in logits.values()} == {(0.0, 0.0)}
+
+
+def test_probabilities_are_the_softmax(supernet):
+    values = set_logits(supernet)
+    expected = {site: math.exp(a) / (math.exp(a) + math.exp(b)) for site, (a, b) in values.items()}
+    assert SPACE.probabilities(supernet) == pytest.approx(expected, rel=1e-5)
+
+
+def test_derives_the_larger_logit_and_shared_on_a_tie(supernet):
+    """(0.1, 0) separate, (0, 0.1) shared, (0.3, 0.3) a tie; every other site starts as a tie."""
+    logits = SPACE.logits(supernet)
+    logits["stem"].assign([0.1, 0.0])
+    logits["layer1.0.bn1"].assign([0.0, 0.1])
+    logits["layer1.0.bn2"].assign([0.3, 0.3])
+    architecture = SPACE.derive(supernet, {"seed": 7})
+    assert architecture.backbone == "resnet18"
+    assert dict(architecture.choices) == {**dict.fromkeys(SITES, "shared"), "stem": "separate"}
+    found = architecture.provenance
+    assert found["seed"] == 7
+    assert found["ties"] == [site for site in SITES if site not in ("stem", "layer1.0.bn1")]
+    assert found["probability_of_separate"]["stem"] == pytest.approx(1 / (1 + math.exp(-0.1)))
+    assert found["probability_of_separate"]["layer4.1.bn2"] == 0.5
+
+
+def test_summary_counts_bits_and_leaning_sites(supernet):
+    """At even odds every site has one bit; decided sites have none, even at overflowing logits."""
+    scalars, words = SPACE.summary(supernet)
+    assert bits_of(scalars) == pytest.approx(1.0)
+    assert scalars["architecture/separate"] == 0 and words == "separate 0/20"
+    for site, logits in SPACE.logits(supernet).items():
+        logits.assign([800.0, 0.0] if site.startswith("layer1") else [0.0, 800.0])
+    scalars, words = SPACE.summary(supernet)
+    assert bits_of(scalars) == pytest.approx(0.0, abs=1e-6)
+    assert scalars["architecture/separate"] == 4 and words == "separate 4/20"
+    assert scalars["probability_of_separate/layer1.1.bn1"] == pytest.approx(1.0)
+
+
+def bits_of(scalars) -> float:
+    (bits,) = (value for name, value in scalars.items() if "entropy" in name)
+    return bits
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_decided_logits_make_it_the_derived_network(supernet, training):
+    """Logits 60 apart give the other norm the weight exp(-60): with the weights of the supernet the
+    derived network computes the same, in both modes.
+    """
+    rng = np.random.default_rng(5)
+    for weight in supernet.weights:
+        weight.assign(weight + 0.2 * rng.random(weight.shape))
+    for number, logits in enumerate(SPACE.logits(supernet).values()):
+        logits.assign([30.0, -30.0] if number % 3 == 0 else [-30.0, 30.0])
+    architecture = SPACE.derive(supernet, {})
+    assert set(architecture.choices.values()) == {"separate", "shared"}
+    derived = two_stream(architecture, 3, "resnet18", width=1 / 16)
+    weights = supernet.get_weight_paths()
+    for path, weight in derived.get_weight_paths().items():
+        weight.assign(weights[path])
+    inputs = [x.astype(np.float32) for x in images()]
+    for mine, theirs in zip(
+        supernet(inputs, training=training), derived(inputs, training=training), strict=True
+    ):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-3 * np.abs(theirs).max())
+
+
+def test_gradient_of_every_logit_through_the_whole_supernet():
+    """The objective's gradient for all 20 x 2 logits against central differences, in float64."""
+    with dtype_policy("float64"):
+        backbone = SPACE.supernet(num_classes=3).backbone
+        supernet = ReidNetwork(backbone, Head(3, dtype="float64"))
+        supernet([tf.zeros([1, 32, 32, 3], tf.float64)] * 2)
+    rng = np.random.default_rng(3)
+    for weight in supernet.weights:
+        weight.assign(weight + 0.1 * rng.standard_normal(weight.shape))
+    set_logits(supernet)
+    logits = list(SPACE.logits(supernet).values())
+    batch = [tf.constant(x) for x in images()]
+
+    def loss():
+        outputs = supernet(batch, training=True).by_modality(ROWS)
+        return Objective()(outputs, LABELS, images_per_identity=2)["total"]
+
+    with tf.GradientTape() as tape:
+        value = loss()
+    gradients = np.stack(tape.gradient(value, logits))  # [20, 2]
+
+    @tf.function
+    def loss_at(values):
+        for variable, value in zip(logits, tf.unstack(values), strict=True):
+            variable.assign(value)
+        return loss()
+
+    start = np.stack([variable.numpy() for variable in logits])
+    expected = central_differences(loss_at, start)
+    assert (np.abs(expected) > 1e-6).all()
+    np.testing.assert_allclose(gradients, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+    # Adding the same number to both logits of a site changes nothing.
+    np.testing.assert_allclose(gradients.sum(axis=1), 0.0, atol=1e-9 * np.abs(expected).max())

@@ -1,0 +1,167 @@
+"""``--initial_weights``: what a search or a training starts from."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from cmnas_tf import settings as settings_module
+from cmnas_tf.architecture import Architecture
+from cmnas_tf.errors import BadInput
+from cmnas_tf.layers import Softmax
+from cmnas_tf.models import two_stream
+from cmnas_tf.search_spaces import NormSpace
+from cmnas_tf.training import checkpoints, initial_weights
+from cmnas_tf.training.initial_weights import start_from
+from tests.weights.states import random_state, torchvision_shapes
+
+WIDTH = 1 / 16
+MIXED = Architecture.separate_until("layer2", "resnet18")
+
+
+def settings(tmp_path, name, command=settings_module.Train):
+    return dataclasses.replace(
+        command(),
+        run=settings_module.Run(run_dir=str(tmp_path / "run")),
+        network=settings_module.Network(backbone="resnet18", width=WIDTH),
+        start=settings_module.Start(initial_weights=str(name)),
+    )
+
+
+def network_of(architecture=MIXED, classes=3):
+    return two_stream(architecture, classes, "resnet18", width=WIDTH)
+
+
+def supernet():
+    return NormSpace("resnet18", Softmax(), width=WIDTH).supernet(3)
+
+
+def random_weights(network, seed):
+    """Gives every variable of a network random values; returns them by path."""
+    rng = np.random.default_rng(seed)
+    for variable in network.weights:
+        variable.assign(rng.standard_normal(variable.shape))
+    return {path: variable.numpy() for path, variable in network.get_weight_paths().items()}
+
+
+def write(path, **parts):
+    tensors = {
+        f"{part}/{n}": array for part, arrays in parts.items() for n, array in arrays.items()
+    }
+    checkpoints.write(path, 1, tensors, {})
+    return path
+
+
+def values(network):
+    return {path: variable.numpy() for path, variable in network.get_weight_paths().items()}
+
+
+def assert_same(found, expected):
+    assert set(found) == set(expected)
+    for path, array in expected.items():
+        np.testing.assert_array_equal(found[path], array, err_msg=path)
+
+
+def test_without_a_name_nothing_changes(tmp_path, capsys):
+    network = network_of()
+    before = values(network)
+    start_from(network, settings(tmp_path, ""))
+    assert_same(values(network), before)
+    assert not capsys.readouterr().out
+
+
+def test_the_average_of_a_training(tmp_path, capsys):
+    """The neck and the classifier are for other identities here and stay fresh."""
+    live, average = (random_weights(network_of(), seed) for seed in (1, 2))
+    path = write(tmp_path / "a", network=live, average=average, weight_optimizer={"0": np.ones(1)})
+    start_from(network := network_of(), settings(tmp_path, path))
+    assert_same(values(network), average)
+    assert "fresh" not in capsys.readouterr().out
+
+    network = network_of(classes=4)
+    before = values(network)
+    start_from(network, settings(tmp_path, path))
+    head = {name: array for name, array in before.items() if name.startswith("head.")}
+    assert len(head) == 5
+    assert_same(values(network), average | head)
+    shown = capsys.readouterr().out
+    assert "none that fits: bnneck.weight" in shown and "classifier.weight" in shown
+
+
+def test_a_derived_network_inherits_the_weights_of_its_search(tmp_path, capsys):
+    """Each site takes the norms it has of the supernet's three; the logits are no weights."""
+    searched = random_weights(supernet(), 1)
+    path = write(tmp_path / "a", network=searched)
+    start_from(network := network_of(), settings(tmp_path, path))
+    assert_same(values(network), {name: searched[name] for name in values(network)})
+    assert "does not use: backbone.bn1.sharable_bn" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_search_goes_on_from_weights_with_fresh_logits(tmp_path):
+    searched = random_weights(supernet(), 1)
+    network = supernet()
+    start_from(
+        network,
+        settings(tmp_path, write(tmp_path / "a", network=searched), settings_module.Search),
+    )
+    logits = {name: np.zeros(2) for name in searched if name.endswith("architecture_logits")}
+    assert len(logits) == 20
+    assert_same(values(network), searched | logits)
+
+
+def test_a_shared_norm_is_the_start_of_separate_ones(tmp_path):
+    shared = random_weights(network_of(Architecture.shared("resnet18")), 1)
+    start_from(network := network_of(), settings(tmp_path, write(tmp_path / "a", network=shared)))
+    stem = network.backbone.bn1
+    for norm in (stem.visible, stem.infrared):
+        np.testing.assert_array_equal(norm.gamma, shared["backbone.bn1.shared.gamma"])
+        np.testing.assert_array_equal(norm.moving_mean, shared["backbone.bn1.shared.moving_mean"])
+
+
+def test_imagenet(tmp_path, monkeypatch):
+    """The word stands for the file of the backbone."""
+    state = random_state(torchvision_shapes("resnet18", filters=4))
+    asked = []
+
+    def imagenet_file(backbone):
+        asked.append(backbone)
+        save_file(state, tmp_path / "a.safetensors")
+        return tmp_path / "a.safetensors"
+
+    monkeypatch.setattr(initial_weights, "imagenet_file", imagenet_file)
+    network = supernet()
+    start_from(network, settings(tmp_path, "imagenet", settings_module.Search))
+    assert asked == ["resnet18"]
+    for norm in network.backbone.bn1.branches().values():
+        np.testing.assert_array_equal(norm.moving_variance, state["bn1.running_var"])
+
+
+def test_a_run_that_goes_on_has_its_own_weights(tmp_path):
+    """The file may be gone by then."""
+    write(tmp_path / "run" / "checkpoints" / "step-00000007.safetensors", network={})
+    network = network_of()
+    before = values(network)
+    start_from(network, settings(tmp_path, tmp_path / "gone"))
+    assert_same(values(network), before)
+
+
+def test_what_cannot_be_started_from(tmp_path):
+    """No such file, another program's, another architecture, another backbone."""
+    separate = random_weights(network_of(Architecture.separate("resnet18")), 1)
+    other = two_stream(Architecture.shared("resnet34"), 3, "resnet34", width=WIDTH)
+    save_file({"conv1.weight": np.ones(3)}, tmp_path / "torch.safetensors")
+    network = network_of()
+    before = values(network)
+    for name, message in (
+        (tmp_path / "absent", r"No checkpoint .*absent.* or the word imagenet"),
+        (tmp_path / "torch.safetensors", r"not a checkpoint .* python -m cmnas_tf\.import_weights"),
+        (
+            write(tmp_path / "a", network=separate),
+            rf"--initial_weights={tmp_path}/a: .* 40 missing: backbone\.layer3\.0\.bn1\.sh",
+        ),
+        (write(tmp_path / "b", network=values(other)), r"weights of resnet34 .*=resnet34,"),
+    ):
+        with pytest.raises(BadInput, match=message):
+            start_from(network, settings(tmp_path, name))
+    assert_same(values(network), before)

@@ -1,0 +1,173 @@
+"""The loop: which steps are done, when it saves, from where it goes on, and when it stops."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from cmnas_tf.errors import BadInput, TrainingDiverged
+from cmnas_tf.training.checkpoints import Checkpoints
+from cmnas_tf.training.loop import Loop
+
+STEPS_PER_EPOCH, EPOCHS = 3, 4
+
+
+class Run:
+    """A run whose state is a number: each step multiplies it by 2 and adds the step's batch, which
+    is the step's number plus 1."""
+
+    def __init__(self, folder, **changes):
+        self.value = tf.Variable(0.0)
+        self.asked, self.done, self.summaries = [], [], 0
+        self.total = lambda number: 1.0
+        self.folder = folder
+        self.loop = Loop(
+            folder=folder,
+            strategy=tf.distribute.get_strategy(),
+            state={"network": {"value": self.value}},
+            metadata={"name": "a run"},
+            steps_per_epoch=STEPS_PER_EPOCH,
+            epochs=EPOCHS,
+            keep_checkpoints=changes.get("keep", 2),
+            progress=changes.get("progress", False),
+        )
+
+    def start(self):
+        self.loop.run(self.batches, self.step, self.summary)
+
+    def batches(self, start, stop, share):
+        self.asked.append((start, stop, share.first, share.count, share.of))
+        return tf.data.Dataset.range(start + 1, stop + 1, output_type=tf.float32)
+
+    def step(self, number, batch):
+        self.done.append(number)
+        self.value.assign(2 * self.value + batch)
+        return {"weights": {"cross_entropy": tf.constant(0.5), "total": self.total(number)}}
+
+    def summary(self):
+        self.summaries += 1
+        return {"sites": float(self.summaries)}, f"separate {self.summaries}"
+
+    @property
+    def steps(self):
+        return [path.name for path in Checkpoints(self.folder / "checkpoints").paths()]
+
+
+def test_every_step_is_done_once_with_its_own_batch(tmp_path):
+    run = Run(tmp_path)
+    run.start()
+    assert run.done == list(range(12))
+    assert run.asked == [(0, 12, 0, 1, 1)]
+    assert run.value.numpy() == sum((n + 1) * 2 ** (11 - n) for n in range(12))
+
+
+def test_every_epoch_is_saved_and_the_last_two_are_kept(tmp_path):
+    run = Run(tmp_path)
+    run.start()
+    assert run.steps == ["step-00000009.safetensors", "step-00000012.safetensors"]
+    newest = Checkpoints(tmp_path / "checkpoints").newest()
+    assert newest.step == 12
+    assert newest.metadata == {"name": "a run"}
+    assert newest.tensors["network/value"] == run.value.numpy()
+    assert run.summaries == EPOCHS
+
+
+@pytest.mark.parametrize("last", [0, 2, 3, 7, 11])
+def test_an_interrupted_run_goes_on_from_its_last_checkpoint(tmp_path, last):
+    """Ctrl-C in the step ``last``: what is done again and what not, and the same end."""
+    undisturbed = Run(tmp_path / "undisturbed")
+    undisturbed.start()
+    first = Run(tmp_path / "run")
+
+    def interrupt(number):
+        if number == last:
+            raise KeyboardInterrupt
+        return 1.0
+
+    first.total = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        first.start()
+    second = Run(tmp_path / "run")
+    second.start()
+    saved = last // STEPS_PER_EPOCH * STEPS_PER_EPOCH
+    assert second.done == list(range(saved, 12))
+    assert second.asked == [(saved, 12, 0, 1, 1)]
+    assert second.value.numpy() == undisturbed.value.numpy()
+    digests = [
+        Checkpoints(run.folder / "checkpoints").newest().digest for run in (undisturbed, second)
+    ]
+    assert digests[0] == digests[1]
+
+
+def test_a_finished_run_does_nothing_but_load(tmp_path):
+    first, second = Run(tmp_path), Run(tmp_path)
+    first.start()
+    second.start()
+    assert second.done == []
+    assert second.value.numpy() == first.value.numpy()
+
+
+def test_a_run_does_not_go_on_from_a_checkpoint_of_another_network(tmp_path):
+    Run(tmp_path).start()
+    other = Run(tmp_path)
+    other.loop.state["network"]["head.kernel"] = tf.Variable([0.0])
+    with pytest.raises(BadInput, match=r"step-00000012.*network/head\.kernel is missing"):
+        other.start()
+    assert other.done == []
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_term_that_is_not_finite_stops_the_run(tmp_path, value):
+    """In step 7, the second of epoch 3: the checkpoints of step 3 and 6 are kept."""
+    run = Run(tmp_path)
+    run.total = lambda number: value if number == 7 else 1.0
+    with pytest.raises(TrainingDiverged) as error:
+        run.start()
+    assert f"term total of the weights objective is {value} at step 7 (epoch 3)" in str(error.value)
+    assert "The last checkpoint is kept" in str(error.value)
+    assert run.steps == ["step-00000003.safetensors", "step-00000006.safetensors"]
+    assert run.done[-1] == 7
+
+
+def test_before_the_first_checkpoint_none_is_promised(tmp_path):
+    run = Run(tmp_path)
+    run.total = lambda number: np.nan
+    with pytest.raises(TrainingDiverged, match="No checkpoint was written yet"):
+        run.start()
+    assert run.steps == []
+
+
+def test_terms_and_summaries_are_logged_by_step(tmp_path):
+    run = Run(tmp_path)
+    run.total = float
+    run.start()
+    logged = {}
+    for file in (tmp_path / "tensorboard").iterdir():
+        for event in tf.compat.v1.train.summary_iterator(str(file)):
+            for value in event.summary.value:
+                logged.setdefault(value.tag, {})[event.step] = float(tf.make_ndarray(value.tensor))
+    assert logged == {
+        "weights_loss/cross_entropy": dict.fromkeys(range(12), 0.5),
+        "weights_loss/total": {step: float(step) for step in range(12)},
+        "sites": {2: 1.0, 5: 2.0, 8: 3.0, 11: 4.0},
+    }
+
+
+def test_the_bar_shows_epoch_loss_and_summary_and_can_be_switched_off(tmp_path, capsys):
+    Run(tmp_path / "quiet").start()
+    assert capsys.readouterr().err == ""
+    Run(tmp_path / "shown", progress=True).start()
+    shown = capsys.readouterr().err
+    assert "epoch 4/4" in shown
+    assert "loss 1" in shown
+    assert "ce 0.5" in shown
+    assert "separate 4" in shown
+
+
+def test_a_missing_batch_is_not_taken_for_the_end(tmp_path):
+    """A data set that ends early would leave a run short of steps without a word."""
+    run = Run(tmp_path)
+    run.batches = lambda start, stop, share: tf.data.Dataset.range(
+        1, stop - 1, output_type=tf.float32
+    )
+    with pytest.raises(ValueError, match="shorter"):
+        run.start()

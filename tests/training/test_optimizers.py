@@ -1,0 +1,161 @@
+"""Adam with coupled weight decay against PyTorch's formula, its groups, and the schedule."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from cmnas_tf.layers import Softmax
+from cmnas_tf.search_spaces import NormSpace
+from cmnas_tf.settings import WeightOptimizer
+from cmnas_tf.training.optimizers import (
+    CoupledAdam,
+    OptimizerGroups,
+    factor_at,
+    schedule,
+    weight_optimizer,
+)
+
+LEARNING_RATE = 0.01
+
+
+def torch_adam(value, gradients, learning_rate, weight_decay, beta_1=0.5, beta_2=0.999):
+    """The values after each step of PyTorch's Adam, float64: the decay is added to the gradient,
+    epsilon to the bias-corrected root."""
+    m = v = 0.0
+    values = []
+    for t, gradient in enumerate(gradients, start=1):
+        gradient = gradient + weight_decay * value
+        m = beta_1 * m + (1 - beta_1) * gradient
+        v = beta_2 * v + (1 - beta_2) * gradient**2
+        root = np.sqrt(v / (1 - beta_2**t)) + 1e-8
+        value = value - learning_rate * m / (1 - beta_1**t) / root
+        values.append(value)
+    return values
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 5e-4, 0.1])
+@pytest.mark.parametrize("size", [1.0, 1e-3, 1e-5, 1e-7])
+def test_follows_pytorchs_formula(size, weight_decay):
+    """30 steps with gradients of every size that a ResNet has; each step moves a value by about the
+    learning rate, whatever the size, so an error is measured in learning rates."""
+    random = np.random.default_rng(0)
+    start = random.normal(size=50) * (1.0 if weight_decay else 1e-2)
+    gradients = size * random.normal(size=(30, 50))
+    variable = tf.Variable(start, dtype=tf.float32)
+    optimizer = CoupledAdam([variable], LEARNING_RATE, weight_decay)
+    expected = torch_adam(
+        variable.numpy().astype(np.float64), gradients, LEARNING_RATE, weight_decay
+    )
+    for gradient, value in zip(gradients, expected, strict=True):
+        optimizer.apply([tf.constant(gradient, tf.float32)])
+        assert abs(variable.numpy() - value).max() < 1e-3 * LEARNING_RATE
+
+
+def test_the_first_step_is_the_sign_of_the_decayed_gradient():
+    """m / (1 - b1) = g and v / (1 - b2) = g^2, so the step is the learning rate towards -sign(g);
+    without a gradient the decay alone, 0.5 * 2, gives the sign. AdamW would move 2 by 0.01 * 1."""
+    variable = tf.Variable([2.0, 2.0, -3.0])
+    CoupledAdam([variable], 0.01, 0.5).apply([tf.constant([0.0, -5.0, 0.0])])
+    np.testing.assert_allclose(variable, [1.99, 2.01, -2.99], rtol=1e-6)
+
+
+def test_the_factor_scales_the_full_learning_rate():
+    """Not the last one: 0.1, then 0.5, of 0.01."""
+    variable = tf.Variable([0.0])
+    optimizer = CoupledAdam([variable], 0.01, 0.0)
+    for factor, expected in ((0.1, -0.001), (0.5, -0.006), (0.0, -0.006)):
+        optimizer.set_factor(factor)
+        optimizer.apply([tf.constant([1.0])])
+        np.testing.assert_allclose(variable, [expected], rtol=1e-4)
+
+
+def test_each_group_has_its_own_learning_rate_and_gradients():
+    """Gradients are given in the order of ``trained``."""
+    a, b, c = (tf.Variable([0.0]) for _ in range(3))
+    groups = OptimizerGroups(CoupledAdam([a, b], 0.1, 0.0), CoupledAdam([c], 0.001, 0.0))
+    assert [id(v) for v in groups.trained] == [id(a), id(b), id(c)]
+    groups.set_factor(0.5)
+    groups.apply([tf.constant([1.0]), tf.constant([-1.0]), tf.constant([1.0])])
+    np.testing.assert_allclose([a[0], b[0], c[0]], [-0.05, 0.05, -0.0005], rtol=1e-4)
+
+
+def test_named_variables_hold_the_whole_state():
+    """Copied into another optimizer they make it go on as the first one does; only the factor is
+    the caller's, who sets it before every step."""
+
+    def optimizer_of(values):
+        variables = [tf.Variable(value) for value in values]
+        return OptimizerGroups(*(CoupledAdam([v], 0.01, 1e-3) for v in variables))
+
+    def go_on(optimizer):
+        optimizer.set_factor(0.3)
+        optimizer.apply([tf.constant([0.3, -2.0]), tf.constant([1e-4])])
+        return np.concatenate(optimizer.trained)
+
+    one = optimizer_of([[1.0, 2.0], [3.0]])
+    for _ in range(3):
+        go_on(one)
+    other = optimizer_of(one.trained)
+    assert list(one.named_variables()) == list(other.named_variables())
+    for name, variable in one.named_variables().items():
+        other.named_variables()[name].assign(variable)
+    np.testing.assert_array_equal(go_on(one), go_on(other))
+
+
+def test_a_network_is_divided_into_backbone_and_head():
+    """All trainable variables but those of something else, each once."""
+    space = NormSpace("resnet18", Softmax(), width=0.0625)
+    supernet = space.supernet(3)
+    logits = list(space.logits(supernet).values())
+    settings = WeightOptimizer(backbone_learning_rate=0.1, head_learning_rate=0.2, weight_decay=0.3)
+    backbone, head = weight_optimizer(supernet, settings, besides=logits).groups
+    assert (backbone.learning_rate, head.learning_rate) == (0.1, 0.2)
+    assert (backbone.weight_decay, head.weight_decay) == (0.3, 0.3)
+    parts = [{v.ref() for v in part} for part in (backbone.trained, head.trained, logits)]
+    assert sum(map(len, parts)) == len(set.union(*parts)) == len(supernet.trainable_variables)
+    # The neck's scale and the classifier; the neck's offset is not trained.
+    assert parts[1] == {supernet.head.neck.gamma.ref(), supernet.head.classifier.kernel.ref()}
+
+
+def test_schedule_is_the_authors(goldens):
+    golden = json.loads((goldens.folder / "schedules.json").read_text())["lr_warmup_multistep"]
+    assert len(golden) == 120
+    found = [0.01 * schedule(epoch, 10, (40, 70)) for epoch in range(120)]
+    np.testing.assert_allclose(found, golden, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "factor"),
+    [
+        (0, 0.01),
+        (2.5, 0.2575),  # 0.01 + 0.99 / 4
+        (9, 0.901),
+        (10, 1.0),
+        (39.99, 1.0),
+        (40, 0.1),
+        (70, 0.01),
+    ],
+)
+def test_schedule_by_hand(epoch, factor):
+    assert schedule(epoch, 10, (40, 70)) == pytest.approx(factor, rel=1e-12)
+
+
+def test_schedule_without_warmup_or_decay():
+    assert schedule(0, 0, ()) == 1.0
+    assert schedule(3, 5, (2,)) == pytest.approx(
+        0.1 * (0.01 + 0.99 * 0.6)
+    )  # decays while warming up
+
+
+def test_the_factor_moves_by_epochs_or_by_steps():
+    """Four steps an epoch, two epochs of warm-up: the third step is epoch 0, or 0.5 of an epoch."""
+    by_epoch = WeightOptimizer(learning_rate_warmup=2.0, decay_epochs=(3.0,))
+    by_step = WeightOptimizer(learning_rate_warmup=2.0, decay_epochs=(3.0,), schedule_every="step")
+    assert [factor_at(step, 4, by_epoch) for step in (0, 3, 4, 8, 11, 12)] == pytest.approx(
+        [0.01, 0.01, 0.505, 1.0, 1.0, 0.1]
+    )
+    assert [factor_at(step, 4, by_step) for step in (0, 2, 4, 8, 11, 12)] == pytest.approx(
+        [0.01, 0.2575, 0.505, 1.0, 1.0, 0.1]
+    )
