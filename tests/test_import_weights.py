@@ -165,6 +165,7 @@ def test_two_stream_weights_need_an_architecture(tmp_path, output):
     [
         ({"backbone.bn1.visible_bn.weight": np.ones(5)}, r"1 of the wrong shape: backbone\.bn1\."),
         ({"backbone.layer1.0.se.weight": np.ones(4)}, r"1 unknown: backbone\.layer1\.0\.se\."),
+        ({"classifier.weight": np.ones(())}, r"1 of the wrong shape: classifier\.weight"),
         ({"classifier.bias": np.ones(5)}, r"1 unknown: classifier\.bias\."),
         ({"bnneck.weight": None}, r"1 missing: bnneck\.weight\."),
     ],

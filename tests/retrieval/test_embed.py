@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from PIL import Image as Picture
+from tensorflow import keras
 
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.data.augment import normalize
@@ -21,6 +22,7 @@ MODALITIES = ["infrared", "visible", "visible", "infrared", "visible", "infrared
 @pytest.fixture(scope="module")
 def network():
     """Separate norms everywhere, told apart by their offsets; running statistics of its own."""
+    keras.utils.set_random_seed(0)
     network = two_stream(Architecture.separate("resnet18"), 3, "resnet18", width=0.0625)
     for offset, modality in ((0.5, "visible"), (-0.5, "infrared")):
         network.backbone.norms()["stem"].branches()[modality].beta.assign([offset] * 4)

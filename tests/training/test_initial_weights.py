@@ -1,6 +1,10 @@
 """``--initial_weights``: what a search or a training starts from."""
 
 import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +12,7 @@ from safetensors.numpy import save_file
 
 from cmnas_tf import settings as settings_module
 from cmnas_tf.architecture import Architecture
+from cmnas_tf.data.synthetic import write_dataset
 from cmnas_tf.errors import BadInput
 from cmnas_tf.layers import Softmax
 from cmnas_tf.models import two_stream
@@ -165,3 +170,54 @@ def test_what_cannot_be_started_from(tmp_path):
         with pytest.raises(BadInput, match=message):
             start_from(network, settings(tmp_path, name))
     assert_same(values(network), before)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Runs ``python -m cmnas_tf.<command>`` on four synthetic people, in a process."""
+    people = settings_module.SyntheticPeople(
+        train_identities=4, test_identities=2, image_height=32, image_width=16
+    )
+    write_dataset(people, tmp_path / "data", processes=1)
+    flags = ["--backbone=resnet18", f"--width={WIDTH}", "--image_height=32", "--image_width=16"]
+    flags += ["--identities_per_batch=4", "--images_per_identity=2", "--noprogress"]
+    flags += [f"--data_dir={tmp_path / 'data'}", f"--run_dir={tmp_path / 'run'}"]
+
+    def run(command, *more):
+        return subprocess.run(
+            [sys.executable, "-m", f"cmnas_tf.{command}", *flags, *more],
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
+            capture_output=True,
+            text=True,
+        )
+
+    return run
+
+
+@pytest.mark.slow
+def test_a_training_starts_from_them(tmp_path, run):
+    """With learning rates of 0 the kernels, and their average, are still the given ones."""
+    given = random_weights(network_of(Architecture.shared("resnet18")), 1)
+    given = {name: np.exp(0.1 * array) for name, array in given.items()}
+    weights = write(tmp_path / "given.safetensors", average=given)
+    fixed = ("--epochs=1", "--backbone_learning_rate=0", "--head_learning_rate=0")
+    done = run("train", *fixed, f"--initial_weights={weights}")
+    assert done.returncode == 0, done.stderr
+    assert f"initial weights {weights}: " in done.stdout
+    found = checkpoints.Checkpoints(tmp_path / "run" / "checkpoints").newest().tensors
+    kernels = [name for name in given if name.startswith("backbone.") and name.endswith("kernel")]
+    assert len(kernels) == 20
+    for name in kernels:
+        np.testing.assert_array_equal(found[f"network/{name}"], given[name])
+        np.testing.assert_allclose(found[f"average/{name}"], given[name], rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_search_that_cannot_start_from_them_leaves_no_folder(tmp_path, run):
+    other = two_stream(Architecture.shared("resnet34"), 3, "resnet34", width=WIDTH)
+    weights = write(tmp_path / "other.safetensors", network=values(other))
+    done = run("search", f"--initial_weights={weights}")
+    assert done.returncode == 2
+    assert "weights of resnet34 and the network is a resnet18" in done.stderr
+    assert not (tmp_path / "run").exists()
