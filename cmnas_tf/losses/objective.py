@@ -1,11 +1,12 @@
 """Where the losses meet: one objective that gives the total and every term."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
 
+from cmnas_tf.errors import BadInput
 from cmnas_tf.losses.c3mmd import class_mmd, correlation_consistency
 from cmnas_tf.losses.cross_entropy import cross_entropy
 from cmnas_tf.losses.triplet import cross_modality_triplet, hard_triplet
@@ -38,6 +39,23 @@ class Objective:
     margin: float = 0.4
     label_smoothing: float = 0.0
 
+    def check(self, modalities: Collection[str]) -> None:
+        """Refuses data that the terms in use cannot be computed of, before anything is computed.
+
+        Raises:
+          BadInput: no term is in use, or one between modalities with a single modality.
+        """
+        used = [name for name in TERMS if getattr(self, name)]
+        if not used:
+            raise BadInput("Every term of the objective has weight 0; give one a weight.")
+        between = [name for name in ("correlation", "class_mmd") if name in used]
+        if between and len(modalities) < 2:
+            raise BadInput(
+                f"{' and '.join(between)} compare two modalities, but the images are all "
+                f"{', '.join(modalities)}. Set their weights (--correlation_weight, --mmd_weight, "
+                "and those of the architecture in a search) to 0."
+            )
+
     def __call__(
         self, outputs: Mapping[str, Any], labels: tf.Tensor, images_per_identity: int
     ) -> dict[str, tf.Tensor]:
@@ -54,8 +72,9 @@ class Objective:
           ``{term: scalar}`` of the terms in use, unweighted, and their weighted sum ``"total"``.
 
         Raises:
-          ValueError: a term between modalities is in use but one modality is missing.
+          BadInput: see :meth:`check`.
         """
+        self.check(outputs)
         compute = {
             "cross_entropy": self._cross_entropy,
             "triplet": self._triplet,
@@ -67,8 +86,6 @@ class Objective:
             for name in TERMS
             if getattr(self, name)
         }
-        if not terms:
-            raise ValueError("Every term of the objective has weight 0; give one a weight.")
         return {**terms, TOTAL: tf.add_n([getattr(self, name) * terms[name] for name in terms])}
 
     def _cross_entropy(self, outputs: Mapping[str, Any], labels: tf.Tensor, _: int) -> tf.Tensor:
@@ -83,16 +100,7 @@ class Objective:
         return cross_modality_triplet(visible, infrared, labels, self.margin)
 
     def _correlation(self, outputs: Mapping[str, Any], _: tf.Tensor, __: int) -> tf.Tensor:
-        return correlation_consistency(*_both(outputs, "correlation"))
+        return correlation_consistency(outputs[VISIBLE].embedding, outputs[INFRARED].embedding)
 
     def _class_mmd(self, outputs: Mapping[str, Any], _: tf.Tensor, images: int) -> tf.Tensor:
-        return class_mmd(*_both(outputs, "class_mmd"), images)
-
-
-def _both(outputs: Mapping[str, Any], term: str) -> tuple[tf.Tensor, tf.Tensor]:
-    if len(outputs) < 2:
-        raise ValueError(
-            f"The term {term} compares two modalities, but the batch has only {list(outputs)}; "
-            "set its weight to 0."
-        )
-    return outputs[VISIBLE].embedding, outputs[INFRARED].embedding
+        return class_mmd(outputs[VISIBLE].embedding, outputs[INFRARED].embedding, images)

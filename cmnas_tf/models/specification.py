@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cmnas_tf.architecture import Architecture
+from cmnas_tf.modality import MODALITIES
 from cmnas_tf.models.two_stream import ReidNetwork, two_stream
 
 
@@ -18,6 +19,7 @@ class Specification:
       height, width: of the input images, in pixels.
       last_stride: stride of the last stage.
       width_factor: factor on all channel numbers.
+      modalities: those it was trained on; the norms of another one never saw an image.
     """
 
     architecture: Architecture
@@ -26,6 +28,7 @@ class Specification:
     width: int
     last_stride: int = 1
     width_factor: float = 1.0
+    modalities: tuple[str, ...] = MODALITIES
 
     def build(self, synchronized: bool = False) -> ReidNetwork:
         """The network, with fresh weights."""
@@ -40,10 +43,15 @@ class Specification:
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready form."""
-        return {**vars(self), "architecture": self.architecture.to_json()}
+        return {
+            **vars(self),
+            "architecture": self.architecture.to_json(),
+            "modalities": list(self.modalities),
+        }
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Specification":
         """From the form of :meth:`to_json`."""
         architecture = Architecture.from_json(content["architecture"])
-        return cls(**{**content, "architecture": architecture})
+        modalities = tuple(content.get("modalities", MODALITIES))
+        return cls(**{**content, "architecture": architecture, "modalities": modalities})

@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from cmnas_tf import settings as settings_module
+from cmnas_tf.data import LAYOUTS
 from cmnas_tf.data.pipeline import ImageSource
+from cmnas_tf.errors import BadInput
 from cmnas_tf.files import write_json
 from cmnas_tf.reports.tables import results_table
 from cmnas_tf.retrieval.embed import embed
@@ -30,6 +32,12 @@ def evaluate(settings: settings_module.Evaluate) -> str:
     data = settings.data
     dataset, left_out = load_readable(data, "test")
     size = trained.specification
+    unknown = set(dataset.test.modalities) - set(size.modalities)
+    if unknown:
+        raise BadInput(
+            f"The network was trained on {', '.join(size.modalities)} images only, and the test "
+            f"images are also {', '.join(sorted(unknown))}. Train it on images of both modalities."
+        )
     source = ImageSource(dataset.test, Path(dataset.root), size.height, size.width)
     embeddings = embed(
         trained.network, source, settings.protocol.embed_batch, settings.progress.progress
@@ -54,9 +62,11 @@ def evaluate(settings: settings_module.Evaluate) -> str:
     folder = Path(settings.run.run_dir or trained.checkpoint.path.parent)
     write_json(folder / "results.json", results)
     rows = [(m.setting, m) for m in measured] + [(f"chance, {m.setting}", m) for m in by_chance]
+    described = [dataset.layout, *(f"{name} {value}" for name, value in protocol.items())]
+    if LAYOUTS[dataset.layout].trials > 1:
+        described.insert(1, f"trial {data.trial}")
     return (
-        f"{dataset.layout}, {', '.join(f'{k} {v}' for k, v in protocol.items())}; "
-        f"{trained.weights} weights of {trained.checkpoint.path.name}\n"
+        f"{', '.join(described)}; {trained.weights} weights of {trained.checkpoint.path.name}\n"
         f"{results_table(rows)}\nwritten to {folder / 'results.json'}"
     )
 

@@ -45,7 +45,9 @@ def train(settings: settings_module.Train) -> Path:
         settings.input.image_width,
         settings.network.last_stride,
         settings.network.width,
+        training.dataset.modalities,
     )
+    objective.check(training.dataset.modalities)
 
     keras.utils.set_random_seed(settings.run.seed)
     with strategy.scope():

@@ -41,6 +41,12 @@ def search(settings: settings_module.Search) -> Architecture:
     weight_sampler = training.sampler(split.weights, stream=2)
     steps_per_epoch = weight_sampler.steps_per_epoch
     steps = steps_per_epoch * schedule.epochs
+    architecture_terms = architecture_objective(
+        settings.loss, settings.architecture_loss, schedule.split
+    )
+    weight_terms = weight_objective(settings.loss)
+    for objective in (architecture_terms, weight_terms):
+        objective.check(training.dataset.modalities)
 
     keras.utils.set_random_seed(settings.run.seed)
     with strategy.scope():
@@ -54,8 +60,8 @@ def search(settings: settings_module.Search) -> Architecture:
                 logits, schedule.architecture_learning_rate, schedule.architecture_weight_decay
             ),
             weight_optimizer(supernet, settings.optimizer, besides=logits),
-            architecture_objective(settings.loss, settings.architecture_loss, schedule.split),
-            weight_objective(settings.loss),
+            architecture_terms,
+            weight_terms,
             settings.batch.images_per_identity,
         )
     folder = open_run("search", settings)

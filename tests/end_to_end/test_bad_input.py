@@ -69,8 +69,9 @@ def refused(monkeypatch, capsys):
         assert exit_.value.code == 2
         assert said.out == ""
         assert "Traceback" not in said.err
-        assert said.err.startswith("\nerror: ")
-        return said.err.removeprefix("\nerror: ")
+        _, _, message = said.err.partition("\nerror: ")
+        assert message
+        return message
 
     return run
 
@@ -95,8 +96,7 @@ def test_data_that_cannot_be_used(refused, trees, tree, run_dir, tmp_path, comma
     assert not run_dir.exists()
 
 
-@pytest.mark.parametrize("command", ["search", "train"])
-@pytest.mark.parametrize("cache", ["none", "encoded", "decoded"])
+@pytest.mark.parametrize(("command", "cache"), [("search", "none"), ("train", "decoded")])
 def test_an_unreadable_image(refused, tree, run_dir, command, cache):
     """Every visible image is cut off, so the first batch has one; no checkpoint is written."""
     for camera in (1, 2, 4, 5):
@@ -202,20 +202,21 @@ def test_the_run_folder(refused, trees, run_dir, tmp_path):
     assert "holds files of something else" in said
     assert "is a file" in refused("train", *TINY, data, f"--run_dir={tmp_path / 'notes.txt'}")
     write_run(run_dir, "train", seed=1)
-    before = {path: path.read_bytes() for path in run_dir.iterdir()}
+    before = {path: path.read_bytes() for path in run_dir.rglob("*.*")}
     said = refused("train", *TINY, data, f"--run_dir={run_dir}")
     assert "holds a run with other settings" in said
     assert "--seed: 1 then, 0 now" in said
     said = refused("search", *TINY, data, f"--run_dir={run_dir}")
     assert "holds a run of train, not of search" in said
-    assert {path: path.read_bytes() for path in run_dir.iterdir()} == before
+    assert {path: path.read_bytes() for path in run_dir.rglob("*.*")} == before
 
 
 def write_run(folder, command, **changes):
-    """A run's folder before its first checkpoint."""
+    """The folder of a run with a checkpoint."""
     made = command_line.read(COMMANDS[command][1], [command, *TINY])
     described = {**settings.shaping_result(made), **changes}
     write_json(folder / "run.json", {"command": command, "settings": described})
+    Checkpoints(folder / "checkpoints").save(1, {"network": {"x": tf.Variable([1.0])}}, {})
 
 
 @pytest.mark.parametrize(
@@ -248,7 +249,6 @@ def test_another_architecture_under_the_same_name(refused, trees, run_dir, tmp_p
     Architecture.shared("resnet18").save(path)
     write_run(run_dir, "train", architecture=str(path))
     Architecture.shared("resnet18").save(run_dir / "architecture.json")
-    Checkpoints(run_dir / "checkpoints").save(1, {"network": {"x": tf.Variable([1.0])}}, {})
     before = (run_dir / "architecture.json").read_bytes()
     Architecture.separate("resnet18").save(path)
     data = f"--data_dir={trees / 'sysu_mm01'}"

@@ -133,7 +133,11 @@ class WithoutNorm(keras.layers.Layer):
 
 @pytest.mark.parametrize(
     ("make_norm", "dtype", "tolerance"),
-    [(None, "float64", 1e-10), (None, "float32", 1e-4), (WithoutNorm, "float32", 1e-5)],
+    [
+        pytest.param(None, "float64", 1e-10, marks=pytest.mark.slow),
+        (None, "float32", 1e-4),
+        (WithoutNorm, "float32", 1e-5),
+    ],
 )
 def test_gradients_and_terms_of_two_replicas_are_those_of_one(
     two_replicas, make_norm, dtype, tolerance
