@@ -60,10 +60,10 @@ def import_weights(options: settings.ImportWeights) -> "LoadReport":
             f"{path} does not say which batch norms its network uses; give --architecture=, for "
             "example the config.cfg that lies beside it."
         )
-    classifier = np.shape(states["live"].get("classifier.weight"))
+    classifier = states["live"].get("classifier.weight", np.empty(1))
     specification = Specification(
         named_architecture(options.file.architecture or "shared", options.network.backbone),
-        max([1, *classifier[:1]]),
+        max([1, *classifier.shape[:1]]),
         options.input.image_height,
         options.input.image_width,
         options.network.last_stride,

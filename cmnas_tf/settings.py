@@ -51,8 +51,9 @@ class Group:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             value, allowed = getattr(self, field.name), field.metadata
-            if isinstance(value, float) and not math.isfinite(value):
-                raise BadInput(f"--{field.name}={value} must be a finite number.")
+            numbers = value if isinstance(value, tuple) else (value,)
+            if any(isinstance(n, float) and not math.isfinite(n) for n in numbers):
+                raise BadInput(f"--{field.name}={value} must be finite.")
             if allowed["choices"] and value not in allowed["choices"]:
                 words = ", ".join(repr(choice) for choice in allowed["choices"])
                 raise BadInput(
@@ -237,7 +238,7 @@ class RunFolder(Group):
 class Run(RunFolder):
     """One run: where it is kept, and what makes it repeatable."""
 
-    seed: int = setting(0, "Seed of all randomness.", minimum=0)
+    seed: int = setting(0, "Seed of all randomness.", minimum=0, maximum=2**32 - 1)
 
 
 @dataclass(frozen=True)

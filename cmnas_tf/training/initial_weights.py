@@ -34,7 +34,8 @@ def start_from(
     if not name or checkpoints.Checkpoints(Path(settings.run.run_dir) / "checkpoints").paths():
         return
     if name == IMAGENET:
-        state = from_torchvision(read_torch_file(imagenet_file(settings.network.backbone))["live"])
+        file = imagenet_file(settings.network.backbone, settings.progress.progress)
+        state = from_torchvision(read_torch_file(file)["live"])
     else:
         state = _of_checkpoint(name)
     try:

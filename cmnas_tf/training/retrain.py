@@ -8,6 +8,7 @@ from tensorflow import keras
 from cmnas_tf import settings as settings_module
 from cmnas_tf.architecture import SEPARATE, SHARED, Architecture
 from cmnas_tf.data.pipeline import Share
+from cmnas_tf.errors import BadInput
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.training.descent import descend
 from cmnas_tf.training.distribution import first_replica, make_strategy
@@ -18,7 +19,7 @@ from cmnas_tf.training.moving_average import MovingAverage
 from cmnas_tf.training.objectives import weight_objective
 from cmnas_tf.training.optimizers import factor_at, weight_optimizer
 from cmnas_tf.training.provenance import provenance
-from cmnas_tf.training.run_folder import open_run
+from cmnas_tf.training.run_folder import has_begun, open_run
 
 SPECIFICATION = "specification"
 
@@ -56,7 +57,13 @@ def train(settings: settings_module.Train) -> Path:
         optimizer = weight_optimizer(network, settings.optimizer)
         average = MovingAverage(network.get_weight_paths(), schedule.average_decay)
     folder = open_run("train", settings)
-    architecture.save(folder / "architecture.json")
+    kept = folder / "architecture.json"
+    if has_begun(folder) and kept.is_file() and Architecture.load(kept) != architecture:
+        raise BadInput(
+            f"--architecture={schedule.architecture} is not the architecture that --run_dir="
+            f"{folder} began with, which is in {kept}; give that one, or another --run_dir."
+        )
+    architecture.save(kept)
 
     def replica_step(batch):
         return {

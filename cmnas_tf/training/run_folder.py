@@ -7,6 +7,7 @@ from typing import Any
 from cmnas_tf import settings as settings_module
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import write_json
+from cmnas_tf.training.checkpoints import Checkpoints
 
 _FILE = "run.json"
 
@@ -16,7 +17,8 @@ def open_run(command: str, settings: Any) -> Path:
 
     Args:
       command: ``"search"`` or ``"train"``.
-      settings: the command's settings; those that shape the result must be the same as before.
+      settings: the command's settings; once there is a checkpoint, those that shape the result
+        must be the same as before.
 
     Returns:
       The folder.
@@ -31,12 +33,20 @@ def open_run(command: str, settings: Any) -> Path:
         raise BadInput(f"--run_dir={folder} is a file; give a folder.")
     description = {"command": command, "settings": settings_module.shaping_result(settings)}
     if (folder / _FILE).is_file():
-        _compare(folder, _read(folder / _FILE), description)
+        before = _read(folder / _FILE)
+        if has_begun(folder):
+            _compare(folder, before, description)
+        write_json(folder / _FILE, description)
     elif folder.is_dir() and any(folder.iterdir()):
         raise BadInput(f"--run_dir={folder} holds files of something else; give another folder.")
     else:
         write_json(folder / _FILE, description)
     return folder
+
+
+def has_begun(folder: Path) -> bool:
+    """Whether the run has written a checkpoint."""
+    return bool(Checkpoints(folder / "checkpoints").paths())
 
 
 def _read(file: Path) -> dict[str, Any]:

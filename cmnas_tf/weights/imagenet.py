@@ -61,13 +61,14 @@ FILES = {
 }
 
 
-def imagenet_file(backbone: str) -> Path:
+def imagenet_file(backbone: str, progress: bool = True) -> Path:
     """The weight file of a backbone, fetched when the cache has none that is whole.
 
     The cache is the folder ``cmnas_tf`` of ``$XDG_CACHE_HOME`` (``~/.cache`` without it).
 
     Args:
       backbone: ``"resnet18"`` .. ``"resnet152"``.
+      progress: whether to show a bar while it is fetched.
 
     Raises:
       BadInput: it could not be fetched, or what came is another file.
@@ -86,7 +87,7 @@ def imagenet_file(backbone: str) -> Path:
     )
     with replacing(path) as aside:
         try:
-            digest = _fetch(remote.url, aside)
+            digest = _fetch(remote.url, aside, progress)
         except (OSError, http.client.HTTPException) as error:
             raise BadInput(
                 f"The ImageNet weights of {backbone} could not be fetched from {remote.url} "
@@ -100,12 +101,12 @@ def imagenet_file(backbone: str) -> Path:
     return path
 
 
-def _fetch(url: str, path: Path) -> str:
+def _fetch(url: str, path: Path, progress: bool) -> str:
     """Writes what ``url`` gives to ``path``; returns its SHA-256."""
     digest = hashlib.sha256()
     with urlopen(url, timeout=30) as response, path.open("wb") as file:
         size = int(response.headers.get("Content-Length", 0))
-        with progress_bar(-(-size // _MEGABYTE), "MB", shown=True) as bar:
+        with progress_bar(-(-size // _MEGABYTE), "MB", progress) as bar:
             while part := response.read(_MEGABYTE):
                 digest.update(part)
                 file.write(part)

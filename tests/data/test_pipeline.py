@@ -217,11 +217,10 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("cache", CACHES)
 @pytest.mark.parametrize(("path", "content", "why"), BROKEN.values(), ids=BROKEN)
-def test_a_file_that_cannot_be_read_is_named(source, sampler, spoil, cache, path, content, why):
+def test_a_file_that_cannot_be_read_is_named(source, sampler, spoil, path, content, why):
     """In whatever step it comes up; no batch is made from anything else instead."""
-    spoiled = dataclasses.replace(spoil({path: content(source, path)}), cache=cache)
+    spoiled = spoil({path: content(source, path)})
     with (
         pytest.raises(BadInput, match=rf"{path}: {why}.*--skip_unreadable") as raised,
         naming_unreadable(spoiled.images, spoiled.root),

@@ -96,7 +96,9 @@ def test_results_have_every_direction_and_its_chance(evaluated):
 def test_the_table_shows_the_same_numbers(evaluated, run_dir):
     shown, results = evaluated
     lines = shown.splitlines()
-    assert lines[0] == "regdb, direction both; average weights of step-00000003.safetensors"
+    assert lines[0] == (
+        "regdb, trial 2, direction both; average weights of step-00000003.safetensors"
+    )
     assert lines[-1] == f"written to {run_dir / 'results.json'}"
     rows = {line.rsplit(maxsplit=7)[0]: line.split()[-7:] for line in lines[3:-1]}
     for prefix, part in (("", "results"), ("chance, ", "chance")):

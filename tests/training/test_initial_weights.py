@@ -129,7 +129,7 @@ def test_imagenet(tmp_path, monkeypatch):
     state = random_state(torchvision_shapes("resnet18", filters=4))
     asked = []
 
-    def imagenet_file(backbone):
+    def imagenet_file(backbone, progress):
         asked.append(backbone)
         save_file(state, tmp_path / "a.safetensors")
         return tmp_path / "a.safetensors"

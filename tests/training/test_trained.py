@@ -16,9 +16,10 @@ SPECIFICATION_OF_RUN = Specification(
 )
 
 
-@pytest.fixture
-def run(tmp_path):
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
     """A run's folder, and the live and average weights of its newest checkpoint."""
+    folder = tmp_path_factory.mktemp("run")
     network = SPECIFICATION_OF_RUN.build()
     random = np.random.default_rng(0)
     paths = network.get_weight_paths()
@@ -29,11 +30,11 @@ def run(tmp_path):
         }
         for part in ("network", "average")
     }
-    kept = Checkpoints(tmp_path / "run" / "checkpoints")
+    kept = Checkpoints(folder / "checkpoints")
     metadata = {SPECIFICATION: SPECIFICATION_OF_RUN.to_json()}
     kept.save(7, {part: network.get_weight_paths() for part in parts}, metadata)
     kept.save(9, parts, metadata)
-    return tmp_path / "run", parts
+    return folder, parts
 
 
 @pytest.mark.parametrize(("weights", "part"), [("average", "average"), ("live", "network")])
