@@ -119,7 +119,7 @@ def test_the_flagfiles_of_the_project_are_read_by_the_commands_in_their_heading(
     [
         (["--no_such_flag=1"], r"no_such_flag.*--help"),
         (["--seeds=1"], r"seeds.*--help"),
-        (["--seed=-1"], r"--seed=-1 is out of range; it must be at least 0"),
+        (["--seed=-1"], r"--seed=-1 is out of range; .*between 0 and 4294967295"),
         (["--width=5"], r"--width=5\.0 is out of range; .*between 0\.0625 and 4\.0"),
         (["--width=nan"], r"--width=nan"),
         (["--seed=many"], r"seed=many"),
