@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -10,13 +11,13 @@ from typing import Any, TypeVar
 from absl import flags
 
 from cmnas_tf import settings as settings_module
-from cmnas_tf.errors import BadInput, TrainingDiverged
+from cmnas_tf.errors import BadInput, Stopped, TrainingDiverged
 
 Settings = TypeVar("Settings")
 
 EXIT_BAD_INPUT = 2
 EXIT_DIVERGED = 3
-EXIT_INTERRUPTED = 130
+EXIT_OF_SIGNAL = 128  # plus the signal's number, as shells count
 
 _DEFINE = {
     bool: flags.DEFINE_boolean,
@@ -60,8 +61,8 @@ def read(settings_class: type[Settings], argv: Sequence[str]) -> Settings:
 def run(main: Callable[[Any], None], settings_class: type[Settings]) -> None:
     """The body of ``if __name__ == "__main__"``: reads the flags, runs, explains what went wrong.
 
-    Exit codes: 0 done; 2 bad input (also a full disk); 3 the loss stopped being finite;
-    130 interrupted with Ctrl-C.
+    Exit codes: 0 done; 2 bad input (also a full disk); 3 the loss stopped being finite; 130 stopped
+    by Ctrl-C; 143 stopped by SIGTERM. After the last two the same command goes on.
     """
     # TensorFlow greets with lines of level "error" that mean nothing; set it to 0 to see them all.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -72,11 +73,16 @@ def run(main: Callable[[Any], None], settings_class: type[Settings]) -> None:
         _fail(str(error), EXIT_BAD_INPUT)
     except TrainingDiverged as error:
         _fail(str(error), EXIT_DIVERGED)
+    except Stopped as error:
+        _fail(str(error), EXIT_OF_SIGNAL + error.signal)
     except OSError as error:
         named = f" ({error.filename})" if error.filename else ""
         _fail(f"{error.strerror or error}{named}. Nothing half-written was left.", EXIT_BAD_INPUT)
     except KeyboardInterrupt:
-        _fail("Interrupted; nothing is half-written. The same command goes on.", EXIT_INTERRUPTED)
+        _fail(
+            "Interrupted; nothing is half-written. The same command goes on.",
+            EXIT_OF_SIGNAL + signal.SIGINT,
+        )
 
 
 def _fail(message: str, code: int) -> None:

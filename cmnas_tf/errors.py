@@ -1,4 +1,6 @@
-"""The one exception that means "the user can mend this"."""
+"""The exceptions that end a command with a sentence instead of a traceback."""
+
+import signal
 
 
 class BadInput(ValueError):
@@ -11,3 +13,18 @@ class BadInput(ValueError):
 
 class TrainingDiverged(RuntimeError):
     """A loss term stopped being finite; the last good checkpoint is kept."""
+
+
+class Stopped(RuntimeError):
+    """A run that was asked to stop by a signal, and wrote a checkpoint before it did.
+
+    Args:
+      signal: SIGINT (Ctrl-C) or SIGTERM (a scheduler takes the machine).
+      step: steps that are done.
+    """
+
+    def __init__(self, signal: signal.Signals, step: int):
+        super().__init__(
+            f"Stopped by {signal.name} after step {step}, which is saved. The same command goes on."
+        )
+        self.signal = signal

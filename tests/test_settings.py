@@ -118,6 +118,7 @@ def test_what_shapes_a_result():
         "run_dir",
         "data_dir",
         "cache",
+        "checkpoint_every",
         "keep_checkpoints",
         "progress",
     }

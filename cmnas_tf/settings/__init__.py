@@ -30,6 +30,7 @@ from cmnas_tf.settings.learning import (
 from cmnas_tf.settings.people import SyntheticPeople, Target
 from cmnas_tf.settings.runs import (
     Checkpoint,
+    Checkpointing,
     Devices,
     ExportTarget,
     Progress,
@@ -43,6 +44,7 @@ __all__ = [
     "ArchitectureLoss",
     "Batch",
     "Checkpoint",
+    "Checkpointing",
     "Data",
     "Demo",
     "Devices",

@@ -16,6 +16,7 @@ from cmnas_tf.settings.learning import (
 from cmnas_tf.settings.people import SyntheticPeople, Target
 from cmnas_tf.settings.runs import (
     Checkpoint,
+    Checkpointing,
     Devices,
     ExportTarget,
     Progress,
@@ -50,6 +51,7 @@ class Search:
     optimizer: WeightOptimizer = WeightOptimizer()
     schedule: SearchSchedule = SearchSchedule()
     devices: Devices = Devices()
+    checkpointing: Checkpointing = Checkpointing()
     progress: Progress = Progress()
 
     def __post_init__(self) -> None:
@@ -75,6 +77,7 @@ class Train:
     optimizer: WeightOptimizer = WeightOptimizer()
     schedule: TrainSchedule = TrainSchedule()
     devices: Devices = Devices()
+    checkpointing: Checkpointing = Checkpointing()
     progress: Progress = Progress()
 
 

@@ -36,12 +36,23 @@ class Devices(Group):
 
 
 @dataclass(frozen=True)
-class Progress(Group):
-    """What is shown and kept while a run goes on."""
+class Checkpointing(Group):
+    """What is kept while a run goes on."""
 
+    checkpoint_every: str = setting(
+        "epoch",
+        "When to write a checkpoint: epoch, a number of steps (500), or minutes (10m).",
+        shapes_result=False,
+    )
     keep_checkpoints: int = setting(
         2, "Checkpoints to keep, newest first.", minimum=1, shapes_result=False
     )
+
+
+@dataclass(frozen=True)
+class Progress(Group):
+    """What is shown."""
+
     progress: bool = setting(True, "Show a progress bar.", shapes_result=False)
 
 

@@ -4,10 +4,13 @@ A checkpoint is a ``.safetensors`` file: tensors by name (``network/backbone.con
 ``average/...``, ``weight_optimizer/...``), and JSON in its header. It is written aside and renamed.
 """
 
+import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,6 +80,8 @@ class Checkpoints:
     def __init__(self, folder: Path, keep: int = 2):
         self.folder = Path(folder)
         self.keep = keep
+        self._writer = ThreadPoolExecutor(max_workers=1)
+        self._writing: Future[None] | None = None
 
     def paths(self) -> list[Path]:
         """The files, oldest first."""
@@ -89,27 +94,80 @@ class Checkpoints:
         Raises:
           TrainingDiverged: a variable is not finite; nothing is written.
         """
-        tensors = {
-            f"{part}/{name}": variable.numpy()
-            for part, group in state.items()
-            for name, variable in group.items()
-        }
-        for name, tensor in tensors.items():
-            if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
-                raise TrainingDiverged(
-                    f"After step {step} the variable {name} is not finite, so no checkpoint was "
-                    "written. Lower the learning rate and start again from the last checkpoint."
-                )
-        path = self.folder / f"step-{step:08d}.safetensors"
-        write(path, step, tensors, metadata)
+        self.save_in_background(step, state, metadata)
+        self.wait()
+        return self._path(step)
+
+    def save_in_background(self, step: int, state: State, metadata: Mapping[str, Any]) -> None:
+        """Copies the state, and writes it like :meth:`save` while the caller goes on.
+
+        Raises:
+          TrainingDiverged: a variable is not finite; nothing is written.
+          OSError: the write before this one failed.
+        """
+        tensors = _on_host(step, state)
+        self.wait()
+        self._writing = self._writer.submit(self._write, step, tensors, metadata)
+
+    @contextlib.contextmanager
+    def finishing(self) -> Iterator[None]:
+        """On the way out, however it is left, waits for what is being written."""
+        try:
+            yield
+        finally:
+            self.wait()
+
+    def wait(self) -> None:
+        """Returns when nothing is being written; raises what the last write raised."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def _write(
+        self, step: int, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]
+    ) -> None:
+        write(self._path(step), step, tensors, metadata)
         for old in self.paths()[: -self.keep]:
             old.unlink()
-        return path
+
+    def _path(self, step: int) -> Path:
+        return self.folder / f"step-{step:08d}.safetensors"
 
     def newest(self) -> Checkpoint | None:
-        """The newest checkpoint, or None."""
-        paths = self.paths()
-        return read(paths[-1]) if paths else None
+        """The newest checkpoint that is undamaged, or None when there is no file at all.
+
+        A damaged one is passed over with a warning on stderr.
+
+        Raises:
+          BadInput: there are files and all of them are damaged.
+        """
+        for path in reversed(self.paths()):
+            try:
+                return read(path)
+            except BadInput as error:
+                print(f"warning: {error}", file=sys.stderr)
+        if self.paths():
+            raise BadInput(
+                f"No checkpoint in {self.folder} can be read. Put an undamaged one there, or give "
+                "another --run_dir to start anew."
+            )
+        return None
+
+
+def _on_host(step: int, state: State) -> dict[str, np.ndarray]:
+    tensors = {
+        # A copy: on a CPU the array may be the variable's own memory, which goes on changing.
+        f"{part}/{name}": np.array(variable.numpy())
+        for part, group in state.items()
+        for name, variable in group.items()
+    }
+    for name, tensor in tensors.items():
+        if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
+            raise TrainingDiverged(
+                f"After step {step} the variable {name} is not finite, so no checkpoint was "
+                "written. Lower the learning rate and start again from the last checkpoint."
+            )
+    return tensors
 
 
 def write(

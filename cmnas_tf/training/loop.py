@@ -9,10 +9,14 @@ from typing import Any
 import tensorflow as tf
 
 from cmnas_tf.data.pipeline import Share
-from cmnas_tf.errors import TrainingDiverged
+from cmnas_tf.errors import Stopped, TrainingDiverged
 from cmnas_tf.progress import progress_bar
+from cmnas_tf.training.checkpoint_schedule import checkpoint_due
 from cmnas_tf.training.checkpoints import Checkpoints, State
+from cmnas_tf.training.interrupt import StopRequest
 
+Batches = Callable[[int, int, Share], tf.data.Dataset]
+Step = Callable[[int, Any], Mapping[str, Mapping[str, tf.Tensor]]]
 Terms = Mapping[str, Mapping[str, float]]
 
 _SHORT = {
@@ -26,16 +30,17 @@ _SHORT = {
 
 @dataclass(frozen=True)
 class Loop:
-    """Runs a step function over its batches, from the last checkpoint to the end.
+    """Runs a step function over its batches, from the newest checkpoint to the end.
 
     Attributes:
       folder: the run's folder; ``checkpoints/`` and ``tensorboard/`` are kept in it.
       strategy: what the batches are distributed over.
       state: every variable that changes from step to step.
       metadata: JSON that is stored with each checkpoint.
-      steps_per_epoch: steps between two checkpoints.
+      steps_per_epoch: steps of an epoch.
       epochs: how long to go on.
       keep_checkpoints: how many to keep.
+      checkpoint_every: see :func:`checkpoint_due`; there is one at the end in any case.
       progress: whether to show a bar.
     """
 
@@ -45,13 +50,14 @@ class Loop:
     metadata: Mapping[str, Any]
     steps_per_epoch: int
     epochs: int
-    keep_checkpoints: int
-    progress: bool
+    keep_checkpoints: int = 2
+    checkpoint_every: str = "epoch"
+    progress: bool = True
 
     def run(
         self,
-        batches: Callable[[int, int, Share], tf.data.Dataset],
-        step: Callable[[int, Any], Mapping[str, Mapping[str, tf.Tensor]]],
+        batches: Batches,
+        step: Step,
         summary: Callable[[], tuple[Mapping[str, float], str]] = lambda: ({}, ""),
     ) -> None:
         """Goes from the newest checkpoint, or from the start, to the last epoch.
@@ -59,47 +65,56 @@ class Loop:
         Args:
           batches: ``(start, stop, share)`` -> these steps' batches for a share of the devices.
           step: ``(number, distributed batch)`` -> loss terms by objective; does one step.
-          summary: called after each epoch: scalars for TensorBoard, and a word for the bar.
+          summary: scalars for TensorBoard and a word for the bar; called after each epoch.
 
         Raises:
-          TrainingDiverged: a term is not finite.
+          TrainingDiverged: a term is not finite; the last checkpoint is kept.
+          Stopped: SIGINT or SIGTERM asked for it; a checkpoint was written.
         """
         checkpoints = Checkpoints(self.folder / "checkpoints", self.keep_checkpoints)
+        due = checkpoint_due(self.checkpoint_every, self.steps_per_epoch)
         newest = checkpoints.newest()
         start, stop = 0, self.steps_per_epoch * self.epochs
         if newest is not None:
             newest.restore(self.state)
             start = newest.step
-        saved = newest is not None
         writer = tf.summary.create_file_writer(str(self.folder / "tensorboard"))
         distributed = self.strategy.distribute_datasets_from_function(
             lambda context: batches(start, stop, _share(context))
         )
         bar = progress_bar(stop, "step", self.progress, initial=start)
-        word = ""
-        with bar, writer.as_default(), self.strategy.scope():
+        with (
+            bar,
+            writer.as_default(),
+            self.strategy.scope(),
+            StopRequest.listening() as request,
+            checkpoints.finishing(),
+        ):
+            word = ""
             for number, batch in zip(range(start, stop), distributed, strict=True):
-                terms = {
-                    objective: {name: float(value) for name, value in values.items()}
-                    for objective, values in step(number, batch).items()
-                }
-                self._check_finite(terms, number, saved)
-                self._log(terms, number)
+                terms = _on_host(step(number, batch))
+                self._check_finite(terms, number, checkpoints)
+                for objective, values in terms.items():
+                    _log({f"{objective}_loss/{name}": v for name, v in values.items()}, number)
                 if (number + 1) % self.steps_per_epoch == 0:
                     scalars, word = summary()
-                    for name, value in scalars.items():
-                        tf.summary.scalar(name, value, step=number)
-                    checkpoints.save(number + 1, self.state, self.metadata)
-                    saved = True
-                epoch = number // self.steps_per_epoch + 1
-                bar.set_description_str(f"epoch {epoch}/{self.epochs}", refresh=False)
+                    _log(scalars, number)
+                if due(number + 1) or number + 1 == stop or request.signal:
+                    checkpoints.save_in_background(number + 1, self.state, self.metadata)
+                bar.set_description_str(
+                    f"epoch {number // self.steps_per_epoch + 1}/{self.epochs}", refresh=False
+                )
                 bar.set_postfix_str(f"{_in_short(terms)} {word}".strip(), refresh=False)
                 bar.update()
+                if request.signal:
+                    raise Stopped(request.signal, number + 1)
 
-    def _check_finite(self, terms: Terms, number: int, saved: bool) -> None:
+    def _check_finite(self, terms: Terms, number: int, checkpoints: Checkpoints) -> None:
         for objective, values in terms.items():
             for name, value in values.items():
                 if not math.isfinite(value):
+                    checkpoints.wait()
+                    saved = checkpoints.paths()
                     kept = (
                         "The last checkpoint is kept" if saved else "No checkpoint was written yet"
                     )
@@ -109,15 +124,22 @@ class Loop:
                         "rate, in another --run_dir."
                     )
 
-    def _log(self, terms: Terms, number: int) -> None:
-        for objective, values in terms.items():
-            for name, value in values.items():
-                tf.summary.scalar(f"{objective}_loss/{name}", value, step=number)
-
 
 def _share(context: tf.distribute.InputContext) -> Share:
     count = context.num_replicas_in_sync // context.num_input_pipelines
     return Share(context.input_pipeline_id * count, count, context.num_replicas_in_sync)
+
+
+def _on_host(terms: Mapping[str, Mapping[str, tf.Tensor]]) -> Terms:
+    return {
+        objective: {name: float(value) for name, value in values.items()}
+        for objective, values in terms.items()
+    }
+
+
+def _log(scalars: Mapping[str, float], number: int) -> None:
+    for name, value in scalars.items():
+        tf.summary.scalar(name, value, step=number)
 
 
 def _in_short(terms: Terms) -> str:

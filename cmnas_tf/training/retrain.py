@@ -96,7 +96,8 @@ def train(settings: settings_module.Train) -> Path:
         metadata={SPECIFICATION: specification.to_json(), **provenance(settings)},
         steps_per_epoch=sampler.steps_per_epoch,
         epochs=schedule.epochs,
-        keep_checkpoints=settings.progress.keep_checkpoints,
+        keep_checkpoints=settings.checkpointing.keep_checkpoints,
+        checkpoint_every=settings.checkpointing.checkpoint_every,
         progress=settings.progress.progress,
     )
     with training.naming_unreadable():

@@ -94,7 +94,8 @@ def search(settings: settings_module.Search) -> Architecture:
         metadata=provenance(settings),
         steps_per_epoch=steps_per_epoch,
         epochs=schedule.epochs,
-        keep_checkpoints=settings.progress.keep_checkpoints,
+        keep_checkpoints=settings.checkpointing.keep_checkpoints,
+        checkpoint_every=settings.checkpointing.checkpoint_every,
         progress=settings.progress.progress,
     )
     with training.naming_unreadable():

@@ -1,6 +1,9 @@
 """Checkpoint files: what goes in comes out, and what is damaged or foreign is refused by name."""
 
+import errno
 import json
+import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -188,3 +191,48 @@ def test_a_file_of_another_program_is_named(tmp_path):
     for name in "abcd":
         with pytest.raises(BadInput, match=rf"/{name} is not a checkpoint of this program"):
             checkpoints.read(tmp_path / name)
+
+
+def test_a_damaged_newest_is_passed_over_with_a_warning(tmp_path, capsys):
+    older, newest = saved(tmp_path, step=4), saved(tmp_path, step=5)
+    newest.write_bytes(newest.read_bytes()[:-7])
+    assert Checkpoints(tmp_path).newest().step == 4
+    assert f"warning: {newest} is not a checkpoint" in capsys.readouterr().err
+    older.write_bytes(b"")
+    with pytest.raises(BadInput, match=f"No checkpoint in {tmp_path} can be read"):
+        Checkpoints(tmp_path).newest()
+
+
+def test_what_is_saved_in_the_background_is_the_state_of_that_moment(tmp_path, monkeypatch):
+    """The variable moves on while the file is written."""
+    may_write = threading.Event()
+    write = checkpoints.write
+
+    def waiting(*arguments):
+        may_write.wait(10)
+        write(*arguments)
+
+    monkeypatch.setattr(checkpoints, "write", waiting)
+    state, kept = state_of(count=7), Checkpoints(tmp_path)
+    kept.save_in_background(1, state, METADATA)
+    state["optimizer"]["0"].assign(8)
+    assert kept.paths() == []
+    may_write.set()
+    kept.wait()
+    assert kept.newest().tensors["optimizer/0"] == 7
+
+
+def test_a_full_disk_in_the_background_is_told_and_leaves_the_old_one(tmp_path, monkeypatch):
+    kept = Checkpoints(tmp_path)
+    kept.save(1, state_of(), METADATA)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        kept.save_in_background(2, state_of(), METADATA)
+        with pytest.raises(OSError, match="No space left"), kept.finishing():
+            pass
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000001.safetensors"]
+    assert kept.newest().step == 1

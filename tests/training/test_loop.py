@@ -1,10 +1,13 @@
 """The loop: which steps are done, when it saves, from where it goes on, and when it stops."""
 
+import os
+import signal
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from cmnas_tf.errors import BadInput, TrainingDiverged
+from cmnas_tf.errors import BadInput, Stopped, TrainingDiverged
 from cmnas_tf.training.checkpoints import Checkpoints
 from cmnas_tf.training.loop import Loop
 
@@ -28,6 +31,7 @@ class Run:
             steps_per_epoch=STEPS_PER_EPOCH,
             epochs=EPOCHS,
             keep_checkpoints=changes.get("keep", 2),
+            checkpoint_every=changes.get("every", "epoch"),
             progress=changes.get("progress", False),
         )
 
@@ -171,3 +175,32 @@ def test_a_missing_batch_is_not_taken_for_the_end(tmp_path):
     )
     with pytest.raises(ValueError, match="shorter"):
         run.start()
+
+
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_stop_it_saves_the_step_it_is_in_and_goes_on_to_the_same_end(tmp_path, asked):
+    """In the middle of an epoch: step 4 is finished and saved, and the next run begins with 5."""
+    undisturbed = Run(tmp_path / "undisturbed")
+    undisturbed.start()
+    first = Run(tmp_path / "run")
+    own_step = first.step
+
+    def step(number, batch):
+        if number == 4:
+            os.kill(os.getpid(), asked)
+        return own_step(number, batch)
+
+    first.step = step
+    with pytest.raises(Stopped, match=f"{asked.name} after step 5") as stopped:
+        first.start()
+    assert stopped.value.signal is asked
+    second = Run(tmp_path / "run")
+    second.start()
+    assert second.done == list(range(5, 12))
+    assert second.value.numpy() == undisturbed.value.numpy()
+
+
+def test_checkpoints_can_be_due_by_steps_and_there_is_one_at_the_end(tmp_path):
+    run = Run(tmp_path, keep=9, every="5")
+    run.start()
+    assert run.steps == [f"step-{done:08d}.safetensors" for done in (5, 10, 12)]
