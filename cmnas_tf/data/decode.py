@@ -13,6 +13,8 @@ def decode(encoded: tf.Tensor, height: int, width: int) -> tf.Tensor:
     Returns:
       [height, width, 3] uint8, RGB; an image with one channel is repeated.
 
+    A BMP with a colour palette is not supported: TensorFlow gives the palette's numbers.
+
     Raises:
       tf.errors.InvalidArgumentError: when run on bytes that are no complete image.
     """

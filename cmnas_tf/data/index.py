@@ -1,5 +1,6 @@
 """What a data set is to the rest of the package: a table of images and who is on them."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,6 +106,16 @@ class Dataset:
         """The modalities that the training images have, in the order of ``MODALITIES``."""
         present = set(self.train.modalities)
         return tuple(modality for modality in MODALITIES if modality in present)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of every row of both tables: two data sets with the same one list the same."""
+        digest = hashlib.sha256()
+        for images in (self.train, self.test):
+            for row in zip(*vars(images).values(), strict=True):
+                digest.update(repr(tuple(map(str, row))).encode())
+            digest.update(b"/")
+        return digest.hexdigest()
 
     def counts(self) -> dict[str, Count]:
         """How large each part is that has images at all.

@@ -45,7 +45,12 @@ def evaluate(settings: settings_module.Evaluate) -> str:
     protocol = _protocol(settings, dataset.layout)
     measured, by_chance = measure(embeddings, dataset, **protocol), chance(dataset, **protocol)
     results = {
-        "dataset": {"layout": dataset.layout, "trial": data.trial, "left_out": list(left_out)},
+        "dataset": {
+            "layout": dataset.layout,
+            "trial": data.trial,
+            "fingerprint": dataset.fingerprint,
+            "left_out": list(left_out),
+        },
         "protocol": protocol,
         "checkpoint": {
             "file": str(trained.checkpoint.path),

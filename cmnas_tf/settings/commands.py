@@ -89,7 +89,6 @@ class Evaluate:
     data: Data = Data()
     checkpoint: Checkpoint = Checkpoint()
     protocol: Protocol = Protocol()
-    devices: Devices = Devices()
     progress: Progress = Progress()
 
 

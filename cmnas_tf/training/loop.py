@@ -78,6 +78,9 @@ class Loop:
         if newest is not None:
             newest.restore(self.state)
             start = newest.step
+        if start == stop:
+            return
+        checkpoints.remove_remains()
         writer = tf.summary.create_file_writer(str(self.folder / "tensorboard"))
         distributed = self.strategy.distribute_datasets_from_function(
             lambda context: batches(start, stop, _share(context))

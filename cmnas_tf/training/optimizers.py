@@ -71,7 +71,7 @@ class CoupledAdam:
         self._adam.build(self.trained)
 
     def named_variables(self) -> dict[str, tf.Variable]:
-        """Step counter, learning rate and moments: all that a checkpoint must hold."""
+        """Step counter and moments; the learning rate is set at each step."""
         return {f"{place}": variable for place, variable in enumerate(self._adam.variables)}
 
     def set_factor(self, factor: float) -> None:

@@ -56,7 +56,7 @@ def train(settings: settings_module.Train) -> Path:
         start_from(network, settings)
         optimizer = weight_optimizer(network, settings.optimizer)
         average = MovingAverage(network.get_weight_paths(), schedule.average_decay)
-    folder = open_run("train", settings)
+    folder = open_run("train", settings, training.dataset.fingerprint)
     kept = folder / "architecture.json"
     if has_begun(folder) and kept.is_file() and Architecture.load(kept) != architecture:
         raise BadInput(

@@ -12,13 +12,14 @@ from cmnas_tf.training.checkpoints import Checkpoints
 _FILE = "run.json"
 
 
-def open_run(command: str, settings: Any) -> Path:
+def open_run(command: str, settings: Any, fingerprint: str) -> Path:
     """Makes ``--run_dir`` for a run, or takes up the run it already holds.
 
     Args:
       command: ``"search"`` or ``"train"``.
       settings: the command's settings; once there is a checkpoint, those that shape the result
         must be the same as before.
+      fingerprint: of the data set, which must be the same as before too.
 
     Returns:
       The folder.
@@ -31,7 +32,11 @@ def open_run(command: str, settings: Any) -> Path:
     folder = Path(settings.run.run_dir)
     if folder.exists() and not folder.is_dir():
         raise BadInput(f"--run_dir={folder} is a file; give a folder.")
-    description = {"command": command, "settings": settings_module.shaping_result(settings)}
+    description = {
+        "command": command,
+        "data": fingerprint,
+        "settings": settings_module.shaping_result(settings),
+    }
     if (folder / _FILE).is_file():
         before = _read(folder / _FILE)
         if has_begun(folder):
@@ -52,7 +57,8 @@ def has_begun(folder: Path) -> bool:
 def _read(file: Path) -> dict[str, Any]:
     try:
         description = json.loads(file.read_text(encoding="utf-8"))
-        return {"command": description["command"], "settings": dict(description["settings"])}
+        named = {key: str(description[key]) for key in ("command", "data")}
+        return {**named, "settings": dict(description["settings"])}
     except (ValueError, TypeError, KeyError) as error:
         raise BadInput(
             f"{file} does not describe a run ({error}); it is damaged or not this program's. Give "
@@ -73,4 +79,9 @@ def _compare(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
         raise BadInput(
             f"--run_dir={folder} holds a run with other settings ({values}). Give the same ones to "
             "go on with it, or another folder to start anew."
+        )
+    if before["data"] != now["data"]:
+        raise BadInput(
+            f"--run_dir={folder} holds a run on other images than --data_dir lists now. Give the "
+            "folder it began with, as it was, or another --run_dir."
         )

@@ -7,6 +7,7 @@ from cmnas_tf import settings as settings_module
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.data.pipeline import Share
 from cmnas_tf.data.split import halve
+from cmnas_tf.errors import BadInput
 from cmnas_tf.files import write_text
 from cmnas_tf.layers import GumbelSoftmax, Relaxation, Softmax
 from cmnas_tf.search_spaces import NormSpace
@@ -36,6 +37,11 @@ def search(settings: settings_module.Search) -> Architecture:
     schedule = settings.schedule
     strategy = make_strategy(settings.devices.logical_devices)
     training = TrainingImages.load(settings)
+    if len(training.dataset.modalities) < 2:
+        raise BadInput(
+            f"{settings.data.dataset} has {', '.join(training.dataset.modalities)} images only; "
+            "which norms to separate per modality is a question for two. Give images of both."
+        )
     split = halve(training.dataset.train, schedule.split, settings.run.seed)
     architecture_sampler = training.sampler(split.architecture, stream=1)
     weight_sampler = training.sampler(split.weights, stream=2)
@@ -64,7 +70,7 @@ def search(settings: settings_module.Search) -> Architecture:
             weight_terms,
             settings.batch.images_per_identity,
         )
-    folder = open_run("search", settings)
+    folder = open_run("search", settings, training.dataset.fingerprint)
     split.save(folder / "split.json")
 
     @tf.function

@@ -82,3 +82,24 @@ def test_counts_of_images_and_identities_by_part_and_modality():
     }
     without_roles = Dataset("sysu_mm01", "root", Images.of([]), Images.of(ROWS[:1]))
     assert without_roles.counts() == {"test infrared": Count(images=1, identities=1)}
+
+
+def test_the_fingerprint_changes_with_any_field_order_or_part():
+    """And with nothing else: not with the folder, nor with notes."""
+
+    def fingerprint(train, test, root="root", notes=()):
+        return Dataset("regdb", root, Images.of(train), Images.of(test), notes).fingerprint
+
+    first, second, third = ROWS[:3]
+    same = fingerprint([first, second], [third])
+    assert same == fingerprint([first, second], [third], root="elsewhere", notes=("a note",))
+    others = [
+        fingerprint([second, first], [third]),
+        fingerprint([first], [second, third]),
+        fingerprint([first, second], []),
+        *(
+            fingerprint([first._replace(**{field: value}), second], [third])
+            for field, value in (("path", "z"), ("pid", 99), ("camera", 99), ("role", "query"))
+        ),
+    ]
+    assert len({same, *others}) == 8

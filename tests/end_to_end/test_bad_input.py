@@ -215,7 +215,7 @@ def write_run(folder, command, **changes):
     """The folder of a run with a checkpoint."""
     made = command_line.read(COMMANDS[command][1], [command, *TINY])
     described = {**settings.shaping_result(made), **changes}
-    write_json(folder / "run.json", {"command": command, "settings": described})
+    write_json(folder / "run.json", {"command": command, "data": "", "settings": described})
     Checkpoints(folder / "checkpoints").save(1, {"network": {"x": tf.Variable([1.0])}}, {})
 
 
@@ -275,5 +275,5 @@ def test_checkpoints_that_cannot_be_evaluated(refused, trees, run_dir, tmp_path)
     said = refused("evaluate", data, f"--run_dir={run_dir}")
     assert "is a checkpoint of a search; train the architecture it found" in said
     path.write_bytes(path.read_bytes()[:-3])
-    assert "truncated" in refused("evaluate", data, f"--run_dir={run_dir}")
+    assert "truncated" in refused("evaluate", data, f"--checkpoint={path}")
     assert [entry.name for entry in run_dir.iterdir()] == ["checkpoints"]

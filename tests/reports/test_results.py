@@ -7,6 +7,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from cmnas_tf.architecture import Architecture
+from cmnas_tf.data import load_dataset
 from cmnas_tf.data.synthetic import write_dataset
 from cmnas_tf.errors import BadInput
 from cmnas_tf.models.specification import Specification
@@ -65,9 +66,14 @@ def evaluated(data, run_dir):
     return shown, json.loads((run_dir / "results.json").read_text())
 
 
-def test_results_say_what_was_measured_of_what(evaluated, run_dir):
+def test_results_say_what_was_measured_of_what(evaluated, data, run_dir):
     _, results = evaluated
-    assert results["dataset"] == {"layout": "regdb", "trial": 2, "left_out": []}
+    assert results["dataset"] == {
+        "layout": "regdb",
+        "trial": 2,
+        "fingerprint": load_dataset("regdb", data, 2).fingerprint,
+        "left_out": [],
+    }
     assert results["protocol"] == {"direction": "both"}
     newest = Checkpoints(run_dir / "checkpoints").newest()
     assert results["checkpoint"] == {

@@ -21,7 +21,7 @@ def train(folder, **groups):
 
 
 def test_a_new_folder_is_made_and_described(tmp_path):
-    folder = open_run("train", train(tmp_path / "a" / "b"))
+    folder = open_run("train", train(tmp_path / "a" / "b"), "data")
     assert folder == tmp_path / "a" / "b"
     described = json.loads((folder / "run.json").read_text())
     assert described["command"] == "train"
@@ -32,27 +32,28 @@ def test_a_new_folder_is_made_and_described(tmp_path):
 
 
 def test_an_empty_folder_may_be_used(tmp_path):
-    assert open_run("train", train(tmp_path)) == tmp_path
+    assert open_run("train", train(tmp_path), "data") == tmp_path
 
 
 def test_the_same_run_is_taken_up_again(tmp_path):
     """With settings that do not shape the result changed, too."""
-    open_run("train", train(tmp_path))
+    open_run("train", train(tmp_path), "data")
     before = (tmp_path / "run.json").read_bytes()
     (tmp_path / "checkpoints").mkdir()
     again = train(
         tmp_path,
         data={"data_dir": "elsewhere"},
         pipeline={"cache": "decoded"},
-        progress={"progress": False, "keep_checkpoints": 5},
+        checkpointing={"keep_checkpoints": 5},
+        progress={"progress": False},
     )
-    assert open_run("train", again) == tmp_path
+    assert open_run("train", again, "data") == tmp_path
     assert (tmp_path / "run.json").read_bytes() == before
 
 
 def checkpointed(folder):
     """A run in ``folder`` that has reached its first checkpoint."""
-    open_run("train", train(folder))
+    open_run("train", train(folder), "data")
     (folder / "checkpoints").mkdir()
     (folder / "checkpoints" / "step-00000005.safetensors").write_bytes(b"")
 
@@ -61,7 +62,7 @@ def test_other_settings_are_named_with_both_values(tmp_path):
     checkpointed(tmp_path)
     other = train(tmp_path, run={"seed": 1}, optimizer={"decay_epochs": (30.0,)})
     with pytest.raises(BadInput) as error:
-        open_run("train", other)
+        open_run("train", other, "data")
     assert "--seed: 0 then, 1 now" in str(error.value)
     assert "--decay_epochs: [40.0, 70.0] then, [30.0] now" in str(error.value)
     assert "--backbone" not in str(error.value)
@@ -69,9 +70,9 @@ def test_other_settings_are_named_with_both_values(tmp_path):
 
 def test_a_run_that_has_no_checkpoint_yet_may_begin_anew(tmp_path):
     """It failed at its first batch, say, and the message advised another setting."""
-    open_run("train", train(tmp_path))
+    open_run("train", train(tmp_path), "data")
     advised = train(tmp_path, data={"skip_unreadable": True})
-    assert open_run("train", advised) == tmp_path
+    assert open_run("train", advised, "data") == tmp_path
     described = json.loads((tmp_path / "run.json").read_text())
     assert described["settings"]["skip_unreadable"] is True
 
@@ -80,13 +81,13 @@ def test_a_run_of_another_command_is_refused(tmp_path):
     checkpointed(tmp_path)
     search = settings_module.Search(run=settings_module.Run(run_dir=str(tmp_path)))
     with pytest.raises(BadInput, match="holds a run of train, not of search"):
-        open_run("search", search)
+        open_run("search", search, "data")
 
 
 def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("")
     with pytest.raises(BadInput, match=r"holds files of something else"):
-        open_run("train", train(tmp_path))
+        open_run("train", train(tmp_path), "data")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
@@ -94,13 +95,13 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path):
 def test_a_damaged_or_foreign_run_json_is_named(tmp_path, content):
     (tmp_path / "run.json").write_text(content)
     with pytest.raises(BadInput, match=r"run\.json|something else"):
-        open_run("train", train(tmp_path))
+        open_run("train", train(tmp_path), "data")
     assert (tmp_path / "run.json").read_text() == content
 
 
 def test_no_folder_or_a_file_is_refused(tmp_path):
     with pytest.raises(BadInput, match="--run_dir is empty"):
-        open_run("train", train(""))
+        open_run("train", train(""), "data")
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match=r"file is a file"):
-        open_run("train", train(tmp_path / "file"))
+        open_run("train", train(tmp_path / "file"), "data")
