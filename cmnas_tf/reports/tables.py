@@ -16,16 +16,22 @@ def results_table(rows: Iterable[tuple[str, Measured]]) -> str:
 
 
 def table(lines: Sequence[Sequence[str]]) -> str:
-    """Columns of equal width: the first to the left, the others to the right; a header line."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    """Columns of equal width, numbers to the right and words to the left; the first line heads."""
+    columns = list(zip(*lines, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    numeric = [all(map(_is_number, column[1:])) for column in columns]
     text = [
         "  ".join(
-            word.ljust(width) if place == 0 else word.rjust(width)
-            for place, (word, width) in enumerate(zip(line, widths, strict=True))
+            word.rjust(width) if right else word.ljust(width)
+            for word, width, right in zip(line, widths, numeric, strict=True)
         ).rstrip()
         for line in lines
     ]
     return "\n".join([text[0], "-" * (sum(widths) + 2 * len(widths) - 2), *text[1:]])
+
+
+def _is_number(word: str) -> bool:
+    return word.replace(".", "", 1).isdigit()
 
 
 def _percent(values: Iterable[float]) -> list[str]:
