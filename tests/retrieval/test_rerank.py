@@ -9,6 +9,8 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.retrieval import rank, re_rank
 from cmnas_tf.retrieval.rerank import re_rank_distances
 
+EUCLIDEAN = "squared_euclidean"
+
 
 def by_loop(embeddings, queries, k1, k2, lambda_value):
     """The paper's equations, set by set; "more than 2/3" and rounding as in the released code."""
@@ -54,16 +56,21 @@ def test_hand_worked():
     """
     a, b = np.exp(-1 / 144), np.exp(-1 / 121)
     common = a / (1 + a) + b / (1 + b)
-    actual = re_rank(np.array([[0.0]]), np.array([[1.0], [10], [12]]), 1, 1, lambda_value=0)
+    actual = re_rank(
+        np.array([[0.0]]),
+        np.array([[1.0], [10], [12]]),
+        1,
+        1,
+        lambda_value=0,
+        distance="squared_euclidean",
+    )
     np.testing.assert_allclose(actual, [[1 - common / (2 - common), 1, 1]], rtol=1e-12)
 
 
 def test_equals_the_released_program(goldens):
     """The program was given minus dot products as distances, and squares them."""
     golden = goldens.load("retrieval.npz")
-    query = golden["small/query"]
-    embeddings = np.concatenate([query, golden["small/gallery"]])
-    actual = re_rank_distances((embeddings @ embeddings.T) ** 2, len(query))
+    actual = re_rank(golden["small/query"], golden["small/gallery"])
     expected = golden["small/k_reciprocal_k1_20_k2_6_lambda_0.3"]
     np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
 
@@ -82,7 +89,9 @@ def test_equals_the_loop(queries, gallery, k1, k2, lambda_value, seed):
     centres = rng.standard_normal((4, 5))
     people = rng.integers(0, 4, queries + gallery)
     embeddings = centres[people] + 0.5 * rng.standard_normal((len(people), 5))
-    actual = re_rank(embeddings[:queries], embeddings[queries:], k1, k2, lambda_value)
+    actual = re_rank(
+        embeddings[:queries], embeddings[queries:], k1, k2, lambda_value, "squared_euclidean"
+    )
     expected = by_loop(embeddings, queries, k1, k2, lambda_value)
     np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-10)
 
@@ -102,11 +111,14 @@ def test_brings_matches_forward(goldens):
     names = ("query_id", "gallery_id", "query_cam", "gallery_cam")
     labels = [golden[f"small/{name}"] for name in names]
     before = rank(-(query @ gallery.T), *labels, "regdb").mean_ap
-    assert rank(re_rank(query, gallery), *labels, "regdb").mean_ap > before + 0.03
+    assert (
+        rank(re_rank(query, gallery, distance=EUCLIDEAN), *labels, "regdb").mean_ap > before + 0.03
+    )
 
 
 def test_identical_images_are_at_distance_0():
-    actual = re_rank(np.ones((2, 3), np.float32), np.ones((3, 3), np.float32))
+    twins = np.ones((2, 3), np.float32), np.ones((3, 3), np.float32)
+    actual = re_rank(*twins, distance=EUCLIDEAN)
     assert actual.dtype == np.float32
     np.testing.assert_allclose(actual, 0, atol=1e-6)
 
@@ -126,6 +138,11 @@ def test_identical_images_are_at_distance_0():
 def test_bad_input(query, gallery, settings, message):
     with pytest.raises(BadInput, match=message):
         re_rank(query, gallery, **settings)
+
+
+def test_an_unknown_distance_is_refused():
+    with pytest.raises(BadInput, match=r"squared_dot_product, squared_euclidean.*'cosine'"):
+        re_rank(np.ones((1, 2)), np.ones((1, 2)), distance="cosine")
 
 
 def test_negative_distances_are_refused():
