@@ -125,7 +125,8 @@ def _path_of(site):
 
 
 def test_an_interrupted_search_that_goes_on_ends_as_an_undisturbed_one(data, searched, tmp_path):
-    """Ctrl-C when the first checkpoint appears; then the same command again. Bit for bit."""
+    """Ctrl-C when the first checkpoint appears, in the second epoch; then the same command again.
+    Bit for bit."""
     folder = tmp_path / "search"
     flags = (*TINY, "--warmup_epochs=1", f"--data_dir={data}", f"--run_dir={folder}")
     process = start("search", *flags)
@@ -140,7 +141,7 @@ def test_an_interrupted_search_that_goes_on_ends_as_an_undisturbed_one(data, sea
     assert "The same command goes on" in err
     assert "Traceback" not in err
     assert out == ""
-    assert newest(folder).step == 5
+    assert 5 <= newest(folder).step < 10  # the step it was in is finished and saved
     assert not (folder / "architecture.json").exists()
     assert not list(folder.rglob("*.tmp"))
 
