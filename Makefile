@@ -1,9 +1,10 @@
 PYTHON := .venv/bin/python
-PYTEST := $(PYTHON) -m pytest --durations=10
+# A file's tests stay together, and with them what they share.
+PYTEST := $(PYTHON) -m pytest --durations=10 --numprocesses=auto --dist=loadfile
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:  # the tests share two cores and one screen
-.PHONY: help install demo test test-fast test-slow lint clean
+.PHONY: help install demo bench test test-fast test-slow lint clean
 
 help: ## this list
 	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,6 +14,9 @@ install: ## prepare .venv with the pinned packages; the targets below do this fi
 
 demo: install ## search, retrain and evaluate a small network on synthetic people
 	@$(PYTHON) -m cmnas_tf.demo
+
+bench: install ## measure speed and memory against other ways; some minutes, nothing else running
+	@$(PYTHON) -m benchmarks
 
 test: lint test-fast test-slow ## everything: lint, types, the fast tests, then the slow ones
 
