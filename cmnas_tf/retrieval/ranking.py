@@ -6,6 +6,7 @@ queries at once, so that a gallery of any size is ranked in bounded memory.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -179,56 +180,107 @@ def rank_blocks(
     Raises:
       BadInput: see :func:`rank`.
     """
-    rule = _rule(protocol)
     if max_rank < 1:
         raise BadInput(f"max_rank must be at least 1. Received: {max_rank}")
     query_ids, gallery_ids, query_cameras, gallery_cameras = _labels(
         query_ids, gallery_ids, query_cameras, gallery_cameras
     )
-    identities, identity_of = np.unique(gallery_ids, return_inverse=True)
-    by_identity = np.argsort(identity_of, kind="stable")  # [G]
-    starts = np.searchsorted(identity_of[by_identity], np.arange(len(identities)))
-    candidates = identities if rule.counts_identities else gallery_ids
+    gallery = _Gallery.of(gallery_ids, gallery_cameras, _rule(protocol), max_rank)
+    step = max(1, _BLOCK_ELEMENTS // len(gallery_ids))
+    sums = _Sums(np.zeros(gallery.ranks), 0.0, 0.0, 0)
+    with ThreadPoolExecutor() as threads:  # NumPy lets other threads go on while it sorts
+        for seen, block in _checked(blocks, len(query_ids), len(gallery_ids)):
 
-    found_at = np.zeros(min(max_rank, len(candidates)))  # queries whose identity stands at rank k
-    precision = penalty = 0.0
-    queries = seen = 0
-    for distances in _small_blocks(blocks, len(query_ids), len(gallery_ids)):
-        rows = slice(seen, seen + len(distances))
-        seen = rows.stop
-        same = query_ids[rows, None] == gallery_ids  # [B, G]
-        dropped = rule.drops(same, query_cameras[rows, None], gallery_cameras)
+            def measure(start: int, seen: int = seen, block: np.ndarray = block) -> _Sums:
+                distances = _finite(block[start : start + step], seen + start)
+                rows = slice(seen + start, seen + start + len(distances))
+                return gallery.measure(distances, query_ids[rows], query_cameras[rows])
+
+            for part in threads.map(measure, range(0, len(block), step)):
+                sums = sums.plus(part)
+    if not sums.queries:
+        raise BadInput(
+            f"No query has a match in the gallery under the protocol {protocol!r}, so there is "
+            f"nothing to rank. Received: {len(query_ids)} queries of {len(np.unique(query_ids))} "
+            f"identities, a gallery of {len(np.unique(gallery_ids))} identities; check that both "
+            "come from the same test set and that identities are raw ones, not labels"
+        )
+    cmc = np.cumsum(sums.found_at) / sums.queries
+    return Ranking(cmc, sums.precision / sums.queries, sums.penalty / sums.queries)
+
+
+class _Sums(NamedTuple):
+    """What some queries add up to: those found at each rank, AP, INP, how many they are."""
+
+    found_at: np.ndarray
+    precision: float
+    penalty: float
+    queries: int
+
+    def plus(self, other: "_Sums") -> "_Sums":
+        return _Sums(
+            self.found_at + other.found_at,
+            self.precision + other.precision,
+            self.penalty + other.penalty,
+            self.queries + other.queries,
+        )
+
+
+@dataclass(frozen=True)
+class _Gallery:
+    """A gallery, and how it is ranked.
+
+    Attributes:
+      ids, cameras: of its images, [G].
+      rule: what a query must not see, and what is counted.
+      ranks: length of the CMC.
+      by_identity: the images' numbers, those of an identity next to each other, [G].
+      starts: where each identity begins there.
+    """
+
+    ids: np.ndarray
+    cameras: np.ndarray
+    rule: Rule
+    ranks: int
+    by_identity: np.ndarray
+    starts: np.ndarray
+
+    @classmethod
+    def of(cls, ids: np.ndarray, cameras: np.ndarray, rule: Rule, max_rank: int) -> "_Gallery":
+        by_identity = np.argsort(ids, kind="stable")
+        _, starts = np.unique(ids[by_identity], return_index=True)
+        candidates = starts if rule.counts_identities else ids
+        return cls(ids, cameras, rule, min(max_rank, len(candidates)), by_identity, starts)
+
+    def measure(
+        self, distances: np.ndarray, query_ids: np.ndarray, query_cameras: np.ndarray
+    ) -> _Sums:
+        """Ranks the gallery for B queries by ``distances`` [B, G]."""
+        same = query_ids[:, None] == self.ids  # [B, G]
+        dropped = self.rule.drops(same, query_cameras[:, None], self.cameras)
         matches = same & ~dropped
         counts = np.count_nonzero(matches, axis=1)
         counted = counts > 0
         if not counted.any():
-            continue
-        counts, matches = counts[counted], matches[counted]
-        order, hits = _sort(np.where(dropped, np.inf, distances)[counted], matches)
+            return _Sums(np.zeros(self.ranks), 0.0, 0.0, 0)
+        kept = np.where(dropped, np.inf, distances)
+        if not counted.all():
+            kept, matches, counts = kept[counted], matches[counted], counts[counted]
+        first = np.cumsum(counts) - counts  # where each row's matches begin
+        nearest, position, tied = _positions(kept, matches, first)
+        if tied.any():
+            kept[tied] = _places(kept[tied])
+            nearest, position, _ = _positions(kept, matches, first)
 
-        row, position = np.nonzero(hits)  # positions from 0, row after row
-        first = np.cumsum(counts) - counts  # where each row's hits begin
-        precision_at = (np.arange(len(row)) - first[row] + 1) / (position + 1)
-        precision += float(np.sum(np.add.reduceat(precision_at, first) / counts))
-        penalty += float(np.sum(counts / (position[first + counts - 1] + 1)))
-        queries += len(counts)
-
+        found = np.arange(len(position)) - np.repeat(first, counts) + 1
+        precision = np.add.reduceat(found / (position + 1), first) / counts
+        penalty = counts / (position[first + counts - 1] + 1)
         best = position[first]  # [B]
-        if rule.counts_identities:
-            places = np.empty_like(order)
-            np.put_along_axis(places, order, np.arange(len(gallery_ids))[None], axis=1)
-            leaders = np.minimum.reduceat(places[:, by_identity], starts, axis=1)
-            best = np.count_nonzero(leaders < best[:, None], axis=1)
-        found_at += np.bincount(best, minlength=len(found_at))[: len(found_at)]
-
-    if not queries:
-        raise BadInput(
-            f"No query has a match in the gallery under the protocol {protocol!r}, so there is "
-            f"nothing to rank. Received: {len(query_ids)} queries of {len(np.unique(query_ids))} "
-            f"identities, a gallery of {len(identities)} identities; check that both come from the "
-            "same test set and that identities are raw ones, not labels"
-        )
-    return Ranking(np.cumsum(found_at) / queries, precision / queries, penalty / queries)
+        if self.rule.counts_identities:
+            ahead = np.take(kept < nearest[:, None], self.by_identity, axis=1)
+            best = np.count_nonzero(np.logical_or.reduceat(ahead, self.starts, axis=1), axis=1)
+        found_at = np.bincount(best, minlength=self.ranks)[: self.ranks]
+        return _Sums(found_at, float(precision.sum()), float(penalty.sum()), len(counts))
 
 
 def has_match(
@@ -267,49 +319,71 @@ def has_match(
     return matched
 
 
-def _sort(distances: np.ndarray, matches: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The columns of each row by distance, and which of these are matches: [B, G] each.
+def _positions(
+    distances: np.ndarray, matches: np.ndarray, first: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where the matches of each row stand when the row is sorted.
 
-    Ties that a match takes part in keep the order of the gallery; others change no measure. NumPy's
-    unstable sort is several times faster than its stable one on processors with AVX-512, so only
-    the few rows with such ties are sorted by the latter.
+    Only the matches' positions count, so the distances are sorted by value and the matches looked
+    up in them: several times faster than sorting the gallery's numbers by distance.
+
+    Args:
+      distances: [B, G].
+      matches: [B, G] bool, at least one in each row.
+      first: [B], how many matches the rows before have.
+
+    Returns:
+      The nearest match's distance, [B]; the positions from 0, row after row, ascending in each,
+      [M]; and the rows in which a match has the distance of another image, [B] bool, whose
+      positions are not right.
     """
-    order = np.argsort(distances, axis=1)
-    hits = np.take_along_axis(matches, order, axis=1)
-    ordered = np.take_along_axis(distances, order, axis=1)
-    ties = (ordered[:, 1:] == ordered[:, :-1]) & (hits[:, 1:] | hits[:, :-1])
-    again = ties.any(axis=1)
-    order[again] = np.argsort(distances[again], axis=1, kind="stable")
-    hits[again] = np.take_along_axis(matches[again], order[again], axis=1)
-    return order, hits
+    ordered = np.sort(distances, axis=1)
+    own = [np.sort(found) for found in np.split(distances[matches], first[1:])]
+    places = [row.searchsorted(found) for row, found in zip(ordered, own, strict=True)]
+    row, position = np.repeat(np.arange(len(own)), list(map(len, own))), np.concatenate(places)
+    following = np.minimum(position + 1, ordered.shape[1] - 1)
+    equal = (ordered[row, position] == ordered[row, following]) & (following > position)
+    return np.concatenate(own)[first], position, np.logical_or.reduceat(equal, first)
 
 
-def _small_blocks(blocks: Iterable[np.ndarray], queries: int, gallery: int) -> Iterator[np.ndarray]:
-    """The rows of ``blocks``, checked, in blocks [B, G] of about ``_BLOCK_ELEMENTS`` distances."""
+def _places(distances: np.ndarray) -> np.ndarray:
+    """Each image's place in its row, equal distances in the order of the gallery; [B, G]."""
+    order = np.argsort(distances, axis=1, kind="stable")
+    places = np.empty_like(order)
+    np.put_along_axis(places, order, np.arange(distances.shape[1])[None], axis=1)
+    return places
+
+
+def _checked(
+    blocks: Iterable[np.ndarray], queries: int, gallery: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Each block of distances [B, G] that has the right shape, after the number of rows before."""
     seen = 0
-    step = max(1, _BLOCK_ELEMENTS // gallery)
     for block in map(np.asarray, blocks):
         shape = (seen + len(block), *block.shape[1:]) if block.ndim else ()
         if block.ndim != 2 or block.shape[1] != gallery or seen + len(block) > queries:
             raise BadInput(_wrong_shape(shape, queries, gallery))
         if block.dtype.kind not in "iuf":
             raise BadInput(f"distances must be real numbers. Received: dtype {block.dtype}")
-        for start in range(0, len(block), step):
-            distances = block[start : start + step]
-            if block.dtype.kind != "f":
-                distances = distances.astype(np.float64)
-            finite = np.isfinite(distances)
-            if not finite.all():
-                row, column = np.argwhere(~finite)[0]
-                raise BadInput(
-                    "distances must be finite: a network that gives NaN or infinite embeddings "
-                    f"cannot be ranked. Received: {distances[row, column]} between query "
-                    f"{seen + start + row} and gallery image {column}"
-                )
-            yield distances
+        yield seen, block
         seen += len(block)
     if seen != queries:
         raise BadInput(_wrong_shape((seen, gallery), queries, gallery))
+
+
+def _finite(distances: np.ndarray, seen: int) -> np.ndarray:
+    """``distances`` [B, G] in float32 or float64; they must be finite. ``seen``: rows before."""
+    if distances.dtype not in (np.float32, np.float64):
+        distances = distances.astype(np.float64)
+    finite = np.isfinite(distances)
+    if not finite.all():
+        row, column = np.argwhere(~finite)[0]
+        raise BadInput(
+            "distances must be finite: a network that gives NaN or infinite embeddings cannot be "
+            f"ranked. Received: {distances[row, column]} between query {seen + row} and gallery "
+            f"image {column}"
+        )
+    return distances
 
 
 def _wrong_shape(shape: tuple[int, ...], queries: int, gallery: int) -> str:

@@ -1,0 +1,187 @@
+"""``python -m benchmarks``: every comparison, a table, and ``benchmarks/results/latest.json``."""
+
+import argparse
+import datetime
+import os
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.turns import Timing, ratio, take_turns
+from cmnas_tf.files import write_json
+from cmnas_tf.reports.tables import table
+from cmnas_tf.training.provenance import versions
+
+Timings = dict[str, Timing]
+RESULT = Path(__file__).parent / "results" / "latest.json"
+
+
+def over(numerator: str, denominator: str) -> Callable[[Timings], float | None]:
+    """The ratio of two variants' times."""
+    return lambda timings: ratio(timings[numerator], timings[denominator])
+
+
+def over_faster(numerator: str, *denominators: str) -> Callable[[Timings], float | None]:
+    """The ratio to whichever of several variants is the fastest."""
+
+    def value(timings: Timings) -> float | None:
+        found = [ratio(timings[numerator], timings[name]) for name in denominators]
+        return None if None in found else max(found)
+
+    return value
+
+
+def memory(numerator: str, denominator: str) -> Callable[[Timings], float | None]:
+    """The ratio of two variants' peaks of memory, libraries left out."""
+    return lambda timings: timings[numerator].working_bytes / timings[denominator].working_bytes
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure that is reported: how it follows from the timings, and how good it must be."""
+
+    value: Callable[[Timings], float | None]
+    wanted: float
+    at_least: bool = False
+
+    def row(self, name: str, value: float | None) -> list[str]:
+        """Of the table that is shown."""
+        wanted = f"{'>=' if self.at_least else '<='} {self.wanted:g}"
+        if value is None:
+            return [name, "-", wanted, "unavailable"]
+        reached = value >= self.wanted if self.at_least else value <= self.wanted
+        return [name, f"{value:.3f}", wanted, "reached" if reached else "missed"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Variants that take turns, and what is told from it."""
+
+    variants: tuple[str, ...]
+    figures: dict[str, Figure]
+    rounds: int = 7
+    warmup: int = 2
+
+
+STEP, TORCH = "benchmarks.steps:", "benchmarks.torch_steps:"
+COMPARISONS = {
+    "norm": Comparison(
+        ("benchmarks.norm_layer:fused", "benchmarks.norm_layer:naive"),
+        {
+            "fused_over_naive_norm": Figure(
+                over("benchmarks.norm_layer:fused", "benchmarks.norm_layer:naive"), 0.60
+            )
+        },
+        rounds=15,
+    ),
+    "search": Comparison(
+        (STEP + "derived", STEP + "supernet", STEP + "naive_supernet", STEP + "search"),
+        {
+            "supernet_over_derived_step": Figure(over(STEP + "supernet", STEP + "derived"), 1.12),
+            "fused_over_naive_supernet_step": Figure(
+                over(STEP + "supernet", STEP + "naive_supernet"), 0.92
+            ),
+            "supernet_over_derived_memory": Figure(
+                memory(STEP + "supernet", STEP + "derived"), 1.15
+            ),
+            "search_step_over_two_training_steps": Figure(
+                lambda timings: _half(ratio(timings[STEP + "search"], timings[STEP + "derived"])),
+                1.15,
+            ),
+        },
+    ),
+    "precision": Comparison(
+        (
+            STEP + "derived",
+            STEP + "derived_bfloat16",
+            TORCH + "contiguous",
+            TORCH + "channels_last",
+            TORCH + "contiguous_bfloat16",
+            TORCH + "channels_last_bfloat16",
+        ),
+        {
+            "bfloat16_over_float32_step": Figure(
+                over(STEP + "derived_bfloat16", STEP + "derived"), 0.60
+            ),
+            "tensorflow_over_torch_step": Figure(
+                over_faster(STEP + "derived", TORCH + "contiguous", TORCH + "channels_last"), 0.95
+            ),
+            "tensorflow_over_torch_step_bfloat16": Figure(
+                over_faster(
+                    STEP + "derived_bfloat16",
+                    TORCH + "contiguous_bfloat16",
+                    TORCH + "channels_last_bfloat16",
+                ),
+                1.05,
+            ),
+        },
+    ),
+    "pipeline": Comparison(
+        ("benchmarks.pipeline:pil_loop", "benchmarks.pipeline:files"),
+        {
+            "pipeline_over_pil_loop": Figure(
+                over("benchmarks.pipeline:pil_loop", "benchmarks.pipeline:files"), 4, True
+            )
+        },
+        rounds=5,
+        warmup=1,
+    ),
+    "ranking": Comparison(
+        ("benchmarks.ranking:query_loop", "benchmarks.ranking:vectorised"),
+        {
+            "ranking_over_query_loop": Figure(
+                over("benchmarks.ranking:query_loop", "benchmarks.ranking:vectorised"), 20, True
+            )
+        },
+    ),
+}
+
+
+def main() -> None:
+    """Runs the comparisons and shows what came out."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("only", nargs="*", help=f"some of {', '.join(COMPARISONS)}; default: all")
+    parser.add_argument("--output", type=Path, default=RESULT, help=f"default: {RESULT}")
+    options = parser.parse_args()
+    if unknown := set(options.only) - set(COMPARISONS):
+        parser.error(f"{', '.join(sorted(unknown))}: must be among {', '.join(COMPARISONS)}")
+
+    figures: dict[str, float | None] = {}
+    timings: dict[str, Any] = {}
+    rows = [["", "measured", "wanted", ""]]
+    for name in options.only or COMPARISONS:
+        comparison = COMPARISONS[name]
+        print(f"\n{name}: {', '.join(v.split('.')[-1] for v in comparison.variants)}", flush=True)
+        seen = take_turns(comparison.variants, comparison.rounds, comparison.warmup)
+        timings[name] = {variant: timing.to_json() for variant, timing in seen.items()}
+        for key, figure in comparison.figures.items():
+            figures[key] = value = figure.value(seen)
+            rows.append(figure.row(key, value))
+    machine = {
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "versions": versions(),
+    }
+    write_json(options.output, {**figures, "timings": timings, "machine": machine})
+    print(f"\n{table(rows)}\nwritten to {options.output}")
+
+
+def _half(value: float | None) -> float | None:
+    return None if value is None else value / 2
+
+
+def _processor() -> str:
+    """The processor's name, as Linux knows it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(": ")[1] for line in lines if line.startswith("model name")), "")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""Ranking the multi-shot gallery of SYSU-MM01 by its distances, against a loop over queries."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from cmnas_tf.retrieval.ranking import rank
+
+QUERIES, GALLERY, IDENTITIES = 3803, 3010, 96
+
+
+def vectorised() -> Callable[[], None]:
+    """As the package has it."""
+    test = _random_test()
+    return lambda: _keep(rank(*test, "sysu"))
+
+
+def query_loop() -> Callable[[], None]:
+    """As the protocol reads: one query after the other."""
+    test = _random_test()
+    for found, expected in zip(_rank_one_by_one(*test), rank(*test, "sysu"), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-9)
+    return lambda: _keep(_rank_one_by_one(*test))
+
+
+def _random_test() -> tuple[np.ndarray, ...]:
+    """Distances [Q, G] float32, and the four labels."""
+    random = np.random.default_rng(0)
+    query_ids, gallery_ids = (random.integers(0, IDENTITIES, n) for n in (QUERIES, GALLERY))
+    same = query_ids[:, None] == gallery_ids
+    distances = random.standard_normal((QUERIES, GALLERY)) - 2.0 * same
+    return (
+        distances.astype(np.float32),
+        query_ids,
+        gallery_ids,
+        random.choice([3, 6], QUERIES),
+        random.choice([1, 2, 4, 5], GALLERY),
+    )
+
+
+def _rank_one_by_one(distances, query_ids, gallery_ids, query_cameras, gallery_cameras):
+    cmc, precisions, penalties = np.zeros(20), [], []
+    for row, pid, camera in zip(distances, query_ids, query_cameras, strict=True):
+        order = np.argsort(row, kind="stable")
+        if camera == 3:
+            order = order[gallery_cameras[order] != 2]
+        ranked = gallery_ids[order]
+        hits = np.flatnonzero(ranked == pid)
+        if not len(hits):
+            continue
+        _, first = np.unique(ranked, return_index=True)
+        identities = ranked[np.sort(first)]  # each stands where its best image stands
+        cmc += np.arange(20) >= np.flatnonzero(identities == pid)[0]
+        precisions.append(np.mean(np.arange(1, len(hits) + 1) / (hits + 1)))
+        penalties.append(len(hits) / (hits[-1] + 1))
+    return cmc / len(precisions), np.mean(precisions), np.mean(penalties)
+
+
+_kept: list[object] = []
+
+
+def _keep(result: object) -> None:
+    """Results are kept, so that nothing can be left out of computing them."""
+    _kept.append(result)

@@ -1,0 +1,106 @@
+"""One gradient step of a two-stream ResNet-50, in the forms that are compared."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+from tensorflow import keras
+
+from benchmarks import batch
+from benchmarks.naive_norm import NaiveMixedNorm
+from cmnas_tf.architecture import Architecture
+from cmnas_tf.data.pipeline import Batch
+from cmnas_tf.layers import Softmax
+from cmnas_tf.losses import Objective
+from cmnas_tf.models import ReidNetwork, two_stream
+from cmnas_tf.models.two_stream import network_with
+from cmnas_tf.search_spaces import NormSpace
+from cmnas_tf.settings import WeightOptimizer
+from cmnas_tf.training.bilevel import Bilevel
+from cmnas_tf.training.descent import descend
+from cmnas_tf.training.distribution import first_replica, make_strategy
+from cmnas_tf.training.optimizers import CoupledAdam, weight_optimizer
+
+BACKBONE = "resnet50"
+Run = Callable[[], None]
+
+
+def derived() -> Run:
+    """The training step of the all-separate network, which has no mixture."""
+    return _training_step(_all_separate)
+
+
+def derived_bfloat16() -> Run:
+    """The same, computed in bfloat16."""
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    return derived()
+
+
+def supernet() -> Run:
+    """The weights' step of the supernet."""
+    return _training_step(lambda: _space().supernet(batch.CLASSES))
+
+
+def naive_supernet() -> Run:
+    """The weights' step of a supernet whose sites are three batch norms each."""
+    return _training_step(
+        lambda: network_with(NaiveMixedNorm, batch.CLASSES, BACKBONE, 1, 1.0, False)
+    )
+
+
+def search() -> Run:
+    """A whole bilevel step: the logits on one batch, the weights on another."""
+    strategy = make_strategy()
+    with strategy.scope():
+        space = _space()
+        network = space.supernet(batch.CLASSES)
+        logits = list(space.logits(network).values())
+        bilevel = Bilevel(
+            network,
+            CoupledAdam(logits, 1e-3, 1e-3),
+            weight_optimizer(network, WeightOptimizer(), besides=logits),
+            Objective(),
+            Objective(),
+            batch.IMAGES_PER_IDENTITY,
+        )
+    one, other = _batch(), _batch()
+
+    @tf.function
+    def step():
+        return first_replica(strategy.run(bilevel.train_step, args=(one, other, True)))
+
+    return lambda: _finish(step())
+
+
+def _training_step(make_network: Callable[[], ReidNetwork]) -> Run:
+    strategy = make_strategy()
+    with strategy.scope():
+        network = make_network()
+        logits = [v for v in network.trainable_variables if "architecture_logits" in v.name]
+        optimizer = weight_optimizer(network, WeightOptimizer(), besides=logits)
+    objective, one = Objective(), _batch()
+
+    def replica_step():
+        return descend(network, objective, optimizer, one, batch.IMAGES_PER_IDENTITY)
+
+    @tf.function
+    def step():
+        return first_replica(strategy.run(replica_step))
+
+    return lambda: _finish(step())
+
+
+def _all_separate() -> ReidNetwork:
+    return two_stream(Architecture.separate(BACKBONE), batch.CLASSES, BACKBONE)
+
+
+def _space() -> NormSpace:
+    return NormSpace(BACKBONE, Softmax())
+
+
+def _batch() -> Batch:
+    images = {modality: tf.constant(part) for modality, part in batch.images().items()}
+    return Batch(images, tf.constant(batch.labels()))
+
+
+def _finish(terms) -> None:
+    tf.nest.map_structure(float, terms)  # waits for the numbers
