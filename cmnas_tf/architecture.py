@@ -1,20 +1,23 @@
 """An architecture: for every batch-norm site of a backbone, is it separate per modality or shared?
 
-Sites carry the names of the ResNet they belong to (``stem``, ``layer1.0.downsample``,
-``layer1.0.bn1``, ...). Their order is that of the authors' ``config.cfg``: the stem; then for each
-stage and block the downsample's batch norm first, then bn1, bn2, bn3.
+The backbone is a ResNet, by its name, or a network of cells, by its plan. Sites carry the names of
+the backbone they belong to (``stem``, ``layer1.0.downsample``, ``layer1.0.bn1``, ...). The order of
+a ResNet's is that of the authors' ``config.cfg``: the stem; then for each stage and block the
+downsample's batch norm first, then bn1, bn2, bn3.
 """
 
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from cmnas_tf.cell_plan import CellPlan
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import write_json
+from cmnas_tf.genotype import Genotype
 
 SEPARATE = "separate"
 SHARED = "shared"
@@ -71,12 +74,57 @@ RESNETS = {
 }
 
 
-def sites_of(backbone: str) -> tuple[str, ...]:
+Backbone = str | CellPlan
+
+
+def named_backbone(name: str, cells: tuple[int, ...] = ()) -> Backbone:
+    """The ResNet of that name, or the backbone of an ``architecture.json`` or ``genotype.json``.
+
+    Args:
+      name: of a ResNet, or of the file.
+      cells: see :func:`stacked`.
+
+    Raises:
+      BadInput: neither a ResNet nor such a file; or numbers of cells for a ResNet.
+    """
+    if name in RESNETS:
+        return stacked(name, cells)
+    if not Path(name).is_file():
+        raise BadInput(
+            f"No backbone {name!r}; it must be one of {', '.join(RESNETS)}, or the file of an "
+            "architecture or a genotype."
+        )
+    return stacked(Architecture.load(name).backbone, cells)
+
+
+def stacked(backbone: Backbone, cells: tuple[int, ...]) -> Backbone:
+    """The backbone with other numbers of cells.
+
+    Args:
+      backbone: any.
+      cells: number of cells of each stage; empty for those that it has.
+
+    Raises:
+      BadInput: numbers of cells for a ResNet, or one that is not 1 or more.
+    """
+    if not cells:
+        return backbone
+    if isinstance(backbone, str):
+        raise BadInput(
+            f"--cells={','.join(map(str, cells))} is for a network of cells, and {backbone} has "
+            "none. Leave the flag out, or give --backbone=FILE of a genotype."
+        )
+    return replace(backbone, cells=cells)
+
+
+def sites_of(backbone: Backbone) -> tuple[str, ...]:
     """The searchable sites of a backbone, in the order of ``config.cfg``.
 
     Raises:
-      BadInput: no backbone of that name.
+      BadInput: no ResNet of that name.
     """
+    if isinstance(backbone, CellPlan):
+        return backbone.sites()
     if backbone not in RESNETS:
         raise BadInput(f"No backbone {backbone!r}; it must be one of {', '.join(RESNETS)}.")
     return RESNETS[backbone].sites()
@@ -95,7 +143,7 @@ class Architecture:
     """
 
     choices: Mapping[str, str]
-    backbone: str = "resnet50"
+    backbone: Backbone = "resnet50"
     provenance: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
@@ -118,17 +166,17 @@ class Architecture:
         object.__setattr__(self, "choices", MappingProxyType(ordered))
 
     @classmethod
-    def shared(cls, backbone: str = "resnet50") -> "Architecture":
+    def shared(cls, backbone: Backbone = "resnet50") -> "Architecture":
         """One batch norm for both modalities everywhere: an ordinary one-stream network."""
         return cls(dict.fromkeys(sites_of(backbone), SHARED), backbone)
 
     @classmethod
-    def separate(cls, backbone: str = "resnet50") -> "Architecture":
+    def separate(cls, backbone: Backbone = "resnet50") -> "Architecture":
         """A batch norm of its own for each modality everywhere."""
         return cls(dict.fromkeys(sites_of(backbone), SEPARATE), backbone)
 
     @classmethod
-    def separate_until(cls, stage: str, backbone: str = "resnet50") -> "Architecture":
+    def separate_until(cls, stage: str, backbone: Backbone = "resnet50") -> "Architecture":
         """Separate from the stem to the end of ``stage`` (``stem``, ``layer1`` .. ``layer4``)."""
         stages = stages_of(backbone)
         if stage not in stages:
@@ -140,7 +188,7 @@ class Architecture:
         return cls(choices, backbone)
 
     @classmethod
-    def from_cfg(cls, line: str, backbone: str = "resnet50") -> "Architecture":
+    def from_cfg(cls, line: str, backbone: Backbone = "resnet50") -> "Architecture":
         """Reads the authors' line of integers, 0 = separate, 1 = shared.
 
         Raises:
@@ -169,16 +217,26 @@ class Architecture:
         return " ".join(_CFG_OF_CHOICE[choice] for choice in self.choices.values())
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], backbone: str | None = None) -> "Architecture":
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        backbone: Backbone | None = None,
+        cells: tuple[int, ...] = (),
+    ) -> "Architecture":
         """Reads an ``architecture.json``, or a file that holds the authors' line of integers.
+
+        A ``genotype.json`` is the architecture of its cells that shares every norm.
 
         Args:
           path: the file.
           backbone: the backbone it must be for; a line of integers does not name its own and is
             taken to be for this one (ResNet-50 when not given).
+          cells: number of cells of each stage, other than those of the file; for an architecture of
+            cells that shares every norm.
 
         Raises:
-          BadInput: no such file, not an architecture, or one of another backbone.
+          BadInput: no such file, not an architecture, or one of another backbone; or other numbers
+            of cells where norms are separate.
         """
         path = Path(path)
         if not path.is_file():
@@ -193,10 +251,18 @@ class Architecture:
             loaded = cls.from_json(json.loads(text))
         except (BadInput, json.JSONDecodeError) as error:
             raise BadInput(f"{path} is not a usable architecture file: {error}") from error
+        wanted = stacked(loaded.backbone, cells)
+        if wanted != loaded.backbone:
+            if SEPARATE in loaded.choices.values():
+                raise BadInput(
+                    f"{path} says which norms of {loaded.backbone} are separate; --cells cannot "
+                    "change their number. Leave the flag out."
+                )
+            loaded = replace(cls.shared(wanted), provenance=loaded.provenance)
         if backbone is not None and loaded.backbone != backbone:
             raise BadInput(
-                f"{path} is an architecture of {loaded.backbone}, not of {backbone}; "
-                f"give --backbone={loaded.backbone} or another file."
+                f"{path} is an architecture of {loaded.backbone}, not of {backbone}. Leave "
+                "--backbone out, which gives the file's own, or give another file."
             )
         return loaded
 
@@ -207,11 +273,17 @@ class Architecture:
         Raises:
           BadInput: a key is missing or the choices do not fit the backbone.
         """
-        for key, kind in (("backbone", str), ("choices", dict)):
-            if not isinstance(content.get(key), kind):
-                raise BadInput(f"the key {key!r} is missing or not a {kind.__name__}.")
+        if "schema" in content:  # which a genotype has
+            return cls.shared(CellPlan(Genotype.from_json(content)))
+        for key, kinds in (("backbone", (str, dict)), ("choices", (dict,))):
+            if not isinstance(content.get(key), kinds):
+                names = " or ".join(kind.__name__ for kind in kinds)
+                raise BadInput(f"the key {key!r} is missing or not a {names}.")
+        backbone = content["backbone"]
+        if isinstance(backbone, dict):
+            backbone = CellPlan.from_json(backbone)
         provenance = {key: content[key] for key in content if key not in ("backbone", "choices")}
-        return cls(content["choices"], content["backbone"], provenance)
+        return cls(content["choices"], backbone, provenance)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the JSON form, whole or not at all."""
@@ -219,7 +291,8 @@ class Architecture:
 
     def to_json(self) -> dict[str, Any]:
         """``{"backbone", "choices", ...provenance}``, JSON-ready."""
-        return {"backbone": self.backbone, "choices": dict(self.choices), **self.provenance}
+        backbone = self.backbone if isinstance(self.backbone, str) else self.backbone.to_json()
+        return {"backbone": backbone, "choices": dict(self.choices), **self.provenance}
 
     def strip(self) -> str:
         """The choices at a glance, one group of 0/1 per stage: ``stem 0 | layer1 0110 | ...``."""
@@ -234,7 +307,7 @@ def stage_of(site: str) -> str:
     return site.split(".")[0]
 
 
-def stages_of(backbone: str) -> tuple[str, ...]:
+def stages_of(backbone: Backbone) -> tuple[str, ...]:
     """The stages of a backbone, in the order a batch goes through them."""
     return tuple(dict.fromkeys(stage_of(site) for site in sites_of(backbone)))
 

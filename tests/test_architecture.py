@@ -6,9 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmnas_tf.architecture import RESNETS, Architecture, sites_of, stages_of
+from cmnas_tf.architecture import RESNETS, Architecture, named_backbone, sites_of, stages_of
+from cmnas_tf.cell_plan import CellPlan
 from cmnas_tf.errors import BadInput
+from tests.models.genotypes import EVERYTHING
 
+CELLS = CellPlan(EVERYTHING, (1, 1))
 LINE = " ".join("01"[i % 3 == 0] for i in range(53))
 
 
@@ -177,7 +180,7 @@ def test_bad_files_are_named(text, message, tmp_path):
 def test_files_of_another_backbone(tmp_path):
     path = tmp_path / "architecture.json"
     Architecture.shared("resnet18").save(path)
-    with pytest.raises(BadInput, match=r"json is .* resnet18, not of resnet50; .*=resnet18"):
+    with pytest.raises(BadInput, match=r"json is .* resnet18, not of resnet50\. Leave --backbone"):
         Architecture.load(path, "resnet50")
     line = tmp_path / "config.cfg"
     line.write_text(LINE)
@@ -189,3 +192,72 @@ def test_what_is_no_file(tmp_path):
     for path in (tmp_path, tmp_path / "none.json"):
         with pytest.raises(BadInput, match=rf"No architecture file {path}.*shared, separate"):
             Architecture.load(path)
+
+
+def test_choices_for_a_network_of_cells(tmp_path):
+    """A plan takes the place of a ResNet's name, in every form."""
+    architecture = Architecture.separate_until("layer1", CELLS)
+    assert tuple(architecture.choices) == CELLS.sites()
+    assert stages_of(CELLS) == ("stem", "layer1", "layer2")
+    assert architecture.choices["layer1.0.node2.input0.first.bn"] == "separate"
+    assert architecture.choices["layer2.0.input0.bn"] == "shared"
+    assert Architecture.from_cfg(architecture.to_cfg(), CELLS) == architecture
+    assert architecture.strip().startswith("stem 0 | layer1 000")
+    architecture.save(tmp_path / "architecture.json")
+    again = Architecture.load(tmp_path / "architecture.json", CELLS)
+    assert again == architecture and again.backbone == CELLS
+    with pytest.raises(BadInput, match="of a network of 1-1 cells, not of resnet50"):
+        Architecture.load(tmp_path / "architecture.json", "resnet50")
+
+
+def test_a_genotype_is_the_architecture_that_shares_every_norm(tmp_path):
+    EVERYTHING.save(tmp_path / "genotype.json")
+    architecture = Architecture.load(tmp_path / "genotype.json")
+    assert architecture == Architecture.shared(CellPlan(EVERYTHING))
+    assert architecture.backbone.cells == (2, 2, 2, 2)
+
+
+def test_a_backbone_is_named_by_a_resnet_or_by_a_file(tmp_path):
+    EVERYTHING.save(tmp_path / "genotype.json")
+    Architecture.separate(CELLS).save(tmp_path / "cells.json")
+    Architecture.separate("resnet34").save(tmp_path / "resnet.json")
+    assert named_backbone("resnet18") == "resnet18"
+    assert named_backbone(str(tmp_path / "genotype.json")) == CellPlan(EVERYTHING)
+    assert named_backbone(str(tmp_path / "cells.json")) == CELLS
+    assert named_backbone(str(tmp_path / "resnet.json")) == "resnet34"
+    with pytest.raises(BadInput, match=r"No backbone 'resnet5'; .* resnet152, or the file of"):
+        named_backbone("resnet5")
+
+
+def test_cells_can_be_stacked_in_other_numbers(tmp_path):
+    """Where norms are not separate, which belong to the sites of one network."""
+    EVERYTHING.save(tmp_path / "genotype.json")
+    other = CellPlan(EVERYTHING, (1, 2))
+    name = str(tmp_path / "genotype.json")
+    assert named_backbone(name, (1, 2)) == other
+    assert Architecture.load(name, cells=(1, 2)) == Architecture.shared(other)
+    assert Architecture.load(name, other, (1, 2)) == Architecture.shared(other)
+    Architecture.separate(CELLS).save(tmp_path / "cells.json")
+    assert Architecture.load(tmp_path / "cells.json", cells=CELLS.cells).backbone == CELLS
+    with pytest.raises(BadInput, match=r"which norms of a network of 1-1 cells .*--cells cannot"):
+        Architecture.load(tmp_path / "cells.json", cells=(1, 2))
+    with pytest.raises(BadInput, match=r"--cells=1,2 is for a network of cells, and resnet18 has"):
+        named_backbone("resnet18", (1, 2))
+    with pytest.raises(BadInput, match="1 or more cells"):
+        named_backbone(name, (1, 0))
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"cells": None}, "number of cells of each stage"),
+        ({"genotype": {}}, "a genotype is a JSON object"),
+        ({"cells": [1]}, "do not fit a network of 1 cells"),
+    ],
+)
+def test_bad_plans_in_a_file_are_named(change, message, tmp_path):
+    content = Architecture.separate(CELLS).to_json()
+    content["backbone"] |= change
+    (tmp_path / "bad.json").write_text(json.dumps(content))
+    with pytest.raises(BadInput, match=rf"bad.json is not a usable architecture file: .*{message}"):
+        Architecture.load(tmp_path / "bad.json")

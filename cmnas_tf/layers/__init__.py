@@ -1,18 +1,22 @@
 """Keras layers: convolutions with PyTorch's padding, and normalisation that knows modalities."""
 
 from cmnas_tf.layers.batch_norm import BatchNorm
+from cmnas_tf.layers.depthwise_conv import DepthwiseConv
 from cmnas_tf.layers.mixed_norm import MixedModalityNorm
 from cmnas_tf.layers.modality_norm import ModalityNorm
+from cmnas_tf.layers.pooling import avg_pool_3x3, max_pool_3x3
 from cmnas_tf.layers.relaxation import GumbelSoftmax, Relaxation, Softmax
-from cmnas_tf.layers.torch_conv import TorchConv, max_pool_3x3
+from cmnas_tf.layers.torch_conv import TorchConv
 
 __all__ = [
     "BatchNorm",
+    "DepthwiseConv",
     "GumbelSoftmax",
     "MixedModalityNorm",
     "ModalityNorm",
     "Relaxation",
     "Softmax",
     "TorchConv",
+    "avg_pool_3x3",
     "max_pool_3x3",
 ]

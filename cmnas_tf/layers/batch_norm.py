@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
@@ -21,12 +22,13 @@ class BatchNorm(keras.layers.Layer):
     that they are the same on each of them and a checkpoint holds all there is.
 
     Attributes:
-      gamma, beta: scale and offset, [C].
+      gamma, beta: scale and offset, [C]; the constants 1 and 0 when not ``affine``.
       moving_mean, moving_variance: running statistics, [C].
 
     Args:
       momentum: share of the running statistics that one update keeps, 0..1.
       epsilon: added to the variance.
+      affine: whether scale and offset are variables.
       train_beta: whether the offset is trained; it stays 0 otherwise.
       gamma_initializer: Keras initializer of ``gamma``.
       synchronized: batch statistics over the rows of all replicas instead of each one's own. The
@@ -37,6 +39,7 @@ class BatchNorm(keras.layers.Layer):
         self,
         momentum: float = 0.9,
         epsilon: float = 1e-5,
+        affine: bool = True,
         train_beta: bool = True,
         gamma_initializer: Any = "ones",
         synchronized: bool = False,
@@ -45,6 +48,7 @@ class BatchNorm(keras.layers.Layer):
         super().__init__(**kwargs)
         self.momentum = momentum
         self.epsilon = epsilon
+        self.affine = affine
         self.train_beta = train_beta
         self.gamma_initializer = keras.initializers.get(gamma_initializer)
         self.synchronized = synchronized
@@ -52,16 +56,20 @@ class BatchNorm(keras.layers.Layer):
     def build(self, input_shape: tf.TensorShape) -> None:
         """Creates the four vectors."""
         channels = (int(input_shape[-1]),)
-        self.gamma = self.add_weight(
-            "gamma", channels, initializer=self.gamma_initializer, experimental_autocast=False
-        )
-        self.beta = self.add_weight(
-            "beta",
-            channels,
-            initializer="zeros",
-            trainable=self.train_beta,
-            experimental_autocast=False,
-        )
+        if self.affine:
+            self.gamma = self.add_weight(
+                "gamma", channels, initializer=self.gamma_initializer, experimental_autocast=False
+            )
+            self.beta = self.add_weight(
+                "beta",
+                channels,
+                initializer="zeros",
+                trainable=self.train_beta,
+                experimental_autocast=False,
+            )
+        else:
+            self.gamma = np.ones(channels, self.variable_dtype)
+            self.beta = np.zeros(channels, self.variable_dtype)
         self.moving_mean = self._statistic("moving_mean", channels, "zeros")
         self.moving_variance = self._statistic("moving_variance", channels, "ones")
         super().build(input_shape)
@@ -98,7 +106,7 @@ class BatchNorm(keras.layers.Layer):
     def running(self) -> Statistics:
         """The running statistics."""
         mean, variance = map(tf.convert_to_tensor, (self.moving_mean, self.moving_variance))
-        return Statistics(mean, variance, tf.zeros([], mean.dtype))
+        return Statistics(mean, variance, 0.0)
 
     def batch(self, x: tf.Tensor) -> Statistics:
         """The statistics of a batch ``x`` [N, H, W, C], of all replicas when synchronised."""
@@ -119,8 +127,7 @@ class BatchNorm(keras.layers.Layer):
             (self.moving_mean, mean),
             (self.moving_variance, unbiased_variance),
         ):
-            batch = tf.stop_gradient(batch)
-            running.assign(running * self.momentum + batch * (1.0 - self.momentum))
+            running.assign_sub((running - batch) * (1.0 - self.momentum))
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, for Keras' config round trip."""
@@ -128,6 +135,7 @@ class BatchNorm(keras.layers.Layer):
             **super().get_config(),
             "momentum": self.momentum,
             "epsilon": self.epsilon,
+            "affine": self.affine,
             "train_beta": self.train_beta,
             "gamma_initializer": keras.initializers.serialize(self.gamma_initializer),
             "synchronized": self.synchronized,

@@ -1,5 +1,6 @@
 """The normalisation of the supernet: a weighted mixture of separate and shared."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -29,17 +30,24 @@ class MixedModalityNorm(keras.layers.Layer):
 
     Args:
       relaxation: how the logits become mixture weights; softmax when not given.
-      synchronized: see :class:`BatchNorm`.
+      synchronized, affine: see :class:`BatchNorm`.
     """
 
     def __init__(
-        self, relaxation: Relaxation | None = None, synchronized: bool = False, **kwargs: Any
+        self,
+        relaxation: Relaxation | None = None,
+        synchronized: bool = False,
+        affine: bool = True,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.relaxation = relaxation or Softmax()
         self.synchronized = synchronized
+        self.affine = affine
         for name in (*MODALITIES, "shared"):
-            norm = BatchNorm(synchronized=synchronized, name=name, dtype=self.dtype_policy)
+            norm = BatchNorm(
+                affine=affine, synchronized=synchronized, name=name, dtype=self.dtype_policy
+            )
             setattr(self, name, norm)
 
     def branches(self) -> dict[str, BatchNorm]:
@@ -59,30 +67,41 @@ class MixedModalityNorm(keras.layers.Layer):
         """Normalises ``x`` [rows, H, W, C], visible rows first."""
         weights = self.relaxation(self.architecture_logits, self.name)
         parts = rows.split(x)
+        norms = [self.branches()[name] for name in parts]
         if training:
-            own = {name: self.branches()[name].batch(part) for name, part in parts.items()}
-            both = Statistics.of_union(list(own.values()))
-            for name, statistics in (*own.items(), ("shared", both)):
-                self.branches()[name].update(statistics.mean, statistics.unbiased_variance)
+            own = [norm.batch(part) for norm, part in zip(norms, parts.values(), strict=True)]
+            both = Statistics.of_union(own)
+            for norm, statistics in zip((*norms, self.shared), (*own, both), strict=True):
+                norm.update(statistics.mean, statistics.unbiased_variance)
         else:
-            own = {name: self.branches()[name].running() for name in parts}
+            own = [norm.running() for norm in norms]
             both = self.shared.running()
-        mixed = [self._mix(part, name, own[name], both, weights) for name, part in parts.items()]
+        scale, offset = self._mixture(norms, own, both, weights)
+        maps = zip(parts.values(), own, tf.unstack(scale), tf.unstack(offset), strict=True)
+        mixed = [affine(part, statistics.mean, s, o) for part, statistics, s, o in maps]
         return mixed[0] if len(mixed) == 1 else tf.concat(mixed, axis=0)
 
-    def _mix(
-        self, x: tf.Tensor, modality: str, own: Statistics, both: Statistics, weights: tf.Tensor
-    ) -> tf.Tensor:
-        """Both normalisations are affine per channel, so is their mixture; ``x`` [n, H, W, C]."""
-        separate, shared = self.branches()[modality], self.shared
-        separate_scale, shared_scale = separate.scale(own), shared.scale(both)
-        # Both are written around the modality's own mean, where no digits cancel.
-        shared_offset = shared.beta + shared_scale * (own.mean - both.mean)
-        return affine(
-            x,
-            own.mean,
-            weights[0] * separate_scale + weights[1] * shared_scale,
-            weights[0] * separate.beta + weights[1] * shared_offset,
+    def _mixture(
+        self,
+        norms: Sequence[BatchNorm],
+        own: Sequence[Statistics],
+        both: Statistics,
+        weights: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Scale and offset of the mixture around the own mean of each modality, each [M, C].
+
+        Both normalisations are affine per channel, so is their mixture. The M modalities are
+        computed at once: a supernet has so many sites that its graph is kept small.
+        """
+        separate_scale = tf.stack([n.scale(s) for n, s in zip(norms, own, strict=True)])
+        shared_scale = self.shared.scale(both)
+        # Around the own mean no digits cancel.
+        distance = tf.stack([statistics.mean for statistics in own]) - both.mean
+        shared_offset = self.shared.beta + shared_scale * distance
+        separate, shared = tf.unstack(weights)
+        return (
+            separate * separate_scale + shared * shared_scale,
+            separate * tf.stack([norm.beta for norm in norms]) + shared * shared_offset,
         )
 
     def get_config(self) -> dict[str, Any]:
@@ -92,4 +111,5 @@ class MixedModalityNorm(keras.layers.Layer):
                 f"A layer relaxed by {type(self.relaxation).__name__} shares it with other layers, "
                 "so it cannot be made again from a config of its own."
             )
-        return {**super().get_config(), "synchronized": self.synchronized}
+        config = {"synchronized": self.synchronized, "affine": self.affine}
+        return {**super().get_config(), **config}

@@ -19,17 +19,20 @@ class ModalityNorm(keras.layers.Layer):
 
     Args:
       choice: ``"shared"`` or ``"separate"``.
-      synchronized: see :class:`BatchNorm`.
+      synchronized, affine: see :class:`BatchNorm`.
     """
 
-    def __init__(self, choice: str, synchronized: bool = False, **kwargs: Any):
+    def __init__(self, choice: str, synchronized: bool = False, affine: bool = True, **kwargs: Any):
         super().__init__(**kwargs)
         if choice not in CHOICES:
             raise ValueError(f"choice must be one of {CHOICES}. Received: {choice!r}")
         self.choice = choice
         self.synchronized = synchronized
+        self.affine = affine
         for name in MODALITIES if choice == SEPARATE else ("shared",):
-            norm = BatchNorm(synchronized=synchronized, name=name, dtype=self.dtype_policy)
+            norm = BatchNorm(
+                affine=affine, synchronized=synchronized, name=name, dtype=self.dtype_policy
+            )
             setattr(self, name, norm)
 
     def branches(self) -> dict[str, BatchNorm]:
@@ -53,5 +56,9 @@ class ModalityNorm(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, for Keras' config round trip."""
-        config = {"choice": self.choice, "synchronized": self.synchronized}
+        config = {
+            "choice": self.choice,
+            "synchronized": self.synchronized,
+            "affine": self.affine,
+        }
         return {**super().get_config(), **config}

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
+from tensorflow.python.framework.config import is_op_determinism_enabled
 
 # The kernel's variance and epsilon, chosen to add up to 1: what is left of it is an affine map.
 _EPSILON = 1e-5
@@ -20,28 +21,28 @@ class Statistics(NamedTuple):
     Attributes:
       mean: [C].
       variance: biased, [C].
-      count: values per channel, a scalar of the same dtype.
+      size: values per channel; a number where the shape is known beforehand, which keeps the graph
+        of a network with many norms small, otherwise a scalar of the same dtype.
     """
 
     mean: tf.Tensor
     variance: tf.Tensor
-    count: tf.Tensor
+    size: tf.Tensor | float
 
     @property
     def unbiased_variance(self) -> tf.Tensor:
         """What belongs into a running variance, [C]."""
-        return self.variance * (self.count / tf.maximum(self.count - 1.0, 1.0))
+        maximum = max if isinstance(self.size, float) else tf.maximum
+        return self.variance * (self.size / maximum(self.size - 1.0, 1.0))
 
     @classmethod
     def of(cls, x: tf.Tensor) -> "Statistics":
         """Moments of ``x`` [N, H, W, C], in float32 at least; differentiable."""
-        dtype = tf.float64 if x.dtype == tf.float64 else tf.float32
-        count = tf.cast(tf.size(x) // x.shape[-1], dtype)
-        if dtype == tf.float64:
+        if x.dtype == tf.float64:
             mean, variance = tf.nn.moments(x, axes=[0, 1, 2])
         else:
             mean, variance = _fused_moments(x)
-        return cls(mean, variance, count)
+        return cls(mean, variance, _size(x))
 
     @classmethod
     def of_union(cls, parts: "Sequence[Statistics]") -> "Statistics":
@@ -50,12 +51,13 @@ class Statistics(NamedTuple):
         The variance is the mean of the variances plus the spread of the means: unlike E[x^2] minus
         E[x]^2 it loses no digits when the mean is large.
         """
-        count = tf.add_n([part.count for part in parts])
-        mean = tf.add_n([part.mean * (part.count / count) for part in parts])
-        variance = tf.add_n(
-            [(part.variance + tf.square(part.mean - mean)) * (part.count / count) for part in parts]
-        )
-        return cls(mean, variance, count)
+        size = sum(part.size for part in parts)
+        means = tf.stack([part.mean for part in parts])  # [parts, C]
+        variances = tf.stack([part.variance for part in parts])
+        share = tf.convert_to_tensor([[part.size / size] for part in parts], means.dtype)
+        mean = tf.reduce_sum(share * means, axis=0)
+        variance = tf.reduce_sum(share * (variances + tf.square(means - mean)), axis=0)
+        return cls(mean, variance, size)
 
     def over_replicas(self) -> "Statistics":
         """Moments of the rows of all replicas, which must hold equally many; differentiable."""
@@ -65,7 +67,7 @@ class Statistics(NamedTuple):
         mean = replica.all_reduce(tf.distribute.ReduceOp.MEAN, self.mean)
         spread = self.variance + tf.square(self.mean - mean)
         variance = replica.all_reduce(tf.distribute.ReduceOp.MEAN, spread)
-        return Statistics(mean, variance, self.count * replica.num_replicas_in_sync)
+        return Statistics(mean, variance, self.size * replica.num_replicas_in_sync)
 
 
 def affine(x: tf.Tensor, centre: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
@@ -78,29 +80,39 @@ def affine(x: tf.Tensor, centre: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor)
     Returns:
       [N, H, W, C], of the dtype of ``x``.
     """
-    if x.dtype == tf.float64:
-        return (x - centre) * scale + offset
+    if x.dtype == tf.float64 or is_op_determinism_enabled():
+        # The gradient of the fused kernel has no deterministic form on a GPU.
+        exact = (tf.cast(x, centre.dtype) - centre) * scale + offset
+        return tf.cast(exact, x.dtype)
     # Tensors, since a function with its own gradient treats variables as something else.
     return _fused_affine(x, *map(tf.convert_to_tensor, (centre, scale, offset)))
 
 
+def _size(x: tf.Tensor) -> tf.Tensor | float:
+    """Values per channel of ``x`` [N, H, W, C]."""
+    known = x.shape[:-1].num_elements()
+    if known is not None:
+        return float(known)
+    return tf.cast(tf.size(x) // x.shape[-1], tf.float64 if x.dtype == tf.float64 else tf.float32)
+
+
 @tf.custom_gradient
 def _fused_moments(x: tf.Tensor):
-    ones, zeros = tf.ones(x.shape[-1:]), tf.zeros(x.shape[-1:])
+    ones, zeros = (tf.constant(value, shape=x.shape[-1:]) for value in (1.0, 0.0))
     _, mean, unbiased = tf.compat.v1.nn.fused_batch_norm(
         x, ones, zeros, epsilon=_EPSILON, is_training=True
     )
-    count = tf.cast(tf.size(x) // x.shape[-1], tf.float32)
+    size = _size(x)
 
     def gradient(d_mean: tf.Tensor, d_variance: tf.Tensor) -> tf.Tensor:
-        return affine(x, mean, 2.0 * d_variance / count, d_mean / count)
+        return affine(x, mean, d_variance * (2.0 / size), d_mean / size)
 
-    return (mean, unbiased * ((count - 1.0) / count)), gradient
+    return (mean, unbiased * ((size - 1.0) / size)), gradient
 
 
 @tf.custom_gradient
 def _fused_affine(x: tf.Tensor, centre: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor):
-    variance = tf.fill(tf.shape(scale), 1.0 - _EPSILON)
+    variance = tf.constant(1.0 - _EPSILON, shape=x.shape[-1:])
     y, _, _ = tf.compat.v1.nn.fused_batch_norm(
         x, scale, offset, mean=centre, variance=variance, epsilon=_EPSILON, is_training=False
     )

@@ -1,4 +1,4 @@
-"""Convolution and pooling with PyTorch's padding."""
+"""Convolution with PyTorch's padding."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ class TorchConv(keras.layers.Layer):
         """Convolves ``x`` [N, H, W, C]."""
         if self.strides == 1:
             return tf.nn.conv2d(x, self.kernel, 1, "SAME")
-        return tf.nn.conv2d(_pad(x, self.kernel_size // 2), self.kernel, self.strides, "VALID")
+        return tf.nn.conv2d(pad(x, self.kernel_size // 2), self.kernel, self.strides, "VALID")
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, for Keras' config round trip."""
@@ -56,13 +56,9 @@ class TorchConv(keras.layers.Layer):
         return {**super().get_config(), **config}
 
 
-def max_pool_3x3(x: tf.Tensor) -> tf.Tensor:
-    """Maximum over 3x3 windows at stride 2, padded by 1, for ``x`` [N, H, W, C] that is >= 0.
-
-    Padding with 0 instead of -inf is the same after a ReLU.
-    """
-    return tf.nn.max_pool2d(_pad(x, 1), 3, 2, "VALID")
-
-
-def _pad(x: tf.Tensor, width: int) -> tf.Tensor:
-    return x if width == 0 else tf.pad(x, [[0, 0], [width, width], [width, width], [0, 0]])
+def pad(x: tf.Tensor, width: int, value: float = 0.0) -> tf.Tensor:
+    """``x`` [N, H, W, C] with ``width`` rows and columns of ``value`` on every side."""
+    if width == 0:
+        return x
+    sides = [[0, 0], [width, width], [width, width], [0, 0]]
+    return tf.pad(x, sides, constant_values=tf.cast(value, x.dtype))

@@ -1,7 +1,8 @@
 """Keras networks."""
 
+from cmnas_tf.models.cell_network import cell_network
 from cmnas_tf.models.head import Embeddings, Head
 from cmnas_tf.models.resnet import ResNet
 from cmnas_tf.models.two_stream import ReidNetwork, two_stream
 
-__all__ = ["Embeddings", "Head", "ReidNetwork", "ResNet", "two_stream"]
+__all__ = ["Embeddings", "Head", "ReidNetwork", "ResNet", "cell_network", "two_stream"]

@@ -37,20 +37,28 @@ class Head(keras.layers.Layer):
     Args:
       num_classes: training identities.
       synchronized: see :class:`BatchNorm`.
+      neck: False for a head without one: the embedding is what was pooled, and the classifier has a
+        bias.
     """
 
-    def __init__(self, num_classes: int, synchronized: bool = False, **kwargs: Any):
+    def __init__(
+        self, num_classes: int, synchronized: bool = False, neck: bool = True, **kwargs: Any
+    ):
         kwargs.setdefault("dtype", keras.mixed_precision.global_policy().variable_dtype)
         super().__init__(**kwargs)
-        self.neck = BatchNorm(
-            train_beta=False,
-            gamma_initializer=keras.initializers.RandomNormal(1.0, 0.01),
-            synchronized=synchronized,
-            dtype=self.dtype_policy,
+        self.neck: keras.layers.Layer = (
+            BatchNorm(
+                train_beta=False,
+                gamma_initializer=keras.initializers.RandomNormal(1.0, 0.01),
+                synchronized=synchronized,
+                dtype=self.dtype_policy,
+            )
+            if neck
+            else keras.layers.Identity(dtype=self.dtype_policy)
         )
         self.classifier = keras.layers.Dense(
             num_classes,
-            use_bias=False,
+            use_bias=not neck,
             kernel_initializer=keras.initializers.RandomNormal(0.0, 0.001),
             dtype=self.dtype_policy,
         )

@@ -82,6 +82,9 @@ class Block(keras.layers.Layer):
 class ResNet(keras.layers.Layer):
     """The convolutional part of a ResNet.
 
+    Attributes:
+      smallest_height: of an image, in pixels.
+
     Args:
       backbone: ``"resnet18"`` .. ``"resnet152"``.
       make_norm: gives the norm layer of a site; called once for each site, in the order of
@@ -90,6 +93,8 @@ class ResNet(keras.layers.Layer):
       last_stride: stride of the last stage, 1 or 2.
       width: factor on all channel numbers.
     """
+
+    smallest_height = 1
 
     def __init__(
         self,

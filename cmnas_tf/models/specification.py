@@ -17,7 +17,7 @@ class Specification:
       architecture: the choice at every site.
       num_classes: training identities.
       height, width: of the input images, in pixels.
-      last_stride: stride of the last stage.
+      last_stride: stride of a ResNet's last stage.
       width_factor: factor on all channel numbers.
       modalities: those it was trained on; the norms of another one never saw an image.
     """
@@ -31,8 +31,12 @@ class Specification:
     modalities: tuple[str, ...] = MODALITIES
 
     def build(self, synchronized: bool = False) -> ReidNetwork:
-        """The network, with fresh weights."""
-        return two_stream(
+        """The network, with fresh weights.
+
+        Raises:
+          BadInput: the images are too small for it.
+        """
+        network = two_stream(
             self.architecture,
             self.num_classes,
             self.architecture.backbone,
@@ -40,6 +44,8 @@ class Specification:
             self.width_factor,
             synchronized,
         )
+        network.check_height(self.height)
+        return network
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready form."""

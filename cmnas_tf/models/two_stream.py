@@ -6,10 +6,14 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from cmnas_tf.architecture import Architecture
+from cmnas_tf.architecture import Architecture, Backbone
+from cmnas_tf.cell_plan import CellPlan
+from cmnas_tf.errors import BadInput
 from cmnas_tf.layers import ModalityNorm
 from cmnas_tf.modality import MODALITIES, Rows
+from cmnas_tf.models.cell_net import channels_of, derived_net
 from cmnas_tf.models.head import Embeddings, Head
+from cmnas_tf.models.operations import MakeNorm
 from cmnas_tf.models.resnet import ResNet
 
 
@@ -53,11 +57,29 @@ class ReidNetwork(keras.Model):
             raise ValueError(f"modality must be one of {MODALITIES}. Received: {modality!r}")
         return self({modality: images}, training=training)
 
+    def check_height(self, height: int) -> None:
+        """Refuses images that the network cannot take in, before one is given to it.
+
+        Raises:
+          BadInput: ``height``, in pixels, is too small.
+        """
+        if height < self.backbone.smallest_height:
+            raise BadInput(
+                f"Images {height} pixels high are too small for this network: its part-aware "
+                "operations would have fewer rows than parts. Give --image_height="
+                f"{self.backbone.smallest_height} or more, or cells without part_aware."
+            )
+
+    def create_variables(self) -> None:
+        """Creates every variable, so that a checkpoint can be read into the network at once."""
+        image = tf.zeros([1, max(32, self.backbone.smallest_height), 32, 3])
+        self(dict.fromkeys(MODALITIES, image))
+
 
 def two_stream(
     architecture: Architecture,
     num_classes: int,
-    backbone: str = "resnet50",
+    backbone: Backbone = "resnet50",
     last_stride: int = 1,
     width: float = 1.0,
     synchronized: bool = False,
@@ -67,13 +89,14 @@ def two_stream(
     Args:
       architecture: the choice at each site of ``backbone``.
       num_classes: training identities.
-      backbone: ``"resnet18"`` .. ``"resnet152"``.
-      last_stride: stride of the last stage, 1 [authors] or 2.
+      backbone: ``"resnet18"`` .. ``"resnet152"``, or a plan of cells.
+      last_stride: stride of a ResNet's last stage, 1 [authors] or 2; cells leave no choice.
       width: factor on all channel numbers.
       synchronized: batch statistics over all replicas.
 
     Raises:
       ValueError: the architecture belongs to another backbone.
+      BadInput: a last stride other than 1 for cells.
     """
     if architecture.backbone != backbone:
         raise ValueError(
@@ -81,26 +104,33 @@ def two_stream(
             "they must be the same."
         )
 
-    def make_norm(site: str) -> ModalityNorm:
-        return ModalityNorm(architecture.choices[site], synchronized, name=site_layer_name(site))
+    def make_norm(site: str, affine: bool = True) -> ModalityNorm:
+        choice = architecture.choices[site]
+        return ModalityNorm(choice, synchronized, affine, name=site_layer_name(site))
 
-    return resnet_network(make_norm, num_classes, backbone, last_stride, width, synchronized)
+    return network_with(make_norm, num_classes, backbone, last_stride, width, synchronized)
 
 
-def resnet_network(
-    make_norm: Any,
+def network_with(
+    make_norm: MakeNorm,
     num_classes: int,
-    backbone: str,
+    backbone: Backbone,
     last_stride: int,
     width: float,
     synchronized: bool,
 ) -> ReidNetwork:
-    """A ResNet with the norms of ``make_norm``, and the head; its variables exist on return."""
-    network = ReidNetwork(
-        ResNet(backbone, make_norm, last_stride, width), Head(num_classes, synchronized)
-    )
-    # One tiny pass creates every variable, so that a checkpoint can be read into it at once.
-    network({modality: tf.zeros([1, 32, 32, 3]) for modality in MODALITIES})
+    """A backbone with the norms of ``make_norm``, and the head; its variables exist on return."""
+    if isinstance(backbone, CellPlan):
+        if last_stride != 1:
+            raise BadInput(
+                f"--last_stride={last_stride} is for ResNets: a network of cells halves its "
+                "feature map at the start of every stage but the first. Leave the flag out."
+            )
+        body = derived_net(backbone, make_norm, channels_of(width))
+    else:
+        body = ResNet(backbone, make_norm, last_stride, width)
+    network = ReidNetwork(body, Head(num_classes, synchronized))
+    network.create_variables()
     return network
 
 

@@ -1,44 +1,61 @@
 """The search space of CM-NAS: at every batch norm, separate per modality or shared?"""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from scipy.special import entr, expit
 
-from cmnas_tf.architecture import SEPARATE, SHARED, Architecture
+from cmnas_tf.architecture import SEPARATE, SHARED, Architecture, Backbone
+from cmnas_tf.errors import BadInput
+from cmnas_tf.files import write_text
 from cmnas_tf.layers import MixedModalityNorm, Relaxation
 from cmnas_tf.models import ReidNetwork
-from cmnas_tf.models.two_stream import resnet_network, site_layer_name
+from cmnas_tf.models.two_stream import network_with, site_layer_name
 
 
 @dataclass(frozen=True)
 class NormSpace:
-    """All assignments of separate / shared to the batch norms of a ResNet; 2^53 for ResNet-50.
+    """All assignments of separate / shared to a backbone's batch norms; 2^53 for ResNet-50.
 
     Attributes:
-      backbone: ``"resnet18"`` .. ``"resnet152"``.
+      backbone: ``"resnet18"`` .. ``"resnet152"``, or a plan of cells.
       relaxation: how logits become mixture weights.
-      last_stride: stride of the last stage.
+      last_stride: stride of a ResNet's last stage.
       width: factor on all channel numbers.
       synchronized: batch statistics over all replicas.
     """
 
-    backbone: str
+    backbone: Backbone
     relaxation: Relaxation
     last_stride: int = 1
     width: float = 1.0
     synchronized: bool = False
 
+    def check(self, modalities: Collection[str]) -> None:
+        """Refuses images of one modality, which leave nothing to be separate for.
+
+        Raises:
+          BadInput: fewer than two modalities.
+        """
+        if len(modalities) < 2:
+            raise BadInput(
+                f"The images are all {', '.join(modalities)}, and which norms to separate per "
+                "modality is a question for two. Give images of both, or search for cells: "
+                "--search_space=reid_cells."
+            )
+
     def supernet(self, num_classes: int) -> ReidNetwork:
         """The network that contains every architecture of the space."""
 
-        def make_norm(site: str) -> MixedModalityNorm:
-            return MixedModalityNorm(self.relaxation, self.synchronized, name=site_layer_name(site))
+        def make_norm(site: str, affine: bool = True) -> MixedModalityNorm:
+            name = site_layer_name(site)
+            return MixedModalityNorm(self.relaxation, self.synchronized, affine, name=name)
 
-        return resnet_network(
+        return network_with(
             make_norm, num_classes, self.backbone, self.last_stride, self.width, self.synchronized
         )
 
@@ -75,6 +92,15 @@ class NormSpace:
             "ties": [site for site, lead in leads.items() if lead == 0],
         }
         return Architecture(choices, self.backbone, {**found, **provenance})
+
+    def save(self, architecture: Architecture, folder: Path) -> None:
+        """Writes ``architecture.json``, and the authors' line of integers, ``architecture.cfg``."""
+        architecture.save(folder / "architecture.json")
+        write_text(folder / "architecture.cfg", architecture.to_cfg() + "\n")
+
+    def describe(self, architecture: Architecture) -> str:
+        """An architecture of this space, for people to read."""
+        return f"{architecture.strip()}    (0 separate, 1 shared)"
 
     def summary(self, supernet: ReidNetwork) -> tuple[dict[str, float], str]:
         """Scalars for TensorBoard, and how many sites lean separate in a few words."""

@@ -142,3 +142,22 @@ def test_momentum_and_epsilon():
     np.testing.assert_allclose(y, [[-0.5], [0.5]], rtol=1e-6)
     np.testing.assert_allclose(layer.moving_mean, [1.0], rtol=1e-6)
     np.testing.assert_allclose(layer.moving_variance, [1.5], rtol=1e-6)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("dtype, tolerance", [("float32", 1e-5), ("float64", 1e-12)])
+def test_without_scale_and_offset(dtype, tolerance, training):
+    """It equals the norm whose gamma is 1 and beta 0, and has running statistics alone."""
+    layer = BatchNorm(affine=False, dtype=dtype)
+    x = batch((4, 3, 2, 5))
+    layer.build(x.shape)
+    assert [weight.name.split("/")[-1] for weight in layer.weights] == [
+        "moving_mean:0",
+        "moving_variance:0",
+    ]
+    expected = oracle.BatchNorm(np.ones(5), np.zeros(5), np.full(5, 2.0), np.full(5, 3.0))
+    layer.set_weights([expected.moving_mean, expected.moving_variance])
+    y = layer(tf.constant(x, dtype), training=training)
+    reference = expected.train(x) if training else expected.infer(x)
+    np.testing.assert_allclose(y, reference, atol=10 * tolerance)
+    assert_same_statistics(layer, expected, tolerance)

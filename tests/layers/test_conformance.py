@@ -10,7 +10,13 @@ import tensorflow as tf
 from tensorflow import keras
 
 import cmnas_tf.layers
-from cmnas_tf.layers import BatchNorm, MixedModalityNorm, ModalityNorm, TorchConv
+from cmnas_tf.layers import (
+    BatchNorm,
+    DepthwiseConv,
+    MixedModalityNorm,
+    ModalityNorm,
+    TorchConv,
+)
 from cmnas_tf.modality import Rows
 
 MATRIX: dict[str, Callable[..., keras.layers.Layer]] = {
@@ -23,9 +29,15 @@ MATRIX: dict[str, Callable[..., keras.layers.Layer]] = {
         synchronized=True,
         **policy,
     ),
+    "BatchNorm, not affine": lambda **policy: BatchNorm(affine=False, **policy),
+    "DepthwiseConv": DepthwiseConv,
+    "DepthwiseConv, stride 2": lambda **policy: DepthwiseConv(strides=2, **policy),
+    "DepthwiseConv, dilated": lambda **policy: DepthwiseConv(strides=2, dilation=2, **policy),
     "MixedModalityNorm": MixedModalityNorm,
+    "MixedModalityNorm, not affine": lambda **p: MixedModalityNorm(affine=False, **p),
     "MixedModalityNorm, synchronized": lambda **p: MixedModalityNorm(synchronized=True, **p),
     "ModalityNorm, separate": lambda **policy: ModalityNorm("separate", **policy),
+    "ModalityNorm, not affine": lambda **p: ModalityNorm("separate", affine=False, **p),
     "ModalityNorm, shared": lambda **policy: ModalityNorm("shared", **policy),
     "ModalityNorm, synchronized": lambda **p: ModalityNorm("separate", synchronized=True, **p),
     "TorchConv": lambda **policy: TorchConv(4, 3, **policy),

@@ -168,3 +168,21 @@ def test_a_relaxation_of_its_own_decides_the_mixture():
         expected = w[0] * tf.concat(separate, axis=0) + w[1] * shared
         np.testing.assert_allclose(outputs[site], expected, rtol=1e-5)
     assert not np.allclose(outputs["stem"], outputs["layer1_0_bn1"])
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_without_scale_and_offset(training):
+    """It mixes like one whose scales are 1 and offsets 0, as they are at first, and has none."""
+    plain, affine = (MixedModalityNorm(affine=a, dtype="float64") for a in (False, True))
+    x = np.concatenate(list(batch().values()))
+    for layer in (plain, affine):
+        layer.build(x.shape)
+        layer.architecture_logits.assign(LOGITS)
+        for number, norm in enumerate(layer.branches().values()):
+            norm.moving_mean.assign_add([number + 1.0] * CHANNELS)
+    assert len(affine.weights) == 1 + 3 * 4 and len(plain.weights) == 1 + 3 * 2
+    np.testing.assert_allclose(
+        plain(tf.constant(x), ROWS, training=training),
+        affine(tf.constant(x), ROWS, training=training),
+        atol=1e-12,
+    )

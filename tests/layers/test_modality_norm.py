@@ -130,3 +130,15 @@ def test_owns_the_norms_it_uses_and_no_other(choice, branches):
 def test_another_choice_is_refused():
     with pytest.raises(ValueError, match=r"'separate', 'shared'.*Received: 'sharable'"):
         ModalityNorm("sharable")
+
+
+@pytest.mark.parametrize("choice, count", [("shared", 1), ("separate", 2)])
+def test_without_scale_and_offset(choice, count):
+    """It equals one whose scales are 1 and offsets 0, as they are at first, and has none."""
+    plain, affine = (ModalityNorm(choice, affine=a, dtype="float64") for a in (False, True))
+    x = tf.constant(np.concatenate([batch(VISIBLE), batch(INFRARED)]))
+    rows = Rows({"visible": VISIBLE, "infrared": INFRARED})
+    for training in (True, False):
+        expected = affine(x, rows, training=training)
+        np.testing.assert_allclose(plain(x, rows, training=training), expected, atol=1e-12)
+    assert len(plain.weights) == 2 * count and plain.trainable_weights == []

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from cmnas_tf.layers import statistics
 from cmnas_tf.layers.statistics import Statistics, affine
 from tests.oracles.finite_differences import assert_gradients
 
@@ -25,7 +26,7 @@ def test_by_hand():
     np.testing.assert_allclose(found.mean, [4.0], rtol=1e-6)
     np.testing.assert_allclose(found.variance, [26 / 3], rtol=1e-6)
     np.testing.assert_allclose(found.unbiased_variance, [13.0], rtol=1e-6)
-    assert float(found.count) == 3.0
+    assert float(found.size) == 3.0
 
 
 @pytest.mark.parametrize(
@@ -36,10 +37,11 @@ def test_moments(dtype, tolerance):
     x = tf.cast(batch(), dtype)
     found = Statistics.of(x)
     mean, variance = moments(x.numpy().astype(np.float64))
-    assert {field.dtype for field in found} == {tf.float64 if dtype == "float64" else tf.float32}
+    wide = tf.float64 if dtype == "float64" else tf.float32
+    assert found.mean.dtype == found.variance.dtype == wide
     np.testing.assert_allclose(found.mean, mean, rtol=tolerance)
     np.testing.assert_allclose(found.variance, variance, rtol=tolerance)
-    assert float(found.count) == 30.0
+    assert float(found.size) == 30.0
 
 
 def test_a_union_of_unequal_parts_has_the_moments_of_all_rows():
@@ -50,7 +52,23 @@ def test_a_union_of_unequal_parts_has_the_moments_of_all_rows():
         mean, variance = moments(np.concatenate(parts).astype(np.float32).astype(np.float64))
         np.testing.assert_allclose(union.mean, mean, rtol=1e-5)
         np.testing.assert_allclose(union.variance, variance, rtol=1e-4)
-        assert float(union.count) == 40.0
+        assert float(union.size) == 40.0
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_of_a_batch_whose_size_is_not_known_beforehand(dtype):
+    """The number of values is then part of the graph, and nothing else changes."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, 2, 4], dtype)] * 2)
+    def unbiased(a, b):
+        union = Statistics.of_union([Statistics.of(a), Statistics.of(b)])
+        return union.mean, union.unbiased_variance
+
+    a, b = batch(), batch((1, 1, 2, 4), 5.0)
+    both = np.concatenate([part.reshape(-1, 4) for part in (a, b)])
+    mean, variance = unbiased(tf.constant(a, dtype), tf.constant(b, dtype))
+    np.testing.assert_allclose(mean, both.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(variance, both.var(axis=0, ddof=1), rtol=1e-5)
 
 
 @pytest.mark.parametrize("dtype, tolerance", [("float64", 1e-12), ("float32", 1e-5)])
@@ -81,9 +99,12 @@ def test_gradient_of_a_union():
     assert_gradients(function, [batch((2, 1, 1, 4)), batch((3, 1, 1, 4), 5.0)], tolerance=1e-6)
 
 
+@pytest.mark.parametrize("deterministic", [False, True])
 @pytest.mark.parametrize("dtype, tolerance", [("float64", 1e-12), ("float32", 1e-5)])
-def test_affine_and_its_gradients(dtype, tolerance):
-    """y = (x - c) s + o: dx = s dy, dc = -s sum(dy), ds = sum(dy (x - c)), do = sum(dy)."""
+def test_affine_and_its_gradients(monkeypatch, dtype, tolerance, deterministic):
+    """On the fused kernels, and without them where they are not deterministic:
+    y = (x - c) s + o: dx = s dy, dc = -s sum(dy), ds = sum(dy (x - c)), do = sum(dy)."""
+    monkeypatch.setattr(statistics, "is_op_determinism_enabled", lambda: deterministic)
     rng, x = np.random.default_rng(3), batch()
     dy, (c, s, o) = rng.standard_normal(SHAPE), rng.standard_normal((3, 4))
     inputs = [tf.constant(value, dtype) for value in (x, c, s, o)]
@@ -98,7 +119,9 @@ def test_affine_and_its_gradients(dtype, tolerance):
         np.testing.assert_allclose(gradient, value, atol=tolerance * np.abs(value).max())
 
 
-def test_affine_keeps_bfloat16():
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_affine_keeps_bfloat16(monkeypatch, deterministic):
+    monkeypatch.setattr(statistics, "is_op_determinism_enabled", lambda: deterministic)
     x = tf.cast(batch(), tf.bfloat16)
     y = affine(x, tf.zeros([4]), tf.fill([4], 2.0), tf.ones([4]))
     assert y.dtype == tf.bfloat16

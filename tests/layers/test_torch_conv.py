@@ -1,10 +1,10 @@
-"""Convolution and pooling against windows cut out in NumPy with PyTorch's padding."""
+"""Convolution against windows cut out in NumPy with PyTorch's padding."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from cmnas_tf.layers import TorchConv, max_pool_3x3
+from cmnas_tf.layers import TorchConv
 from tests.oracles import convolution as oracle
 
 SIZES = [(8, 6), (7, 5), (8, 5)]
@@ -32,12 +32,6 @@ def test_equals_the_oracle(kernel_size, strides, size):
     y = layer(tf.constant(x))
     expected = oracle.convolve(x, layer.kernel.numpy(), strides)
     np.testing.assert_allclose(y, expected, atol=1e-12)
-
-
-@pytest.mark.parametrize("size", SIZES, ids=str)
-def test_max_pool_equals_the_oracle(size):
-    x = np.maximum(np.random.default_rng(1).standard_normal((2, *size, 3)), 0.0)
-    np.testing.assert_array_equal(max_pool_3x3(tf.constant(x)), oracle.max_pool(x))
 
 
 def test_starts_as_torchvision_does():

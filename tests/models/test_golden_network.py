@@ -18,6 +18,7 @@ from cmnas_tf.architecture import Architecture
 from cmnas_tf.losses import Objective
 from cmnas_tf.modality import Rows
 from cmnas_tf.models import two_stream
+from cmnas_tf.models.precision import computed_in
 from cmnas_tf.weights import load_torch_state
 from cmnas_tf.weights.torch_names import to_torch, torch_variables
 
@@ -35,10 +36,10 @@ def golden(goldens):
     return goldens.load("two_stream_resnet50.npz")
 
 
-@pytest.fixture
-def network(goldens, golden):
+def load(goldens, golden, precision="float32"):
     line = " ".join(map(str, golden["architecture"]))
-    network = two_stream(Architecture.from_cfg(line), num_classes=7)
+    with computed_in(precision):
+        network = two_stream(Architecture.from_cfg(line), num_classes=7)
     state = {
         name: goldens.weight(name, to_torch(variable.numpy()).shape)
         for name, variable in torch_variables(network).items()
@@ -46,6 +47,11 @@ def network(goldens, golden):
     report = load_torch_state(network, state)
     assert set(report.loaded) == set(state) and not report.unused_branches
     return network
+
+
+@pytest.fixture
+def network(goldens, golden):
+    return load(goldens, golden)
 
 
 def test_inference_in_all_three_modes(network, goldens, golden):
@@ -58,6 +64,21 @@ def test_inference_in_all_three_modes(network, goldens, golden):
     for mode, result in results.items():
         assert_close(result.pooled, golden[f"eval_{mode}_pooled"])
         assert_close(result.embedding, golden[f"eval_{mode}_embedding"])
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("bfloat16", 5e-3), ("float16", 1e-3)])
+def test_inference_in_narrow_numbers(goldens, golden, precision, tolerance):
+    """bfloat16 has 8 bits of mantissa, so 53 layers that each round by up to 2^-9 = 0.2 % and
+    average over what they sum; 0.2 % was seen in bfloat16, 0.03 % in float16 (11 bits)."""
+    network = load(goldens, golden, precision)
+    assert network.backbone.conv1.compute_dtype == precision
+    assert {v.dtype for v in network.variables} == {tf.float32}
+    result = network((goldens.images("visible", 2), goldens.images("infrared", 2)))
+    for name in ("pooled", "embedding"):
+        found = getattr(result, name)
+        assert found.dtype == tf.float32
+        assert_close(found, golden[f"eval_both_{name}"], tolerance)
+        assert np.abs(found - golden[f"eval_both_{name}"]).max() > 0  # narrow it was
 
 
 def test_training_step(network, goldens, golden):

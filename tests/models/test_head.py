@@ -83,6 +83,17 @@ def test_embeds_without_the_classifier():
     np.testing.assert_array_equal(embedding, whole.embedding)
 
 
+def test_without_a_neck():
+    """The embedding is what was pooled; the classifier has a bias, which starts as 0."""
+    head, features = Head(3, neck=False), tf.random.stateless_normal([2, 4, 2, 6], seed=[1, 2])
+    pooled, embedding, logits = head(features, training=True)
+    np.testing.assert_array_equal(embedding, pooled)
+    np.testing.assert_allclose(logits, pooled @ head.classifier.kernel, rtol=1e-5, atol=1e-8)
+    head.classifier.bias.assign([1.0, 2.0, 3.0])
+    np.testing.assert_allclose(head(features).logits - logits, [[1, 2, 3]] * 2, rtol=1e-5)
+    assert [weight.shape for weight in head.weights] == [(6, 3), (3,)]
+
+
 def test_embeddings_by_modality():
     rows = np.arange(5.0)[:, None]
     parts = Embeddings(rows, 10 * rows, 100 * rows).by_modality(Rows({"visible": 2, "infrared": 3}))

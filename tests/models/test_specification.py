@@ -3,9 +3,13 @@
 import json
 
 import numpy as np
+import pytest
 
 from cmnas_tf.architecture import Architecture
+from cmnas_tf.cell_plan import CellPlan
+from cmnas_tf.errors import BadInput
 from cmnas_tf.models.specification import Specification
+from tests.models.genotypes import EVERYTHING
 
 SPECIFICATION = Specification(
     Architecture.separate_until("layer1", "resnet18"),
@@ -42,3 +46,35 @@ def test_builds_the_same_network_again():
         assert all(norm.synchronized is synchronized for norm in norms)
         images = np.zeros((2, 64, 32, 3), np.float32)
         assert network.embed(images, "infrared").logits.shape == (2, 5)
+
+
+def of_cells(**changes) -> Specification:
+    """Two stages of one cell, the norms of the first one apart."""
+    architecture = Architecture.separate_until("layer1", CellPlan(EVERYTHING, (1, 1)))
+    given = {"num_classes": 5, "height": 32, "width": 16, "width_factor": 1 / 16}
+    return Specification(architecture, **{**given, **changes})
+
+
+def test_describes_networks_of_cells_in_the_same_way():
+    specification = of_cells()
+    again = Specification.from_json(json.loads(json.dumps(specification.to_json())))
+    assert again == specification
+    assert again.architecture.backbone.genotype == EVERYTHING
+    network = again.build()
+    norms = network.backbone.norms()
+    assert list(norms["layer1.0.node3.input0.parts_bn"].branches()) == ["visible", "infrared"]
+    assert list(norms["layer2.0.node3.input0.bn"].branches()) == ["shared"]
+    images = np.zeros((2, 32, 16, 3), np.float32)
+    assert network.embed(images, "infrared").pooled.shape == (2, 4 * 4 * 2)
+
+
+def test_refuses_images_that_cells_are_too_small_for():
+    """Two stages divide by 8, and its part-aware operations stand at 4: 13 rows become 7 and 4."""
+    of_cells(height=13).build()
+    with pytest.raises(BadInput, match=r"Images 12 pixels high .*--image_height=13 or more"):
+        of_cells(height=12).build()
+
+
+def test_refuses_a_last_stride_that_cells_do_not_have():
+    with pytest.raises(BadInput, match=r"--last_stride=2 is for ResNets"):
+        of_cells(last_stride=2).build()

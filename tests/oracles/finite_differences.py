@@ -46,3 +46,38 @@ def assert_gradients(
         largest = np.abs(expected).max()
         assert largest > 0, "the function does not depend on this input; nothing is tested"
         np.testing.assert_allclose(gradient, expected, rtol=0, atol=tolerance * largest)
+
+
+def assert_variable_gradients(
+    function: Callable[[], tf.Tensor], variables: Sequence[tf.Variable], tolerance: float = 1e-7
+) -> None:
+    """The tape's gradient of ``function`` for each variable against central differences.
+
+    Args:
+      function: gives a float64 scalar of what the variables are at the time.
+      variables: float64; they are afterwards what they were before.
+      tolerance: allowed difference, as a share of the largest entry of all gradients: some may be
+        zero, such as that of a bias in front of a batch norm.
+    """
+    with tf.GradientTape() as tape:
+        value = function()
+    assert value.dtype == tf.float64
+    compiled = tf.function(function)
+    expected = []
+    for variable in variables:
+        start = variable.numpy()
+
+        def at(moved: np.ndarray, variable: tf.Variable = variable) -> tf.Tensor:
+            variable.assign(moved)
+            return compiled()
+
+        expected.append(central_differences(at, start))
+        variable.assign(start)
+    largest = max(np.abs(gradient).max() for gradient in expected)
+    assert largest > 0, "the function depends on none of the variables; nothing is tested"
+    for variable, gradient, other in zip(
+        variables, tape.gradient(value, variables), expected, strict=True
+    ):
+        np.testing.assert_allclose(
+            gradient, other, rtol=0, atol=tolerance * largest, err_msg=variable.name
+        )

@@ -49,5 +49,6 @@ class BatchNorm:
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """exp(l) / sum exp(l)."""
-    return np.exp(logits) / np.exp(logits).sum()
+    """exp(l) / sum exp(l), of numbers that exp can take."""
+    powers = np.exp(logits - np.max(logits))
+    return powers / powers.sum()

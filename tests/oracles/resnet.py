@@ -51,7 +51,7 @@ class Forward:
         return convolve(x, self.weights[f"{path}.kernel"], stride)
 
     def _norm(self, x: np.ndarray, path: str) -> np.ndarray:
-        if f"{path}.shared.gamma" in self.weights:
+        if f"{path}.shared.moving_mean" in self.weights:
             return self._normalize(x, f"{path}.shared")
         visible, infrared = x[: self.visible], x[self.visible :]
         parts = [self._normalize(visible, f"{path}.visible")] if len(visible) else []
@@ -59,6 +59,10 @@ class Forward:
         return np.concatenate(parts)
 
     def _normalize(self, x: np.ndarray, path: str) -> np.ndarray:
-        names = ("gamma", "beta", "moving_mean", "moving_variance")
-        norm = BatchNorm(*(self.weights[f"{path}.{name}"] for name in names))
+        norm = BatchNorm(
+            self.weights.get(f"{path}.gamma", 1.0),  # not there without scale and offset
+            self.weights.get(f"{path}.beta", 0.0),
+            self.weights[f"{path}.moving_mean"],
+            self.weights[f"{path}.moving_variance"],
+        )
         return norm.train(x) if self.training else norm.infer(x)

@@ -7,11 +7,13 @@ import pytest
 import tensorflow as tf
 
 from cmnas_tf.architecture import sites_of
+from cmnas_tf.cell_plan import CellPlan
 from cmnas_tf.layers import MixedModalityNorm, Softmax
 from cmnas_tf.losses import Objective
 from cmnas_tf.modality import Rows
 from cmnas_tf.models import Head, ReidNetwork, two_stream
 from cmnas_tf.search_spaces import NormSpace
+from tests.models.genotypes import EVERYTHING
 from tests.oracles.finite_differences import central_differences
 from tests.oracles.policies import dtype_policy
 
@@ -121,6 +123,32 @@ def test_decided_logits_make_it_the_derived_network(supernet, training):
         supernet(inputs, training=training), derived(inputs, training=training), strict=True
     ):
         np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-3 * np.abs(theirs).max())
+
+
+def test_searches_the_norms_of_a_network_of_cells():
+    """Every site of the plan has its two logits, pools' norms without scale and offset too."""
+    plan = CellPlan(EVERYTHING, (1, 1))
+    space = NormSpace(plan, Softmax(), width=1 / 16)
+    supernet = space.supernet(num_classes=3)
+    logits = space.logits(supernet)
+    assert tuple(logits) == plan.sites()
+    logits["layer2.0.node3.input0.bn"].assign([1.0, 0.0])
+    architecture = space.derive(supernet, {})
+    assert [s for s, c in architecture.choices.items() if c == "separate"] == [
+        "layer2.0.node3.input0.bn"
+    ]
+    derived = two_stream(architecture, 3, plan, width=1 / 16)
+    names = [path for path in derived.get_weight_paths() if "layer2.0.node3.input0" in path]
+    prefix = "backbone.layer2.0.node3.input0.bn"
+    assert sorted(names) == [
+        f"{prefix}.{modality}.{name}"
+        for modality in ("infrared", "visible")
+        for name in ("moving_mean", "moving_variance")
+    ]
+    with tf.GradientTape() as tape:
+        outputs = supernet([x[:, :, :16] for x in images()], training=True)
+        total = tf.reduce_sum(outputs.pooled**2)
+    assert all(tf.norm(gradient) > 0 for gradient in tape.gradient(total, list(logits.values())))
 
 
 def test_gradient_of_every_logit_through_the_whole_supernet():

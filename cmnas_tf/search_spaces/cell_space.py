@@ -1,0 +1,191 @@
+"""The search space of Auto-ReID: on every edge of two cells, which operation?"""
+
+import collections
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import tensorflow as tf
+from scipy.special import entr, softmax
+
+from cmnas_tf.architecture import SHARED, Architecture
+from cmnas_tf.cell_plan import STEM, CellPlan
+from cmnas_tf.errors import BadInput
+from cmnas_tf.genotype import (
+    EDGES,
+    EDGES_PER_NODE,
+    NODES,
+    NONE,
+    OPERATIONS,
+    PART_AWARE,
+    Genotype,
+    sources_of,
+)
+from cmnas_tf.layers import ModalityNorm, Relaxation
+from cmnas_tf.models import Head, ReidNetwork
+from cmnas_tf.models.cell_net import CellSupernet, channels_of
+from cmnas_tf.models.two_stream import site_layer_name
+
+AUTO_REID = OPERATIONS
+# DARTS also has sep_conv_5x5 and dil_conv_5x5; this is its list as far as Auto-ReID took it over
+# (our choice), to see what the part-aware operation is worth.
+DARTS = tuple(name for name in OPERATIONS if name != PART_AWARE)
+
+
+@dataclass(frozen=True)
+class CellSpace:
+    """All pairs of a normal and a reduction cell: two edges for each node, an operation for each.
+
+    Attributes:
+      relaxation: how the logits of an edge become the weights of its candidates.
+      candidates: of every edge, :data:`AUTO_REID` or :data:`DARTS`.
+      cells: number of cells of each stage.
+      width: factor on all channel numbers.
+      synchronized: batch statistics over all replicas.
+    """
+
+    relaxation: Relaxation
+    candidates: tuple[str, ...] = AUTO_REID
+    cells: tuple[int, ...] = (2, 2, 2, 2)
+    width: float = 1.0
+    synchronized: bool = False
+
+    def check(self, modalities: Collection[str]) -> None:
+        """Refuses images of two modalities: these networks treat all images alike.
+
+        Raises:
+          BadInput: more than one modality.
+        """
+        if len(modalities) > 1:
+            raise BadInput(
+                f"The images are {' and '.join(modalities)}, and a search for cells takes one "
+                f"modality. Say which: {' or '.join(f'--modality={m}' for m in modalities)}."
+            )
+
+    def supernet(self, num_classes: int) -> ReidNetwork:
+        """The network that contains every architecture of the space.
+
+        Both modalities share every norm. Those of the cells have no scale and offset, which would
+        undo the weights of the mixture (DARTS); in the part-aware operation too (our choice).
+        """
+
+        def make_norm(site: str, affine: bool = True) -> ModalityNorm:
+            name = site_layer_name(site)
+            return ModalityNorm(SHARED, self.synchronized, affine and site == STEM, name=name)
+
+        backbone = CellSupernet(
+            self.cells, self.candidates, self.relaxation, make_norm, channels_of(self.width)
+        )
+        network = ReidNetwork(backbone, Head(num_classes, self.synchronized))
+        network.create_variables()
+        return network
+
+    def logits(self, supernet: ReidNetwork) -> dict[str, tf.Variable]:
+        """The architecture logits by kind of cell, each [14 edges, candidates]."""
+        return supernet.backbone.logits()
+
+    def probabilities(self, supernet: ReidNetwork) -> dict[str, np.ndarray]:
+        """By kind of cell, the softmax over the candidates of each edge, [14, candidates]."""
+        return {
+            kind: softmax(logits.numpy().astype(np.float64), axis=1)
+            for kind, logits in self.logits(supernet).items()
+        }
+
+    def derive(self, supernet: ReidNetwork, provenance: Mapping[str, Any]) -> Architecture:
+        """The strongest operations on the strongest edges (DARTS, section 2.4); all norms shared.
+
+        The strength of an edge is the largest weight of an operation on it, ``none`` aside; the two
+        strongest edges of each node stay. Among equals the first one wins.
+
+        Args:
+          supernet: a network of this space.
+          provenance: what else to write down with the architecture; JSON-ready.
+
+        Returns:
+          The architecture; its provenance also holds the ``probabilities`` by kind of cell and
+          edge, and the ``ties`` that were decided by order.
+        """
+        genotype, found = self._genotype(supernet)
+        shared = Architecture.shared(CellPlan(genotype, self.cells))
+        return replace(shared, provenance={**found, **provenance})
+
+    def _genotype(self, supernet: ReidNetwork) -> tuple[Genotype, dict[str, Any]]:
+        """The cells, and what to write down of how they were found."""
+        probabilities = {k: self._named(t) for k, t in self.probabilities(supernet).items()}
+        derived = {kind: derive_cell(weights) for kind, weights in probabilities.items()}
+        ties = {kind: ties for kind, (_, ties) in derived.items()}
+        genotype = Genotype(**{kind: cell for kind, (cell, _) in derived.items()})
+        return genotype, {"probabilities": probabilities, "ties": ties}
+
+    def _named(self, table: np.ndarray) -> dict[str, dict[str, float]]:
+        return {
+            f"{node}.{source}": dict(zip(self.candidates, row.tolist(), strict=True))
+            for (node, source), row in zip(EDGES, table, strict=True)
+        }
+
+    def save(self, architecture: Architecture, folder: Path) -> None:
+        """Writes ``architecture.json``."""
+        architecture.save(folder / "architecture.json")
+
+    def describe(self, architecture: Architecture) -> str:
+        """An architecture of this space, for people to read."""
+        return str(cast(CellPlan, architecture.backbone).genotype)
+
+    def summary(self, supernet: ReidNetwork) -> tuple[dict[str, float], str]:
+        """Scalars for TensorBoard, and the operations of the genotype in a few words."""
+        tables = self.probabilities(supernet)
+        bits = np.mean([entr(table).sum(axis=1) for table in tables.values()]) / np.log(2.0)
+        scalars = {"architecture/mean_entropy_bits": float(bits)}
+        for kind, table in tables.items():
+            means = zip(self.candidates, table.mean(axis=0).tolist(), strict=True)
+            scalars |= {f"probability/{kind}/{name}": mean for name, mean in means}
+        genotype, _ = self._genotype(supernet)
+        counts = collections.Counter(
+            operation
+            for kind in tables
+            for edges in genotype.cell(kind).values()
+            for operation in edges.values()
+        )
+        scalars |= {f"derived/{name}": counts[name] for name in self.candidates if name != NONE}
+        return scalars, " ".join(f"{name} {count}" for name, count in counts.most_common(3))
+
+
+def derive_cell(
+    weights: Mapping[str, Mapping[str, float]],
+) -> tuple[dict[str, dict[str, str]], dict[str, list[str]]]:
+    """The strongest operations on the strongest edges of a cell.
+
+    Args:
+      weights: of the candidates by edge, ``{"node3.input0": {operation: weight}}``.
+
+    Returns:
+      The cell as ``{node: {source: operation}}``; and what was equally strong where the order
+      decided, edges by node and operations by edge.
+    """
+    cell: dict[str, dict[str, str]] = {}
+    ties: dict[str, list[str]] = {}
+    for node in NODES:
+        best, equals, strength = {}, {}, {}
+        for source in sources_of(node):
+            row = {name: w for name, w in weights[f"{node}.{source}"].items() if name != NONE}
+            (best[source],), equals[source] = strongest(row, 1)
+            strength[source] = row[best[source]]
+        chosen, equal_edges = strongest(strength, EDGES_PER_NODE)
+        cell[node] = {source: best[source] for source in chosen}
+        found = {node: equal_edges} | {f"{node}.{source}": equals[source] for source in chosen}
+        ties |= {where: names for where, names in found.items() if names}
+    return cell, ties
+
+
+def strongest(values: Mapping[str, float], count: int) -> tuple[list[str], list[str]]:
+    """The names of the ``count`` largest values; and those it had to choose from by their order.
+
+    Returns:
+      The names, largest value first, equals in their order; and all names of the smallest value
+      that was chosen, when not all of them were.
+    """
+    chosen = sorted(values, key=values.__getitem__, reverse=True)[:count]
+    equals = [name for name in values if values[name] == values[chosen[-1]]]
+    return chosen, equals if not set(equals) <= set(chosen) else []

@@ -1,0 +1,185 @@
+"""The supernet of Auto-ReID, its logits, and what is derived from them."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from cmnas_tf.cell_plan import CellPlan
+from cmnas_tf.errors import BadInput
+from cmnas_tf.genotype import EDGES, NODES, OPERATIONS, Genotype
+from cmnas_tf.layers import GumbelSoftmax, Softmax
+from cmnas_tf.losses import Objective
+from cmnas_tf.modality import Rows
+from cmnas_tf.models import Head, ReidNetwork
+from cmnas_tf.search_spaces import AUTO_REID, DARTS, CellSpace
+from cmnas_tf.search_spaces.cell_space import strongest
+from tests.models.genotypes import EVERYTHING
+from tests.oracles.finite_differences import assert_variable_gradients
+from tests.oracles.policies import dtype_policy
+
+SPACE = CellSpace(Softmax(), cells=(1, 1), width=1 / 32)
+LABELS = tf.constant([0, 0, 2, 2])
+
+
+@pytest.fixture(scope="module")
+def network():
+    return SPACE.supernet(num_classes=3)
+
+
+@pytest.fixture
+def supernet(network):
+    for logits in SPACE.logits(network).values():
+        logits.assign(tf.zeros_like(logits))
+    return network
+
+
+def prefer(supernet, genotype: Genotype, lead: float = 1.0) -> None:
+    """Gives the operations of a genotype a lead over all others."""
+    for kind, logits in SPACE.logits(supernet).items():
+        values = np.zeros(logits.shape)
+        for row, (node, source) in enumerate(EDGES):
+            if source in genotype.cell(kind)[node]:
+                values[row, AUTO_REID.index(genotype.cell(kind)[node][source])] = lead
+        logits.assign(values)
+
+
+def test_the_lists_of_candidates():
+    """Auto-ReID's seven, ``none`` among them; DARTS' without the part-aware operation."""
+    assert len(AUTO_REID) == 7 and list(AUTO_REID) == list(OPERATIONS)
+    assert [*DARTS, "part_aware"] == list(AUTO_REID)
+    assert SPACE.candidates is AUTO_REID
+
+
+def test_only_the_stems_norm_has_scale_and_offset(supernet):
+    """14 edges with 10 norms each but for the skip, which has one at stride 2; inputs; the stem."""
+    names = supernet.get_weight_paths()
+    scales = [name for name in names if name.startswith("backbone") and name.endswith("gamma")]
+    assert scales == ["backbone.bn1.shared.gamma"]
+    norms = [name for name in names if name.startswith("backbone") and "moving_mean" in name]
+    strided = sum(source.startswith("input") for _, source in EDGES)
+    assert len(norms) == 1 + 2 * 2 + 2 * 14 * 7 + strided
+
+
+def test_logits_belong_to_the_backbone_and_are_its_only_tables(supernet):
+    logits = SPACE.logits(supernet)
+    assert list(logits) == ["normal", "reduction"]
+    assert {id(v) for v in logits.values()} <= {id(v) for v in supernet.trainable_variables}
+    assert all((table == 1 / 7).all() for table in SPACE.probabilities(supernet).values())
+
+
+def test_derives_the_genotype_that_leads(supernet):
+    """Even where ``none`` has the largest weight of all."""
+    prefer(supernet, EVERYTHING)
+    for logits in SPACE.logits(supernet).values():
+        logits.assign(logits + 5.0 * tf.one_hot([AUTO_REID.index("none")] * 14, 7))
+    architecture = SPACE.derive(supernet, {"seed": 7})
+    assert architecture.backbone == CellPlan(EVERYTHING, (1, 1))
+    assert set(architecture.choices.values()) == {"shared"}
+    assert architecture.provenance["seed"] == 7
+    assert architecture.provenance["ties"] == {"normal": {}, "reduction": {}}
+    found = architecture.provenance["probabilities"]["normal"]["node3.node2"]
+    share = 1 / (math.exp(5) + math.exp(1) + 5)
+    assert found["max_pool_3x3"] == pytest.approx(math.exp(1) * share, rel=1e-5)
+    assert found["none"] == pytest.approx(math.exp(5) * share, rel=1e-5)
+
+
+def test_an_edge_is_as_strong_as_its_best_operation(supernet):
+    """Node 4, by hand. Logits of none, skip and dilated (the others have no weight) and strength:
+    input0 (1, 1, 0) e / (2 e + 1) = 0.42; input1 (0, 1, 0.9) e / (1 + e + e^0.9) = 0.44;
+    node2 (3, 2, 0) e^2 / (e^3 + e^2 + 1) = 0.26, being almost certain of none;
+    node3 (0, 2, 0) e^2 / (2 + e^2) = 0.79.
+    """
+    logits = SPACE.logits(supernet)["normal"]
+    values = np.full((14, 7), -60.0)
+    rows = {"input0": (1, 1, 0), "input1": (0, 1, 0.9), "node2": (3, 2, 0), "node3": (0, 2, 0)}
+    for source, (none, skip, dilated) in rows.items():
+        row = EDGES.index(("node4", source))
+        for name, value in (("none", none), ("skip_connect", skip), ("dil_conv_3x3", dilated)):
+            values[row, AUTO_REID.index(name)] = value
+    logits.assign(values)
+    genotype = SPACE.derive(supernet, {}).backbone.genotype
+    assert dict(genotype.normal["node4"]) == {"input1": "skip_connect", "node3": "skip_connect"}
+
+
+def test_ties_are_decided_by_order_and_reported(supernet):
+    """With equal logits the first operation and the first two edges win everywhere."""
+    architecture = SPACE.derive(supernet, {})
+    genotype = architecture.backbone.genotype
+    for kind in ("normal", "reduction"):
+        for node in NODES:
+            assert dict(genotype.cell(kind)[node]) == dict.fromkeys(
+                ("input0", "input1"), "max_pool_3x3"
+            )
+    ties = architecture.provenance["ties"]
+    assert "node2" not in ties["normal"]  # which has but two edges
+    assert ties["normal"]["node4"] == ["input0", "input1", "node2", "node3"]
+    assert ties["reduction"]["node5.input1"] == list(AUTO_REID[1:])
+    assert "node4.node2" not in ties["normal"]  # which nothing hangs on
+
+
+@pytest.mark.parametrize(
+    "count, chosen, tied",
+    [(1, "c", ""), (2, "ca", "abd"), (3, "cab", "abd"), (4, "cabd", ""), (5, "cabde", "")],
+)
+def test_strongest_by_hand(count, chosen, tied):
+    values = {"a": 0.5, "b": 0.5, "c": 0.7, "d": 0.5, "e": 0.1}
+    assert strongest(values, count) == (list(chosen), list(tied))
+
+
+def test_summary_counts_bits_and_operations(supernet):
+    """Seven even candidates are log2 7 = 2.81 bits; decided ones none."""
+    scalars, _ = SPACE.summary(supernet)
+    assert scalars["architecture/mean_entropy_bits"] == pytest.approx(math.log2(7))
+    assert scalars["probability/normal/part_aware"] == pytest.approx(1 / 7)
+    prefer(supernet, EVERYTHING, lead=800.0)
+    scalars, words = SPACE.summary(supernet)
+    others = 6 / 14  # the edges of a cell that have not decided
+    bits = others * math.log2(7)
+    assert scalars["architecture/mean_entropy_bits"] == pytest.approx(bits)
+    expected = 1 / 14 + others / 7
+    assert scalars["probability/normal/part_aware"] == pytest.approx(expected)
+    assert sum(scalars[f"derived/{name}"] for name in AUTO_REID if name != "none") == 16
+    assert scalars["derived/skip_connect"] == 4 and "skip_connect 4" in words
+
+
+def test_images_must_be_high_enough_for_the_part_aware_operation(supernet):
+    """Two stages divide by 8: 25 rows become 13, 7 and 4. The candidates of DARTS need none."""
+    supernet.check_height(25)
+    with pytest.raises(BadInput, match=r"24 pixels high .*--image_height=25 or more"):
+        supernet.check_height(24)
+    space = CellSpace(Softmax(), DARTS, cells=(1, 1), width=1 / 32)
+    without = space.supernet(3)
+    without.check_height(8)
+    assert {logits.shape[1] for logits in space.logits(without).values()} == {6}
+
+
+def test_gumbel_noise_is_another_for_each_edge_and_each_kind_of_cell():
+    space = CellSpace(GumbelSoftmax(seed=1), DARTS, cells=(1, 1), width=1 / 32)
+    backbone = space.supernet(3).backbone
+    rows = np.concatenate(
+        [np.stack([weights[edge] for edge in EDGES]) for weights in backbone.mixtures().values()]
+    )
+    np.testing.assert_allclose(rows.sum(axis=1), 1.0, rtol=1e-5)
+    assert len(np.unique(rows.round(6), axis=0)) == 28
+
+
+@pytest.mark.slow
+def test_gradient_of_every_logit_through_the_whole_supernet():
+    """Cross entropy and triplet: 2 x 14 x 7 logits against central differences, in float64."""
+    with dtype_policy("float64"):
+        backbone = SPACE.supernet(num_classes=3).backbone
+        supernet = ReidNetwork(backbone, Head(3, dtype="float64"))
+    rng = np.random.default_rng(3)
+    images = tf.constant(rng.standard_normal((4, 32, 16, 3)))
+    supernet.embed(images, "visible")
+    for weight in supernet.weights:
+        weight.assign(weight + 0.1 * rng.random(weight.shape))
+    objective, rows = Objective(correlation=0.0, class_mmd=0.0), Rows({"visible": 4})
+
+    def loss():
+        outputs = supernet.embed(images, "visible", training=True).by_modality(rows)
+        return objective(outputs, LABELS, images_per_identity=2)["total"]
+
+    assert_variable_gradients(loss, list(SPACE.logits(supernet).values()), tolerance=1e-5)
