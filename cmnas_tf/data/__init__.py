@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 
-from cmnas_tf.data import cuhk03_np, llcm, market1501, msmt17, own_images, regdb, sysu_mm01
+from cmnas_tf.data import cuhk03_np, llcm, market1501, msmt17, own_images, regdb, shards, sysu_mm01
+from cmnas_tf.data.checks import identity_faults, missing_files
 from cmnas_tf.data.index import Count, Dataset
 from cmnas_tf.errors import BadInput
 
@@ -22,6 +23,7 @@ class Layout:
       published: how large its parts are by its authors, as :meth:`Dataset.counts` names them; what
         they do not say is left out.
       trials: number of splits into training and test images that the data set comes with.
+      companions: files that a test protocol needs beside the images, where there are any.
     """
 
     title: str
@@ -30,6 +32,7 @@ class Layout:
     marks: tuple[str, ...]
     published: Mapping[str, Count] = field(default_factory=dict)
     trials: int = 1
+    companions: tuple[str, ...] = ()
 
     def has_all_marks(self, root: Path) -> bool:
         """Whether the folder ``root`` has every mark."""
@@ -57,6 +60,7 @@ LAYOUTS = {
             "train infrared": Count(11909, 395),
             "test infrared": Count(3803, 96),
         },
+        companions=("exp/rand_perm_cam.mat",),
     ),
     "regdb": Layout(
         title="RegDB",
@@ -137,11 +141,11 @@ LAYOUTS = {
 
 
 def load_dataset(layout: str, root: str | PathLike[str], trial: int = 1) -> Dataset:
-    """Reads the index of a data set; no image file is opened.
+    """Reads the index of a data set and checks it; no image is decoded.
 
     Args:
       layout: one of ``LAYOUTS``.
-      root: the folder of the data set.
+      root: the folder of the data set, or of its shards (see ``cmnas_tf.data.shards``).
       trial: which of the data set's own splits, from 1 (RegDB: 1..10, the others: only 1).
 
     Returns:
@@ -150,8 +154,21 @@ def load_dataset(layout: str, root: str | PathLike[str], trial: int = 1) -> Data
       image of each modality that is trained on.
 
     Raises:
+      BadInput: see :func:`read_dataset`; or images are missing, or the identities are not as above.
+    """
+    dataset = read_dataset(layout, root, trial)
+    faults = [*missing_files(dataset), *identity_faults(dataset)]
+    if faults:
+        raise BadInput("\n".join(faults))
+    return dataset
+
+
+def read_dataset(layout: str, root: str | PathLike[str], trial: int = 1) -> Dataset:
+    """Reads the index of a data set as :func:`load_dataset` does, without checking it.
+
+    Raises:
       BadInput: if the layout or trial does not exist, or the folder is missing, empty, of another
-        layout, incomplete or contradicts itself.
+        layout, incomplete or contradicts itself; or its shards are damaged or of something else.
     """
     if layout not in LAYOUTS:
         raise BadInput(f"layout must be one of {sorted(LAYOUTS)}. Received: {layout!r}")
@@ -161,6 +178,8 @@ def load_dataset(layout: str, root: str | PathLike[str], trial: int = 1) -> Data
             f"{wanted.title} comes with {wanted.trials} split(s) into training and test images, so "
             f"trial must be in 1..{wanted.trials}. Received: {trial}"
         )
+    if shards.are_in(root):
+        return shards.read_index(root, layout, trial)
     for name, other in LAYOUTS.items():
         if other.has_all_marks(root) and not wanted.has_all_marks(root):
             raise BadInput(f"{root} looks like {name}, not like {layout}. Read it as {name}")
@@ -174,25 +193,4 @@ def load_dataset(layout: str, root: str | PathLike[str], trial: int = 1) -> Data
             f"{wanted.tree}\n"
             "To try things without the data set: python -m cmnas_tf.make_synthetic"
         )
-    dataset = wanted.load(root, trial)
-    _check(dataset)
-    return dataset
-
-
-def _check(dataset: Dataset) -> None:
-    """Raises BadInput unless the data set can be trained on and then tested fairly."""
-    train = set(dataset.train.pids.tolist())
-    both = sorted(train & set(dataset.test.pids.tolist()))
-    if both:
-        raise BadInput(
-            f"{len(both)} identities of {dataset.root} are for training and for testing, the first "
-            f"of them {both[:10]}: a test would be unfair. Take them out of one of the lists"
-        )
-    for modality in dataset.modalities:
-        without = sorted(train - set(dataset.train.of_modality(modality).pids.tolist()))
-        if without:
-            raise BadInput(
-                f"{len(without)} training identities of {dataset.root} have no {modality} image, "
-                f"the first of them {without[:10]}; training needs every identity in every "
-                "modality. Unpack the images again, or take these identities out of the lists"
-            )
+    return wanted.load(root, trial)

@@ -1,12 +1,16 @@
-"""Pad and crop, flip, normalise, erase: a whole batch at once, a pure function of (seed, step)."""
+"""Pad and crop, flip, mix colours, normalise, erase: a whole batch at once, a pure function of
+(seed, step)."""
 
 from dataclasses import dataclass
 
 import tensorflow as tf
 
+from cmnas_tf.modality import VISIBLE
+
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet, RGB, after division by 255
 STD = (0.229, 0.224, 0.225)
 
+_LUMINANCE = (0.299, 0.587, 0.114)  # of RGB, Rec. 601
 _ERASE_ATTEMPTS = 10
 
 
@@ -18,6 +22,11 @@ class Augmentation:
       pad: zero padding on each side before the random crop back to size, in pixels.
       flip_probability: of a horizontal flip.
       erase_probability: of erasing one rectangle (Zhong et al., AAAI 2020).
+      channel_exchange_probability: of one channel of a visible image, R, G or B equally likely, in
+        the place of all three (Ye et al., "Channel Augmented Joint Learning for Visible-Infrared
+        Recognition", ICCV 2021).
+      greyscale_probability: of a visible image's luminance in the place of all three (same source).
+        No image has both, so the two probabilities add up to 1 at most.
       erase_area: smallest and largest erased share of the image.
       erase_aspect: smallest height / width of the rectangle; the largest is its inverse.
     """
@@ -25,11 +34,18 @@ class Augmentation:
     pad: int = 10
     flip_probability: float = 0.5
     erase_probability: float = 0.5
+    channel_exchange_probability: float = 0.0
+    greyscale_probability: float = 0.0
     erase_area: tuple[float, float] = (0.02, 0.4)
     erase_aspect: float = 0.3
 
     def __call__(
-        self, images: tf.Tensor, seed: tf.Tensor, first_row: tf.Tensor | int, rows: int
+        self,
+        images: tf.Tensor,
+        seed: tf.Tensor,
+        first_row: tf.Tensor | int,
+        rows: int,
+        modality: str,
     ) -> tf.Tensor:
         """Augments and normalises rows of a batch.
 
@@ -41,14 +57,20 @@ class Augmentation:
           seed: [2] integers, different for each step and modality.
           first_row: number in the whole batch of the first of these rows.
           rows: rows of the whole batch.
+          modality: of the images; only ``"visible"`` ones have colours to mix.
 
         Returns:
-          [n, H, W, 3] float32, ImageNet-normalised; what was erased is 0, the mean colour.
+          [n, H, W, 3] float32, ImageNet-normalised; what was erased is 0, the mean colour (our
+          choice: the authors' released code writes the mean itself into the normalised image).
         """
         height, width = images.shape[1], images.shape[2]
-        uniform = tf.random.stateless_uniform([rows, 4 + 4 * _ERASE_ATTEMPTS], seed)
-        uniform = uniform[first_row : first_row + tf.shape(images)[0]]  # [n, ...]
+        these = slice(first_row, first_row + tf.shape(images)[0])
+        uniform = tf.random.stateless_uniform([rows, 4 + 4 * _ERASE_ATTEMPTS], seed)[these]
         images = self._crop_and_flip(images, uniform[:, :3])
+        if modality == VISIBLE and self.channel_exchange_probability + self.greyscale_probability:
+            # A stream of its own: everything else is drawn the same with it and without.
+            of_colours = tf.random.stateless_uniform([rows, 2], tf.random.fold_in(seed, 1))[these]
+            images = self._mix_colours(images, of_colours)
         images = normalize(images)
         attempts = tf.reshape(uniform[:, 4:], [-1, _ERASE_ATTEMPTS, 4])
         box = self._boxes(attempts, height, width)
@@ -68,6 +90,21 @@ class Augmentation:
         padded = tf.pad(images, [[0, 0], margin, margin, [0, 0]])
         padded = tf.gather(padded, rows, axis=1, batch_dims=1)
         return tf.gather(padded, columns, axis=2, batch_dims=1)
+
+    def _mix_colours(self, images: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
+        """A weighted sum of an image's channels in the place of all three, or the image as it was.
+
+        Ye et al.'s released code mixes after normalising and erasing, and trains on the mixed image
+        beside the one it was made from. Here it takes that one's place, and is normalised like
+        every other (our choice).
+        """
+        exchanged = uniform[:, :1] < self.channel_exchange_probability  # [n, 1]
+        mixed = uniform[:, :1] < self.channel_exchange_probability + self.greyscale_probability
+        one_channel = tf.one_hot(tf.cast(uniform[:, 1] * 3, tf.int32), 3)  # [n, 3]
+        weights = tf.where(exchanged, one_channel, tf.constant(_LUMINANCE))[:, None, None]
+        images = tf.cast(images, tf.float32)
+        grey = tf.reduce_sum(images * weights, axis=-1, keepdims=True)  # [n, H, W, 1]
+        return tf.where(mixed[:, None, None], grey, images)
 
     def _boxes(self, uniform: tf.Tensor, height: int, width: int) -> tf.Tensor:
         """Top, left, height, width [n, 4] int32 of the first attempt that fits into the image.

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+PALETTE = "a BMP with a colour palette, which is not looked up; save it as PNG or 24-bit BMP"
+
 
 def decode(encoded: tf.Tensor, height: int, width: int) -> tf.Tensor:
     """Decodes one JPEG, PNG or BMP and resizes it.
@@ -11,31 +13,92 @@ def decode(encoded: tf.Tensor, height: int, width: int) -> tf.Tensor:
       height, width: size of the result, in pixels.
 
     Returns:
-      [height, width, 3] uint8, RGB; an image with one channel is repeated.
-
-    A BMP with a colour palette is not supported: TensorFlow gives the palette's numbers.
+      [height, width, 3] uint8, RGB; see :func:`decode_pixels`.
 
     Raises:
-      tf.errors.InvalidArgumentError: when run on bytes that are no complete image.
+      tf.errors.InvalidArgumentError: see :func:`decode_pixels`.
     """
+    return resize(decode_pixels(encoded), height, width)
+
+
+def decode_pixels(encoded: tf.Tensor) -> tf.Tensor:
+    """Decodes one JPEG, PNG or BMP in the size it has.
+
+    Args:
+      encoded: scalar string.
+
+    Returns:
+      [h, w, 3] uint8, RGB; an image with one channel is repeated.
+
+    Raises:
+      tf.errors.InvalidArgumentError: when run on bytes that are no complete image, or on a BMP with
+        a colour palette (:data:`PALETTE`), of which TensorFlow gives the palette's numbers.
+    """
+
+    def others() -> tf.Tensor:
+        with tf.control_dependencies([tf.debugging.Assert(~_has_palette(encoded), [PALETTE])]):
+            return tf.io.decode_image(encoded, channels=3, expand_animations=False)
+
     pixels = tf.cond(
         tf.io.is_jpeg(encoded),
         # The accurate transform, which is what Pillow and OpenCV use.
         lambda: tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE"),
-        lambda: tf.io.decode_image(encoded, channels=3, expand_animations=False),
+        others,
     )
     pixels.set_shape([None, None, 3])
-    return resize(pixels, height, width)
+    return pixels
+
+
+def _has_palette(encoded: tf.Tensor) -> tf.Tensor:
+    """Whether this is a BMP whose pixels are numbers of colours, other than grey number n for n."""
+
+    def number(position: int, form: tf.DType) -> tf.Tensor:
+        return tf.io.decode_raw(tf.strings.substr(encoded, position, form.size), form)[0]
+
+    def of_bmp() -> tf.Tensor:
+        bits = number(28, tf.uint16)  # of a pixel
+        return tf.cond((bits > 0) & (bits <= 8), lambda: (bits < 8) | coloured(), lambda: False)
+
+    def coloured() -> tf.Tensor:
+        start = 14 + number(14, tf.int32)  # behind the headers of the file and of the image
+        colours = tf.strings.substr(encoded, start, number(10, tf.int32) - start)
+        colours = tf.reshape(tf.io.decode_raw(colours, tf.uint8), [-1, 4])[:, :3]  # B, G, R
+        greys = tf.range(tf.shape(colours)[0])[:, None]
+        return tf.reduce_any(tf.cast(colours, tf.int32) != greys)
+
+    is_bmp = tf.strings.substr(encoded, 0, 2) == "BM"
+    return tf.cond(is_bmp, of_bmp, lambda: False)
 
 
 def resize(pixels: tf.Tensor, height: int, width: int) -> tf.Tensor:
     """Bilinear with antialiasing, like Pillow: [..., h, w, 3] -> [..., height, width, 3], uint8."""
 
     def resized() -> tf.Tensor:
-        values = tf.image.resize(pixels, [height, width], "bilinear", antialias=True)
-        return tf.cast(tf.round(tf.clip_by_value(values, 0.0, 255.0)), tf.uint8)
+        # What tf.image.resize does, but one axis at a time, with the other one among the channels:
+        # the same sums in the same order, and twice as fast, because three channels are few.
+        shape = tf.shape(pixels)
+        h, w = shape[-3], shape[-2]
+        rows = _resize_rows(tf.reshape(pixels, [-1, h, 1, w * 3]), height)  # [N, height, 1, w * 3]
+        rows = tf.transpose(tf.reshape(rows, [-1, height, w, 3]), [0, 2, 1, 3])
+        both = _resize_rows(tf.reshape(rows, [-1, w, 1, height * 3]), width)
+        both = tf.reshape(tf.cast(tf.round(both), tf.uint8), [-1, width, height, 3])
+        both = tf.transpose(both, [0, 2, 1, 3])
+        return tf.reshape(both, tf.concat([shape[:-3], [height, width, 3]], axis=0))
 
     size = tf.shape(pixels)[-3:-1]
     fits = tf.reduce_all(size == [height, width])
     pixels = tf.cond(fits, lambda: pixels, resized)
     return tf.ensure_shape(pixels, [*pixels.shape[:-3], height, width, 3])
+
+
+def _resize_rows(rows: tf.Tensor, size: int) -> tf.Tensor:
+    """[N, n, 1, C] -> [N, size, 1, C] float32."""
+    scale = tf.stack([size / tf.cast(tf.shape(rows)[1], tf.float32), 1.0])
+    return tf.raw_ops.ScaleAndTranslate(
+        images=rows,
+        size=[size, 1],
+        scale=scale,
+        translation=[0.0, 0.0],
+        kernel_type="triangle",
+        antialias=True,
+    )

@@ -1,7 +1,8 @@
 """What a data set is to the rest of the package: a table of images and who is on them."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -68,6 +69,10 @@ class Images:
     def __len__(self) -> int:
         return len(self.paths)
 
+    def __iter__(self) -> Iterator[Image]:
+        columns = (column.tolist() for column in vars(self).values())
+        return itertools.starmap(Image, zip(*columns, strict=True))
+
     def __getitem__(self, rows: np.ndarray | Sequence[int] | slice) -> "Images":
         """The rows selected by a mask, by indices or by a slice."""
         return Images(*(column[rows] for column in vars(self).values()))
@@ -89,7 +94,7 @@ class Dataset:
 
     Attributes:
       layout: its name, one of ``cmnas_tf.data.LAYOUTS``, for example ``"sysu_mm01"``.
-      root: the folder that was read.
+      root: the folder that was read, of files or of shards.
       train: the images to search and train on; every identity has every modality of ``modalities``.
       test: every image that a test protocol may use as query or gallery.
       notes: what the loader had to leave out or noticed, one sentence each.
@@ -112,8 +117,8 @@ class Dataset:
         """SHA-256 of every row of both tables: two data sets with the same one list the same."""
         digest = hashlib.sha256()
         for images in (self.train, self.test):
-            for row in zip(*vars(images).values(), strict=True):
-                digest.update(repr(tuple(map(str, row))).encode())
+            for image in images:
+                digest.update(repr(tuple(map(str, image))).encode())
             digest.update(b"/")
         return digest.hexdigest()
 

@@ -1,11 +1,10 @@
 """Lists of images as data sets bring them: text files with a line "path label" for each image."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from cmnas_tf.data.index import Image
 from cmnas_tf.errors import BadInput
 
 T = TypeVar("T")
@@ -63,13 +62,3 @@ def read_lists(
                     "has one label in a split. Get the lists anew"
                 )
             yield common, match
-
-
-def require_files(root: Path, images: Collection[Image]) -> None:
-    """Raises BadInput unless the files of all listed ``images`` are in ``root``."""
-    missing = [image.path for image in images if not (root / image.path).is_file()]
-    if missing:
-        raise BadInput(
-            f"{len(missing)} of {len(images)} listed images are not in {root}, the first of them "
-            f"{missing[0]}. Unpack the images again"
-        )

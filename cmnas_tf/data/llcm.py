@@ -6,7 +6,7 @@ A camera has the same number in both modalities; camera 3 has no infrared images
 from pathlib import Path
 
 from cmnas_tf.data.index import Dataset, Image, Images
-from cmnas_tf.data.lists import read_lists, require_files
+from cmnas_tf.data.lists import read_lists
 from cmnas_tf.errors import BadInput
 from cmnas_tf.modality import INFRARED, VISIBLE
 
@@ -33,8 +33,8 @@ def load(root: Path) -> Dataset:
       The data set.
 
     Raises:
-      BadInput: if a list, a camera's folder or an image is missing, a list is malformed or
-        contradicts itself, or a test identity has no image.
+      BadInput: if a list or a camera's folder is missing, a list is malformed or contradicts
+        itself, or a test identity has no image.
     """
     return Dataset(layout="llcm", root=root, train=_train(root), test=_test(root))
 
@@ -49,7 +49,6 @@ def _train(root: Path) -> Images:
         Image(line["path"], int(line["identity"]), int(line["camera"]), modality)
         for modality, line in read_lists(root, lists, TREE)
     ]
-    require_files(root, images)
     return Images.of(sorted(images))
 
 

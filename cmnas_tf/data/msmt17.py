@@ -6,7 +6,7 @@ The validation images are trained on as well; they show the training identities.
 from pathlib import Path
 
 from cmnas_tf.data.index import Dataset, Image, Images
-from cmnas_tf.data.lists import read_lists, require_files
+from cmnas_tf.data.lists import read_lists
 from cmnas_tf.errors import BadInput
 from cmnas_tf.modality import VISIBLE
 
@@ -30,8 +30,7 @@ def load(root: Path) -> Dataset:
       The data set; test identity n of the lists is identity 1041 + n.
 
     Raises:
-      BadInput: if a list, a folder or an image is missing, or a list is malformed or contradicts
-        another.
+      BadInput: if a list or a folder is missing, or a list is malformed or contradicts another.
     """
     train = {"list_train.txt": "", "list_val.txt": ""}
     test = {"list_query.txt": "query", "list_gallery.txt": "gallery"}
@@ -60,5 +59,4 @@ def _images(root: Path, part: str, role_of: dict[str, str], first_pid: int) -> I
         )
         for role, line in read_lists(root, lists, TREE)
     ]
-    require_files(root, images)
     return Images.of(sorted(images))

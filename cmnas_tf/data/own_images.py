@@ -8,6 +8,7 @@ Market-1501, a query does not see gallery images of its own identity from its ow
 """
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -128,6 +129,7 @@ def _dataset(layout: str, root: Path, rows: Iterable[_Row], tree: str) -> Datase
                 "one of the lines"
             )
         first_seen[image.path] = where
+        # Not left to the check that every data set goes through: only here the line is known.
         if not (root / image.path).is_file():
             raise BadInput(
                 f"{where}: there is no file {root / image.path}. Paths start from {root}; correct "
@@ -149,6 +151,9 @@ def _one_of(name: str, word: str, allowed: Iterable[str], where: str) -> str:
 
 
 def _whole_number(name: str, word: str, where: str) -> int:
-    if not word.strip().isdecimal():
-        raise BadInput(f"{where}: {name} must be a whole number from 0. Received: {word!r}")
+    if not re.fullmatch("[0-9]{1,18}", word.strip()):  # an int64
+        raise BadInput(
+            f"{where}: {name} must be a whole number from 0, of 18 digits at most. "
+            f"Received: {word!r}"
+        )
     return int(word)

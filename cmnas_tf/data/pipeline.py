@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +13,8 @@ from cmnas_tf.data.augment import Augmentation, normalize
 from cmnas_tf.data.decode import decode
 from cmnas_tf.data.index import Images
 from cmnas_tf.data.sampler import IdentitySampler
+from cmnas_tf.data.store import open_store
+from cmnas_tf.data.verify import unreadable
 from cmnas_tf.errors import BadInput
 
 
@@ -35,9 +36,9 @@ class ImageSource:
 
     Attributes:
       images: the table.
-      root: folder the table's paths start from.
+      root: the data set's folder, of files or of shards.
       height, width: size after resizing, in pixels.
-      cache: ``"none"`` reads the file each time; ``"encoded"`` keeps the files' bytes and
+      cache: ``"none"`` reads an image each time; ``"encoded"`` keeps the files' bytes and
         ``"decoded"`` the resized pixels (3 * height * width bytes an image) in memory.
     """
 
@@ -49,23 +50,21 @@ class ImageSource:
 
     def reader(self) -> Callable[[tf.Tensor], tf.Tensor]:
         """Gives ``read(row)``: a scalar row number -> [H, W, 3] uint8; fills the cache first."""
-        paths = tf.constant([str(self.root / path) for path in self.images.paths])
-        encoded = self._each(tf.io.read_file, paths) if self.cache == "encoded" else None
-        if self.cache == "decoded":
-            pixels = self._each(lambda path: self._decode(tf.io.read_file(path)), paths)
-            return lambda row: pixels[row]
-        if encoded is not None:
-            return lambda row: self._decode(encoded[row])
-        return lambda row: self._decode(tf.io.read_file(paths[row]))
+        encoded = open_store(self.root).reader(self.images.paths.tolist())
+        if self.cache == "encoded":
+            encoded = self._kept(encoded)
 
-    def _decode(self, encoded: tf.Tensor) -> tf.Tensor:
-        return decode(encoded, self.height, self.width)
+        def pixels(row: tf.Tensor) -> tf.Tensor:
+            return decode(encoded(row), self.height, self.width)
 
-    def _each(self, function: Callable[[tf.Tensor], tf.Tensor], paths: tf.Tensor) -> tf.Tensor:
-        """``function`` of every path, stacked, in host memory."""
-        values = tf.data.Dataset.from_tensor_slices(paths).map(function, **_IN_PARALLEL)
+        return self._kept(pixels) if self.cache == "decoded" else pixels
+
+    def _kept(self, function: Callable[[tf.Tensor], tf.Tensor]) -> Callable[[tf.Tensor], tf.Tensor]:
+        """``function`` of a row number, computed for every row now and kept in host memory."""
+        values = tf.data.Dataset.range(len(self.images)).map(function, **_IN_PARALLEL)
         with tf.device("CPU:0"), naming_unreadable(self.images, self.root):
-            return values.batch(len(self.images)).get_single_element()
+            kept = values.batch(len(self.images)).get_single_element()
+        return lambda row: kept[row]
 
 
 _READING_FAILED = (
@@ -74,6 +73,7 @@ _READING_FAILED = (
     tf.errors.FailedPreconditionError,
     tf.errors.PermissionDeniedError,
     tf.errors.DataLossError,
+    tf.errors.UnknownError,
 )
 _IN_PARALLEL = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
 
@@ -123,38 +123,46 @@ def training_batches(
     streams = np.random.SeedSequence([sampler.seed, sampler.stream]).generate_state(2, np.uint32)
     streams = streams.astype(np.int64)  # of the augmentation of each modality
     rows_of_batch = identities * per_identity
-    n = rows_of_batch // share.of
+    of_share = identities // share.of
+    read = tf.function(source.reader(), autograph=False)  # traced once
 
-    def rows_of(element: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def draw_share(element: np.ndarray) -> tuple[np.ndarray, ...]:
         step, part = divmod(int(element), share.count)
         drawn = sampler.draw(step)
-        cut = slice((share.first + part) * n, (share.first + part + 1) * n)
-        rows = [drawn.rows[modality][cut] for modality in modalities]
-        return drawn.labels[cut], np.concatenate(rows)
+        places = np.arange(rows_of_batch, dtype=np.int32).reshape(share.of, of_share, per_identity)
+        places = places[share.first + part]
+        rows = np.stack([drawn.rows[modality][places] for modality in modalities], axis=1)
+        return np.full(of_share, step), places[:, 0], drawn.labels[places], rows
 
-    def draw(element: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        labels, rows = tf.numpy_function(rows_of, [element], (tf.int32, tf.int64), stateful=False)
-        return tf.ensure_shape(labels, [n]), tf.ensure_shape(rows, [n * len(modalities)])
+    def draw(element: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Of each identity of an element: step, place of its first row in the whole batch, labels
+        [K] and rows of the table [modalities, K]."""
+        types = (tf.int64, tf.int32, tf.int32, tf.int64)
+        shapes: list[list[int]] = [[], [], [per_identity], [len(modalities), per_identity]]
+        drawn = tf.numpy_function(draw_share, [element], types, stateful=False)
+        return tuple(
+            tf.ensure_shape(part, [of_share, *shape])
+            for part, shape in zip(drawn, shapes, strict=True)
+        )
 
-    def finish(element: tf.Tensor, labels: tf.Tensor, pixels: tf.Tensor) -> Batch:
-        step, part = element // share.count, element % share.count
-        images = {
-            modality: augmentation(
-                pixels[n * place : n * (place + 1)],
-                tf.stack([tf.constant(streams[place]), step]),
-                tf.cast(share.first + part, tf.int32) * n,
-                rows_of_batch,
-            )
-            for place, modality in enumerate(modalities)
-        }
+    def augmented(step: tf.Tensor, place: tf.Tensor, labels: tf.Tensor, rows: tf.Tensor) -> Batch:
+        """The images of one identity, few enough to stay in the processor's cache meanwhile."""
+        images = {}
+        for number, modality in enumerate(modalities):
+            pixels = tf.stack([read(row) for row in tf.unstack(rows[number])])
+            seed = tf.stack([tf.constant(streams[number]), step])
+            images[modality] = augmentation(pixels, seed, place, rows_of_batch, modality)
         return Batch(images, labels)
 
+    def joined(identities: Batch) -> Batch:
+        """[P, K, ...] -> [P * K, ...]."""
+        return tf.nest.map_structure(lambda x: tf.reshape(x, [-1, *x.shape[2:]]), identities)
+
     elements = tf.data.Dataset.range(start * share.count, stop * share.count)
-    drawn = elements.map(draw, **_IN_PARALLEL)
-    rows = drawn.flat_map(lambda _, rows: tf.data.Dataset.from_tensor_slices(rows))
-    pixels = rows.map(source.reader(), **_IN_PARALLEL).batch(n * len(modalities), True)
-    labels = drawn.map(lambda labels, _: labels)
-    batches = tf.data.Dataset.zip((elements, labels, pixels)).map(finish, **_IN_PARALLEL)
+    drawn = elements.map(draw, **_IN_PARALLEL).flat_map(
+        lambda *parts: tf.data.Dataset.from_tensor_slices(parts)
+    )
+    batches = drawn.map(augmented, **_IN_PARALLEL).batch(of_share, True).map(joined)
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
@@ -166,28 +174,11 @@ def test_batches(source: ImageSource, batch: int) -> tf.data.Dataset:
     return pixels.batch(batch).map(normalize, **_IN_PARALLEL).prefetch(tf.data.AUTOTUNE)
 
 
-def unreadable(images: Images, root: Path) -> dict[str, str]:
-    """The files of ``images`` that are missing or no complete image: ``{path: reason}``."""
-
-    def reason(path: str) -> str:
-        try:
-            decode(tf.io.read_file(str(root / path)), 8, 8)
-        except tf.errors.NotFoundError:
-            return "the file does not exist"
-        except tf.errors.OpError as error:
-            return f"not a complete JPEG, PNG or BMP image ({error.message.splitlines()[0]})"
-        return ""
-
-    with ThreadPoolExecutor() as threads:
-        reasons = dict(zip(images.paths, threads.map(reason, images.paths), strict=True))
-    return {path: why for path, why in reasons.items() if why}
-
-
 @contextlib.contextmanager
 def naming_unreadable(images: Images, root: Path) -> Iterator[None]:
-    """Turns a failure to read one of ``images`` into a ``BadInput`` that names the file.
+    """Turns a failure to read one of ``images`` into a ``BadInput`` that names it.
 
-    The pipeline itself does not carry names; the files are looked through only when it failed.
+    The pipeline itself does not carry names; the images are looked through only when it failed.
     """
     try:
         yield
@@ -198,6 +189,6 @@ def naming_unreadable(images: Images, root: Path) -> Iterator[None]:
         path, why = next(iter(found.items()))
         others = f", and {len(found) - 1} more like it" if len(found) > 1 else ""
         raise BadInput(
-            f"Cannot read {root / path}: {why}{others}. Replace the file, or give "
+            f"Cannot read {open_store(root).where(path)}: {why}{others}. Replace it, or give "
             "--skip_unreadable to leave such images out and count them."
         ) from error

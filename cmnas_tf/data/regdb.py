@@ -7,7 +7,7 @@ data set as lists, and a result is the mean over ten trainings.
 from pathlib import Path
 
 from cmnas_tf.data.index import Dataset, Image, Images
-from cmnas_tf.data.lists import read_lists, require_files
+from cmnas_tf.data.lists import read_lists
 from cmnas_tf.modality import INFRARED, VISIBLE
 
 # RegDB numbers no cameras; these numbers are our choice.
@@ -33,7 +33,7 @@ def load(root: Path, trial: int) -> Dataset:
       The data set, with camera 1 for visible and camera 2 for infrared images.
 
     Raises:
-      BadInput: if a list or an image is missing, or a line is malformed or contradicts another.
+      BadInput: if a list is missing, or a line is malformed or contradicts another.
     """
     train, test = (_images(root, split, trial) for split in ("train", "test"))
     return Dataset(layout="regdb", root=root, train=train, test=test)
@@ -49,5 +49,4 @@ def _images(root: Path, split: str, trial: int) -> Images:
         Image(line["path"], int(line["identity"]), camera, CAMERAS[camera])
         for camera, line in read_lists(root, lists, TREE)
     ]
-    require_files(root, images)
     return Images.of(sorted(images))

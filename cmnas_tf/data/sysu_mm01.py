@@ -113,7 +113,10 @@ def _identities(root: Path, split: str) -> set[int]:
                 f"{text} must hold identity numbers separated by commas: {error}"
             ) from error
     elif mat.is_file():
-        pids = {int(pid) for pid in _read_mat(mat, "id").ravel()}
+        numbers = _read_mat(mat, "id").ravel()
+        if numbers.dtype.kind not in "iuf" or (numbers % 1 != 0).any():
+            raise BadInput(f"{mat}: id must hold identity numbers. Received: {numbers[:5]}")
+        pids = set(numbers.astype(int).tolist())
     else:
         raise BadInput(
             f"Neither {text} nor {mat.name} exists; they say who is in the {split} split. "
@@ -129,8 +132,8 @@ def _read_mat(file: Path, name: str) -> np.ndarray:
 
     try:
         return scipy.io.loadmat(file)[name]
-    except (ValueError, KeyError, NotImplementedError) as error:
+    except Exception as error:  # scipy raises whatever a damaged file leads it to
         raise BadInput(
-            f"{file} is not a MATLAB file (version 7.2 or older) with the variable {name!r}: "
-            f"{error}. Get the file anew"
+            f"{file} is not a MATLAB file (version 7.2 or older) with the variable {name!r}, or it "
+            f"is truncated ({type(error).__name__}: {error}). Get the file anew"
         ) from error

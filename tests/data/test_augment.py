@@ -16,16 +16,18 @@ def pixels(n, height=16, width=8, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (n, height, width, 3), np.uint8)
 
 
-def augment(augmentation, images, seed=(0, 0), first_row=0, rows=None):
-    return augmentation(images, tf.constant(seed), first_row, rows or len(images)).numpy()
+def augment(augmentation, images, seed=(0, 0), first_row=0, rows=None, modality="visible"):
+    rows = rows or len(images)
+    return augmentation(images, tf.constant(seed), first_row, rows, modality).numpy()
 
 
 def normalized(image):
     return (image / 255.0 - np.array(MEAN)) / np.array(STD)
 
 
-def augmented_plainly(image, uniform, augmentation):
-    """One image [H, W, 3] from its row's uniforms [44]: pad, crop, flip, normalise, erase."""
+def augmented_plainly(image, uniform, of_colours, augmentation):
+    """One image [H, W, 3] from its row's uniforms [44] and [2]: pad, crop, flip, mix colours,
+    normalise, erase."""
     height, width, _ = image.shape
     pad = augmentation.pad
     top, left = (int(u * (2 * pad + 1)) for u in uniform[:2])
@@ -33,12 +35,23 @@ def augmented_plainly(image, uniform, augmentation):
     image = image[top : top + height, left : left + width]
     if uniform[2] < augmentation.flip_probability:
         image = image[:, ::-1]
-    image = normalized(image)
+    image = normalized(mixed_plainly(image, of_colours, augmentation))
     if uniform[3] < augmentation.erase_probability:
         box = box_plainly(uniform[4:].reshape(ATTEMPTS, 4), height, width)
         if box is not None:
             top, left, h, w = box
             image[top : top + h, left : left + w] = 0.0
+    return image
+
+
+def mixed_plainly(image, of_colours, augmentation):
+    """R, G or B three times, or the luminance three times, or the image."""
+    kind, channel = of_colours
+    exchange = augmentation.channel_exchange_probability
+    if kind < exchange:
+        return image[..., [int(3 * channel)] * 3]
+    if kind < exchange + augmentation.greyscale_probability:
+        return np.repeat(image @ np.array([[0.299], [0.587], [0.114]]), 3, axis=2)
     return image
 
 
@@ -60,6 +73,8 @@ def box_plainly(attempts, height, width, area=(0.02, 0.4), aspect=0.3):
         pad=st.integers(0, 5),
         flip_probability=st.sampled_from([0.0, 0.5, 1.0]),
         erase_probability=st.sampled_from([0.0, 0.5, 1.0]),
+        channel_exchange_probability=st.sampled_from([0.0, 0.4, 0.6]),
+        greyscale_probability=st.sampled_from([0.0, 0.4]),
     ),
     st.sampled_from([(16, 8), (9, 14)]),
     st.tuples(st.integers(0, 2**40), st.integers(0, 2**40)),
@@ -67,11 +82,10 @@ def box_plainly(attempts, height, width, area=(0.02, 0.4), aspect=0.3):
 @settings(max_examples=40, deadline=None)
 def test_equals_a_plain_loop_that_takes_the_same_uniforms(augmentation, size, seed):
     images = pixels(6, *size)
-    uniform = tf.random.stateless_uniform([6, 4 + 4 * ATTEMPTS], tf.constant(seed)).numpy()
-    expected = [
-        augmented_plainly(image, row.astype(np.float64), augmentation)
-        for image, row in zip(images, uniform, strict=True)
-    ]
+    uniform = tf.random.stateless_uniform([6, 4 + 4 * ATTEMPTS], tf.constant(seed))
+    of_colours = tf.random.stateless_uniform([6, 2], tf.random.fold_in(tf.constant(seed), 1))
+    draws = zip(images, np.float64(uniform), np.float64(of_colours), strict=True)
+    expected = [augmented_plainly(*draw, augmentation) for draw in draws]
     found = augment(augmentation, images, seed)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=2e-6)
@@ -81,10 +95,11 @@ def test_equals_a_plain_loop_that_takes_the_same_uniforms(augmentation, size, se
 @settings(max_examples=30, deadline=None)
 def test_a_batch_cut_into_shares_is_augmented_as_in_one_piece(cuts, seed):
     images = pixels(sum(cuts))
-    whole = augment(Augmentation(pad=3), images, (seed, 5))
+    augmentation = Augmentation(3, channel_exchange_probability=0.5, greyscale_probability=0.3)
+    whole = augment(augmentation, images, (seed, 5))
     ends = np.cumsum(cuts)
     parts = [
-        augment(Augmentation(pad=3), images[end - n : end], (seed, 5), end - n, len(images))
+        augment(augmentation, images[end - n : end], (seed, 5), end - n, len(images))
         for n, end in zip(cuts, ends.tolist(), strict=True)
     ]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
@@ -136,6 +151,68 @@ def test_crops_and_flips_are_drawn_evenly():
     both = white.argmax(1)[grey.any(1)], grey.argmax(1)[grey.any(1)]
     right = int((both[1] == both[0] + 1).sum())
     assert abs(right - len(both[0]) / 2) < 5 * 71
+
+
+COLOURS = np.array([50, 100, 200], np.uint8)
+# 0.299 * 50 + 0.587 * 100 + 0.114 * 200
+LUMINANCE = 96.45
+
+
+def colours_of(augmentation, count, seed=(0, 0)):
+    """Which of R, G, B, luminance (0..3) each of ``count`` images of one colour has in the place of
+    all three channels; 4 where they are what they were. Fails if there is anything else."""
+    images = np.broadcast_to(COLOURS, (count, 2, 2, 3))
+    found = augment(augmentation, images, seed)
+    assert (found == found[:, :1, :1]).all()
+    mixtures = np.vstack([np.repeat([[*COLOURS, LUMINANCE]], 3, axis=0).T, COLOURS])
+    same = np.isclose(found[:, None, 0, 0], normalized(mixtures), atol=1e-5).all(-1)
+    assert (same.sum(1) == 1).all()
+    return same.argmax(1)
+
+
+@pytest.mark.parametrize("exchange, greyscale", [(0.6, 0.3), (0.75, 0.125), (1.0, 0.0), (0.0, 1.0)])
+def test_colours_are_mixed_as_often_as_asked(exchange, greyscale):
+    """Of 20,000 images each channel takes the place of all three in a third of ``exchange``."""
+    mixing = Augmentation(0, 0.0, 0.0, exchange, greyscale)
+    times = np.bincount(colours_of(mixing, 20_000), minlength=5)
+    expected = np.array([*[exchange / 3] * 3, greyscale, 1 - exchange - greyscale])
+    assert (abs(times - 20_000 * expected) <= 5 * np.sqrt(20_000 * expected * (1 - expected))).all()
+
+
+def test_colours_are_mixed_whatever_else_is_drawn():
+    """Half of 20,000 images is mixed, half is erased, half is flipped: each of the eight
+    combinations is 2,500 of them (sd 46.8). What is erased leaves a whole row of an image."""
+    image = np.broadcast_to(COLOURS, (16, 8, 3)).copy()
+    image[:, 0] = 0
+    found = augment(Augmentation(0, 0.5, 0.5, 0.5), np.repeat(image[None], 20_000, axis=0))
+    erased = (found == 0.0).any((1, 2, 3))
+    colours = found * np.array(STD) + np.array(MEAN)
+    black = np.isclose(colours, 0.0, atol=1e-5).all(-1)  # [n, H, W]
+    grey = np.isclose(colours, colours[..., :1], atol=1e-5).all(-1) & ~black
+    flipped, mixed = black[..., -1].any(1), grey.any((1, 2))
+    times = np.bincount(4 * mixed + 2 * erased + flipped, minlength=8)
+    assert (abs(times - 2500) < 5 * 46.8).all()
+
+
+def test_seeds_and_rows_are_mixed_differently():
+    mixing = Augmentation(0, 0.0, 0.0, 0.75, 0.125)
+    drawn = [colours_of(mixing, 200, seed).tolist() for seed in [(0, 0), (0, 1), (1, 0), (1, 1)]]
+    assert all(len(set(colours)) == 5 for colours in drawn)
+    agree = [np.mean(np.equal(a, b)) for a in drawn for b in drawn if a is not b]
+    assert max(agree) < 0.4  # 0.22 for independent ones
+    assert drawn[0] == colours_of(mixing, 200).tolist()
+
+
+def test_mixing_colours_changes_nothing_else():
+    """Infrared images stay bit for bit what they are without it, and so do visible ones that are
+    grey before: crop, flip and erasing are drawn as before."""
+    images, without = pixels(50), Augmentation(3)
+    mixing = Augmentation(3, channel_exchange_probability=1.0)
+    expected = augment(without, images)
+    assert (augment(mixing, images) != expected).any((1, 2, 3)).all()
+    np.testing.assert_array_equal(augment(mixing, images, modality="infrared"), expected)
+    grey = np.repeat(images[..., :1], 3, axis=3)
+    np.testing.assert_array_equal(augment(mixing, grey), augment(without, grey))
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,16 @@
 """Decoding and resizing against Pillow."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
-from cmnas_tf.data.decode import decode, resize
+from cmnas_tf.data.decode import PALETTE, decode, resize
 
 
 def photo(height=40, width=24, seed=0):
@@ -63,13 +66,50 @@ def test_one_channel_is_repeated(form):
     assert difference(found, by_pillow(data)).max() <= 1
 
 
-def test_alpha_is_dropped_and_a_palette_looked_up():
+def test_alpha_is_dropped_and_a_palette_of_png_looked_up():
     pixels = photo()
     with_alpha = np.dstack([pixels, np.full((40, 24), 9, np.uint8)])
     np.testing.assert_array_equal(decode(encoded(with_alpha, "PNG"), 40, 24), pixels)
     file = io.BytesIO()
     Image.fromarray(pixels).quantize(16).save(file, "PNG")
     np.testing.assert_array_equal(decode(file.getvalue(), 40, 24), by_pillow(file.getvalue()))
+
+
+@pytest.mark.parametrize("colours", [2, 16, 256])
+def test_a_palette_of_bmp_is_refused(colours):
+    """TensorFlow would give its numbers; in a pipeline it is said as well."""
+    file = io.BytesIO()
+    Image.fromarray(photo()).quantize(colours).save(file, "BMP")
+    with pytest.raises(tf.errors.InvalidArgumentError, match=PALETTE):
+        decode(file.getvalue(), 40, 24)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=PALETTE):
+        list(tf.data.Dataset.from_tensors(file.getvalue()).map(lambda one: decode(one, 40, 24)))
+
+
+@pytest.mark.parametrize("bits", [1, 4])
+def test_a_palette_of_few_bits_is_refused_even_if_it_is_grey(bits):
+    """A pixel is part of a byte, which TensorFlow does not take apart."""
+    with pytest.raises(tf.errors.InvalidArgumentError, match=PALETTE):
+        decode(bmp(bits, [0, 255], bytes(4)), 1, 8)
+
+
+def test_a_grey_palette_must_be_in_order():
+    """Pixel 1 of a palette that begins with white is black."""
+    pixels = bytes([0, 1, 2, 3])
+    found = decode(bmp(8, range(256), pixels), 1, 4).numpy()
+    assert found[..., 0].tolist() == [[0, 1, 2, 3]]
+    np.testing.assert_array_equal(found, by_pillow(bmp(8, range(256), pixels)))
+    with pytest.raises(tf.errors.InvalidArgumentError, match=PALETTE):
+        decode(bmp(8, range(255, -1, -1), pixels), 1, 4)
+
+
+def bmp(bits, greys, row):
+    """A BMP of one row of pixels whose palette is of greys."""
+    palette = b"".join(bytes([grey, grey, grey, 0]) for grey in greys)
+    begin = 14 + 40 + len(palette)
+    size = (len(row) * 8 // bits, 1, 1, bits, 0, len(row), 0, 0, len(greys), 0)
+    headers = b"BM" + struct.pack("<IHHI", begin + len(row), 0, 0, begin)
+    return headers + struct.pack("<IiiHHIIiiII", 40, *size) + palette + row
 
 
 @pytest.mark.parametrize(
@@ -89,6 +129,21 @@ def test_resizing_is_pillows_bilinear(size, to):
     assert abs(off).max() <= 1
     assert abs(off).mean() < 0.25
     assert abs(off.mean()) < 0.15
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    height=st.integers(1, 90),
+    width=st.integers(1, 60),
+    to=st.sampled_from([(32, 16), (24, 24), (7, 3), (64, 1)]),
+    seed=st.integers(0, 99),
+)
+def test_resizing_is_tensorflows_to_the_last_bit(height, width, to, seed):
+    """One axis after the other gives the sums that ``tf.image.resize`` gives for both at once."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    expected = tf.cast(tf.image.resize(pixels, to, "bilinear", antialias=True), tf.float32)
+    expected = tf.cast(tf.round(tf.clip_by_value(expected, 0.0, 255.0)), tf.uint8)
+    np.testing.assert_array_equal(resize(tf.constant(pixels), *to), expected)
 
 
 def test_the_right_size_is_left_alone_and_batches_are_resized_alike():

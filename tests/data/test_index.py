@@ -42,7 +42,7 @@ def test_columns_keep_the_order_given():
 def test_selections_are_those_of_a_list(rows, data):
     """By mask, by indices (also repeated), by slice and by modality; and + puts tables in a row."""
     table = Images.of(rows)
-    assert rows_of(table) == rows
+    assert rows_of(table) == list(table) == rows
     assert len(table) == len(rows)
     mask = data.draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows)))
     chosen = [row for row, keep in zip(rows, mask, strict=True) if keep]

@@ -2,8 +2,7 @@
 
 import pytest
 
-from cmnas_tf.data.index import Image
-from cmnas_tf.data.lists import read_lists, require_files
+from cmnas_tf.data.lists import read_lists
 from cmnas_tf.errors import BadInput
 
 LISTS = [
@@ -77,11 +76,3 @@ def test_a_missing_or_empty_list_is_named(tmp_path):
         list(read_lists(tmp_path, LISTS, "the tree"))
     with pytest.raises(BadInput, match=r"night\.txt lists no image"):
         read(tmp_path, "vis/7/7_c3_a.jpg 0\n", "")
-
-
-def test_listed_files_must_be_there(tmp_path):
-    (tmp_path / "a").touch()
-    images = [Image(name, 1, 1, "visible") for name in "abc"]
-    require_files(tmp_path, images[:1])
-    with pytest.raises(BadInput, match=r"2 of 3 listed images are not in .* the first of them b\."):
-        require_files(tmp_path, images)

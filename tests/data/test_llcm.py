@@ -72,7 +72,7 @@ def write(path, text):
     ("change", "message"),
     [
         (remove("idx/train_nir.txt"), r"train_nir\.txt is missing"),
-        (remove("vis/0000/0000_c05_s1_f3_vis.jpg"), "1 of 4 listed images .*vis/0000/0000_c05"),
+        (remove("vis/0000/0000_c05_s1_f3_vis.jpg"), "1 of 8 listed images .*vis/0000/0000_c05"),
         (write("idx/train_vis.txt", "vis/0000/0000.jpg 0"), r"train_vis\.txt, line 1, must read"),
         (
             write("idx/train_nir.txt", "nir/0351/0351_c06_s200656_f4830_nir.jpg 0"),

@@ -79,7 +79,7 @@ def test_missing_parts_are_named(tree):
 
 def test_missing_images_are_named(tree):
     (tree / "train/0001/0001_000_15_0302afternoon_0001_1.jpg").unlink()
-    with pytest.raises(BadInput, match=r"1 of 3 listed images .*train/0001/0001_000_15"):
+    with pytest.raises(BadInput, match=r"1 of 5 listed images .*train/0001/0001_000_15"):
         load_dataset("msmt17", tree)
 
 

@@ -92,6 +92,7 @@ def test_a_data_set_may_be_for_testing_alone(table):
         ("q.jpg,p12,3,visible,query", "line 7: pid must be a whole number from 0.*'p12'"),
         ("q.jpg,1.5,3,visible,query", "line 7: pid must be a whole number from 0.*'1.5'"),
         ("q.jpg,-1,3,visible,query", "line 7: pid must be a whole number from 0.*'-1'"),
+        (f"q.jpg,{10**18},3,visible,query", "line 7: pid must be .* 18 digits at most.*'10000"),
         ("q.jpg,12,,visible,query", "line 7: camera must be a whole number from 0.*''"),
         ("q.jpg,12,3", "line 7: split must be one of .*''"),
         (

@@ -63,7 +63,7 @@ def test_a_missing_list_is_named(tree):
 def test_missing_images_are_named(tree):
     for number in (1, 2):
         (tree / f"Thermal/30/male_back_t_{number}_30.bmp").unlink()
-    with pytest.raises(BadInput, match=r"2 of 8 listed images .*Thermal/30/male_back_t_1_30"):
+    with pytest.raises(BadInput, match=r"2 of 16 listed images .*Thermal/30/male_back_t_1_30"):
         load_dataset("regdb", tree)
 
 

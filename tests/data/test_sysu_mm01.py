@@ -115,6 +115,35 @@ def test_an_identity_without_infrared_images_is_refused(tree):
         load_dataset("sysu_mm01", tree)
 
 
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        ({"ids": np.array([[5, 3]])}, r"with the variable 'id', .*KeyError: 'id'"),
+        ({"id": np.empty((1, 0))}, "lists no identity"),
+        ({"id": "5,3"}, "id must hold identity numbers. Received: .*5,3"),
+        ({"id": np.array([[5, 3.5]])}, r"id must hold identity numbers. Received: .*3\.5"),
+        ({"id": np.array([[5, np.nan]])}, "id must hold identity numbers. Received: .*nan"),
+        ({"id": {"train": 5}}, "id must hold identity numbers"),
+    ],
+)
+def test_bad_lists_of_identities(tree, ids, message):
+    (tree / "exp" / "test_id.txt").unlink()
+    scipy.io.savemat(tree / "exp" / "test_id.mat", ids)
+    with pytest.raises(BadInput, match=rf"test_id\.mat.* {message}"):
+        load_dataset("sysu_mm01", tree)
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.1, 0.5, 0.72, 0.99])
+def test_truncated_mat_files(tree, kept):
+    (tree / "exp" / "test_id.txt").unlink()
+    file = tree / "exp" / "test_id.mat"
+    scipy.io.savemat(file, {"id": np.arange(1, 100)}, do_compression=True)
+    content = file.read_bytes()
+    file.write_bytes(content[: int(kept * len(content))])
+    with pytest.raises(BadInput, match=r"test_id\.mat is not a MATLAB file.*truncated"):
+        load_dataset("sysu_mm01", tree)
+
+
 @pytest.mark.parametrize("content", ["matrix", "other name", "no mat file"])
 def test_bad_mat_files(tree, content):
     file = tree / "exp" / "rand_perm_cam.mat"

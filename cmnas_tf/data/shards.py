@@ -1,0 +1,198 @@
+"""Shards: a data set's images and tables in a few large TFRecord files.
+
+A folder of shards holds
+
+- ``manifest.json``: which data set and trial this is, and size and SHA-256 of every other file;
+- ``index.csv``: the tables, row by row, and where in the shards the bytes of each image are;
+- ``00000.tfrecord`` ..: a ``tf.train.Example`` for each row, its features named as in the index and
+  the bytes of the image file ``encoded``;
+- files that a test protocol needs beside the images, where the data set has them.
+"""
+
+import csv
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cmnas_tf.data.index import Dataset, Image, Images
+from cmnas_tf.errors import BadInput
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+MANIFEST = "manifest.json"
+INDEX = "index.csv"
+SCHEMA_VERSION = 1
+PARTS = ("train", "test")
+
+
+class Place(NamedTuple):
+    """Where the bytes of an image file are: ``length`` bytes of ``shard`` from ``offset`` on."""
+
+    shard: str
+    offset: int
+    length: int
+
+
+class Row(NamedTuple):
+    """A line of the index; ``part`` is ``"train"`` or ``"test"``."""
+
+    part: str
+    image: Image
+    place: Place
+
+
+COLUMNS = ("part", *Image._fields, *Place._fields)
+
+
+def are_in(root: Path) -> bool:
+    """Whether the folder ``root`` holds shards, or is meant to."""
+    return (root / MANIFEST).is_file()
+
+
+def read_index(root: Path, layout: str, trial: int) -> Dataset:
+    """The data set whose shards are in ``root``, as it was read from its own folder.
+
+    Every file is read once and its checksum compared.
+
+    Args:
+      root: the folder of the shards.
+      layout: the data set that is wanted, one of ``cmnas_tf.data.LAYOUTS``.
+      trial: the trial that is wanted.
+
+    Returns:
+      The data set, with ``root`` as its folder.
+
+    Raises:
+      BadInput: these are shards of another data set, trial or schema, or a file of them is missing,
+        truncated or damaged.
+    """
+    manifest = _read_manifest(root)
+    held, wanted = (manifest["layout"], manifest["trial"]), (layout, trial)
+    if held != wanted:
+        raise BadInput(
+            f"{root} holds shards of {held[0]}, trial {held[1]}, not of {layout}, trial {trial}. "
+            f"Give --dataset={held[0]} --trial={held[1]}, or shards of the other"
+        )
+    _verify(root, manifest)
+    tables: dict[str, list[Image]] = {part: [] for part in PARTS}
+    for row in _rows(root):
+        tables[row.part].append(row.image)
+    train, test = (Images.of(tables[part]) for part in PARTS)
+    dataset = Dataset(layout, root, train, test, tuple(manifest["notes"]))
+    if dataset.fingerprint != manifest["fingerprint"]:
+        raise BadInput(
+            f"{root / INDEX} lists another data set than {root / MANIFEST} names (its fingerprint "
+            f"differs). {_ANEW}"
+        )
+    return dataset
+
+
+class ShardStore:
+    """The images in a folder of shards; see :class:`cmnas_tf.data.store.Store`.
+
+    Args:
+      root: the folder.
+    """
+
+    def __init__(self, root: Path):
+        self.root = root
+        self._places = {row.image.path: row.place for row in _rows(root)}
+        self._files = {
+            shard: (root / shard).open("rb", buffering=0)
+            for shard in {place.shard for place in self._places.values()}
+        }
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._places
+
+    def read(self, path: str) -> bytes:
+        """The bytes of one image.
+
+        Read at their position rather than through a memory map: other threads go on meanwhile, and
+        a shard that is cut off while it is in use gives too few bytes, not a crash.
+        """
+        shard, offset, length = self._places[path]
+        return os.pread(self._files[shard].fileno(), length, offset)
+
+    def reader(self, paths: Sequence[str]) -> "Callable[[tf.Tensor], tf.Tensor]":
+        """Gives ``read(row)`` for a graph: a scalar row number of ``paths`` -> scalar string."""
+        import tensorflow as tf
+
+        def read(row: Any) -> bytes:
+            return self.read(paths[row])
+
+        return lambda row: tf.ensure_shape(
+            tf.numpy_function(read, [row], tf.string, stateful=False), []
+        )
+
+    def where(self, path: str) -> str:
+        """Where an image is kept, for people to read."""
+        return f"{path} in {self.root / self._places[path].shard}"
+
+
+def sha256(file: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with file.open("rb") as opened:
+        while block := opened.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+_ANEW = "Copy the folder again, or write it anew with python -m cmnas_tf.prepare --shards_dir=..."
+
+
+def _read_manifest(root: Path) -> dict[str, Any]:
+    file = root / MANIFEST
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+        version = manifest["schema_version"]
+        if version != SCHEMA_VERSION:
+            raise BadInput(
+                f"{file} is of schema version {version!r}; this program reads {SCHEMA_VERSION}. "
+                "Write the shards with this program: python -m cmnas_tf.prepare --shards_dir=..."
+            )
+        for key in ("layout", "trial", "fingerprint", "notes"):
+            manifest[key]
+        for listed in (*manifest["shards"], *manifest["files"]):
+            str(listed["file"]), int(listed["bytes"]), str(listed["sha256"])
+    except BadInput:
+        raise
+    except (ValueError, TypeError, KeyError) as error:
+        raise BadInput(f"{file} is no manifest of shards ({error!r}). {_ANEW}") from error
+    return manifest
+
+
+def _verify(root: Path, manifest: Mapping[str, Any]) -> None:
+    """Raises BadInput unless every listed file is as it was written."""
+
+    def wrong(listed: Mapping[str, Any]) -> str:
+        file = root / listed["file"]
+        if not file.is_file():
+            return f"{file.name} is missing"
+        size = file.stat().st_size
+        if size != listed["bytes"]:
+            return f"{file.name} has {size} bytes, not {listed['bytes']}"
+        return "" if sha256(file) == listed["sha256"] else f"{file.name} is damaged (SHA-256)"
+
+    with ThreadPoolExecutor() as threads:
+        found = list(filter(None, threads.map(wrong, manifest["shards"] + manifest["files"])))
+    if found:
+        raise BadInput(f"The shards in {root} are not whole: {'; '.join(found)}. {_ANEW}")
+
+
+def _rows(root: Path) -> Iterator[Row]:
+    with (root / INDEX).open(newline="", encoding="utf-8") as file:
+        lines = csv.reader(file)
+        next(lines)
+        for part, path, pid, camera, modality, role, shard, offset, length in lines:
+            yield Row(
+                part,
+                Image(path, int(pid), int(camera), modality, role),
+                Place(shard, int(offset), int(length)),
+            )

@@ -1,0 +1,102 @@
+"""What the files of a data set hold: read once each, hashed and decoded."""
+
+import functools
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from os import PathLike
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from cmnas_tf.data.decode import PALETTE, decode_pixels
+from cmnas_tf.data.index import Dataset, Images
+from cmnas_tf.data.store import Store, in_threads, open_store
+
+
+class Content(NamedTuple):
+    """What one file holds.
+
+    Attributes:
+      digest: SHA-256 of its bytes; empty if they cannot be read.
+      fault: why it is no image that can be used; empty if it is one.
+    """
+
+    digest: str
+    fault: str
+
+
+def read_contents(
+    root: str | PathLike[str],
+    paths: Iterable[str],
+    progress: Callable[[int], Any] = lambda images: None,
+) -> dict[str, Content]:
+    """Reads the image files of a data set, each once, in threads.
+
+    Args:
+      root: the data set's folder, of files or of shards.
+      paths: of its tables.
+      progress: called with the number of files just read.
+
+    Returns:
+      The content of each path.
+    """
+    paths = list(paths)
+    content_of = functools.partial(_content, open_store(root), _decoder())
+    contents = {}
+    for path, content in zip(paths, in_threads(content_of, paths), strict=True):
+        contents[path] = content
+        progress(1)
+    return contents
+
+
+def unreadable(images: Images, root: str | PathLike[str]) -> dict[str, str]:
+    """The files of ``images`` that are missing or no image that can be used: ``{path: reason}``."""
+    contents = read_contents(root, images.paths)
+    return {path: content.fault for path, content in contents.items() if content.fault}
+
+
+def duplicates(dataset: Dataset, contents: Mapping[str, Content]) -> Iterator[tuple[str, str]]:
+    """Pairs of a training and a test image whose files have the same bytes.
+
+    Args:
+      dataset: the data set.
+      contents: of all its paths.
+
+    Yields:
+      The path of each such test image, behind that of the first training image it is equal to.
+    """
+    first: dict[str, str] = {}
+    for path in dataset.train.paths:
+        first.setdefault(contents[path].digest, path)
+    for path in dataset.test.paths:
+        digest = contents[path].digest
+        if digest and digest in first:
+            yield first[digest], path
+
+
+def _content(store: Store, decode: Callable[[tf.Tensor], Any], path: str) -> Content:
+    try:
+        encoded = store.read(path)
+    except FileNotFoundError:
+        return Content("", "the file does not exist")
+    except OSError as error:
+        return Content("", f"the file cannot be read ({error.strerror})")
+    return Content(hashlib.sha256(encoded).hexdigest(), _fault(decode, encoded))
+
+
+def _fault(decode: Callable[[tf.Tensor], Any], encoded: bytes) -> str:
+    try:
+        decode(tf.constant(encoded))
+    except tf.errors.OpError as error:
+        if PALETTE in error.message:
+            return PALETTE
+        # Behind the trace and the function's name, before the node's.
+        reason = error.message.partition("\n\t [[")[0].splitlines()[-1].rpartition("}} ")[2]
+        return f"not a complete JPEG, PNG or BMP image ({reason})"
+    return ""
+
+
+def _decoder() -> Callable[[tf.Tensor], Any]:
+    """Decodes and forgets; traced here, because threads would each trace it anew."""
+    shape = tf.function(lambda encoded: tf.shape(decode_pixels(encoded)))
+    return shape.get_concrete_function(tf.TensorSpec([], tf.string))
