@@ -6,17 +6,18 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from absl import flags
 
 from cmnas_tf import settings as settings_module
-from cmnas_tf.errors import BadInput, Stopped, TrainingDiverged
+from cmnas_tf.errors import BadInput, Stopped, TrainingDiverged, WorkerLost
 
 Settings = TypeVar("Settings")
 
 EXIT_BAD_INPUT = 2
 EXIT_DIVERGED = 3
+EXIT_WORKER_LOST = 4
 EXIT_OF_SIGNAL = 128  # plus the signal's number, as shells count
 
 _DEFINE = {
@@ -30,7 +31,8 @@ _DEFINE = {
 def read(settings_class: type[Settings], argv: Sequence[str]) -> Settings:
     """Parses ``argv`` (program name first) into an instance of ``settings_class``.
 
-    ``--flagfile=FILE`` inserts the flags of a file; a later flag wins over an earlier one.
+    ``--flagfile=FILE`` inserts the flags of a file; a later flag wins over an earlier one. A flag
+    that takes several words takes them as ``--name=A,B`` and as ``--name A B``.
 
     Raises:
       BadInput: unknown flag, malformed or disallowed value, left-over argument, missing flagfile.
@@ -44,25 +46,44 @@ def read(settings_class: type[Settings], argv: Sequence[str]) -> Settings:
     if values["help"].value:
         print(_help(settings_class, values))
         raise SystemExit(0)
-    if len(rest) > 1:
-        raise BadInput(
-            f"Arguments that are no flags: {' '.join(rest[1:])}. Give settings as --name=value."
-        )
+    words = rest[1:]
     given: dict[str, dict[str, Any]] = {}
     for group, field in settings_module.fields(settings_class):
         value = values[field.name].value
-        if isinstance(field.default, tuple):
-            value = _numbers(field.name, value)
+        if field.type == tuple[str, ...]:
+            if value:
+                value, words = [*value, *words], []
+            value = tuple(value)
+        elif isinstance(field.default, tuple):
+            value = _numbers(field.name, value, get_args(field.type)[0])
         given.setdefault(group, {})[field.name] = value
+    if words:
+        raise BadInput(
+            f"Arguments that are no flags: {' '.join(words)}. Give settings as --name=value."
+        )
     groups = settings_module.groups(settings_class)
     return settings_class(**{name: group(**given[name]) for name, group in groups.items()})
+
+
+def arguments(settings: Any) -> list[str]:
+    """The flags that :func:`read` turns into ``settings``; those with default values are left out.
+
+    Args:
+      settings: a command's settings.
+    """
+    return [
+        f"--{field.name}={_shown(value)}"
+        for group, field in settings_module.fields(settings)
+        if (value := getattr(getattr(settings, group), field.name)) != field.default
+    ]
 
 
 def run(main: Callable[[Any], None], settings_class: type[Settings]) -> None:
     """The body of ``if __name__ == "__main__"``: reads the flags, runs, explains what went wrong.
 
-    Exit codes: 0 done; 2 bad input (also a full disk); 3 the loss stopped being finite; 130 stopped
-    by Ctrl-C; 143 stopped by SIGTERM. After the last two the same command goes on.
+    Exit codes: 0 done; 2 bad input (also a full disk); 3 the loss stopped being finite; 4 another
+    process of the run is gone; 130 stopped by Ctrl-C; 143 stopped by SIGTERM. After the last three
+    the same command goes on.
     """
     # TensorFlow greets with lines of level "error" that mean nothing; set it to 0 to see them all.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -73,6 +94,8 @@ def run(main: Callable[[Any], None], settings_class: type[Settings]) -> None:
         _fail(str(error), EXIT_BAD_INPUT)
     except TrainingDiverged as error:
         _fail(str(error), EXIT_DIVERGED)
+    except WorkerLost as error:
+        _fail(str(error), EXIT_WORKER_LOST)
     except Stopped as error:
         _fail(str(error), EXIT_OF_SIGNAL + error.signal)
     except OSError as error:
@@ -92,6 +115,7 @@ def _fail(message: str, code: int) -> None:
 
 def _flags_of(settings_class: type) -> flags.FlagValues:
     values = flags.FlagValues()
+    values.set_gnu_getopt(True)  # flags may follow other words
     flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=values)
     for _, field in settings_module.fields(settings_class):
         text, choices = field.metadata["help"], field.metadata["choices"]
@@ -105,12 +129,13 @@ def _flags_of(settings_class: type) -> flags.FlagValues:
     return values
 
 
-def _numbers(name: str, words: Sequence[str]) -> tuple[float, ...]:
+def _numbers(name: str, words: Sequence[str], kind: type[int] | type[float]) -> tuple[float, ...]:
     try:
-        return tuple(float(word) for word in words)
+        return tuple(kind(word) for word in words)
     except ValueError as error:
         raise BadInput(
-            f"--{name}={','.join(words)} must be numbers separated by commas."
+            f"--{name}={','.join(words)} must be {'whole ' if kind is int else ''}numbers "
+            "separated by commas."
         ) from error
 
 
@@ -128,6 +153,7 @@ def _help(settings_class: type, values: flags.FlagValues) -> str:
     return "\n".join(lines)
 
 
-def _shown(default: Any) -> str:
-    numbers = isinstance(default, tuple)
-    return ",".join(f"{number:g}" for number in default) if numbers else str(default)
+def _shown(value: Any) -> str:
+    if not isinstance(value, tuple):
+        return str(value)
+    return ",".join(str(v).removesuffix(".0") if isinstance(v, float) else str(v) for v in value)

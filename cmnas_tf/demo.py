@@ -5,14 +5,12 @@ goes on where it was.
 """
 
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 from cmnas_tf import command_line, settings
 from cmnas_tf.architecture import Architecture
-from cmnas_tf.errors import BadInput
+from cmnas_tf.processes import run_command
 
 NETWORKS = {"all shared": "shared", "all separate": "separate", "searched": None}
 
@@ -25,8 +23,8 @@ def main(options: settings.Demo) -> None:
     seed = f"--seed={options.run.seed}"
     started = time.monotonic()
     data = f"--data_dir={folder / 'data'}"
-    _command("cmnas_tf.make_synthetic", "--flagfile=configs/demo_data.flags", data)
-    _command(
+    run_command("cmnas_tf.make_synthetic", "--flagfile=configs/demo_data.flags", data)
+    run_command(
         "cmnas_tf.search",
         "--flagfile=configs/demo_search.flags",
         data,
@@ -38,7 +36,7 @@ def main(options: settings.Demo) -> None:
     for name, word in NETWORKS.items():
         run = folder / name.replace(" ", "_")
         architecture = f"--architecture={word or found}"
-        _command(
+        run_command(
             "cmnas_tf.train",
             "--flagfile=configs/demo_train.flags",
             data,
@@ -46,14 +44,14 @@ def main(options: settings.Demo) -> None:
             architecture,
             seed,
         )
-        _command("cmnas_tf.evaluate", data, f"--run_dir={run}")
+        run_command("cmnas_tf.evaluate", data, f"--run_dir={run}")
         results = json.loads((run / "results.json").read_text())
         if len(lines) == 1:
             lines.append(["chance", *_figures(results["chance"]), ""])
         strip = Architecture.load(run / "architecture.json").strip()
         lines.append([name, *_figures(results["results"]), strip])
     exported = folder / "export"
-    _command(
+    run_command(
         "export.export_saved_model", f"--run_dir={folder / 'searched'}", f"--export_dir={exported}"
     )
     print()
@@ -61,13 +59,6 @@ def main(options: settings.Demo) -> None:
     print(f"\nSavedModel    {exported}")
     print(f"TensorBoard   tensorboard --logdir {folder}")
     print(f"took          {(time.monotonic() - started) / 60:.1f} minutes")
-
-
-def _command(module: str, *arguments: str) -> None:
-    print(f"\n$ python -m {module} {' '.join(arguments)}", flush=True)
-    done = subprocess.run([sys.executable, "-m", module, *arguments], check=False)
-    if done.returncode:
-        raise BadInput(f"python -m {module} ended with code {done.returncode}; see above.")
 
 
 def _figures(results: dict) -> list[str]:

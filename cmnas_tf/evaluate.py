@@ -4,10 +4,15 @@ from cmnas_tf import command_line, settings
 
 
 def main(options: settings.Evaluate) -> None:
-    """Embeds the test images, ranks, prints a table, writes ``results.json``."""
-    from cmnas_tf.reports.results import evaluate
+    """Embeds the test images, ranks, prints a table, writes ``results.json``; or compares two."""
+    if options.results.compare:
+        from cmnas_tf.reports.compare import compare
 
-    print(evaluate(options))
+        print(compare(*options.results.compare))
+    else:
+        from cmnas_tf.reports.results import evaluate
+
+        print(evaluate(options))
 
 
 if __name__ == "__main__":

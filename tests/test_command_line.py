@@ -35,6 +35,10 @@ def another_value(field) -> tuple[object, str]:
         value = next(choice for choice in metadata["choices"] if choice != default)
     elif isinstance(default, bool):
         value = not default
+    elif field.type == tuple[str, ...]:
+        return ("a.json", "b/c.json"), "a.json,b/c.json"
+    elif field.type == tuple[int, ...]:
+        return (3, 4), "3,4"
     elif isinstance(default, tuple):
         return (3.0, 4.5), "3,4.5"
     elif isinstance(default, str):
@@ -71,6 +75,7 @@ def test_every_setting_is_a_flag(command):
         value, text = another_value(field)
         found = read(f"--{field.name}={text}", command=command)
         assert getattr(getattr(found, group), field.name) == value
+        assert read(*command_line.arguments(found), command=command) == found
         others = [
             getattr(getattr(found, g), f.name) == f.default
             for g, f in settings.fields(command)
@@ -85,6 +90,39 @@ def test_booleans_and_lists():
     assert read("--decay_epochs=1,2.5, 4").optimizer.decay_epochs == (1.0, 2.5, 4.0)
     assert read("--decay_epochs=").optimizer.decay_epochs == ()
     assert read("--seed", "3").run.seed == 3
+
+
+def test_settings_as_flags():
+    """The shortest command line that gives them again."""
+    assert command_line.arguments(settings.Search()) == []
+    found = read("--decay_epochs=1,2.125", "--seed=0", "--noprogress", "--weight_decay=1e-05")
+    assert command_line.arguments(found) == [
+        "--weight_decay=1e-05",
+        "--decay_epochs=1,2.125",
+        "--progress=False",
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--compare", "A.json", "B.json"],
+        ["--compare=A.json", "B.json"],
+        ["--compare=A.json,B.json"],
+        ["--compare", "A.json", "B.json", "--noprogress"],
+        ["--compare", "A.json", "--noprogress", "B.json"],
+    ],
+    ids=" ".join,
+)
+def test_a_flag_of_several_words(arguments):
+    found = read(*arguments, command=settings.Evaluate)
+    assert found.results.compare == ("A.json", "B.json")
+
+
+@pytest.mark.parametrize("words", ["A", "A B C", "A,B C"])
+def test_one_or_three_files_cannot_be_compared(words):
+    with pytest.raises(BadInput, match=r"--compare A\.json B\.json\. Received [13]: A"):
+        read("--compare", *words.split(), command=settings.Evaluate)
 
 
 def test_fractions_of_an_epoch():
@@ -123,9 +161,10 @@ def test_the_flagfiles_of_the_project_are_read_by_the_commands_in_their_heading(
         (["--width=5"], r"--width=5\.0 is out of range; .*between 0\.0625 and 4\.0"),
         (["--width=nan"], r"--width=nan"),
         (["--seed=many"], r"seed=many"),
-        (["--backbone=vgg16"], r"backbone=vgg16.*resnet18.*resnet152"),
+        (["--optimizer=lion"], r"optimizer=lion.*adam.*sgd"),
         (["--last_stride=3"], r"--last_stride=3 is not allowed; .*1, 2"),
         (["--decay_epochs=10,late"], r"--decay_epochs=10,late must be numbers"),
+        (["--cells=2,1.5"], r"--cells=2,1\.5 must be whole numbers"),
         (["--progress=perhaps"], r"progress=perhaps"),
         (["--flagfile=no/such.flags"], r"no/such\.flags"),
         (["--seed"], r"seed"),

@@ -8,15 +8,19 @@ from cmnas_tf.data import LAYOUTS
 from cmnas_tf.data.pipeline import ImageSource
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import write_json
+from cmnas_tf.reports.results_file import NAME, SCHEMA
 from cmnas_tf.reports.tables import results_table
-from cmnas_tf.retrieval.embed import embed
-from cmnas_tf.retrieval.measure import chance, measure
+from cmnas_tf.retrieval.measure import chance, measure, require_measurable
 from cmnas_tf.retrieval.protocols import settings_of
+from cmnas_tf.training.distribution import make_strategy
+from cmnas_tf.training.embedding import embed_on_devices
 from cmnas_tf.training.inputs import load_readable
-from cmnas_tf.training.provenance import versions
-from cmnas_tf.training.trained import load_trained
+from cmnas_tf.training.provenance import provenance
+from cmnas_tf.training.trained import Trained, load_trained
+from cmnas_tf.training.workers import check_same_run, is_chief, naming_lost_workers
 
 
+@naming_lost_workers()
 def evaluate(settings: settings_module.Evaluate) -> str:
     """Measures a trained network and writes ``results.json`` into the run folder.
 
@@ -26,56 +30,110 @@ def evaluate(settings: settings_module.Evaluate) -> str:
     Returns:
       The table that is shown; its last line is what random embeddings reach.
     """
-    trained = load_trained(
-        settings.checkpoint.checkpoint, settings.run.run_dir, settings.checkpoint.weights
-    )
-    data = settings.data
+    strategy = make_strategy(settings.devices)
+    with strategy.scope():
+        trained = load_trained(
+            settings.checkpoint.checkpoint,
+            settings.run.run_dir,
+            settings.checkpoint.weights,
+            settings.arithmetic.precision,
+        )
+    data, matching, checkpoint = settings.data, settings.matching, trained.checkpoint
+    _require_unseen_people(trained, data)
     dataset, left_out = load_readable(data, "test")
-    size = trained.specification
+    size, architecture = trained.specification, trained.specification.architecture
     unknown = set(dataset.test.modalities) - set(size.modalities)
     if unknown:
         raise BadInput(
             f"The network was trained on {', '.join(size.modalities)} images only, and the test "
             f"images are also {', '.join(sorted(unknown))}. Train it on images of both modalities."
         )
-    source = ImageSource(dataset.test, Path(dataset.root), size.height, size.width)
-    embeddings = embed(
-        trained.network, source, settings.protocol.embed_batch, settings.progress.progress
+    protocol = {name: getattr(settings.protocol, name) for name in settings_of(dataset.layout)}
+    rerank = _rerank(matching)
+    require_measurable(dataset, matching.rerank, **protocol)
+    contents = {"the images": dataset.fingerprint, "the checkpoint": checkpoint.digest}
+    check_same_run(strategy, settings, contents)
+    embeddings = embed_on_devices(
+        strategy,
+        trained.network,
+        ImageSource(dataset.test, Path(dataset.root), size.height, size.width),
+        matching.embed_batch,
+        settings.progress.progress,
+        matching.flip_average,
     )
-    protocol = _protocol(settings, dataset.layout)
-    measured, by_chance = measure(embeddings, dataset, **protocol), chance(dataset, **protocol)
+    measured = measure(embeddings, dataset, rerank, **protocol)
+    by_chance = chance(dataset, **protocol)
     results = {
+        "schema": SCHEMA,
         "dataset": {
             "layout": dataset.layout,
             "trial": data.trial,
             "fingerprint": dataset.fingerprint,
             "left_out": list(left_out),
         },
-        "protocol": protocol,
+        "protocol": {**protocol, "flip_average": matching.flip_average, "rerank": rerank},
         "checkpoint": {
-            "file": str(trained.checkpoint.path),
-            "step": trained.checkpoint.step,
-            "sha256": trained.checkpoint.digest,
+            "file": str(checkpoint.path),
+            "step": checkpoint.step,
+            "sha256": checkpoint.digest,
             "weights": trained.weights,
         },
-        "architecture": trained.specification.architecture.to_cfg(),
-        "training": trained.checkpoint.metadata.get("settings", {}),
+        "architecture": {
+            "backbone": architecture.to_json()["backbone"],
+            "choices": architecture.to_cfg(),
+        },
+        "training": {
+            part: checkpoint.metadata.get(part) for part in ("settings", "versions", "commit")
+        },
+        "evaluation": provenance(settings),
         "results": {m.setting: m.to_json() for m in measured},
         "chance": {m.setting: m.to_json() for m in by_chance},
-        "versions": versions(),
     }
-    folder = Path(settings.run.run_dir or trained.checkpoint.path.parent)
-    write_json(folder / "results.json", results)
+    file = Path(settings.run.run_dir or checkpoint.path.parent) / NAME
+    if is_chief(strategy):
+        write_json(file, results)
     rows = [(m.setting, m) for m in measured] + [(f"chance, {m.setting}", m) for m in by_chance]
-    described = [dataset.layout, *(f"{name} {value}" for name, value in protocol.items())]
-    if LAYOUTS[dataset.layout].trials > 1:
-        described.insert(1, f"trial {data.trial}")
     return (
-        f"{', '.join(described)}; {trained.weights} weights of {trained.checkpoint.path.name}\n"
-        f"{results_table(rows)}\nwritten to {folder / 'results.json'}"
+        f"{_described(results)}; {trained.weights} weights of {checkpoint.path.name}\n"
+        f"{results_table(rows)}\nwritten to {file}"
     )
 
 
-def _protocol(settings: settings_module.Evaluate, layout: str) -> dict[str, Any]:
-    """The settings that the layout's protocol has."""
-    return {name: getattr(settings.protocol, name) for name in settings_of(layout)}
+def _require_unseen_people(trained: Trained, data: settings_module.Data) -> None:
+    """Raises BadInput if the test images are of another of the data set's splits."""
+    training = trained.checkpoint.metadata.get("settings", {})
+    trial = training.get("trial", data.trial)
+    if training.get("dataset") == data.dataset and trial != data.trial:
+        raise BadInput(
+            f"The network was trained on trial {trial} of {data.dataset}, which shares people with "
+            f"the test images of --trial={data.trial}. Give --trial={trial}."
+        )
+
+
+def _rerank(matching: settings_module.Matching) -> dict[str, Any] | None:
+    """The parameters of ``rerank.re_rank``; None where it is not wanted."""
+    if not matching.rerank:
+        return None
+    return {
+        "k1": matching.rerank_k1,
+        "k2": matching.rerank_k2,
+        "lambda_value": matching.rerank_lambda,
+        "distance": matching.rerank_distance,
+    }
+
+
+def _described(results: dict[str, Any]) -> str:
+    """What was measured and how, in a line."""
+    layout, protocol = results["dataset"]["layout"], dict(results["protocol"])
+    trial = [f"trial {results['dataset']['trial']}"] if LAYOUTS[layout].trials > 1 else []
+    flip, rerank = protocol.pop("flip_average"), protocol.pop("rerank")
+    parameters = " ".join(f"{name} {value}" for name, value in (rerank or {}).items())
+    return ", ".join(
+        [
+            layout,
+            *trial,
+            *(f"{name} {value}" for name, value in protocol.items()),
+            f"flip_average {'on' if flip else 'off'}",
+            f"rerank {parameters or 'off'}",
+        ]
+    )

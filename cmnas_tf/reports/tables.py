@@ -1,18 +1,22 @@
 """Results as a table on the screen."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from cmnas_tf.retrieval.measure import RANKS, Measured
+from cmnas_tf.retrieval.measure import MEASURES, Measured
 
 
 def results_table(rows: Iterable[tuple[str, Measured]]) -> str:
     """A table of named results, in percent: Rank-1/5/10/20, mAP, mINP, number of trials."""
-    header = ["", *(f"Rank-{k}" for k in RANKS), "mAP", "mINP", "trials"]
-    lines = [
-        [name, *_percent((*m.ranks.values(), m.mean_ap, m.mean_inp)), str(len(m.trials))]
-        for name, m in rows
-    ]
-    return table([header, *lines])
+    lines = [["", *MEASURES.values(), "trials"]]
+    for name, measured in rows:
+        lines.append([name, *percent(measured.values), str(len(measured.trials))])
+    return table(lines)
+
+
+def percent(values: Mapping[str, Any], form: str = ".2f") -> list[str]:
+    """The measures in ``values``, 0..1 by their keys in results.json, in percent."""
+    return [format(100 * values[measure], form) for measure in MEASURES]
 
 
 def table(lines: Sequence[Sequence[str]]) -> str:
@@ -31,8 +35,4 @@ def table(lines: Sequence[Sequence[str]]) -> str:
 
 
 def _is_number(word: str) -> bool:
-    return word.replace(".", "", 1).isdigit()
-
-
-def _percent(values: Iterable[float]) -> list[str]:
-    return [f"{100 * value:.2f}" for value in values]
+    return word.removeprefix("+").removeprefix("-").replace(".", "", 1).isdigit()

@@ -1,9 +1,12 @@
 """From images to the embeddings that are compared."""
 
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
-from cmnas_tf.data.index import Images
 from cmnas_tf.data.pipeline import ImageSource, naming_unreadable, test_batches
 from cmnas_tf.modality import MODALITIES
 from cmnas_tf.models import ReidNetwork
@@ -11,7 +14,12 @@ from cmnas_tf.progress import progress_bar
 
 
 def embed(
-    network: ReidNetwork, source: ImageSource, batch: int, progress: bool = False
+    network: ReidNetwork,
+    source: ImageSource,
+    batch: int,
+    progress: bool = False,
+    flip_average: bool = False,
+    each: Callable[..., Iterable[Any]] = map,
 ) -> np.ndarray:
     """L2-normalised embeddings of all images of ``source``, in its order.
 
@@ -20,6 +28,10 @@ def embed(
       source: the images; each goes through its modality's normalisation.
       batch: images at a time.
       progress: whether to show a bar.
+      flip_average: whether to take, before normalising, the average of the embeddings of each image
+        and of its mirror image.
+      each: called as ``each(function, batches)`` like the built-in ``map``; another one may use
+        several devices.
 
     Returns:
       [N, D] float32, rows of norm 1.
@@ -38,20 +50,18 @@ def embed(
             )
             done = 0
             with naming_unreadable(part.images, part.root):
-                for images in test_batches(part, batch):
-                    found = _embed(network, images, modality).numpy()
-                    embeddings |= dict(zip(rows[done : done + len(found)], found, strict=True))
+                embed_batch = partial(_embed, network, modality, flip_average)
+                for found in each(embed_batch, test_batches(part, batch)):
+                    embeddings |= zip(rows[done : done + len(found)], found.numpy(), strict=True)
                     done += len(found)
                     bar.update(len(found))
     return np.stack([embeddings[row] for row in range(len(source.images))])
 
 
 @tf.function(reduce_retracing=True)
-def _embed(network: ReidNetwork, images: tf.Tensor, modality: str) -> tf.Tensor:
-    return tf.math.l2_normalize(network.embed(images, modality).embedding, axis=1)
-
-
-def rows_of(images: Images, part: Images) -> np.ndarray:
-    """Where the images of ``part`` stand in ``images``; [len(part)] int64."""
-    place = {path: row for row, path in enumerate(images.paths)}
-    return np.array([place[path] for path in part.paths], np.int64)
+def _embed(network: ReidNetwork, modality: str, flip_average: bool, images: tf.Tensor) -> tf.Tensor:
+    embedding = network.embed(images, modality).embedding
+    if flip_average:
+        mirrored = network.embed(tf.reverse(images, axis=[2]), modality).embedding
+        embedding = (embedding + mirrored) / 2
+    return tf.math.l2_normalize(embedding, axis=1)

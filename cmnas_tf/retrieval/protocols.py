@@ -30,6 +30,7 @@ class Trial:
       rule: the camera rule and way of counting, a name of ``retrieval.ranking.RULES``.
       setting: what the results of several trials are averaged over, for example
         ``"all_single_shot"``.
+      gallery_seed: what the gallery was drawn with, None where it was not.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Trial:
     gallery: Images
     rule: str
     setting: str
+    gallery_seed: int | None = None
 
 
 def trials(dataset: Dataset, **settings: Any) -> Iterator[Trial]:
@@ -133,7 +135,8 @@ def _sysu_mm01(
     galleries = _GALLERY_SAMPLINGS[gallery_sampling](dataset.root, folders, shots)
     for number, rows in enumerate(galleries[:trials], start=1):
         setting = f"{mode}_{SHOTS[shots]}"
-        yield Trial(f"{setting}_trial_{number}", query, test[rows], "sysu", setting)
+        seed = number - 1 if gallery_sampling == "seeded" else None
+        yield Trial(f"{setting}_trial_{number}", query, test[rows], "sysu", setting, seed)
 
 
 def _official(root: Path, folders: list[_Folder], shots: int) -> list[list[int]]:
@@ -193,7 +196,8 @@ def _llcm(dataset: Dataset, direction: str = "both", trials: int = TRIALS) -> It
         folders = _folders(others, np.unique(others.cameras).tolist())
         galleries = _seeded(dataset.root, folders, shots=1)
         for number, rows in enumerate(galleries[:trials], start=1):
-            yield Trial(f"{name}_trial_{number}", query, others[rows], "llcm", name)
+            trial = f"{name}_trial_{number}"
+            yield Trial(trial, query, others[rows], "llcm", name, gallery_seed=number - 1)
 
 
 # Data sets that say themselves who asks

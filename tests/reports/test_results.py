@@ -12,12 +12,28 @@ from cmnas_tf.data.synthetic import write_dataset
 from cmnas_tf.errors import BadInput
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.reports.results import evaluate
-from cmnas_tf.settings import Checkpoint, Data, Evaluate, Progress, Protocol, Run, SyntheticPeople
+from cmnas_tf.reports.results_file import SCHEMA, read_results
+from cmnas_tf.settings import (
+    Checkpoint,
+    Data,
+    Evaluate,
+    Matching,
+    Progress,
+    Protocol,
+    Run,
+    SyntheticPeople,
+)
 from cmnas_tf.training.checkpoints import Checkpoints
+from cmnas_tf.training.provenance import commit
 from cmnas_tf.training.retrain import SPECIFICATION
 
 ARCHITECTURE = Architecture.separate_until("layer1", "resnet18")
 QUIET = Progress(progress=False)
+TRAINED = {
+    "settings": {"seed": 5, "dataset": "regdb", "trial": 2},
+    "versions": {"tensorflow": "2.15.0"},
+    "commit": "c" * 40,
+}
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +63,7 @@ def run_dir(tmp_path_factory):
     Checkpoints(folder / "checkpoints").save(
         3,
         {"average": paths, "network": ones},
-        {SPECIFICATION: specification.to_json(), "settings": {"seed": 5}},
+        {SPECIFICATION: specification.to_json(), **TRAINED},
     )
     return folder
 
@@ -59,7 +75,7 @@ def evaluated(data, run_dir):
         Evaluate(
             run=Run(run_dir=str(run_dir)),
             data=Data(data_dir=str(data), dataset="regdb", trial=2),
-            protocol=Protocol(embed_batch=5),
+            matching=Matching(embed_batch=5),
             progress=QUIET,
         )
     )
@@ -74,7 +90,8 @@ def test_results_say_what_was_measured_of_what(evaluated, data, run_dir):
         "fingerprint": load_dataset("regdb", data, 2).fingerprint,
         "left_out": [],
     }
-    assert results["protocol"] == {"direction": "both"}
+    assert results["schema"] == SCHEMA
+    assert results["protocol"] == {"direction": "both", "flip_average": False, "rerank": None}
     newest = Checkpoints(run_dir / "checkpoints").newest()
     assert results["checkpoint"] == {
         "file": str(newest.path),
@@ -82,9 +99,14 @@ def test_results_say_what_was_measured_of_what(evaluated, data, run_dir):
         "sha256": newest.digest,
         "weights": "average",
     }
-    assert results["architecture"] == ARCHITECTURE.to_cfg()
-    assert results["training"] == {"seed": 5}
-    assert set(results["versions"]) >= {"cmnas_tf", "tensorflow", "numpy"}
+    assert results["architecture"] == {"backbone": "resnet18", "choices": ARCHITECTURE.to_cfg()}
+    assert results["training"] == TRAINED
+    evaluation = results["evaluation"]
+    assert set(evaluation["versions"]) >= {"cmnas_tf", "tensorflow", "numpy"}
+    assert evaluation["commit"] == commit()
+    measured_with = {"direction": "both", "rerank": False, "weights": "average", "trial": 2}
+    assert measured_with.items() <= evaluation["settings"].items()
+    assert read_results(run_dir / "results.json") == results
 
 
 def test_results_have_every_direction_and_its_chance(evaluated):
@@ -103,7 +125,8 @@ def test_the_table_shows_the_same_numbers(evaluated, run_dir):
     shown, results = evaluated
     lines = shown.splitlines()
     assert lines[0] == (
-        "regdb, trial 2, direction both; average weights of step-00000003.safetensors"
+        "regdb, trial 2, direction both, flip_average off, rerank off; "
+        "average weights of step-00000003.safetensors"
     )
     assert lines[-1] == f"written to {run_dir / 'results.json'}"
     rows = {line.rsplit(maxsplit=7)[0]: line.split()[-7:] for line in lines[3:-1]}
@@ -115,10 +138,60 @@ def test_the_table_shows_the_same_numbers(evaluated, run_dir):
     assert not rows
 
 
+@pytest.mark.parametrize(
+    ("matching", "protocol", "described"),
+    [
+        ({"flip_average": True}, {"flip_average": True}, "flip_average on, rerank off"),
+        (
+            {"rerank": True, "rerank_k1": 3, "rerank_k2": 2, "rerank_lambda": 0.5},
+            {"rerank": {"k1": 3, "k2": 2, "lambda_value": 0.5, "distance": "squared_euclidean"}},
+            "flip_average off, rerank k1 3 k2 2 lambda_value 0.5 distance squared_euclidean",
+        ),
+    ],
+    ids=["flip_average", "rerank"],
+)
+def test_flipping_and_re_ranking_change_results_and_nothing_else(
+    evaluated, data, run_dir, tmp_path, matching, protocol, described
+):
+    """They are named in the file and on the screen."""
+    _, expected = evaluated
+    shown = evaluate(
+        Evaluate(
+            run=Run(run_dir=str(tmp_path)),
+            data=Data(data_dir=str(data), dataset="regdb", trial=2),
+            checkpoint=Checkpoint(checkpoint=expected["checkpoint"]["file"]),
+            matching=Matching(embed_batch=5, **matching),
+            progress=QUIET,
+        )
+    )
+    assert f"direction both, {described}; average" in shown
+    found = read_results(tmp_path / "results.json")
+    assert found.pop("results") != expected["results"]
+    settings = {**matching, "checkpoint": expected["checkpoint"]["file"]}
+    evaluation = expected["evaluation"]
+    assert found == {
+        **{part: value for part, value in expected.items() if part != "results"},
+        "protocol": {**expected["protocol"], **protocol},
+        "evaluation": {**evaluation, "settings": {**evaluation["settings"], **settings}},
+    }
+
+
+def test_another_trial_than_it_was_trained_on_is_refused(data, run_dir):
+    """Its test people were trained on."""
+    with pytest.raises(BadInput, match=r"trained on trial 2 of regdb.* --trial=1\. Give --trial=2"):
+        evaluate(
+            Evaluate(
+                run=Run(run_dir=str(run_dir)),
+                data=Data(data_dir=str(data), dataset="regdb"),
+                progress=QUIET,
+            )
+        )
+
+
 @pytest.fixture
 def truncated(data):
-    """A test image of trial 1 that ends too early; its path in the data set."""
-    path = (data / "idx" / "test_thermal_1.txt").read_text().split()[0]
+    """A test image of trial 2 that ends too early; its path in the data set."""
+    path = (data / "idx" / "test_thermal_2.txt").read_text().split()[0]
     content = (data / path).read_bytes()
     (data / path).write_bytes(content[:100])
     yield path
@@ -131,7 +204,7 @@ def test_an_unreadable_image_is_left_out_when_asked(data, run_dir, tmp_path, tru
     evaluate(
         Evaluate(
             run=Run(run_dir=str(tmp_path / "results")),
-            data=Data(data_dir=str(data), dataset="regdb", skip_unreadable=True),
+            data=Data(data_dir=str(data), dataset="regdb", trial=2, skip_unreadable=True),
             checkpoint=Checkpoint(checkpoint=checkpoint, weights="live"),
             protocol=Protocol(direction="infrared_to_visible"),
             progress=QUIET,
@@ -149,8 +222,27 @@ def test_nothing_is_written_when_it_is_not_to_be_left_out(data, run_dir, tmp_pat
         evaluate(
             Evaluate(
                 run=Run(run_dir=str(tmp_path / "results")),
-                data=Data(data_dir=str(data), dataset="regdb"),
+                data=Data(data_dir=str(data), dataset="regdb", trial=2),
                 checkpoint=Checkpoint(checkpoint=checkpoint),
+                progress=QUIET,
+            )
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_re_ranking_that_does_not_fit_is_refused_before_anything_is_embedded(
+    data, run_dir, tmp_path, monkeypatch, truncated
+):
+    """Or the image that cannot be read would be named."""
+    monkeypatch.setattr("cmnas_tf.retrieval.rerank.available_memory", lambda: 1000)
+    checkpoint = str(run_dir / "checkpoints" / "step-00000003.safetensors")
+    with pytest.raises(BadInput, match=r"8 queries and 8 gallery images takes .* 1,000 are"):
+        evaluate(
+            Evaluate(
+                run=Run(run_dir=str(tmp_path)),
+                data=Data(data_dir=str(data), dataset="regdb", trial=2),
+                checkpoint=Checkpoint(checkpoint=checkpoint),
+                matching=Matching(rerank=True),
                 progress=QUIET,
             )
         )

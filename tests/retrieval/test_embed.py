@@ -14,7 +14,7 @@ from cmnas_tf.data.index import Image, Images
 from cmnas_tf.data.pipeline import ImageSource
 from cmnas_tf.errors import BadInput
 from cmnas_tf.models import two_stream
-from cmnas_tf.retrieval.embed import embed, rows_of
+from cmnas_tf.retrieval.embed import embed
 
 MODALITIES = ["infrared", "visible", "visible", "infrared", "visible", "infrared", "visible"]
 
@@ -42,10 +42,17 @@ def source(tmp_path):
     return ImageSource(Images.of(rows), tmp_path, 32, 16)
 
 
-def directly(network, source, row):
-    """The embedding of one image, by itself."""
-    pixels = decode((source.root / source.images.paths[row]).read_bytes(), 32, 16)
-    found = network.embed(normalize(pixels)[None], source.images.modalities[row]).embedding[0]
+def directly(network, source, row, flip_average=False):
+    """The embedding of one image, by itself; its mirror image is made of the file's pixels."""
+    pixels = decode((source.root / source.images.paths[row]).read_bytes(), 32, 16).numpy()
+    pictures = [pixels, pixels[:, ::-1]] if flip_average else [pixels]
+    found = np.mean(
+        [
+            network.embed(normalize(p)[None], source.images.modalities[row]).embedding[0]
+            for p in pictures
+        ],
+        axis=0,
+    )
     return found / np.linalg.norm(found)
 
 
@@ -62,6 +69,14 @@ def test_equals_a_direct_call_image_by_image(network, source, batch):
     assert len(np.unique(found.round(4), axis=0)) == 7
     for old, new in zip(before, network.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+def test_the_average_with_the_mirror_image(network, source):
+    """Averaged first, then normalised; it is not the embedding of the image alone."""
+    found = embed(network, source, 3, flip_average=True)
+    expected = np.stack([directly(network, source, row, flip_average=True) for row in range(7)])
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert (abs(found - embed(network, source, 3)).max(axis=1) > 1e-3).all()
 
 
 def test_modalities_are_not_mixed_up(network, source):
@@ -84,11 +99,3 @@ def test_an_unreadable_image_is_named(network, source):
     (source.root / "3.png").write_bytes(b"")
     with pytest.raises(BadInput, match=r"3\.png: not a complete"):
         embed(network, source, 64)
-
-
-def test_rows_of(source):
-    images = source.images
-    assert rows_of(images, images[[4, 0, 4]]).tolist() == [4, 0, 4]
-    assert rows_of(images, images[[]]).dtype == np.int64
-    with pytest.raises(KeyError):
-        rows_of(images[:2], images)

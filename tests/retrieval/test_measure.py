@@ -6,9 +6,17 @@ import numpy as np
 import pytest
 
 from cmnas_tf.data.index import Dataset, Image, Images
-from cmnas_tf.retrieval.measure import Measured, TrialResult, chance, measure
+from cmnas_tf.errors import BadInput
+from cmnas_tf.retrieval.measure import (
+    Measured,
+    TrialResult,
+    chance,
+    measure,
+    require_measurable,
+)
 from cmnas_tf.retrieval.protocols import trials
 from cmnas_tf.retrieval.ranking import Ranking, rank
+from cmnas_tf.retrieval.rerank import re_rank
 
 # The cameras of the two layouts, and what they see.
 CAMERAS = {
@@ -43,7 +51,7 @@ def test_the_average_of_trials():
     found = Measured.average(
         "all_single_shot",
         {
-            "a": TrialResult(Ranking(np.array([0.2, 0.5, 0.8]), 0.1, 0.05), 7, 2),
+            "a": TrialResult(Ranking(np.array([0.2, 0.5, 0.8]), 0.1, 0.05), 7, 2, 3),
             "b": TrialResult(Ranking(long, 0.3, 0.15), 9, 0),
         },
     )
@@ -57,20 +65,39 @@ def test_the_average_of_trials():
     assert written["rank20"] == pytest.approx(0.9)
     assert (written["mAP"], written["mINP"]) == (pytest.approx(0.2), pytest.approx(0.1))
     assert written["trials"] == {
-        "a": {"rank1": 0.2, "mAP": 0.1, "mINP": 0.05, "queries": 7, "skipped_queries": 2},
-        "b": {"rank1": 0.4, "mAP": 0.3, "mINP": 0.15, "queries": 9, "skipped_queries": 0},
+        "a": {
+            "gallery_seed": 3,
+            "rank1": 0.2,
+            "mAP": 0.1,
+            "mINP": 0.05,
+            "queries": 7,
+            "skipped_queries": 2,
+        },
+        "b": {
+            "gallery_seed": None,
+            "rank1": 0.4,
+            "mAP": 0.3,
+            "mINP": 0.15,
+            "queries": 9,
+            "skipped_queries": 0,
+        },
     }
 
 
+RERANK = {"k1": 5, "k2": 2, "lambda_value": 0.4, "distance": "squared_euclidean"}
+
+
+@pytest.mark.parametrize("rerank", [None, RERANK], ids=["plain", "re-ranked"])
 @pytest.mark.parametrize("layout", CAMERAS)
-def test_every_trial_ranks_its_own_rows(layout):
-    """Against ``rank`` on distances of rows that are looked up by their paths."""
+def test_every_trial_ranks_its_own_rows(layout, rerank):
+    """Against ``rank`` on distances of rows that are looked up by their paths; re-ranked ones see
+    the same camera rule."""
     dataset = dataset_of(layout, identities=6, images=3)
     embeddings = embeddings_of(dataset, identity=0.5)
     of_path = dict(zip(dataset.test.paths, embeddings, strict=True))
     found = {
         name: result.ranking
-        for measured in measure(embeddings, dataset)
+        for measured in measure(embeddings, dataset, rerank)
         for name, result in measured.trials.items()
     }
     expected = {}
@@ -80,7 +107,7 @@ def test_every_trial_ranks_its_own_rows(layout):
             for part in (trial.query, trial.gallery)
         )
         expected[trial.name] = rank(
-            -query @ gallery.T,
+            re_rank(query, gallery, **rerank) if rerank else -query @ gallery.T,
             trial.query.pids,
             trial.gallery.pids,
             trial.query.cameras,
@@ -92,6 +119,28 @@ def test_every_trial_ranks_its_own_rows(layout):
         np.testing.assert_allclose(found[name].cmc, ranking.cmc, atol=1e-12)
         assert found[name].mean_ap == pytest.approx(ranking.mean_ap)
         assert found[name].mean_inp == pytest.approx(ranking.mean_inp)
+
+
+def test_the_seeds_of_galleries_are_written_down():
+    """Trial n of SYSU-MM01 draws with seed n - 1; RegDB draws nothing."""
+    dataset = dataset_of("sysu_mm01", 3, 2)
+    (measured,) = measure(embeddings_of(dataset), dataset, trials=3)
+    assert [result.gallery_seed for result in measured.trials.values()] == [0, 1, 2]
+    dataset = dataset_of("regdb", 3, 2)
+    (measured,) = measure(embeddings_of(dataset), dataset, direction="visible_to_infrared")
+    assert [result.gallery_seed for result in measured.trials.values()] == [None]
+
+
+def test_what_cannot_be_measured_is_known_without_embeddings(monkeypatch):
+    """Galleries that cannot be drawn, and re-ranking that does not fit into memory."""
+    dataset = dataset_of("sysu_mm01", 3, 2)
+    require_measurable(dataset, rerank=True)
+    with pytest.raises(BadInput, match="shots=10"):
+        require_measurable(dataset, rerank=False, shots=10)
+    monkeypatch.setattr("cmnas_tf.retrieval.rerank.available_memory", lambda: 1000)
+    require_measurable(dataset, rerank=False)
+    with pytest.raises(BadInput, match="12 queries and 12 gallery images"):
+        require_measurable(dataset, rerank=True)
 
 
 def test_queries_without_a_match_are_skipped_and_counted():

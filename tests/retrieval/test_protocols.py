@@ -44,7 +44,7 @@ def test_seeded_galleries_equal_the_released_code(seeded, mode, shots):
             *(f"cam3/0007/{n:04d}.jpg" for n in range(1, 5)),
             *(f"cam6/0012/{n:04d}.jpg" for n in range(1, 4)),
         ]
-        assert (trial.rule, trial.setting) == ("sysu", setting)
+        assert (trial.rule, trial.setting, trial.gallery_seed) == ("sysu", setting, seed)
 
 
 def write_orders(root, orders):

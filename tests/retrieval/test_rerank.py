@@ -1,13 +1,15 @@
 """k-reciprocal re-ranking: worked by hand, against the released program and against loops."""
 
+import os
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cmnas_tf.errors import BadInput
-from cmnas_tf.retrieval import rank, re_rank
-from cmnas_tf.retrieval.rerank import re_rank_distances
+from cmnas_tf.retrieval import rank, re_rank, rerank
+from cmnas_tf.retrieval.rerank import available_memory, re_rank_distances, require_memory
 
 EUCLIDEAN = "squared_euclidean"
 
@@ -96,11 +98,11 @@ def test_equals_the_loop(queries, gallery, k1, k2, lambda_value, seed):
     np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-10)
 
 
-def test_blocks_of_queries_join(monkeypatch):
+def test_blocks_of_rows_join(monkeypatch):
     rng = np.random.default_rng(3)
     query, gallery = rng.standard_normal((11, 4)), rng.standard_normal((9, 4))
     whole = re_rank(query, gallery)
-    monkeypatch.setattr("cmnas_tf.retrieval.rerank._BLOCK_QUERIES", 2)
+    monkeypatch.setattr("cmnas_tf.retrieval.rerank._BLOCK_ROWS", 2)
     np.testing.assert_array_equal(re_rank(query, gallery), whole)
 
 
@@ -148,3 +150,26 @@ def test_an_unknown_distance_is_refused():
 def test_negative_distances_are_refused():
     with pytest.raises(BadInput, match=r"values from -1\.0 to 1\.0"):
         re_rank_distances(1 - 2 * np.eye(3), queries=1)
+
+
+def test_distances_may_be_whole_numbers():
+    """With lambda 1 they are only divided by the row's largest, 9."""
+    distances = np.array([[0, 1, 9], [1, 0, 4], [9, 4, 0]])
+    np.testing.assert_allclose(re_rank_distances(distances, 1, 1, 1, 1), [[1 / 9, 1]])
+
+
+def test_what_does_not_fit_into_memory_is_refused_before_it_is_tried(monkeypatch):
+    """MSMT17: 11,659 + 82,161 images. The distances of all to all are 93,820^2 float32, those of
+    the queries to the gallery 11,659 x 82,161, and 32 KiB an image are 3,074,293,760 bytes."""
+    needed = 4 * (93_820**2 + 11_659 * 82_161) + 3_074_293_760
+    monkeypatch.setattr(rerank, "available_memory", lambda: needed)
+    require_memory(11_659, 82_161)
+    monkeypatch.setattr(rerank, "available_memory", lambda: needed - 1)
+    with pytest.raises(BadInput, match=f"{needed:,} bytes .* {needed - 1:,} are available"):
+        require_memory(11_659, 82_161)
+    with pytest.raises(BadInput, match="11,659 queries and 82,161 gallery images"):
+        re_rank(np.broadcast_to(1.0, (11_659, 9)), np.broadcast_to(1.0, (82_161, 9)))
+
+
+def test_available_memory_is_a_part_of_what_there_is():
+    assert 2**20 < available_memory() < os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

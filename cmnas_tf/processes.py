@@ -1,0 +1,53 @@
+"""A command in a process of its own: when it ends, the system has all its memory back."""
+
+import contextlib
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def run_command(module: str, *arguments: str) -> None:
+    """Shows the line ``python -m module arguments``, and runs it to its end.
+
+    The command is asked to stop, so that it saves what it did, when this process is asked to (by
+    Ctrl-C or SIGTERM), and when this process is killed.
+
+    Raises:
+      SystemExit: the command failed or was stopped; with its exit code.
+    """
+    print(f"\n$ python -m {module} {shlex.join(arguments)}", flush=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        start_new_session=True,  # or Ctrl-C would reach it twice, and twice means at once
+        preexec_fn=_stop_with_parent,
+    )
+    with process, _passing_signals_on(process):
+        code = process.wait()
+    if code:
+        code = 128 - code if code < 0 else code
+        said = "was stopped; the same command goes on" if code > 128 else "failed; see above"
+        print(f"\npython -m {module} {said}.", file=sys.stderr)
+        raise SystemExit(code)
+
+
+def _stop_with_parent() -> None:
+    import ctypes
+
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def _passing_signals_on(process: subprocess.Popen) -> Iterator[None]:
+    def pass_on(number: int, _: object) -> None:
+        process.send_signal(number)
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
