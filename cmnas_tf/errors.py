@@ -15,6 +15,10 @@ class TrainingDiverged(RuntimeError):
     """A loss term stopped being finite; the last good checkpoint is kept."""
 
 
+class WorkerLost(RuntimeError):
+    """Another process of a run ended or cannot be reached; the last checkpoint is kept."""
+
+
 class Stopped(RuntimeError):
     """A run that was asked to stop by a signal, and wrote a checkpoint before it did.
 

@@ -62,7 +62,7 @@ def import_weights(options: settings.ImportWeights) -> "LoadReport":
         )
     classifier = states["live"].get("classifier.weight", np.empty(1))
     specification = Specification(
-        named_architecture(options.file.architecture or "shared", options.network.backbone),
+        named_architecture(options.file.architecture or "shared", options.network),
         max([1, *classifier.shape[:1]]),
         options.input.image_height,
         options.input.image_width,

@@ -1,14 +1,13 @@
-"""``python -m cmnas_tf.search``: which batch norms should be separate per modality?"""
+"""``python -m cmnas_tf.search``: which architecture is the best of a search space?"""
 
 from cmnas_tf import command_line, settings
 
 
 def main(options: settings.Search) -> None:
-    """Runs the search and says what it found."""
+    """Runs the search, which says what it found, and says where that is."""
     from cmnas_tf.training.search_run import search
 
-    architecture = search(options)
-    print(f"{architecture.strip()}    (0 separate, 1 shared)")
+    search(options)
     print(f"written to {options.run.run_dir}/architecture.json")
 
 

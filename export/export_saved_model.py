@@ -46,7 +46,12 @@ def export(options: settings.Export) -> Path:
     from export.serving_module import SIGNATURES, Encoder, ServingModule
 
     run_dir = options.run.run_dir
-    trained = load_trained(options.checkpoint.checkpoint, run_dir, options.checkpoint.weights)
+    trained = load_trained(
+        options.checkpoint.checkpoint,
+        run_dir,
+        options.checkpoint.weights,
+        options.arithmetic.precision,
+    )
     module = ServingModule(trained.specification, Encoder(trained.network))
     with replacing(destination) as folder:
         export_base.export(

@@ -35,7 +35,7 @@ def export(options: settings.ExportTorch) -> Path:
       The new folder.
 
     Raises:
-      BadInput: no such trained network, or the folder exists.
+      BadInput: no such trained network, one of cells, or the folder exists.
     """
     folder = Path(options.target.export_dir)
     if not options.target.export_dir or folder.exists():
@@ -47,11 +47,18 @@ def export(options: settings.ExportTorch) -> Path:
     import numpy as np
     from safetensors.numpy import save
 
+    from cmnas_tf.cell_plan import CellPlan
     from cmnas_tf.training.trained import load_trained
     from cmnas_tf.weights.torch_names import full_state
 
     checkpoint = options.checkpoint
     trained = load_trained(checkpoint.checkpoint, options.run.run_dir, checkpoint.weights)
+    architecture = trained.specification.architecture
+    if isinstance(architecture.backbone, CellPlan):
+        raise BadInput(
+            f"{trained.checkpoint.path} holds {architecture.backbone}, and the authors' PyTorch "
+            "code has ResNets only. Export it with python -m export.export_saved_model."
+        )
     prefix = "module." if options.target.module_prefix else ""
     # C order, because safetensors writes an array's memory as it lies.
     state = {
@@ -61,7 +68,7 @@ def export(options: settings.ExportTorch) -> Path:
     with replacing(folder) as aside:
         aside.mkdir()
         (aside / WEIGHTS).write_bytes(save(state))
-        write_text(aside / CONFIG, trained.specification.architecture.to_cfg() + "\n")
+        write_text(aside / CONFIG, architecture.to_cfg() + "\n")
     return folder
 
 

@@ -22,12 +22,18 @@ def model_card(trained: Trained, module: ServingModule, run_dir: str) -> dict[st
         Results of another checkpoint are not this model's and are left out (None).
     """
     specification, checkpoint = trained.specification, trained.checkpoint
-    network = {"backbone": specification.architecture.backbone, **specification.to_json()}
-    del network["architecture"]  # a file of its own
-    size = trained.network.head.neck.gamma.shape[0]
+    network = specification.to_json()
+    architecture = network.pop("architecture")  # a file of its own
+    size = trained.network.head.classifier.kernel.shape[0]
     parameters = sum(math.prod(variable.shape) for variable in module.trainable_variables)
     return {
-        "network": {**network, "embedding_size": size, "parameters": parameters},
+        "network": {
+            "backbone": architecture["backbone"],
+            **network,
+            "embedding_size": size,
+            "parameters": parameters,
+            "computed_in": trained.network.compute_dtype,
+        },
         "signatures": {
             name: {
                 "modality": signature.modality,

@@ -1,18 +1,34 @@
 """PyTorch's weights become a checkpoint that every command takes, or nothing is written."""
 
 import json
+import re
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from cmnas_tf import command_line, settings
 from cmnas_tf.architecture import Architecture
+from cmnas_tf.data.index import Image, Images
+from cmnas_tf.data.pipeline import ImageSource
 from cmnas_tf.errors import BadInput
 from cmnas_tf.import_weights import import_weights, main
+from cmnas_tf.layers import Softmax
+from cmnas_tf.modality import MODALITIES
+from cmnas_tf.models import two_stream
+from cmnas_tf.retrieval.embed import embed
+from cmnas_tf.search_spaces import NormSpace
+from cmnas_tf.training.initial_weights import start_from
+from cmnas_tf.training.retrain import named_architecture
 from cmnas_tf.training.trained import load_trained
-from cmnas_tf.weights.torch_names import full_state, torch_variables
+from cmnas_tf.weights.torch_names import from_torchvision, full_state, to_torch, torch_variables
+from export.export_torch import export
+from export.serving_module import Encoder
 from tests.weights.states import (
+    RESNETS,
+    STATISTICS,
     authors_shapes,
     random_state,
     torchvision_shapes,
@@ -28,8 +44,8 @@ def authors(classes=5, seed=0, backbone="resnet18"):
     return with_counters(random_state(authors_shapes(backbone, classes, FILTERS), seed))
 
 
-def imagenet():
-    return with_counters(random_state(torchvision_shapes("resnet18", FILTERS)))
+def imagenet(backbone="resnet18"):
+    return with_counters(random_state(torchvision_shapes(backbone, FILTERS)))
 
 
 @pytest.fixture
@@ -131,6 +147,73 @@ def test_imagenet_weights_for_an_architecture(tmp_path, output):
     assert digests[0] == digests[1]
 
 
+SLOW = {backbone: pytest.mark.slow for backbone in ("resnet101", "resnet152")}
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+@pytest.mark.parametrize(
+    "backbone", [pytest.param(name, marks=SLOW.get(name, ())) for name in RESNETS]
+)
+def test_imagenet_weights_of_every_backbone(tmp_path, output, backbone, suffix):
+    """Torchvision's names, every key of them: loaded, a counter, or the classifier ``fc``."""
+    state = imagenet(backbone)
+    path = tmp_path / f"weights{suffix}"
+    if suffix == ".pth":
+        torch = pytest.importorskip("torch")
+        torch.save({name: torch.from_numpy(array) for name, array in state.items()}, path)
+    else:
+        save_file(state, path)
+    flags = (f"--backbone={backbone}", "--width=0.0625")
+    report = import_weights(options(path, output, *flags))
+    ours = from_torchvision(state)
+    assert {*report.loaded, *report.counters, *report.left_out} == set(ours)
+    assert set(report.left_out) == {"fc.weight", "fc.bias"}
+    network = load_trained(str(output), "").network
+    assert len(report.loaded) == len(network.backbone.weights)
+    assert_holds(network, {name: ours[name] for name in report.loaded})
+
+
+@pytest.fixture(scope="module", params=["", "shared", "separate", "until:layer2"])
+def imported(request, tmp_path_factory):
+    """ImageNet weights, imported without an architecture and for three; and what they were."""
+    folder = tmp_path_factory.mktemp("imported")
+    state = imagenet()
+    output = folder / "imagenet.safetensors"
+    flags = (*TINY, f"--architecture={request.param}")
+    import_weights(options(saved(folder, state), output, *flags))
+    return output, state
+
+
+@pytest.mark.parametrize("architecture", [None, "shared", "separate", "until:layer2"])
+def test_imported_imagenet_weights_start_searches_and_trainings(imported, tmp_path, architecture):
+    """Whatever they were imported for: every norm of the network, statistics too, is ImageNet's;
+    None stands for a search, where each site has three."""
+    path, state = imported
+    flags = (*TINY, f"--run_dir={tmp_path / 'run'}", f"--initial_weights={path}")
+    if architecture is None:
+        network = NormSpace("resnet18", Softmax(), width=FILTERS / 64).supernet(3)
+        start_from(network, command_line.read(settings.Search, ["", *flags]))
+    else:
+        found = named_architecture(architecture, settings.Network(backbone="resnet18"))
+        network = two_stream(found, 3, "resnet18", width=FILTERS / 64)
+        start_from(network, command_line.read(settings.Train, ["", *flags]))
+    norms = 0
+    for site, norm in network.backbone.norms().items():
+        name = "bn1" if site == "stem" else site.replace("downsample", "downsample.1")
+        for branch in norm.branches().values():
+            variables = (branch.gamma, branch.beta, branch.moving_mean, branch.moving_variance)
+            for variable, statistic in zip(variables, STATISTICS, strict=True):
+                np.testing.assert_array_equal(variable, state[f"{name}.{statistic}"])
+            norms += 1
+    assert norms == {None: 60, "shared": 20, "separate": 40, "until:layer2": 30}[architecture]
+    kernels = [conv for conv in state if re.search(r"(conv\d|downsample\.0)\.weight$", conv)]
+    names = from_torchvision(dict.fromkeys(kernels))
+    for theirs, ours in zip(kernels, names, strict=True):
+        np.testing.assert_array_equal(
+            to_torch(torch_variables(network)[ours].numpy()), state[theirs]
+        )
+
+
 def refused(message, weights, output, *flags):
     with pytest.raises(BadInput, match=message):
         import_weights(options(weights, output, *flags))
@@ -194,20 +277,68 @@ def test_files_that_cannot_be_read_or_written(tmp_path, output):
     assert path.read_bytes() == before
 
 
+def test_pickles_that_cannot_be_read(tmp_path, output, monkeypatch):
+    """One that holds code, which is not run; one that is cut off; and none at all can be read where
+    PyTorch is not installed."""
+    torch = pytest.importorskip("torch")
+    tensors = {name: torch.from_numpy(array) for name, array in imagenet().items()}
+
+    class Code:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "ran",)
+
+    whole, cut, code = (tmp_path / f"{name}.pth" for name in ("whole", "cut", "code"))
+    torch.save(tensors, whole)
+    cut.write_bytes(whole.read_bytes()[:-100])
+    torch.save({**tensors, "conv1.weight": Code()}, code)
+    refused(r"code\.pth asks for .* it was not read", code, output, *TINY)
+    assert not (tmp_path / "ran").exists()
+    torch.load(code, weights_only=False)
+    assert (tmp_path / "ran").exists()  # it would have
+    refused(r"cut\.pth .*truncated", cut, output, *TINY)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    refused(r"whole\.pth .* PyTorch .*pip install torch", whole, output, *TINY)
+
+
 @pytest.mark.slow
-def test_the_golden_network_through_a_file(tmp_path, goldens, output):
-    """The authors' program and this one give the same embeddings of the same weights."""
+def test_the_golden_network_through_a_file(tmp_path, goldens, output, monkeypatch):
+    """The authors' program and this one give the same embeddings of the same weights; so do what
+    evaluation compares and what is exported, and the weights go out again bit for bit."""
     golden = goldens.load("two_stream_resnet50.npz")
     shapes = authors_shapes("resnet50", classes=7)
     state = {name: goldens.weight(name, shape) for name, shape in shapes.items()}
     config = tmp_path / "config.cfg"
     config.write_text(" ".join(map(str, golden["architecture"])))
     path = saved(tmp_path, state)
-    import_weights(options(path, output, f"--architecture={config}"))
+    report = import_weights(options(path, output, f"--architecture={config}"))
     network = load_trained(str(output), "").network
-    for modality in ("visible", "infrared"):
-        found = network.embed(goldens.images(modality, 2), modality)
+    encoder = Encoder(network)
+    for modality in MODALITIES:
+        images = goldens.images(modality, 2)
+        found = network.embed(images, modality)
         for field in ("pooled", "embedding"):
-            expected = golden[f"eval_{modality}_{field}"]
-            difference = np.abs(getattr(found, field) - expected).max()
-            assert difference <= 1e-3 * np.abs(expected).max()
+            assert_close(getattr(found, field), golden[f"eval_{modality}_{field}"])
+        assert_close(encoder(images, modality), golden[f"eval_{modality}_embedding"])
+
+        rows = Images.of([Image(f"{number}.png", number, 1, modality) for number in range(2)])
+        monkeypatch.setattr("cmnas_tf.retrieval.embed.test_batches", lambda *_, x=images: [x])
+        expected = golden[f"eval_{modality}_embedding"].astype(np.float64)
+        expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+        assert_close(embed(network, ImageSource(rows, tmp_path, 128, 64), 2), expected)
+
+    folder = tmp_path / "torch"
+    export(
+        settings.ExportTorch(
+            checkpoint=settings.Checkpoint(checkpoint=str(output)),
+            target=settings.TorchTarget(str(folder)),
+        )
+    )
+    out = load_file(folder / "weights.safetensors")
+    assert {name for name in out if "num_batches" not in name} == set(state)
+    for name in report.loaded:
+        np.testing.assert_array_equal(out[name], state[name], err_msg=name)
+    assert (folder / "config.cfg").read_text().split() == config.read_text().split()
+
+
+def assert_close(actual, expected):
+    assert np.abs(actual - expected).max() <= 1e-3 * np.abs(expected).max()

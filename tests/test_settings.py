@@ -68,6 +68,19 @@ def test_what_is_no_number_is_in_no_range():
             settings.Loss(**{name: float("nan")})
 
 
+def test_an_image_is_mixed_in_one_way_at_most():
+    """So the two probabilities add up to 1, and no more."""
+    settings.Pipeline(channel_exchange_probability=0.75, greyscale_probability=0.25)
+    with pytest.raises(BadInput, match=r"--channel_exchange_probability=0\.8 and .* more than 1"):
+        settings.Pipeline(channel_exchange_probability=0.8, greyscale_probability=0.3)
+
+
+def test_there_must_be_an_average_to_adopt():
+    settings.TrainSchedule(adopt_average_every=2)
+    with pytest.raises(BadInput, match=r"--adopt_average_every=2 .*--average_decay=0 switches"):
+        settings.TrainSchedule(adopt_average_every=2, average_decay=0.0)
+
+
 def test_settings_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         settings.Search().run.seed = 3
@@ -118,10 +131,19 @@ def test_what_shapes_a_result():
         "run_dir",
         "data_dir",
         "cache",
+        "strategy",
+        "logical_devices",
         "checkpoint_every",
         "keep_checkpoints",
         "progress",
     }
+
+
+def test_parts_of_a_cpu_belong_to_one_process():
+    settings.Devices(logical_devices=2, strategy="mirrored")
+    for strategy in ("one_device", "multi_worker"):
+        with pytest.raises(BadInput, match=f"--logical_devices=2 .*--strategy={strategy} does not"):
+            settings.TrainingDevices(logical_devices=2, strategy=strategy)
 
 
 def test_batch_rows():

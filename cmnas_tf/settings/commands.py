@@ -3,7 +3,18 @@
 from dataclasses import dataclass
 
 from cmnas_tf.errors import BadInput
-from cmnas_tf.settings.images import Batch, Data, Input, Pipeline, Protocol
+from cmnas_tf.settings.images import (
+    Batch,
+    Data,
+    DataFolder,
+    Direction,
+    Input,
+    Matching,
+    Pipeline,
+    Preparation,
+    Protocol,
+    Splits,
+)
 from cmnas_tf.settings.learning import (
     ArchitectureLoss,
     Loss,
@@ -15,14 +26,17 @@ from cmnas_tf.settings.learning import (
 )
 from cmnas_tf.settings.people import SyntheticPeople, Target
 from cmnas_tf.settings.runs import (
+    Arithmetic,
     Checkpoint,
     Checkpointing,
     Devices,
     ExportTarget,
     Progress,
+    ResultFiles,
     Run,
     RunFolder,
     TorchTarget,
+    TrainingDevices,
     WeightFile,
 )
 
@@ -33,6 +47,15 @@ class MakeSynthetic:
 
     target: Target = Target()
     people: SyntheticPeople = SyntheticPeople()
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Settings of ``python -m cmnas_tf.prepare``."""
+
+    data: DataFolder = DataFolder()
+    preparation: Preparation = Preparation()
+    progress: Progress = Progress()
 
 
 @dataclass(frozen=True)
@@ -50,7 +73,8 @@ class Search:
     architecture_loss: ArchitectureLoss = ArchitectureLoss()
     optimizer: WeightOptimizer = WeightOptimizer()
     schedule: SearchSchedule = SearchSchedule()
-    devices: Devices = Devices()
+    arithmetic: Arithmetic = Arithmetic()
+    devices: TrainingDevices = TrainingDevices()
     checkpointing: Checkpointing = Checkpointing()
     progress: Progress = Progress()
 
@@ -76,7 +100,8 @@ class Train:
     loss: Loss = Loss()
     optimizer: WeightOptimizer = WeightOptimizer()
     schedule: TrainSchedule = TrainSchedule()
-    devices: Devices = Devices()
+    arithmetic: Arithmetic = Arithmetic()
+    devices: TrainingDevices = TrainingDevices()
     checkpointing: Checkpointing = Checkpointing()
     progress: Progress = Progress()
 
@@ -88,8 +113,21 @@ class Evaluate:
     run: RunFolder = RunFolder()
     data: Data = Data()
     checkpoint: Checkpoint = Checkpoint()
+    arithmetic: Arithmetic = Arithmetic()
+    devices: Devices = Devices()
     protocol: Protocol = Protocol()
+    matching: Matching = Matching()
     progress: Progress = Progress()
+    results: ResultFiles = ResultFiles()
+
+
+@dataclass(frozen=True)
+class Trials(Train):
+    """Settings of ``python -m cmnas_tf.trials``."""
+
+    splits: Splits = Splits()
+    protocol: Direction = Direction()
+    matching: Matching = Matching()
 
 
 @dataclass(frozen=True)
@@ -106,6 +144,7 @@ class Export:
     run: RunFolder = RunFolder()
     checkpoint: Checkpoint = Checkpoint()
     target: ExportTarget = ExportTarget()
+    arithmetic: Arithmetic = Arithmetic()
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from cmnas_tf.errors import BadInput
 from cmnas_tf.settings.group import Group, setting
 
 
@@ -10,15 +11,22 @@ class Network(Group):
     """The two-stream network."""
 
     backbone: str = setting(
-        "resnet50",
-        "ResNet whose batch norms are the sites. [code]",
-        choices=("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+        "",
+        "resnet18, 34, 50, 101 or 152, or an architecture.json or genotype.json: whose batch norms "
+        "are the sites. By default that of the file of --architecture, else resnet50. [code]",
+    )
+    cells: tuple[int, ...] = setting(
+        (),
+        "Cells of each stage, where the backbone is made of cells. By default those of its file, "
+        "else 2,2,2,2.",
     )
     width: float = setting(
         1.0, "Factor on the number of channels of every stage.", minimum=0.0625, maximum=4.0
     )
     last_stride: int = setting(
-        1, "Stride of the last stage; 1 keeps a larger feature map. [code]", choices=(1, 2)
+        1,
+        "Stride of a ResNet's last stage; 1 keeps a larger feature map. [code]",
+        choices=(1, 2),
     )
 
 
@@ -71,8 +79,14 @@ class ArchitectureLoss(Group):
 
 @dataclass(frozen=True)
 class WeightOptimizer(Group):
-    """Adam with coupled weight decay, and its schedule."""
+    """Adam or SGD with coupled weight decay, and the schedule."""
 
+    optimizer: str = setting(
+        "adam",
+        "Adam (0.5, 0.999) [code], or SGD with momentum.",
+        choices=("adam", "sgd"),
+    )
+    momentum: float = setting(0.9, "Momentum of SGD.", minimum=0, maximum=0.99999)
     backbone_learning_rate: float = setting(
         0.001, "Learning rate of the backbone, after warm-up. [code]", minimum=0
     )
@@ -85,8 +99,17 @@ class WeightOptimizer(Group):
     learning_rate_warmup: float = setting(
         10.0, "Epochs of linear warm-up, from 0.01 of the learning rate. [code]", minimum=0
     )
+    schedule: str = setting(
+        "steps",
+        "After warm-up the learning rate falls in steps, at --decay_epochs [code], or along half a "
+        "cosine, to --final_learning_rate of it at the end.",
+        choices=("steps", "cosine"),
+    )
     decay_epochs: tuple[float, ...] = setting(
         (40.0, 70.0), "Epochs after which the learning rate is multiplied by 0.1. [code]"
+    )
+    final_learning_rate: float = setting(
+        0.01, "Cosine: what is left of the learning rate at the end.", minimum=0, maximum=1
     )
     schedule_every: str = setting(
         "epoch",
@@ -99,6 +122,17 @@ class WeightOptimizer(Group):
 class SearchSchedule(Group):
     """The bilevel search; the authors released none of it, so all of it is our choice."""
 
+    search_space: str = setting(
+        "norm",
+        "What is searched: which batch norms are separate per modality (CM-NAS), or the operations "
+        "of two cells, for one modality: Auto-ReID's, or those of them that DARTS has.",
+        choices=("norm", "reid_cells", "darts_cells"),
+    )
+    modality: str = setting(
+        "all",
+        "Images to search on, of a data set that has two modalities.",
+        choices=("all", "visible", "infrared"),
+    )
     epochs: int = setting(60, "Epochs of the search.", minimum=1)
     warmup_epochs: int = setting(
         10, "First epochs, in which the architecture logits are not updated.", minimum=0
@@ -140,3 +174,17 @@ class TrainSchedule(Group):
         minimum=0,
         maximum=0.99999,
     )
+    adopt_average_every: int = setting(
+        0,
+        "Epochs after which training goes on from the moving average, which overwrites weights and "
+        "statistics (2 SYSU-MM01, 10 RegDB [code]); 0: never, the average is kept apart.",
+        minimum=0,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.adopt_average_every and not self.average_decay:
+            raise BadInput(
+                f"--adopt_average_every={self.adopt_average_every} has no moving average to adopt, "
+                "because --average_decay=0 switches it off; change one of them."
+            )

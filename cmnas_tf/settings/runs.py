@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from cmnas_tf.errors import BadInput
 from cmnas_tf.settings.group import Group, setting
 
 
@@ -23,15 +24,53 @@ class Run(RunFolder):
 
 @dataclass(frozen=True)
 class Devices(Group):
-    """What the run is computed on."""
+    """What computes it; the number of devices is written down with the run."""
 
-    logical_devices: int = setting(
-        0, "Split the CPU into this many logical devices (0: do not).", minimum=0
+    strategy: str = setting(
+        "auto",
+        "One device; all devices of this machine; or those of all processes that TF_CONFIG lists. "
+        "By itself: the last where TF_CONFIG lists any, else the second.",
+        choices=("auto", "one_device", "mirrored", "multi_worker"),
+        shapes_result=False,
     )
+    logical_devices: int = setting(
+        0,
+        "Split the CPU into this many logical devices (0: do not).",
+        minimum=0,
+        shapes_result=False,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.logical_devices and self.strategy not in ("auto", "mirrored"):
+            raise BadInput(
+                f"--logical_devices={self.logical_devices} cuts up the CPU of one process, and "
+                f"--strategy={self.strategy} does not use the parts; give --strategy=mirrored."
+            )
+
+
+@dataclass(frozen=True)
+class TrainingDevices(Devices):
+    """What computes it, and how alike; the number of devices is written down with the run."""
+
     batch_norm: str = setting(
         "per_replica",
         "Batch statistics over each device's rows [code] or over all devices' rows.",
         choices=("per_replica", "synchronized"),
+    )
+    deterministic: bool = setting(
+        False, "Use only GPU kernels that give the same bits each time; slower, refuses some."
+    )
+
+
+@dataclass(frozen=True)
+class Arithmetic(Group):
+    """What the network is computed in."""
+
+    precision: str = setting(
+        "float32",
+        "Numbers of the feature maps; weights, statistics, losses and ranking stay float32.",
+        choices=("float32", "bfloat16", "float16"),
     )
 
 
@@ -69,6 +108,25 @@ class Checkpoint(Group):
         "Use the moving average or the last step's weights.",
         choices=("average", "live"),
     )
+
+
+@dataclass(frozen=True)
+class ResultFiles(Group):
+    """Results that were measured before."""
+
+    compare: tuple[str, ...] = setting(
+        (),
+        "Two results.json files: show them side by side and say what differs; nothing is measured.",
+        shapes_result=False,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.compare) not in (0, 2):
+            raise BadInput(
+                "--compare takes two files: --compare A.json B.json. "
+                f"Received {len(self.compare)}: {' '.join(self.compare)}"
+            )
 
 
 @dataclass(frozen=True)

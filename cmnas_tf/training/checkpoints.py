@@ -110,7 +110,8 @@ class Checkpoints:
           TrainingDiverged: a variable is not finite; nothing is written.
           OSError: the write before this one failed.
         """
-        tensors = _on_host(step, state)
+        tensors = _on_host(state)
+        _check_finite(step, tensors)
         self.wait()
         self._writing = self._writer.submit(self._write, step, tensors, metadata)
 
@@ -159,20 +160,27 @@ class Checkpoints:
         return None
 
 
-def _on_host(step: int, state: State) -> dict[str, np.ndarray]:
-    tensors = {
+def state_digest(state: State) -> str:
+    """SHA-256 of the names, shapes and values of a state."""
+    return _digest("", _on_host(state))
+
+
+def _on_host(state: State) -> dict[str, np.ndarray]:
+    return {
         # A copy: on a CPU the array may be the variable's own memory, which goes on changing.
         f"{part}/{name}": np.array(variable.numpy())
         for part, group in state.items()
         for name, variable in group.items()
     }
+
+
+def _check_finite(step: int, tensors: Mapping[str, np.ndarray]) -> None:
     for name, tensor in tensors.items():
         if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
             raise TrainingDiverged(
                 f"After step {step} the variable {name} is not finite, so no checkpoint was "
                 "written. Lower the learning rate and start again from the last checkpoint."
             )
-    return tensors
 
 
 def write(
@@ -184,8 +192,13 @@ def write(
     header = json.dumps({"step": step, "metadata": metadata}, sort_keys=True)
     with replacing(path) as aside:
         contiguous = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
-        # Through Python's own file, so that a full disk is an OSError as everywhere else.
-        aside.write_bytes(save(contiguous, {_HEADER: header, _DIGEST: _digest(header, tensors)}))
+        content = save(contiguous, {_HEADER: header, _DIGEST: _digest(header, tensors)})
+        try:
+            # Through Python's own file, so that a full disk is an OSError as everywhere else.
+            aside.write_bytes(content)
+        except OSError as error:
+            error.filename = str(path)
+            raise
 
 
 def read(path: Path) -> Checkpoint:

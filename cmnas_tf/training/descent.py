@@ -35,5 +35,6 @@ def descend(
         rows = Rows({modality: images.shape[0] for modality, images in batch.images.items()})
         outputs = network(batch.images, training=True).by_modality(rows)
         terms = objective(*gather_batch(outputs, batch.labels), images_per_identity)
-    optimizer.apply(gradient_of_batch(tape, terms[TOTAL], optimizer.trained))
+        loss = optimizer.scale(terms[TOTAL])
+    optimizer.apply(gradient_of_batch(tape, loss, optimizer.trained))
     return terms

@@ -9,7 +9,12 @@ from cmnas_tf.training import checkpoints
 from cmnas_tf.weights import load_initial_state
 from cmnas_tf.weights.imagenet import imagenet_file
 from cmnas_tf.weights.reader import State, read_torch_file
-from cmnas_tf.weights.torch_names import from_torchvision, torch_arrays
+from cmnas_tf.weights.torch_names import (
+    backbone_of,
+    from_torchvision,
+    torch_arrays,
+    torch_variables,
+)
 
 IMAGENET = "imagenet"
 
@@ -34,7 +39,13 @@ def start_from(
     if not name or checkpoints.Checkpoints(Path(settings.run.run_dir) / "checkpoints").paths():
         return
     if name == IMAGENET:
-        file = imagenet_file(settings.network.backbone, settings.progress.progress)
+        backbone = backbone_of(torch_variables(network))
+        if backbone is None:
+            raise BadInput(
+                f"--initial_weights={IMAGENET}: there are ImageNet weights of ResNets, not of a "
+                "network of cells. Leave the flag out, or give a checkpoint of the same network."
+            )
+        file = imagenet_file(backbone, settings.progress.progress)
         state = from_torchvision(read_torch_file(file)["live"])
     else:
         state = _of_checkpoint(name)

@@ -17,9 +17,10 @@ from cmnas_tf.data.pipeline import (
     Share,
     naming_unreadable,
     training_batches,
-    unreadable,
 )
 from cmnas_tf.data.sampler import IdentitySampler
+from cmnas_tf.data.verify import unreadable
+from cmnas_tf.errors import BadInput
 from cmnas_tf.settings import Data
 
 
@@ -66,6 +67,22 @@ class TrainingImages:
         dataset, _ = load_readable(settings.data, "train")
         return cls(dataset, settings)
 
+    def of_modality(self, modality: str) -> "TrainingImages":
+        """Those of one modality, or with ``"all"`` these.
+
+        Raises:
+          BadInput: there is no image of this modality.
+        """
+        if modality == "all":
+            return self
+        if modality not in self.dataset.modalities:
+            raise BadInput(
+                f"--modality={modality}: the images are all {', '.join(self.dataset.modalities)}. "
+                "Leave the flag out, or give other images."
+            )
+        train = self.dataset.train.of_modality(modality)
+        return replace(self, dataset=replace(self.dataset, train=train))
+
     def naming_unreadable(self) -> AbstractContextManager[None]:
         """While batches are read: an unreadable file becomes a ``BadInput`` that names it."""
         return naming_unreadable(self.dataset.train, Path(self.dataset.root))
@@ -100,6 +117,10 @@ class TrainingImages:
             pipeline.cache,
         )
         augmentation = Augmentation(
-            pipeline.pad, pipeline.flip_probability, pipeline.erase_probability
+            pipeline.pad,
+            pipeline.flip_probability,
+            pipeline.erase_probability,
+            pipeline.channel_exchange_probability,
+            pipeline.greyscale_probability,
         )
         return training_batches(source, sampler, augmentation, start, stop, share)

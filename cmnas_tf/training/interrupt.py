@@ -5,7 +5,22 @@ import signal
 import threading
 from collections.abc import Iterator
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def signals_end_at_once() -> Iterator[None]:
+    """SIGINT and SIGTERM end the process; for a long wait outside of Python.
+
+    Python's own handlers only run when the wait is over. Afterwards the handlers are as they were,
+    whatever was installed meanwhile.
+    """
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class StopRequest:
@@ -26,7 +41,7 @@ class StopRequest:
         if threading.current_thread() is not threading.main_thread():
             yield request
             return
-        before = {number: signal.signal(number, request._receive) for number in _SIGNALS}
+        before = {number: signal.signal(number, request._receive) for number in SIGNALS}
         try:
             yield request
         finally:

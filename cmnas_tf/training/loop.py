@@ -1,6 +1,8 @@
 """The loop around a step: batches in, loss terms out, progress, checkpoints, and going on."""
 
+import errno
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +14,9 @@ from cmnas_tf.data.pipeline import Share
 from cmnas_tf.errors import Stopped, TrainingDiverged
 from cmnas_tf.progress import progress_bar
 from cmnas_tf.training.checkpoint_schedule import checkpoint_due
-from cmnas_tf.training.checkpoints import Checkpoints, State
+from cmnas_tf.training.checkpoints import Checkpoints, State, state_digest
 from cmnas_tf.training.interrupt import StopRequest
+from cmnas_tf.training.workers import agreed_signal, check_agreement, is_chief
 
 Batches = Callable[[int, int, Share], tf.data.Dataset]
 Step = Callable[[int, Any], Mapping[str, Mapping[str, tf.Tensor]]]
@@ -31,6 +34,8 @@ _SHORT = {
 @dataclass(frozen=True)
 class Loop:
     """Runs a step function over its batches, from the newest checkpoint to the end.
+
+    Of several workers each computes every step; the chief writes, the others only read.
 
     Attributes:
       folder: the run's folder; ``checkpoints/`` and ``tensorboard/`` are kept in it.
@@ -68,9 +73,11 @@ class Loop:
           summary: scalars for TensorBoard and a word for the bar; called after each epoch.
 
         Raises:
+          BadInput: the workers do not start from the same checkpoint and the same variables.
           TrainingDiverged: a term is not finite; the last checkpoint is kept.
-          Stopped: SIGINT or SIGTERM asked for it; a checkpoint was written.
+          Stopped: SIGINT or SIGTERM asked a worker for it; a checkpoint was written.
         """
+        chief = is_chief(self.strategy)
         checkpoints = Checkpoints(self.folder / "checkpoints", self.keep_checkpoints)
         due = checkpoint_due(self.checkpoint_every, self.steps_per_epoch)
         newest = checkpoints.newest()
@@ -78,17 +85,22 @@ class Loop:
         if newest is not None:
             newest.restore(self.state)
             start = newest.step
+        check_agreement(
+            self.strategy,
+            lambda: {"the newest checkpoint": start, "the weights": state_digest(self.state)},
+        )
         if start == stop:
             return
-        checkpoints.remove_remains()
-        writer = tf.summary.create_file_writer(str(self.folder / "tensorboard"))
+        writer = tf.summary.create_noop_writer()
+        if chief:
+            checkpoints.remove_remains()
+            writer = tf.summary.create_file_writer(str(self.folder / "tensorboard"))
         distributed = self.strategy.distribute_datasets_from_function(
             lambda context: batches(start, stop, _share(context))
         )
-        bar = progress_bar(stop, "step", self.progress, initial=start)
+        bar = progress_bar(stop, "step", self.progress and chief, initial=start)
         with (
             bar,
-            writer.as_default(),
             self.strategy.scope(),
             StopRequest.listening() as request,
             checkpoints.finishing(),
@@ -97,20 +109,25 @@ class Loop:
             for number, batch in zip(range(start, stop), distributed, strict=True):
                 terms = _on_host(step(number, batch))
                 self._check_finite(terms, number, checkpoints)
-                for objective, values in terms.items():
-                    _log({f"{objective}_loss/{name}": v for name, v in values.items()}, number)
+                scalars = {
+                    f"{objective}_loss/{name}": value
+                    for objective, values in terms.items()
+                    for name, value in values.items()
+                }
                 if (number + 1) % self.steps_per_epoch == 0:
-                    scalars, word = summary()
-                    _log(scalars, number)
-                if due(number + 1) or number + 1 == stop or request.signal:
+                    found, word = summary()
+                    scalars |= found
+                _log(writer, scalars, number)
+                asked = agreed_signal(self.strategy, request.signal)
+                if chief and (due(number + 1) or number + 1 == stop or asked):
                     checkpoints.save_in_background(number + 1, self.state, self.metadata)
                 bar.set_description_str(
                     f"epoch {number // self.steps_per_epoch + 1}/{self.epochs}", refresh=False
                 )
                 bar.set_postfix_str(f"{_in_short(terms)} {word}".strip(), refresh=False)
                 bar.update()
-                if request.signal:
-                    raise Stopped(request.signal, number + 1)
+                if asked:
+                    raise Stopped(asked, number + 1)
 
     def _check_finite(self, terms: Terms, number: int, checkpoints: Checkpoints) -> None:
         for objective, values in terms.items():
@@ -140,9 +157,13 @@ def _on_host(terms: Mapping[str, Mapping[str, tf.Tensor]]) -> Terms:
     }
 
 
-def _log(scalars: Mapping[str, float], number: int) -> None:
-    for name, value in scalars.items():
-        tf.summary.scalar(name, value, step=number)
+def _log(writer: tf.summary.SummaryWriter, scalars: Mapping[str, float], number: int) -> None:
+    try:
+        with writer.as_default():
+            for name, value in scalars.items():
+                tf.summary.scalar(name, value, step=number)
+    except tf.errors.ResourceExhaustedError as error:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "TensorBoard's log") from error
 
 
 def _in_short(terms: Terms) -> str:

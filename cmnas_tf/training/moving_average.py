@@ -8,8 +8,8 @@ import tensorflow as tf
 class MovingAverage:
     """``average = decay * average + (1 - decay) * value``, from the values at the start.
 
-    Averages batch-norm statistics too, as the authors do; kept apart from the live variables (our
-    choice: the authors overwrite the live ones).
+    Averages batch-norm statistics too, as the authors do. It is kept apart from the live variables
+    (our choice) until :meth:`overwrite_live` is called, which the authors do every few epochs.
 
     Args:
       variables: ``{name: variable}`` of a network.
@@ -29,6 +29,16 @@ class MovingAverage:
         for name, live in self._live.items():
             strategy.extended.update(self.variables[name], _blend, args=(live, self.decay))
 
+    def overwrite_live(self) -> None:
+        """Gives the live variables the averages' values; outside of replicas."""
+        strategy = tf.distribute.get_strategy()
+        for name, live in self._live.items():
+            strategy.extended.update(live, _overwrite, args=(self.variables[name],))
+
 
 def _blend(average: tf.Variable, live: tf.Variable, decay: float) -> None:
     average.assign(decay * average + (1.0 - decay) * live)
+
+
+def _overwrite(live: tf.Variable, average: tf.Variable) -> None:
+    live.assign(average)

@@ -1,13 +1,15 @@
-"""Adam with coupled weight decay, in groups of variables with their own learning rates."""
+"""Adam and SGD with coupled weight decay, in groups of variables with their own learning rates."""
 
-from collections.abc import Sequence
-from typing import Protocol
+import math
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, Protocol
 
 import tensorflow as tf
 from tensorflow import keras
 
 from cmnas_tf.models import ReidNetwork
-from cmnas_tf.settings import WeightOptimizer
+from cmnas_tf.settings import SearchSchedule, WeightOptimizer
 
 
 class Optimizer(Protocol):
@@ -23,6 +25,9 @@ class Optimizer(Protocol):
     def set_factor(self, factor: float) -> None:
         """Makes each learning rate ``factor`` times its full size."""
 
+    def scale(self, loss: tf.Tensor) -> tf.Tensor:
+        """The loss whose gradients :meth:`apply` takes."""
+
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
         """One update with gradients that are the same on every replica."""
 
@@ -31,28 +36,93 @@ class _Adam(keras.optimizers.Adam):
     """Adam with epsilon where PyTorch has it: added to the corrected second moment's root.
 
     Keras adds it before the correction, which makes it up to 32 times larger in the first steps.
+    The corrections are computed once a step, not for each variable: it keeps the graph small.
     """
+
+    def __init__(self, learning_rate: float, beta_1: float, beta_2: float, epsilon: float):
+        super().__init__(learning_rate, beta_1, beta_2, epsilon)
+        once = {"trainable": False, "aggregation": tf.VariableAggregation.ONLY_FIRST_REPLICA}
+        self._rate = tf.Variable(0.0, name="corrected_rate", **once)
+        self._correction = tf.Variable(1.0, name="second_moment_correction", **once)
+
+    def apply_gradients(self, pairs: Iterable[tuple[tf.Tensor, tf.Variable]], **how: Any) -> Any:
+        """One step for all variables; first the bias corrections of both moments."""
+        step = tf.cast(self.iterations + 1, tf.float32)
+        self._rate.assign(self.learning_rate / (1.0 - tf.pow(self.beta_1, step)))
+        self._correction.assign(1.0 / (1.0 - tf.pow(self.beta_2, step)))
+        return super().apply_gradients(pairs, **how)
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
         """One step of Adam (Kingma and Ba, ICLR 2015, algorithm 1)."""
         place = self._index_dict[self._var_key(variable)]
         momentum, velocity = self._momentums[place], self._velocities[place]
-        step = tf.cast(self.iterations + 1, variable.dtype)
         momentum.assign_add((gradient - momentum) * (1.0 - self.beta_1))
         velocity.assign_add((tf.square(gradient) - velocity) * (1.0 - self.beta_2))
-        mean = momentum / (1.0 - tf.pow(tf.cast(self.beta_1, variable.dtype), step))
-        variance = velocity / (1.0 - tf.pow(tf.cast(self.beta_2, variable.dtype), step))
-        rate = tf.cast(self.learning_rate, variable.dtype)
-        variable.assign_sub(rate * mean / (tf.sqrt(variance) + self.epsilon))
+        rate, correction = (tf.cast(v, variable.dtype) for v in (self._rate, self._correction))
+        variable.assign_sub(rate * momentum / (tf.sqrt(velocity * correction) + self.epsilon))
 
 
-class CoupledAdam:
-    """PyTorch's ``Adam(weight_decay=...)``: the decay is added to the gradient (not AdamW).
+class _SGD(keras.optimizers.SGD):
+    """SGD whose momentum holds gradients, as PyTorch's does, not steps.
+
+    Keras multiplies by the learning rate before it adds to the momentum, so that after the rate has
+    fallen it goes on with the larger steps of before.
+    """
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
+        """One step with momentum, not dampened."""
+        momentum = self.momentums[self._index_dict[self._var_key(variable)]]
+        momentum.assign(self.momentum * momentum + gradient)
+        variable.assign_sub(tf.cast(self.learning_rate, variable.dtype) * momentum)
+
+
+class Coupled:
+    """An optimizer with PyTorch's ``weight_decay``: it is added to the gradient (not AdamW).
 
     Args:
+      rule: what makes a step of decayed gradients.
       variables: what it updates.
       learning_rate: at full size; :meth:`set_factor` scales it.
       weight_decay: L2 factor, added to the gradient as ``weight_decay * variable``.
+    """
+
+    def __init__(
+        self,
+        rule: keras.optimizers.Optimizer,
+        variables: Sequence[tf.Variable],
+        learning_rate: float,
+        weight_decay: float,
+    ):
+        self.trained = list(variables)
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self._rule = rule
+        self._rule.build(self.trained)
+
+    def named_variables(self) -> dict[str, tf.Variable]:
+        """Step counter and moments; the learning rate is set at each step."""
+        return {f"{place}": variable for place, variable in enumerate(self._rule.variables)}
+
+    def set_factor(self, factor: float) -> None:
+        """Makes the learning rate ``factor`` times its full size."""
+        self._rule.learning_rate.assign(self.learning_rate * factor)
+
+    def scale(self, loss: tf.Tensor) -> tf.Tensor:
+        """The loss as it is."""
+        return loss
+
+    def apply(self, gradients: Sequence[tf.Tensor]) -> None:
+        """One update with gradients that are the same on every replica."""
+        decayed = [g + self.weight_decay * v for g, v in zip(gradients, self.trained, strict=True)]
+        pairs = zip(decayed, self.trained, strict=True)
+        self._rule.apply_gradients(pairs, skip_gradients_aggregation=True)
+
+
+class CoupledAdam(Coupled):
+    """PyTorch's ``Adam(weight_decay=...)``.
+
+    Args:
+      variables, learning_rate, weight_decay: see :class:`Coupled`.
       beta_1, beta_2: decays of the moments; 0.5 and 0.999 in the authors' code.
     """
 
@@ -64,25 +134,26 @@ class CoupledAdam:
         beta_1: float = 0.5,
         beta_2: float = 0.999,
     ):
-        self.trained = list(variables)
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self._adam = _Adam(learning_rate, beta_1, beta_2, epsilon=1e-8)
-        self._adam.build(self.trained)
+        rule = _Adam(learning_rate, beta_1, beta_2, 1e-8)
+        super().__init__(rule, variables, learning_rate, weight_decay)
 
-    def named_variables(self) -> dict[str, tf.Variable]:
-        """Step counter and moments; the learning rate is set at each step."""
-        return {f"{place}": variable for place, variable in enumerate(self._adam.variables)}
 
-    def set_factor(self, factor: float) -> None:
-        """Makes the learning rate ``factor`` times its full size."""
-        self._adam.learning_rate.assign(self.learning_rate * factor)
+class CoupledSGD(Coupled):
+    """PyTorch's ``SGD(weight_decay=..., momentum=...)``.
 
-    def apply(self, gradients: Sequence[tf.Tensor]) -> None:
-        """One update with gradients that are the same on every replica."""
-        decayed = [g + self.weight_decay * v for g, v in zip(gradients, self.trained, strict=True)]
-        pairs = zip(decayed, self.trained, strict=True)
-        self._adam.apply_gradients(pairs, skip_gradients_aggregation=True)
+    Args:
+      variables, learning_rate, weight_decay: see :class:`Coupled`.
+      momentum: how much of the sum of earlier gradients stays at each step, 0..1.
+    """
+
+    def __init__(
+        self,
+        variables: Sequence[tf.Variable],
+        learning_rate: float,
+        weight_decay: float,
+        momentum: float = 0.9,
+    ):
+        super().__init__(_SGD(learning_rate, momentum), variables, learning_rate, weight_decay)
 
 
 class OptimizerGroups:
@@ -92,7 +163,7 @@ class OptimizerGroups:
       groups: optimizers of disjoint sets of variables.
     """
 
-    def __init__(self, *groups: CoupledAdam):
+    def __init__(self, *groups: Coupled):
         self.groups = groups
 
     @property
@@ -113,6 +184,10 @@ class OptimizerGroups:
         for group in self.groups:
             group.set_factor(factor)
 
+    def scale(self, loss: tf.Tensor) -> tf.Tensor:
+        """The loss as it is."""
+        return loss
+
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
         """One update of every group."""
         place = 0
@@ -128,36 +203,56 @@ def weight_optimizer(
 
     Args:
       network: whose trainable variables are divided.
-      settings: learning rates and weight decay.
+      settings: which optimizer, its learning rates and weight decay.
       besides: variables that something else trains.
     """
     others = {id(variable) for variable in besides}
     backbone = [v for v in network.backbone.trainable_variables if id(v) not in others]
+    make: Callable[..., Coupled] = CoupledAdam
+    if settings.optimizer == "sgd":
+        make = partial(CoupledSGD, momentum=settings.momentum)
     return OptimizerGroups(
-        CoupledAdam(backbone, settings.backbone_learning_rate, settings.weight_decay),
-        CoupledAdam(
-            network.head.trainable_variables, settings.head_learning_rate, settings.weight_decay
-        ),
+        make(backbone, settings.backbone_learning_rate, settings.weight_decay),
+        make(network.head.trainable_variables, settings.head_learning_rate, settings.weight_decay),
     )
 
 
-def schedule(epoch: float, warmup: float, decay_epochs: Sequence[float]) -> float:
-    """The factor on the learning rate: linear warm-up from 0.01, then x0.1 at each decay epoch.
+def architecture_optimizer(logits: Sequence[tf.Variable], settings: SearchSchedule) -> CoupledAdam:
+    """The optimizer of the architecture logits: Adam (0.5, 0.999), without a schedule."""
+    return CoupledAdam(
+        logits, settings.architecture_learning_rate, settings.architecture_weight_decay
+    )
 
-    Authors' released code (120 epochs: warm-up 10, decay at 40 and 70).
+
+def warm_up(epoch: float, length: float) -> float:
+    """Linear from 0.01 to 1 in ``length`` epochs, then 1 (authors' released code)."""
+    return 0.01 + (1.0 - 0.01) * epoch / length if epoch < length else 1.0
+
+
+def in_steps(epoch: float, decay_epochs: Sequence[float]) -> float:
+    """1, and x0.1 at each decay epoch (authors' released code: 40 and 70 of 120)."""
+    return 0.1 ** sum(epoch >= decay for decay in decay_epochs)
+
+
+def along_cosine(epoch: float, epochs: float, final: float) -> float:
+    """Half a cosine from 1 to ``final`` at the end (Loshchilov and Hutter, ICLR 2017, eq. 5)."""
+    return final + (1.0 - final) * (1.0 + math.cos(math.pi * epoch / epochs)) / 2.0
+
+
+def factor_at(step: int, steps_per_epoch: int, epochs: int, settings: WeightOptimizer) -> float:
+    """The factor on the learning rate at a step, moving every epoch or every step.
 
     Args:
-      epoch: epochs done, >= 0; may be fractional.
-      warmup: length of the warm-up, in epochs.
-      decay_epochs: where the rate falls.
+      step: steps done, >= 0.
+      steps_per_epoch: steps of an epoch.
+      epochs: of the whole run.
+      settings: warm-up, and how the rate falls; both are multiplied where they overlap.
     """
-    ramp = 0.01 + (1.0 - 0.01) * epoch / warmup if epoch < warmup else 1.0
-    return ramp * 0.1 ** sum(epoch >= decay for decay in decay_epochs)
-
-
-def factor_at(step: int, steps_per_epoch: int, settings: WeightOptimizer) -> float:
-    """The factor on the learning rate at a step, moving every epoch or every step."""
     epoch = step / steps_per_epoch
     if settings.schedule_every == "epoch":
         epoch = step // steps_per_epoch
-    return schedule(epoch, settings.learning_rate_warmup, settings.decay_epochs)
+    if settings.schedule == "cosine":
+        fallen = along_cosine(epoch, epochs, settings.final_learning_rate)
+    else:
+        fallen = in_steps(epoch, settings.decay_epochs)
+    return warm_up(epoch, settings.learning_rate_warmup) * fallen

@@ -6,24 +6,29 @@ import tensorflow as tf
 from tensorflow import keras
 
 from cmnas_tf import settings as settings_module
-from cmnas_tf.architecture import SEPARATE, SHARED, Architecture
+from cmnas_tf.architecture import SEPARATE, SHARED, Architecture, named_backbone
 from cmnas_tf.data.pipeline import Share
 from cmnas_tf.errors import BadInput
+from cmnas_tf.models.precision import computed_in
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.training.descent import descend
-from cmnas_tf.training.distribution import first_replica, make_strategy
+from cmnas_tf.training.distribution import check_division, first_replica, make_strategy
 from cmnas_tf.training.initial_weights import start_from
 from cmnas_tf.training.inputs import TrainingImages
 from cmnas_tf.training.loop import Loop
+from cmnas_tf.training.loss_scale import scaled_for
 from cmnas_tf.training.moving_average import MovingAverage
 from cmnas_tf.training.objectives import weight_objective
 from cmnas_tf.training.optimizers import factor_at, weight_optimizer
 from cmnas_tf.training.provenance import provenance
 from cmnas_tf.training.run_folder import has_begun, open_run
+from cmnas_tf.training.workers import check_same_run, is_chief, naming_lost_workers
 
 SPECIFICATION = "specification"
+UNTIL = "until:"
 
 
+@naming_lost_workers()
 def train(settings: settings_module.Train) -> Path:
     """Trains a network, or goes on with it.
 
@@ -34,8 +39,8 @@ def train(settings: settings_module.Train) -> Path:
       The run folder, which holds the checkpoints, TensorBoard's logs and ``architecture.json``.
     """
     schedule = settings.schedule
-    architecture = named_architecture(schedule.architecture, settings.network.backbone)
-    strategy = make_strategy(settings.devices.logical_devices)
+    architecture = named_architecture(schedule.architecture, settings.network)
+    strategy = make_strategy(settings.devices, settings.devices.deterministic)
     training = TrainingImages.load(settings)
     sampler = training.sampler(training.dataset.train, stream=0)
     objective = weight_objective(settings.loss)
@@ -49,21 +54,20 @@ def train(settings: settings_module.Train) -> Path:
         training.dataset.modalities,
     )
     objective.check(training.dataset.modalities)
+    check_division(strategy, settings.batch, len(training.pids))
+    files = {
+        "the images": training.dataset.fingerprint,
+        "--architecture": str(architecture.to_json()),
+    }
+    check_same_run(strategy, settings, files)
 
     keras.utils.set_random_seed(settings.run.seed)
-    with strategy.scope():
+    precision = settings.arithmetic.precision
+    with strategy.scope(), computed_in(precision):
         network = specification.build(settings.devices.batch_norm == "synchronized")
         start_from(network, settings)
-        optimizer = weight_optimizer(network, settings.optimizer)
+        optimizer = scaled_for(precision, weight_optimizer(network, settings.optimizer))
         average = MovingAverage(network.get_weight_paths(), schedule.average_decay)
-    folder = open_run("train", settings, training.dataset.fingerprint)
-    kept = folder / "architecture.json"
-    if has_begun(folder) and kept.is_file() and Architecture.load(kept) != architecture:
-        raise BadInput(
-            f"--architecture={schedule.architecture} is not the architecture that --run_dir="
-            f"{folder} began with, which is in {kept}; give that one, or another --run_dir."
-        )
-    architecture.save(kept)
 
     def replica_step(batch):
         return {
@@ -72,45 +76,74 @@ def train(settings: settings_module.Train) -> Path:
             )
         }
 
-    @tf.function
+    @tf.function(autograph=False)  # nothing in it branches on a tensor; converting it takes seconds
     def distributed_step(batch):
         terms = strategy.run(replica_step, args=(batch,))
         average.update()
         return first_replica(terms)
 
+    adopt_every = schedule.adopt_average_every * sampler.steps_per_epoch
+
     def step(number: int, batch):
-        optimizer.set_factor(factor_at(number, sampler.steps_per_epoch, settings.optimizer))
+        # When the next epoch begins, so that a checkpoint holds both: as the authors' do.
+        if adopt_every and number and number % adopt_every == 0:
+            average.overwrite_live()
+        steps = sampler.steps_per_epoch
+        optimizer.set_factor(factor_at(number, steps, schedule.epochs, settings.optimizer))
         return distributed_step(batch)
 
     def batches(start: int, stop: int, share: Share) -> tf.data.Dataset:
         return training.batches(sampler, start, stop, share)
 
-    loop = Loop(
-        folder=folder,
-        strategy=strategy,
-        state={
-            "network": network.get_weight_paths(),
-            "average": average.variables,
-            "weight_optimizer": optimizer.named_variables(),
-        },
-        metadata={SPECIFICATION: specification.to_json(), **provenance(settings)},
-        steps_per_epoch=sampler.steps_per_epoch,
-        epochs=schedule.epochs,
-        keep_checkpoints=settings.checkpointing.keep_checkpoints,
-        checkpoint_every=settings.checkpointing.checkpoint_every,
-        progress=settings.progress.progress,
-    )
-    with training.naming_unreadable():
+    origin = {**provenance(settings), "devices": strategy.num_replicas_in_sync}
+    with (
+        open_run("train", settings, training.dataset.fingerprint, strategy) as folder,
+        training.naming_unreadable(),
+    ):
+        if is_chief(strategy):
+            _keep(architecture, folder, schedule.architecture)
+        loop = Loop(
+            folder=folder,
+            strategy=strategy,
+            state={
+                "network": network.get_weight_paths(),
+                "average": average.variables,
+                "weight_optimizer": optimizer.named_variables(),
+            },
+            metadata={SPECIFICATION: specification.to_json(), **origin},
+            steps_per_epoch=sampler.steps_per_epoch,
+            epochs=schedule.epochs,
+            keep_checkpoints=settings.checkpointing.keep_checkpoints,
+            checkpoint_every=settings.checkpointing.checkpoint_every,
+            progress=settings.progress.progress,
+        )
         loop.run(batches, step)
     return folder
 
 
-def named_architecture(name: str, backbone: str) -> Architecture:
-    """The architecture that ``--architecture`` names: a word or a file."""
+def _keep(architecture: Architecture, folder: Path, name: str) -> None:
+    """Writes the architecture into the run's folder; refuses another one than the run's."""
+    kept = folder / "architecture.json"
+    if has_begun(folder) and kept.is_file() and Architecture.load(kept) != architecture:
+        raise BadInput(
+            f"--architecture={name} is not the architecture that --run_dir={folder} began with, "
+            f"which is in {kept}; give that one, or another --run_dir."
+        )
+    architecture.save(kept)
+
+
+def named_architecture(name: str, network: settings_module.Network) -> Architecture:
+    """The architecture that ``--architecture`` names: a word, or a file, which knows its backbone.
+
+    Raises:
+      BadInput: no such word or file, or one of another backbone than the network's settings say.
+    """
+    if name not in (SHARED, SEPARATE) and not name.startswith(UNTIL):
+        given = named_backbone(network.backbone, network.cells) if network.backbone else None
+        return Architecture.load(name, given, network.cells)
+    backbone = named_backbone(network.backbone or "resnet50", network.cells)
     if name == SHARED:
         return Architecture.shared(backbone)
     if name == SEPARATE:
         return Architecture.separate(backbone)
-    if name.startswith("until:"):
-        return Architecture.separate_until(name.removeprefix("until:"), backbone)
-    return Architecture.load(name, backbone)
+    return Architecture.separate_until(name.removeprefix(UNTIL), backbone)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cmnas_tf.errors import BadInput
 from cmnas_tf.models import ReidNetwork
+from cmnas_tf.models.precision import computed_in
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.training import checkpoints
 from cmnas_tf.training.retrain import SPECIFICATION
@@ -29,13 +30,16 @@ class Trained:
     weights: str
 
 
-def load_trained(path: str, run_dir: str, weights: str = "average") -> Trained:
+def load_trained(
+    path: str, run_dir: str, weights: str = "average", precision: str = "float32"
+) -> Trained:
     """Reads a trained network; never gives one with random weights.
 
     Args:
       path: the checkpoint; when empty, the newest one of ``run_dir``.
       run_dir: folder of a training run.
       weights: ``"average"``: the moving average; ``"live"``: the last step's weights.
+      precision: what the network computes in, see ``models.precision``.
 
     Raises:
       BadInput: there is no such checkpoint, or it does not hold a whole derived network.
@@ -58,6 +62,7 @@ def load_trained(path: str, run_dir: str, weights: str = "average") -> Trained:
             "python -m cmnas_tf.train and use that run's checkpoint."
         )
     specification = Specification.from_json(checkpoint.metadata[SPECIFICATION])
-    network = specification.build()
+    with computed_in(precision):
+        network = specification.build()
     checkpoint.restore({PARTS[weights]: network.get_weight_paths()})
     return Trained(network, specification, checkpoint, weights)

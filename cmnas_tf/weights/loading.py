@@ -85,8 +85,10 @@ def load_initial_state(model: "tf.keras.Model", state: Mapping[str, np.ndarray])
     """Gives a network, or a supernet, the weights of a state to start from.
 
     Unlike :func:`load_torch_state`, a batch norm that the state does not have starts from the
-    shared one of its site, as all of them do from ImageNet weights (authors' released code); and
-    the head stays as it is when the state has none or one for another number of identities.
+    shared one of its site, as all of them do from ImageNet weights (authors' released code), and a
+    shared one from the separate ones where these are equal, as they are when ImageNet weights were
+    imported for a network with separate ones. The head stays as it is when the state has none or
+    one for another number of identities.
 
     Args:
       model: made by ``models.two_stream`` or a search space.
@@ -108,7 +110,7 @@ def load_initial_state(model: "tf.keras.Model", state: Mapping[str, np.ndarray])
     fresh = () if fits else tuple(head)
     wanted = {name: variable for name, variable in variables.items() if name not in fresh}
     given = {name: array for name, array in state.items() if name not in left_out}
-    sources = {name: name if name in given else _shared(name) for name in wanted}
+    sources = {name: _source(name, given) for name in wanted}
     report = _load(wanted, given, sources)
     return dataclasses.replace(report, left_out=left_out, fresh=fresh)
 
@@ -167,11 +169,16 @@ def _stored_norms(variables: "Mapping[str, tf.Variable]") -> set[str]:
     return {f"{site}.{branch}" for site in sites for branch in BRANCHES.values()} | {"bnneck"}
 
 
-def _shared(name: str) -> str:
-    """The name in the shared norm of the same site; other names are their own."""
+def _source(name: str, state: Mapping[str, np.ndarray]) -> str:
+    """The key that the variable ``name`` starts from; its own where no other can stand for it."""
     *site, branch, parameter = name.split(".")
-    shared = BRANCHES["shared"] if branch in BRANCHES.values() else branch
-    return ".".join([*site, shared, parameter])
+    if name in state or branch not in BRANCHES.values():
+        return name
+    visible, infrared, shared = (".".join([*site, b, parameter]) for b in BRANCHES.values())
+    if name != shared:
+        return shared
+    both = visible in state and infrared in state
+    return visible if both and np.array_equal(state[visible], state[infrared]) else name
 
 
 def _is_head(name: str) -> bool:

@@ -26,6 +26,7 @@ _PARAMETERS = {
     "kernel": "weight",
     "gamma": "weight",
     "beta": "bias",
+    "bias": "bias",
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
@@ -90,10 +91,10 @@ def from_torchvision(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def backbone_of(names: Iterable[str]) -> str | None:
     """The ResNet that has these blocks, by torch ``names``; None when it is none of the family."""
-    found = [re.match(r"backbone\.layer(\d+)\.(\d+)\.(conv3)?", name) for name in names]
+    found = [re.match(r"backbone\.layer(\d+)\.(\d+)\.conv(\d)", name) for name in names]
     blocks = {match.group(1, 2) for match in found if match}
     depths = tuple(sum(stage == str(number) for stage, _ in blocks) for number in range(1, 5))
-    bottleneck = any(match and match.group(3) for match in found)
+    bottleneck = any(match and match.group(3) == "3" for match in found)
     plans = {(plan.blocks, plan.bottleneck): name for name, plan in RESNETS.items()}
     return plans.get((depths, bottleneck))
 

@@ -28,6 +28,11 @@ TINY = (
     "--noprogress",
 )
 
+ONE_MODALITY = tuple(
+    f"--{part}{name}_weight=0" for part in ("", "architecture_") for name in ("correlation", "mmd")
+)
+MARKET = ("--dataset=market1501", *ONE_MODALITY)
+
 
 @pytest.fixture(scope="module")
 def trees(tmp_path_factory):
@@ -127,11 +132,25 @@ def test_a_split_that_leaves_too_few_identities(refused, trees, run_dir):
 
 @pytest.mark.parametrize("command", ["search", "train"])
 def test_a_batch_that_cannot_be_divided_over_the_devices(refused, trees, run_dir, command):
-    """There are two devices here."""
+    """There are two devices here; said before the run's folder is made."""
     data = f"--data_dir={trees / 'sysu_mm01'}"
     said = refused(command, *TINY, data, f"--run_dir={run_dir}", "--identities_per_batch=3")
     assert "--identities_per_batch=3 cannot be divided over 2 devices" in said
-    assert Checkpoints(run_dir / "checkpoints").paths() == []
+    assert "give 2 or 4, or use 1 of the devices" in said
+    assert not run_dir.exists()
+
+
+@pytest.mark.parametrize("command", ["search", "train", "evaluate"])
+def test_processes_that_cannot_work_together(refused, trees, run_dir, monkeypatch, command):
+    """None listed, and a list that does not say which of them this one is."""
+    data = f"--data_dir={trees / 'sysu_mm01'}"
+    flags = (data, f"--run_dir={run_dir}", "--strategy=multi_worker")
+    assert "finds no cluster in the environment variable TF_CONFIG" in refused(command, *flags)
+    monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["here:2001"]}}')
+    for strategy in ("multi_worker", "auto"):
+        said = refused(command, *flags, f"--strategy={strategy}")
+        assert "the task's type is None" in said
+    assert not run_dir.exists()
 
 
 @pytest.mark.parametrize(
@@ -193,6 +212,28 @@ def test_terms_between_modalities_when_there_is_one(refused, trees, run_dir, com
     assert not run_dir.exists()
 
 
+def test_a_search_space_for_other_images(refused, trees, run_dir):
+    """Norms want two modalities, cells one."""
+    market = (*MARKET, f"--data_dir={trees / 'market1501'}", f"--run_dir={run_dir}")
+    sysu = (*TINY[1:], f"--data_dir={trees / 'sysu_mm01'}", f"--run_dir={run_dir}")
+    said = refused("search", *TINY, *market)
+    assert "all visible" in said and "--search_space=reid_cells" in said
+    said = refused("search", *sysu, *ONE_MODALITY, "--search_space=reid_cells")
+    assert "Say which: --modality=visible or --modality=infrared" in said
+    said = refused("search", *TINY[1:], *market, "--modality=infrared")
+    assert "--modality=infrared: the images are all visible" in said
+    assert not run_dir.exists()
+
+
+@pytest.mark.slow
+def test_images_with_too_few_rows_for_the_parts(refused, trees, run_dir):
+    market = (*MARKET, f"--data_dir={trees / 'market1501'}", f"--run_dir={run_dir}")
+    low = ("--search_space=reid_cells", "--cells=1,1", "--image_height=24")
+    said = refused("search", *TINY[1:], *market, *low)
+    assert "24 pixels high" in said and "--image_height=25 or more" in said
+    assert not run_dir.exists()
+
+
 def test_the_run_folder(refused, trees, run_dir, tmp_path):
     """None given, a file, one of something else, one of another run."""
     data = f"--data_dir={trees / 'sysu_mm01'}"
@@ -208,14 +249,15 @@ def test_the_run_folder(refused, trees, run_dir, tmp_path):
     assert "--seed: 1 then, 0 now" in said
     said = refused("search", *TINY, data, f"--run_dir={run_dir}")
     assert "holds a run of train, not of search" in said
-    assert {path: path.read_bytes() for path in run_dir.rglob("*.*")} == before
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def write_run(folder, command, **changes):
     """The folder of a run with a checkpoint."""
     made = command_line.read(COMMANDS[command][1], [command, *TINY])
     described = {**settings.shaping_result(made), **changes}
-    write_json(folder / "run.json", {"command": command, "data": "", "settings": described})
+    run = {"command": command, "data": "", "settings": described, "devices": 1}
+    write_json(folder / "run.json", run)
     Checkpoints(folder / "checkpoints").save(1, {"network": {"x": tf.Variable([1.0])}}, {})
 
 

@@ -98,6 +98,7 @@ def test_a_search_leaves_an_architecture_and_all_it_came_from(searched):
         "architecture.json",
         "checkpoints",
         "run.json",
+        "run.lock",
         "split.json",
         "tensorboard",
     }
@@ -193,14 +194,15 @@ def test_an_evaluation_writes_and_shows_results(data, trained):
     out, _ = run("evaluate", f"--data_dir={data}", f"--run_dir={trained}", "--noprogress")
     results = json.loads((trained / "results.json").read_text())
     assert set(results) == {
+        "schema",
         "dataset",
         "protocol",
         "checkpoint",
         "architecture",
         "training",
+        "evaluation",
         "results",
         "chance",
-        "versions",
     }
     assert results["checkpoint"]["sha256"] == newest(trained).digest
     assert results["protocol"]["gallery_sampling"] == "seeded"

@@ -13,6 +13,7 @@ from PIL import Image
 
 from cmnas_tf import settings
 from cmnas_tf.architecture import Architecture
+from cmnas_tf.cell_plan import CellPlan
 from cmnas_tf.data.decode import resize
 from cmnas_tf.errors import BadInput
 from cmnas_tf.models.specification import Specification
@@ -21,6 +22,7 @@ from cmnas_tf.training.trained import load_trained
 from export import serving_module
 from export.export_saved_model import export, summary
 from export.parity import compare
+from tests.models.genotypes import EVERYTHING
 
 HEIGHT, WIDTH = 32, 16
 SPECIFICATION = Specification(
@@ -266,6 +268,22 @@ def test_results_are_shown_only_with_the_checkpoint_they_were_measured_on(run, t
         (tmp_path / "results.json").write_text(json.dumps(content))
         found = model_card(trained, module, str(tmp_path))["results"]
         assert found == (None if change else measured)
+
+
+def test_the_card_of_a_network_of_cells_is_json(tmp_path):
+    from export.model_card import model_card
+
+    plan = CellPlan(EVERYTHING, (1,))
+    specification = Specification(Architecture.shared(plan), 3, HEIGHT, WIDTH, width_factor=1 / 32)
+    weights = specification.build().get_weight_paths().items()
+    tensors = {f"average/{name}": variable.numpy() for name, variable in weights}
+    path = tmp_path / "a.safetensors"
+    checkpoints.write(path, 1, tensors, {"specification": specification.to_json()})
+    trained = load_trained(str(path), "")
+    module = serving_module.ServingModule(specification, serving_module.Encoder(trained.network))
+    card = json.loads(json.dumps(model_card(trained, module, "")))
+    assert CellPlan.from_json(card["network"]["backbone"]) == plan
+    assert "architecture" not in card["network"]
 
 
 def test_versions_are_numbered_and_never_replaced(run, tmp_path):

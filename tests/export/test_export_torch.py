@@ -1,17 +1,21 @@
 """A network goes out to the authors' PyTorch code and comes back, bit for bit."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
 from cmnas_tf import settings
 from cmnas_tf.architecture import RESNETS, Architecture
+from cmnas_tf.cell_plan import CellPlan
 from cmnas_tf.errors import BadInput
 from cmnas_tf.import_weights import import_weights
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.training import checkpoints
 from cmnas_tf.training.trained import load_trained
 from export.export_torch import export, main
+from tests.models.genotypes import EVERYTHING
 from tests.weights.states import BRANCHES, authors_shapes
 
 FILTERS = 4
@@ -205,3 +209,19 @@ def test_an_interrupted_export_leaves_nothing(run, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         export(options(run, tmp_path / "out"))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_network_of_cells_is_refused(tmp_path):
+    """Their code has no such network."""
+    plan = CellPlan(EVERYTHING, (1,))
+    specification = Specification(Architecture.shared(plan), 3, 64, 32, width_factor=1 / 32)
+    weights = specification.build().get_weight_paths().items()
+    tensors = {f"average/{name}": variable.numpy() for name, variable in weights}
+    path = tmp_path / "a.safetensors"
+    checkpoints.write(path, 1, tensors, {"specification": specification.to_json()})
+    given = dataclasses.replace(
+        options("", tmp_path / "out"), checkpoint=settings.Checkpoint(str(path))
+    )
+    with pytest.raises(BadInput, match=r"a\.safetensors holds a network of 1 cells, .*ResNets"):
+        export(given)
+    assert not (tmp_path / "out").exists()

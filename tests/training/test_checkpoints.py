@@ -102,6 +102,11 @@ def test_the_digest_is_of_all_that_is_in_the_file_and_of_nothing_else(tmp_path):
     assert len({same[0], *others}) == 8
 
 
+def test_the_digest_of_a_state_is_that_of_its_values():
+    digests = [checkpoints.state_digest(state_of(count=count)) for count in (7, 7, 8)]
+    assert digests[0] == digests[1] != digests[2]
+
+
 def test_the_newest_are_kept(tmp_path):
     """Ten million steps sort behind nine, and files of others are left alone."""
     (tmp_path / "notes.txt").write_text("")

@@ -1,4 +1,9 @@
-"""Two replicas compute what one computes."""
+"""Two replicas compute what one computes; which devices there are; how a batch is divided."""
+
+import json
+import os
+import socket
+import types
 
 import numpy as np
 import pytest
@@ -6,14 +11,18 @@ import tensorflow as tf
 from tensorflow import keras
 
 from cmnas_tf.errors import BadInput
+from cmnas_tf.layers import ModalityNorm
 from cmnas_tf.models import Embeddings
+from cmnas_tf.settings import Batch, Devices
 from cmnas_tf.training.bilevel import Bilevel
 from cmnas_tf.training.descent import descend
 from cmnas_tf.training.distribution import (
+    check_division,
     first_replica,
     gather_batch,
     gradient_of_batch,
     make_strategy,
+    map_over_replicas,
 )
 from cmnas_tf.training.optimizers import CoupledAdam
 from tests.training.tiny import (
@@ -135,15 +144,13 @@ class WithoutNorm(keras.layers.Layer):
     ("make_norm", "dtype", "tolerance"),
     [
         pytest.param(None, "float64", 1e-10, marks=pytest.mark.slow),
-        (None, "float32", 1e-4),
         (WithoutNorm, "float32", 1e-5),
     ],
 )
 def test_gradients_and_terms_of_two_replicas_are_those_of_one(
     two_replicas, make_norm, dtype, tolerance
 ):
-    """With synchronised batch norm, or none in the backbone; in float32 another kernel normalises
-    one replica."""
+    """With synchronised batch norm, or none in the backbone."""
 
     def network():
         return supernet(dtype, synchronized=True, make_norm=make_norm)
@@ -173,38 +180,89 @@ def test_gradients_and_terms_of_two_replicas_are_those_of_one(
         assert_close(found_gradients, gradients, tolerance)
 
 
+class Noting(CoupledAdam):
+    """Adam that also notes the gradients."""
+
+    def apply(self, gradients):
+        self.gradients = list(gradients)
+        super().apply(gradients)
+
+
 def bilevel_of(network):
     return Bilevel(
         network,
-        CoupledAdam(logits_of(network), 0.01, 1e-3),
-        CoupledAdam(weights_of(network), 0.01, 5e-4),
+        Noting(logits_of(network), 0.01, 1e-3),
+        Noting(weights_of(network), 0.01, 5e-4),
         OBJECTIVE,
         OBJECTIVE,
         IMAGES_PER_IDENTITY,
     )
 
 
-def test_search_steps_of_two_replicas_are_those_of_one(two_replicas):
-    """Two steps with synchronised batch norm: the same logits, weights and running statistics, to
-    within 1e-5 of the largest entry; every replica has the same."""
-    one = supernet("float64", synchronized=True)
+def search_step(network):
+    """A step of a search, as a function of two batches: terms and gradients."""
+    bilevel = bilevel_of(network)
+    optimizers = bilevel.architecture_optimizer, bilevel.weight_optimizer
+
+    def step(*batches):
+        terms = bilevel.train_step(*batches, True)
+        return terms, [optimizer.gradients for optimizer in optimizers]
+
+    return step
+
+
+def training_step(network):
+    """A step of a training, as a function of two batches, of which it takes the first."""
+    optimizer = Noting(network.trainable_variables, 0.01, 5e-4)
+
+    def step(data, _):
+        terms = descend(network, OBJECTIVE, optimizer, data, IMAGES_PER_IDENTITY)
+        return terms, optimizer.gradients
+
+    return step
+
+
+def derived(dtype, synchronized):
+    """A network whose first norm is separate and whose second is shared."""
+    choices = {"stem": "separate", "layer1": "shared"}
+    return supernet(
+        dtype, synchronized, lambda site: ModalityNorm(choices[site], synchronized, name=site)
+    )
+
+
+@pytest.mark.parametrize(
+    ("make_network", "make_step", "dtype", "steps"),
+    [
+        (supernet, search_step, "float32", 1),
+        (derived, training_step, "float32", 1),
+        pytest.param(supernet, search_step, "float64", 3, marks=pytest.mark.slow),
+        pytest.param(derived, training_step, "float64", 3, marks=pytest.mark.slow),
+    ],
+)
+def test_steps_of_two_replicas_are_those_of_one(
+    two_replicas, make_network, make_step, dtype, steps
+):
+    """With synchronised batch norm: the same loss, gradients, weights, logits and running
+    statistics, to within 1e-5 of the largest entry of each; every replica has the same.
+
+    In float32 one replica is normalised by another kernel than two are. The batches are such that
+    no gradient is so close to 0 that Adam, which divides it by its size, makes much of that."""
+    one = make_network(dtype, synchronized=True)
+    single = make_step(one)
     with two_replicas.scope():
-        two = supernet("float64", synchronized=True)
-        bilevel = bilevel_of(two)
+        two = make_network(dtype, synchronized=True)
+        step_in_replica = make_step(two)
 
     @tf.function
     def distributed(*batches):
-        return two_replicas.run(bilevel.train_step, args=(*batches, True))
+        return two_replicas.run(step_in_replica, args=batches)
 
-    single = bilevel_of(one)
-    for number in range(2):
-        seeds = 2 * number, 2 * number + 1
-        terms = single.train_step(*(batch(seed, dtype="float64") for seed in seeds), True)
+    for number in range(steps):
+        seeds = 13 + 2 * number, 14 + 2 * number
+        expected = single(*(batch(seed, dtype=dtype) for seed in seeds))
         with two_replicas.scope():
-            found = first_replica(
-                distributed(*(shares(two_replicas, seed, "float64") for seed in seeds))
-            )
-        assert_close(tf.nest.flatten(found), tf.nest.flatten(terms), 1e-5)
+            found = first_replica(distributed(*(shares(two_replicas, s, dtype) for s in seeds)))
+        assert_close(tf.nest.flatten(found), tf.nest.flatten(expected), 1e-5)
     for (first, second), expected in zip(
         copies_of(two_replicas, two.variables), values_of(one.variables), strict=True
     ):
@@ -242,4 +300,90 @@ def test_replicas_that_normalise_for_themselves_stay_alike(two_replicas):
 def test_a_cpu_in_use_cannot_be_cut_up():
     tf.zeros(1)
     with pytest.raises(BadInput, match="--logical_devices=3"):
-        make_strategy(3)
+        make_strategy(Devices(logical_devices=3))
+
+
+def test_one_device():
+    strategy = make_strategy(Devices(strategy="one_device"))
+    assert strategy.num_replicas_in_sync == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "listed", "expected"),
+    [
+        ("auto", False, "mirrored"),
+        ("auto", True, "multi_worker"),
+        ("multi_worker", True, "multi_worker"),
+        ("mirrored", True, "mirrored"),
+    ],
+)
+def test_which_strategy(monkeypatch, capsys, asked, listed, expected):
+    """The processes of TF_CONFIG, where it lists any, unless this machine alone is asked for."""
+    monkeypatch.setattr(tf.distribute, "MirroredStrategy", lambda: "mirrored")
+    monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", lambda: "multi_worker")
+    with socket.socket() as free:
+        free.bind(("", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    cluster = {"cluster": {"worker": [address]}, "task": {"type": "worker", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(cluster) if listed else "{}")
+    assert make_strategy(Devices(strategy=asked)) == expected
+    waits = "note: worker 0 of 1; it begins when all are there" in capsys.readouterr().err
+    assert waits == (expected == "multi_worker")
+    # Every strategy of TensorFlow reads it, and takes the devices of processes that are not there.
+    assert ("TF_CONFIG" in os.environ) == (expected == "multi_worker")
+
+
+def test_a_port_that_is_taken_is_found_before_tensorflow_waits(monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        address = f"localhost:{taken.getsockname()[1]}"
+        cluster = {"cluster": {"worker": [address]}, "task": {"type": "worker", "index": 0}}
+        monkeypatch.setenv("TF_CONFIG", json.dumps(cluster))
+        with pytest.raises(BadInput, match=f"{address}, where it cannot listen"):
+            make_strategy(Devices())
+
+
+@pytest.mark.parametrize(
+    ("p", "devices", "identities", "advice"),
+    [
+        (16, 3, 395, "give 15 or 18, or use 2 of the devices"),
+        (16, 3, 17, "give 15, or use 2 of the devices"),
+        (3, 2, 3, "give 2, or use 1 of the devices"),
+        (16, 32, 395, "give 32, or use 16 of the devices"),
+        (16, 32, 20, "there are 20 in all, or use 16 of the devices"),
+        (15, 16, 15, "there are 15 in all, or use 15 of the devices"),
+    ],
+)
+def test_a_batch_that_cannot_be_divided(p, devices, identities, advice):
+    strategy = types.SimpleNamespace(num_replicas_in_sync=devices)
+    with pytest.raises(BadInput) as error:
+        check_division(strategy, Batch(identities_per_batch=p), identities)
+    assert f"--identities_per_batch={p} cannot be divided over {devices} dev" in str(error.value)
+    assert advice in str(error.value)
+
+
+@pytest.mark.parametrize(("p", "devices"), [(16, 1), (16, 4), (2, 2)])
+def test_a_batch_that_can_be_divided(p, devices):
+    strategy = types.SimpleNamespace(num_replicas_in_sync=devices)
+    check_division(strategy, Batch(identities_per_batch=p), p)
+
+
+def test_mapping_over_replicas_keeps_the_order(two_replicas):
+    """Five batches of three, three and two rows, each on one of two devices."""
+    with two_replicas.scope():
+        factor = tf.Variable(2.0)
+    devices = []
+
+    def double(rows):
+        devices.append(tf.distribute.get_replica_context().replica_id_in_sync_group)
+        return factor * rows
+
+    batches = [tf.fill([3 if n < 4 else 2, 2], float(n)) for n in range(5)]
+    found = list(map_over_replicas(two_replicas)(double, batches))
+    assert [part.numpy().tolist() for part in found] == [(2 * b).numpy().tolist() for b in batches]
+    assert {int(tf.get_static_value(device)) for device in devices} == {0, 1}
+
+
+def test_on_a_single_device_it_is_the_builtin_map():
+    assert map_over_replicas(tf.distribute.OneDeviceStrategy("CPU:0")) is map

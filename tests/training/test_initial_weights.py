@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 
 from cmnas_tf import settings as settings_module
 from cmnas_tf.architecture import Architecture
+from cmnas_tf.cell_plan import CellPlan
 from cmnas_tf.data.synthetic import write_dataset
 from cmnas_tf.errors import BadInput
 from cmnas_tf.layers import Softmax
@@ -19,6 +20,7 @@ from cmnas_tf.models import two_stream
 from cmnas_tf.search_spaces import NormSpace
 from cmnas_tf.training import checkpoints, initial_weights
 from cmnas_tf.training.initial_weights import start_from
+from tests.models.genotypes import EVERYTHING
 from tests.weights.states import random_state, torchvision_shapes
 
 WIDTH = 1 / 16
@@ -142,6 +144,45 @@ def test_imagenet(tmp_path, monkeypatch):
         np.testing.assert_array_equal(norm.moving_variance, state["bn1.running_var"])
 
 
+def test_there_is_no_imagenet_network_of_cells(tmp_path):
+    """Not even for as many cells as ResNet-18 has blocks; nothing is fetched."""
+    plan = CellPlan(EVERYTHING)
+    network = two_stream(Architecture.shared(plan), 3, plan, width=1 / 64)
+    with pytest.raises(BadInput, match=r"--initial_weights=imagenet: .*not of a network of cells"):
+        start_from(network, settings(tmp_path, "imagenet"))
+
+
+def test_a_network_of_cells_takes_every_weight_of_another(tmp_path):
+    """The biases of the part-aware operations too."""
+    plan = CellPlan(EVERYTHING, (1, 1))
+    given, network = (two_stream(Architecture.shared(plan), 3, plan, width=1 / 32) for _ in "12")
+    expected = random_weights(given, 1)
+    assert sum(name.endswith("bias") for name in expected) == 6
+    start_from(network, settings(tmp_path, write(tmp_path / "a", average=expected)))
+    assert_same(values(network), expected)
+
+
+@pytest.fixture
+def no_network(tmp_path, monkeypatch):
+    """Whatever is fetched goes through a proxy that is not there; the cache is empty."""
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("urllib.request._opener", None)  # urllib keeps the first one's proxies
+
+
+def test_imagenet_without_a_network(tmp_path, no_network):
+    """The message says which file, and what to do without; nothing is kept of it."""
+    network = network_of()
+    before = values(network)
+    url = r"https://huggingface\.co/timm/resnet18\.tv_in1k/\S+/model\.safetensors"
+    with pytest.raises(BadInput, match=rf"resnet18 could not be fetched from {url} .*by hand"):
+        start_from(network, settings(tmp_path, "imagenet"))
+    assert_same(values(network), before)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
 def test_a_run_that_goes_on_has_its_own_weights(tmp_path):
     """The file may be gone by then."""
     write(tmp_path / "run" / "checkpoints" / "step-00000007.safetensors", network={})
@@ -211,6 +252,16 @@ def test_a_training_starts_from_them(tmp_path, run):
     for name in kernels:
         np.testing.assert_array_equal(found[f"network/{name}"], given[name])
         np.testing.assert_allclose(found[f"average/{name}"], given[name], rtol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["search", "train"])
+def test_imagenet_without_a_network_leaves_no_folder(tmp_path, run, no_network, command):
+    done = run(command, "--initial_weights=imagenet")
+    assert done.returncode == 2
+    assert "error: The ImageNet weights of resnet18 could not be fetched" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cmnas_tf import settings as settings_module
+from cmnas_tf.data.augment import MEAN, STD
 from cmnas_tf.data.pipeline import Share
 from cmnas_tf.data.synthetic import write_dataset
 from cmnas_tf.errors import BadInput
@@ -46,6 +47,37 @@ def test_batches_follow_the_settings(tree, capsys):
     assert batch.labels.shape == [8]
     assert set(batch.labels.numpy().tolist()) == {0, 1, 2, 3}
     assert [part.shape.as_list() for part in batch.images.values()] == [[8, 24, 12, 3]] * 2
+
+
+def test_the_images_of_one_modality(tree):
+    """Four people with an image from each of four visible and two infrared cameras."""
+    training = TrainingImages.load(settings_of(tree))
+    assert training.of_modality("all") is training
+    infrared = training.of_modality("infrared")
+    assert len(infrared.dataset.train) == 4 * 2
+    assert list(batch_of(infrared).images) == ["infrared"]
+    assert infrared.dataset.fingerprint != training.dataset.fingerprint
+    with pytest.raises(BadInput, match="--modality=visible: the images are all infrared"):
+        infrared.of_modality("visible")
+
+
+@pytest.mark.parametrize("name", ["channel_exchange_probability", "greyscale_probability"])
+def test_colours_are_mixed_in_visible_images_alone(tree, name):
+    """As the settings say: the visible images of a batch are grey, the infrared ones untouched."""
+    settings = settings_of(tree)
+    mixing = dataclasses.replace(settings.pipeline, **{name: 1.0}, erase_probability=0.0)
+    mixed = batch_of(TrainingImages.load(dataclasses.replace(settings, pipeline=mixing))).images
+    without = dataclasses.replace(mixing, **{name: 0.0})
+    plain = batch_of(TrainingImages.load(dataclasses.replace(settings, pipeline=without))).images
+    np.testing.assert_array_equal(mixed["infrared"], plain["infrared"])
+
+    def channels(images):
+        return np.moveaxis(images["visible"] * np.array(STD) + np.array(MEAN), -1, 0)
+
+    red, green, blue = channels(mixed)
+    np.testing.assert_allclose([green, blue], [red, red], atol=1e-5)
+    red, green, blue = channels(plain)
+    assert abs(green - red).max() > 0.1
 
 
 def test_the_run_has_one_seed_and_samplers_are_told_apart_by_streams(tree):

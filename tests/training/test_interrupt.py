@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from cmnas_tf.training.interrupt import StopRequest
+from cmnas_tf.training.interrupt import StopRequest, signals_end_at_once
 
 
 @pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
@@ -33,3 +33,13 @@ def test_outside_the_main_thread_nothing_is_changed():
     thread.start()
     thread.join()
     assert found == [(None, before)]
+
+
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+def test_in_a_long_wait_a_signal_ends_the_process(asked):
+    """Afterwards there are the handlers of before, and not one that was installed meanwhile."""
+    before = signal.getsignal(asked)
+    with signals_end_at_once():
+        assert signal.getsignal(asked) is signal.SIG_DFL
+        signal.signal(asked, lambda *_: None)
+    assert signal.getsignal(asked) is before

@@ -1,6 +1,7 @@
 """The loop: which steps are done, when it saves, from where it goes on, and when it stops."""
 
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from cmnas_tf.errors import BadInput, Stopped, TrainingDiverged
+from cmnas_tf.training import loop
 from cmnas_tf.training.checkpoints import Checkpoints
 from cmnas_tf.training.loop import Loop
 
@@ -204,3 +206,61 @@ def test_checkpoints_can_be_due_by_steps_and_there_is_one_at_the_end(tmp_path):
     run = Run(tmp_path, keep=9, every="5")
     run.start()
     assert run.steps == [f"step-{done:08d}.safetensors" for done in (5, 10, 12)]
+
+
+def test_a_disk_without_room_for_the_log_is_named(tmp_path, monkeypatch):
+    """By TensorFlow's own error, which an out-of-memory of a step has too."""
+
+    def full(*_, **__):
+        raise tf.errors.ResourceExhaustedError(None, None, "Could not flush events file.")
+
+    run = Run(tmp_path)
+    monkeypatch.setattr(tf.summary, "scalar", full)
+    with pytest.raises(OSError, match='No space left on device: "TensorBoard\'s log"'):
+        run.start()
+    assert run.done == [0]
+
+
+def test_a_worker_that_is_not_the_chief_computes_and_writes_nothing(tmp_path, monkeypatch, capsys):
+    """It begins where the chief's checkpoint is."""
+    undisturbed = Run(tmp_path / "undisturbed")
+    undisturbed.start()
+    shutil.copytree(tmp_path / "undisturbed", tmp_path / "run")
+    for path in Checkpoints(tmp_path / "run" / "checkpoints").paths()[1:]:
+        path.unlink()
+    remains = tmp_path / "run" / "checkpoints" / ".step-00000012.safetensors.1a2b3c4d.tmp"
+    remains.touch()
+    before = sorted((tmp_path / "run").rglob("*"))
+    monkeypatch.setattr(loop, "is_chief", lambda _: False)
+    worker = Run(tmp_path / "run", progress=True)
+    worker.start()
+    assert worker.done == [9, 10, 11]
+    assert worker.value.numpy() == undisturbed.value.numpy()
+    assert sorted((tmp_path / "run").rglob("*")) == before
+    assert capsys.readouterr().err == ""
+
+
+def test_a_worker_stops_after_the_step_in_which_another_was_asked_to(tmp_path, monkeypatch):
+    answers = iter([None, None, None, signal.SIGTERM])
+    monkeypatch.setattr(loop, "agreed_signal", lambda *_: next(answers))
+    run = Run(tmp_path)
+    with pytest.raises(Stopped, match="SIGTERM after step 4, which is saved"):
+        run.start()
+    assert run.done == [0, 1, 2, 3]
+    assert run.steps[-1] == "step-00000004.safetensors"
+
+
+def test_what_the_workers_must_agree_on_before_the_first_step(tmp_path, monkeypatch):
+    """Where they begin, and from which weights."""
+    seen = []
+    monkeypatch.setattr(loop, "check_agreement", lambda _, find: seen.append(find()))
+    Run(tmp_path).start()
+    Run(tmp_path).start()
+    other = Run(tmp_path / "other")
+    other.value.assign(1.0)
+    other.start()
+    assert [facts["the newest checkpoint"] for facts in seen] == [0, 12, 0]
+    assert len({facts["the weights"] for facts in seen}) == 3
+
+
+""

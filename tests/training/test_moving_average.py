@@ -63,3 +63,33 @@ def test_is_the_same_on_every_replica(two_replicas):
     assert len(copies) == 2
     for copy in copies:  # 3 - 2 * 0.81 and 2 * 0.81
         np.testing.assert_allclose(copy, [1.38, 1.62], rtol=1e-6)
+
+
+def test_overwrites_the_live_weights_and_averages_on():
+    """0.75 * 4 + 0.25 * 8 = 5, which overwrites the 8; then the weight moves by 4, to 9, and
+    0.75 * 5 + 0.25 * 9 = 6."""
+    live = {"w": tf.Variable(4.0)}
+    average = MovingAverage(live, 0.75)
+    live["w"].assign(8.0)
+    average.update()
+    average.overwrite_live()
+    assert (live["w"].numpy(), average.variables["w"].numpy()) == (5.0, 5.0)
+    live["w"].assign_add(4.0)
+    average.update()
+    assert (live["w"].numpy(), average.variables["w"].numpy()) == (9.0, 6.0)
+
+
+def test_overwrites_every_weight_and_statistic_on_every_replica(two_replicas):
+    """Statistics too, which variables of replicas treat in another way."""
+    with two_replicas.scope():
+        network = two_stream(Architecture.separate("resnet18"), 3, "resnet18", width=0.0625)
+        live = network.get_weight_paths()
+        average = MovingAverage(live, 0.9)
+        for variable in average.variables.values():
+            variable.assign(np.random.default_rng(0).random(variable.shape))
+        average.overwrite_live()
+    for name, variable in live.items():
+        copies = two_replicas.experimental_local_results(variable)
+        assert len(copies) == 2
+        for copy in copies:
+            np.testing.assert_array_equal(copy, average.variables[name].numpy(), err_msg=name)

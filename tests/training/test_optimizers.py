@@ -1,4 +1,4 @@
-"""Adam with coupled weight decay against PyTorch's formula, its groups, and the schedule."""
+"""Adam and SGD with coupled weight decay against PyTorch's formulas, groups, and schedules."""
 
 import json
 
@@ -11,9 +11,12 @@ from cmnas_tf.search_spaces import NormSpace
 from cmnas_tf.settings import WeightOptimizer
 from cmnas_tf.training.optimizers import (
     CoupledAdam,
+    CoupledSGD,
     OptimizerGroups,
+    along_cosine,
     factor_at,
-    schedule,
+    in_steps,
+    warm_up,
     weight_optimizer,
 )
 
@@ -53,6 +56,48 @@ def test_follows_pytorchs_formula(size, weight_decay):
         assert abs(variable.numpy() - value).max() < 1e-3 * LEARNING_RATE
 
 
+def torch_sgd(value, gradients, factors, weight_decay, momentum):
+    """The values after each step of PyTorch's SGD, float64: its buffer sums decayed gradients, and
+    the learning rate of the moment is applied to the whole sum."""
+    buffer = 0.0
+    values = []
+    for gradient, factor in zip(gradients, factors, strict=True):
+        buffer = momentum * buffer + gradient + weight_decay * value
+        value = value - LEARNING_RATE * factor * buffer
+        values.append(value)
+    return values
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 5e-4, 0.1])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_sgd_follows_pytorchs_formula_while_the_rate_falls(momentum, weight_decay):
+    """The learning rate falls to a thousandth, in one fall and bit by bit; Keras' own rule would
+    leave the large steps in the momentum."""
+    random = np.random.default_rng(1)
+    gradients = random.normal(size=(30, 50))
+    factors = [*np.linspace(1.0, 0.5, 15), *[1e-3] * 15]
+    variable = tf.Variable(random.normal(size=50), dtype=tf.float32)
+    optimizer = CoupledSGD([variable], LEARNING_RATE, weight_decay, momentum)
+    expected = torch_sgd(
+        variable.numpy().astype(np.float64), gradients, factors, weight_decay, momentum
+    )
+    for gradient, factor, value in zip(gradients, factors, expected, strict=True):
+        optimizer.set_factor(factor)
+        optimizer.apply([tf.constant(gradient, tf.float32)])
+        np.testing.assert_allclose(variable, value, atol=1e-6)
+
+
+def test_two_steps_of_sgd_by_hand():
+    """Rate 0.5, momentum 0.9, decay 0.1, gradient 1, from 2. Buffer 1.2, value 1.4; buffer
+    1.08 + 1.14 = 2.22, and with half the rate 1.4 - 0.25 * 2.22 = 0.845."""
+    variable = tf.Variable([2.0])
+    optimizer = CoupledSGD([variable], 0.5, 0.1, 0.9)
+    for factor, value in ((1.0, 1.4), (0.5, 0.845)):
+        optimizer.set_factor(factor)
+        optimizer.apply([tf.constant([1.0])])
+        np.testing.assert_allclose(variable, [value], rtol=1e-6)
+
+
 def test_the_first_step_is_the_sign_of_the_decayed_gradient():
     """m / (1 - b1) = g and v / (1 - b2) = g^2, so the step is the learning rate towards -sign(g);
     without a gradient the decay alone, 0.5 * 2, gives the sign. AdamW would move 2 by 0.01 * 1."""
@@ -81,13 +126,14 @@ def test_each_group_has_its_own_learning_rate_and_gradients():
     np.testing.assert_allclose([a[0], b[0], c[0]], [-0.05, 0.05, -0.0005], rtol=1e-4)
 
 
-def test_named_variables_hold_the_whole_state():
+@pytest.mark.parametrize("kind", [CoupledAdam, CoupledSGD])
+def test_named_variables_hold_the_whole_state(kind):
     """Copied into another optimizer they make it go on as the first one does; only the factor is
     the caller's, who sets it before every step."""
 
     def optimizer_of(values):
         variables = [tf.Variable(value) for value in values]
-        return OptimizerGroups(*(CoupledAdam([v], 0.01, 1e-3) for v in variables))
+        return OptimizerGroups(*(kind([v], 0.01, 1e-3) for v in variables))
 
     def go_on(optimizer):
         optimizer.set_factor(0.3)
@@ -104,13 +150,17 @@ def test_named_variables_hold_the_whole_state():
     np.testing.assert_array_equal(go_on(one), go_on(other))
 
 
-def test_a_network_is_divided_into_backbone_and_head():
+@pytest.mark.parametrize("name, kind", [("adam", CoupledAdam), ("sgd", CoupledSGD)])
+def test_a_network_is_divided_into_backbone_and_head(name, kind):
     """All trainable variables but those of something else, each once."""
     space = NormSpace("resnet18", Softmax(), width=0.0625)
     supernet = space.supernet(3)
     logits = list(space.logits(supernet).values())
-    settings = WeightOptimizer(backbone_learning_rate=0.1, head_learning_rate=0.2, weight_decay=0.3)
+    settings = WeightOptimizer(
+        optimizer=name, backbone_learning_rate=0.1, head_learning_rate=0.2, weight_decay=0.3
+    )
     backbone, head = weight_optimizer(supernet, settings, besides=logits).groups
+    assert type(backbone) is type(head) is kind
     assert (backbone.learning_rate, head.learning_rate) == (0.1, 0.2)
     assert (backbone.weight_decay, head.weight_decay) == (0.3, 0.3)
     parts = [{v.ref() for v in part} for part in (backbone.trained, head.trained, logits)]
@@ -119,11 +169,15 @@ def test_a_network_is_divided_into_backbone_and_head():
     assert parts[1] == {supernet.head.neck.gamma.ref(), supernet.head.classifier.kernel.ref()}
 
 
+def fall(epoch):
+    """The authors' schedule."""
+    return warm_up(epoch, 10) * in_steps(epoch, (40, 70))
+
+
 def test_schedule_is_the_authors(goldens):
     golden = json.loads((goldens.folder / "schedules.json").read_text())["lr_warmup_multistep"]
     assert len(golden) == 120
-    found = [0.01 * schedule(epoch, 10, (40, 70)) for epoch in range(120)]
-    np.testing.assert_allclose(found, golden, rtol=1e-9)
+    np.testing.assert_allclose([0.01 * fall(epoch) for epoch in range(120)], golden, rtol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -139,23 +193,47 @@ def test_schedule_is_the_authors(goldens):
     ],
 )
 def test_schedule_by_hand(epoch, factor):
-    assert schedule(epoch, 10, (40, 70)) == pytest.approx(factor, rel=1e-12)
+    assert fall(epoch) == pytest.approx(factor, rel=1e-12)
 
 
-def test_schedule_without_warmup_or_decay():
-    assert schedule(0, 0, ()) == 1.0
-    assert schedule(3, 5, (2,)) == pytest.approx(
-        0.1 * (0.01 + 0.99 * 0.6)
-    )  # decays while warming up
+def test_no_warm_up_and_no_steps():
+    assert warm_up(0, 0) == in_steps(3, ()) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("epoch", "factor"),
+    [
+        (0, 1.0),
+        (40, 0.7525),  # cos 60 degrees is 1/2: 0.01 + 0.99 * 1.5 / 2
+        (60, 0.505),
+        (120, 0.01),
+    ],
+)
+def test_cosine_by_hand(epoch, factor):
+    assert along_cosine(epoch, 120, 0.01) == pytest.approx(factor, rel=1e-12)
+
+
+def factors_of(steps, **settings):
+    """With four steps an epoch, in ten epochs."""
+    return [factor_at(step, 4, 10, WeightOptimizer(**settings)) for step in steps]
 
 
 def test_the_factor_moves_by_epochs_or_by_steps():
-    """Four steps an epoch, two epochs of warm-up: the third step is epoch 0, or 0.5 of an epoch."""
-    by_epoch = WeightOptimizer(learning_rate_warmup=2.0, decay_epochs=(3.0,))
-    by_step = WeightOptimizer(learning_rate_warmup=2.0, decay_epochs=(3.0,), schedule_every="step")
-    assert [factor_at(step, 4, by_epoch) for step in (0, 3, 4, 8, 11, 12)] == pytest.approx(
+    """Two epochs of warm-up: the third step is epoch 0, or 0.5 of an epoch."""
+    settings = {"learning_rate_warmup": 2.0, "decay_epochs": (3.0,)}
+    assert factors_of((0, 3, 4, 8, 11, 12), **settings) == pytest.approx(
         [0.01, 0.01, 0.505, 1.0, 1.0, 0.1]
     )
-    assert [factor_at(step, 4, by_step) for step in (0, 2, 4, 8, 11, 12)] == pytest.approx(
+    assert factors_of((0, 2, 4, 8, 11, 12), schedule_every="step", **settings) == pytest.approx(
         [0.01, 0.2575, 0.505, 1.0, 1.0, 0.1]
     )
+
+
+def test_a_cosine_over_the_whole_run():
+    """From 1 to 0.2 in ten epochs, which the steps play no part in: half way at 0.6; and warm-up
+    goes before it, 0.01 of 1 at first."""
+    settings = {"schedule": "cosine", "final_learning_rate": 0.2, "decay_epochs": (1.0,)}
+    assert factors_of((0, 20, 40), learning_rate_warmup=0.0, **settings) == pytest.approx(
+        [1.0, 0.6, 0.2]
+    )
+    assert factors_of((0, 20), learning_rate_warmup=2.0, **settings) == pytest.approx([0.01, 0.6])

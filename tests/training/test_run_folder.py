@@ -2,12 +2,26 @@
 
 import dataclasses
 import json
+import os
+import signal
+import socket
+import subprocess
+import sys
 
+import portalocker
 import pytest
+import tensorflow as tf
 
 from cmnas_tf import settings as settings_module
 from cmnas_tf.errors import BadInput
-from cmnas_tf.training.run_folder import open_run
+from cmnas_tf.training import run_folder
+
+
+def open_run(command, settings, fingerprint, strategy=None):
+    """Opens a run and leaves it at once."""
+    strategy = strategy or tf.distribute.get_strategy()
+    with run_folder.open_run(command, settings, fingerprint, strategy) as folder:
+        return folder
 
 
 def train(folder, **groups):
@@ -28,7 +42,8 @@ def test_a_new_folder_is_made_and_described(tmp_path):
     assert described["settings"]["backbone"] == "resnet50"
     assert described["settings"]["decay_epochs"] == [40.0, 70.0]
     assert "run_dir" not in described["settings"]
-    assert [path.name for path in folder.iterdir()] == ["run.json"]
+    assert described["devices"] == 1
+    assert {path.name for path in folder.iterdir()} == {"run.json", "run.lock"}
 
 
 def test_an_empty_folder_may_be_used(tmp_path):
@@ -105,3 +120,66 @@ def test_no_folder_or_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match=r"file is a file"):
         open_run("train", train(tmp_path / "file"), "data")
+
+
+def test_a_folder_in_use_is_refused_naming_who_uses_it(tmp_path):
+    """By this very process, too; and it is free when the run is over, however it ended."""
+    strategy = tf.distribute.get_strategy()
+    with run_folder.open_run("train", train(tmp_path), "data", strategy):
+        before = (tmp_path / "run.json").read_bytes()
+        user = f"process {os.getpid()} on {socket.gethostname()}"
+        with pytest.raises(BadInput, match=f"is in use by {user}. Wait for it, end it"):
+            open_run("train", train(tmp_path, run={"seed": 1}), "data")
+        assert (tmp_path / "run.json").read_bytes() == before
+    with (
+        pytest.raises(KeyboardInterrupt),
+        run_folder.open_run("train", train(tmp_path), "data", strategy),
+    ):
+        raise KeyboardInterrupt
+    open_run("train", train(tmp_path), "data")
+
+
+def test_a_killed_process_leaves_the_folder_free(tmp_path):
+    (tmp_path / "run.lock").touch()
+    holder = "import sys, portalocker; f = open(sys.argv[1], 'r+'); portalocker.lock(f, 6)"
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"{holder}; print(flush=True); sys.stdin.read()", "run.lock"],
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    process.stdout.readline()
+    with pytest.raises(BadInput, match="in use by another process"):
+        open_run("train", train(tmp_path), "data")
+    assert not (tmp_path / "run.json").exists()
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    open_run("train", train(tmp_path), "data")
+
+
+def test_where_nothing_can_be_locked_that_is_said(tmp_path, monkeypatch, capsys):
+    def no_locks(*_):
+        raise portalocker.LockException("No locks available")
+
+    monkeypatch.setattr(portalocker, "lock", no_locks)
+    open_run("train", train(tmp_path), "data")
+    assert "lies where no file can be locked (No locks available)" in capsys.readouterr().err
+
+
+def test_another_number_of_devices(tmp_path, two_replicas):
+    """Another computation if each normalises for itself; else the run may go on."""
+    checkpointed(tmp_path)
+    with pytest.raises(BadInput, match=r"a run on 1 devices, and here are 2; with --batch_norm"):
+        open_run("train", train(tmp_path), "data", two_replicas)
+    again = train(tmp_path / "synchronized", devices={"batch_norm": "synchronized"})
+    open_run("train", again, "data")
+    (tmp_path / "synchronized" / "checkpoints").mkdir()
+    (tmp_path / "synchronized" / "checkpoints" / "step-00000005.safetensors").write_bytes(b"")
+    open_run("train", again, "data", two_replicas)
+    assert json.loads((tmp_path / "synchronized" / "run.json").read_text())["devices"] == 2
+
+
+def test_only_the_chief_writes(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_folder, "is_chief", lambda _: False)
+    assert open_run("train", train(tmp_path / "run"), "data") == tmp_path / "run"
+    assert not (tmp_path / "run").exists()

@@ -40,8 +40,8 @@ def supernet(dtype="float32", synchronized=False, make_norm=None):
     keras.utils.set_random_seed(1)
     with dtype_policy(dtype):
         make_norm = make_norm or (lambda site: MixedModalityNorm(None, synchronized, name=site))
-        network = ReidNetwork(Backbone(make_norm), Head(CLASSES, synchronized, dtype=dtype))
-        network(batch(0, dtype=dtype).images)
+        network = ReidNetwork(Backbone(make_norm), Head(CLASSES, synchronized))
+        network(batch(0, dtype=keras.mixed_precision.Policy(dtype).variable_dtype).images)
     return network
 
 
@@ -78,6 +78,9 @@ class Recorder:
 
     trained: list
     gradients: list = field(default_factory=list)
+
+    def scale(self, loss):
+        return loss
 
     def apply(self, gradients):
         self.gradients = list(gradients)

@@ -11,10 +11,17 @@ from cmnas_tf.layers import Softmax
 from cmnas_tf.models import two_stream
 from cmnas_tf.search_spaces import NormSpace
 from cmnas_tf.weights import load_initial_state, load_torch_state
-from cmnas_tf.weights.torch_names import from_torchvision, full_state
+from cmnas_tf.weights.torch_names import (
+    from_torchvision,
+    full_state,
+    to_torch,
+    torch_arrays,
+    torch_variables,
+)
 from tests.weights.states import (
     BRANCHES,
     RESNETS,
+    STATISTICS,
     authors_shapes,
     random_state,
     torchvision_shapes,
@@ -43,14 +50,19 @@ def authors(backbone, classes=3, seed=0):
     return random_state(authors_shapes(backbone, classes, FILTERS), seed)
 
 
+def of_checkpoint(network):
+    """The state of a network without what it does not use, as its checkpoint holds it."""
+    values = {path: variable.numpy() for path, variable in network.get_weight_paths().items()}
+    return {name: array.copy() for name, array in torch_arrays(values).items()}
+
+
 def assert_kernel(conv, array):
     np.testing.assert_array_equal(conv.kernel.numpy().transpose(3, 2, 0, 1), array)
 
 
 def assert_norm(norm, state, name):
     variables = (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance)
-    statistics = ("weight", "bias", "running_mean", "running_var")
-    for variable, statistic in zip(variables, statistics, strict=True):
+    for variable, statistic in zip(variables, STATISTICS, strict=True):
         np.testing.assert_array_equal(variable, state[f"{name}.{statistic}"], err_msg=name)
 
 
@@ -88,6 +100,17 @@ def test_the_names_and_shapes_below_are_torchvisions(backbone, parameters):
 
 
 @pytest.mark.parametrize("backbone", RESNETS)
+def test_every_backbone_has_torchvisions_names_and_shapes(backbone):
+    """At full width: with all norms shared the backbone is torchvision's, key by key."""
+    network = two_stream(Architecture.shared(backbone), 1, backbone)
+    ours = {name: to_torch(v.numpy()).shape for name, v in torch_variables(network).items()}
+    theirs = from_torchvision(torchvision_shapes(backbone))
+    assert {name: shape for name, shape in ours.items() if name.startswith("backbone.")} == {
+        name: shape for name, shape in theirs.items() if not name.startswith("fc.")
+    }
+
+
+@pytest.mark.parametrize("backbone", RESNETS)
 def test_every_imagenet_key_is_used(backbone):
     """Each norm of a site, statistics too, starts from the ImageNet one; the head is left alone."""
     network = network_of(Architecture.separate_until("layer2", backbone))
@@ -103,9 +126,7 @@ def test_every_imagenet_key_is_used(backbone):
         state = {key: value for key, value in state.items() if not key.startswith(f"{name}.")}
     assert set(state) == set(report.left_out) == {"fc.weight", "fc.bias"}
     assert len(report.counters) == len(sites_of(backbone)) and not report.unused_branches
-    assert set(report.fresh) == {"classifier.weight"} | {
-        f"bnneck.{word}" for word in ("weight", "bias", "running_mean", "running_var")
-    }
+    assert set(report.fresh) == {"classifier.weight"} | {f"bnneck.{word}" for word in STATISTICS}
     assert len(report.loaded) == len(network.weights) - len(report.fresh)
     np.testing.assert_array_equal(network.head.neck.gamma, neck)
     np.testing.assert_array_equal(network.head.classifier.kernel, classifier)
@@ -153,6 +174,35 @@ def test_each_norm_prefers_its_own_values_to_the_shared_ones():
         of_site = {f"backbone.{path}.{name}" for name in BRANCHES}
         used = {f"backbone.{path}.{THEIR_NAME[word]}" for word in norm.branches()}
         assert unused & of_site == of_site - used
+
+
+@pytest.mark.parametrize("made", [supernet, lambda: network_of(Architecture.shared("resnet18"))])
+def test_equal_separate_norms_make_a_shared_one(made):
+    """As they are in ImageNet weights that were imported for a network with separate norms."""
+    source = network_of(Architecture.separate("resnet18"))
+    state = imagenet("resnet18")
+    load_initial_state(source, from_torchvision(state))
+    network = made()
+    load_initial_state(network, of_checkpoint(source))
+    for site, norm in network.backbone.norms().items():
+        name = "bn1" if site == "stem" else site.replace("downsample", "downsample.1")
+        for branch in norm.branches().values():
+            assert_norm(branch, state, name)
+
+
+@pytest.mark.parametrize("statistic", STATISTICS)
+def test_separate_norms_that_differ_anywhere_do_not_make_a_shared_one(statistic):
+    """After one step of training, say; the others of the site are equal."""
+    source = network_of(Architecture.separate("resnet18"))
+    load_initial_state(source, from_torchvision(imagenet("resnet18")))
+    state = of_checkpoint(source)
+    state[f"backbone.layer2.0.downsample.bn.thermal_bn.{statistic}"][3] += 1e-3
+    network = supernet()
+    before = network.get_weights()
+    name = rf"backbone\.layer2\.0\.downsample\.bn\.sharable_bn\.{statistic}"
+    with pytest.raises(BadInput, match=rf": 1 missing: {name}\. Check"):
+        load_initial_state(network, state)
+    assert_unchanged(network, before)
 
 
 def test_separate_norms_do_not_make_a_shared_one():

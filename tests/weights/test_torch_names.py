@@ -162,6 +162,12 @@ def test_a_backbone_is_known_by_its_blocks(backbone, blocks, convolutions):
     assert backbone_of(["backbone.conv1.weight", *names, "classifier.weight"]) == backbone
 
 
+def test_cells_are_no_blocks():
+    """There may be as many of them as ResNet-18 has blocks."""
+    names = [f"backbone.layer{s}.{n}.input0.conv.weight" for s in (1, 2, 3, 4) for n in (0, 1)]
+    assert backbone_of(names) is None
+
+
 def left_as_it_was(network, before) -> bool:
     return all(
         np.array_equal(now, then) for now, then in zip(network.get_weights(), before, strict=True)

@@ -1,0 +1,116 @@
+"""Both searches in networks of cells, as a user runs them, on synthetic people, in processes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cmnas_tf import settings
+from cmnas_tf.architecture import Architecture
+from cmnas_tf.cell_plan import CellPlan
+from cmnas_tf.data.synthetic import write_dataset
+from cmnas_tf.training.checkpoints import Checkpoints
+from tests.models.genotypes import EVERYTHING
+
+pytestmark = pytest.mark.slow
+
+TINY = (
+    "--width=0.0625",
+    "--image_height=32",
+    "--image_width=16",
+    "--identities_per_batch=2",
+    "--images_per_identity=2",
+    "--pad=2",
+    "--epochs=1",
+    "--noprogress",
+)
+WEIGHTS = ("--correlation_weight=0", "--mmd_weight=0")
+ARCHITECTURE = ("--architecture_correlation_weight=0", "--architecture_mmd_weight=0")
+
+
+def run(command, *flags):
+    """Runs ``python -m cmnas_tf.<command>`` to its end; gives what it wrote to stdout."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"cmnas_tf.{command}", *map(str, flags)],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def people(folder, dataset):
+    """2 + 2 people, two images from each camera."""
+    wanted = settings.SyntheticPeople(
+        dataset=dataset,
+        train_identities=2,
+        test_identities=2,
+        images_per_camera=2,
+        image_height=32,
+        image_width=16,
+        distractors=1,
+        junk=1,
+    )
+    write_dataset(wanted, folder, processes=1)
+    return folder
+
+
+def test_search_for_cells_train_and_evaluate(tmp_path):
+    """Of one modality. What the search says of the cost is what the training has as weights."""
+    data = ("--dataset=market1501", f"--data_dir={people(tmp_path / 'data', 'market1501')}")
+    searched, trained = tmp_path / "search", tmp_path / "train"
+    space = ("--search_space=reid_cells", "--cells=1,1", "--warmup_epochs=0")
+    out = run("search", *TINY, *data, *WEIGHTS, *ARCHITECTURE, *space, f"--run_dir={searched}")
+    found = Architecture.load(searched / "architecture.json")
+    assert found.backbone.cells == (1, 1)
+    assert str(found.backbone.genotype) in out
+    assert set(found.choices.values()) == {"shared"}
+    assert not (searched / "architecture.cfg").exists()
+    assert found.provenance["settings"]["search_space"] == "reid_cells"
+    tensors = Checkpoints(searched / "checkpoints").newest().tensors
+    for kind, edges in found.provenance["probabilities"].items():
+        logits = tensors[f"network/backbone.{kind}_logits"].astype(np.float64)
+        assert logits.any()
+        expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        rows = [list(weights.values()) for weights in edges.values()]
+        np.testing.assert_allclose(rows, expected, rtol=1e-6)
+
+    architecture = f"--architecture={searched / 'architecture.json'}"
+    run("train", *TINY, *data, *WEIGHTS, architecture, f"--run_dir={trained}")
+    tensors = Checkpoints(trained / "checkpoints").newest().tensors
+    weights = {
+        name: array.size
+        for name, array in tensors.items()
+        if name.startswith("network/")
+        and "moving_" not in name
+        and name != "network/head.neck.beta"
+    }
+    assert found.provenance["cost"]["parameters"] == sum(weights.values())
+    run("evaluate", *data, f"--run_dir={trained}", "--noprogress")
+    results = json.loads((trained / "results.json").read_text())
+    assert CellPlan.from_json(results["architecture"]["backbone"]) == found.backbone
+    (measured,) = results["results"].values()
+    assert 0 < measured["mAP"] <= 1
+
+
+def test_search_for_norms_in_a_network_of_cells(tmp_path):
+    """CM-NAS within a genotype of Auto-ReID: a choice at each of its sites, which a line of
+    integers says again."""
+    EVERYTHING.save(tmp_path / "genotype.json")
+    data = f"--data_dir={people(tmp_path / 'data', 'sysu_mm01')}"
+    backbone = (f"--backbone={tmp_path / 'genotype.json'}", "--cells=1,1")
+    folder = tmp_path / "search"
+    run("search", *TINY, data, *backbone, "--warmup_epochs=0", f"--run_dir={folder}")
+    found = Architecture.load(folder / "architecture.json")
+    plan = CellPlan(EVERYTHING, (1, 1))
+    assert found.backbone == plan and "separate" in found.choices.values()
+    assert Architecture.load(folder / "architecture.cfg", plan) == found
+    tensors = Checkpoints(folder / "checkpoints").newest().tensors
+    logits = [array for name, array in tensors.items() if name.endswith("architecture_logits")]
+    assert len(logits) == len(plan.sites()) and all(pair.any() for pair in logits)
