@@ -28,8 +28,8 @@ class Devices(Group):
 
     strategy: str = setting(
         "auto",
-        "One device; all devices of this machine; or those of all processes that TF_CONFIG lists. "
-        "By itself: the last where TF_CONFIG lists any, else the second.",
+        "mirrored: all GPUs of this machine, or its CPU; multi_worker: those of all processes that "
+        "TF_CONFIG lists; auto: multi_worker where TF_CONFIG lists any, otherwise mirrored.",
         choices=("auto", "one_device", "mirrored", "multi_worker"),
         shapes_result=False,
     )

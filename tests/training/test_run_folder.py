@@ -39,7 +39,7 @@ def test_a_new_folder_is_made_and_described(tmp_path):
     assert folder == tmp_path / "a" / "b"
     described = json.loads((folder / "run.json").read_text())
     assert described["command"] == "train"
-    assert described["settings"]["backbone"] == "resnet50"
+    assert described["settings"]["image_height"] == 256
     assert described["settings"]["decay_epochs"] == [40.0, 70.0]
     assert "run_dir" not in described["settings"]
     assert described["devices"] == 1
@@ -51,7 +51,7 @@ def test_an_empty_folder_may_be_used(tmp_path):
 
 
 def test_the_same_run_is_taken_up_again(tmp_path):
-    """With settings that do not shape the result changed, too."""
+    """With settings that do not shape the result changed, too; nobody is said to use it since."""
     open_run("train", train(tmp_path), "data")
     before = (tmp_path / "run.json").read_bytes()
     (tmp_path / "checkpoints").mkdir()
@@ -64,6 +64,7 @@ def test_the_same_run_is_taken_up_again(tmp_path):
     )
     assert open_run("train", again, "data") == tmp_path
     assert (tmp_path / "run.json").read_bytes() == before
+    assert (tmp_path / "run.lock").read_text() == ""
 
 
 def checkpointed(folder):
