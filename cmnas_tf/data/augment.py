@@ -74,22 +74,23 @@ class Augmentation:
         images = normalize(images)
         attempts = tf.reshape(uniform[:, 4:], [-1, _ERASE_ATTEMPTS, 4])
         box = self._boxes(attempts, height, width)
-        erased = (
-            inside(box, height, width) & (uniform[:, 3] < self.erase_probability)[:, None, None]
-        )
-        return tf.where(erased[..., None], 0.0, images)
+        return erase(images, tf.where(uniform[:, 3:4] < self.erase_probability, box, 0))
 
+    @tf.function  # a loop over images takes long outside a graph
     def _crop_and_flip(self, images: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
         height, width = images.shape[1], images.shape[2]
         offsets = tf.cast(uniform[:, :2] * (2 * self.pad + 1), tf.int32)  # [n, 2]
-        rows = offsets[:, :1] + tf.range(height)  # [n, H]
-        columns = offsets[:, 1:] + tf.range(width)  # [n, W]
-        flip = uniform[:, 2:] < self.flip_probability
-        columns = tf.where(flip, tf.reverse(columns, [1]), columns)
+        flips = uniform[:, 2] < self.flip_probability
         margin = [self.pad, self.pad]
         padded = tf.pad(images, [[0, 0], margin, margin, [0, 0]])
-        padded = tf.gather(padded, rows, axis=1, batch_dims=1)
-        return tf.gather(padded, columns, axis=2, batch_dims=1)
+
+        def of_one(parts: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
+            image, offset, flip = parts
+            image = tf.slice(image, [offset[0], offset[1], 0], [height, width, 3])
+            return tf.cond(flip, lambda: tf.reverse(image, [1]), lambda: image)
+
+        # Image by image: a gather from all of them would copy pixel by pixel.
+        return tf.map_fn(of_one, (padded, offsets, flips), fn_output_signature=images.dtype)
 
     def _mix_colours(self, images: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
         """A weighted sum of an image's channels in the place of all three, or the image as it was.
@@ -126,16 +127,29 @@ class Augmentation:
         return tf.gather(tf.stack([top, left, h, w], axis=-1), first, axis=1, batch_dims=1)
 
 
-def inside(boxes: tf.Tensor, height: int, width: int) -> tf.Tensor:
-    """Which pixels lie in the boxes; ``boxes`` [n, 4] top, left, height, width -> [n, H, W]."""
+def erase(images: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
+    """Images with zeros in their boxes.
+
+    Args:
+      images: [n, H, W, 3] float32.
+      boxes: [n, 4] integers: top, left, height, width.
+    """
+    height, width = images.shape[1:3]
     top, left, h, w = (boxes[:, i, None] for i in range(4))  # [n, 1]
-    y, x = tf.range(height), tf.range(width)
-    rows = (y >= top) & (y < top + h)  # [n, H]
-    columns = (x >= left) & (x < left + w)  # [n, W]
-    return rows[:, :, None] & columns[:, None, :]
+    y, x = tf.range(height), tf.range(width * 3) // 3
+    rows = (y < top) | (y >= top + h)  # [n, H]
+    columns = (x < left) | (x >= left + w)  # [n, W * 3]
+    kept = rows[:, :, None] | columns[:, None, :]
+    # Pixels and channels in one, so that nothing has to be broadcast over three channels.
+    values = tf.reshape(images, [-1, height, width * 3])
+    return tf.reshape(tf.where(kept, values, tf.zeros_like(values)), tf.shape(images))
 
 
 def normalize(images: tf.Tensor) -> tf.Tensor:
-    """[..., 3] in 0..255 -> float32, ImageNet mean 0 and standard deviation 1 per channel."""
-    mean, std = (tf.constant(values, tf.float32) * 255.0 for values in (MEAN, STD))
-    return (tf.cast(images, tf.float32) - mean) / std
+    """[..., W, 3] in 0..255 -> float32, ImageNet mean 0 and standard deviation 1 per channel."""
+    mean, std = (
+        tf.tile(tf.constant(v, tf.float32) * 255.0, images.shape[-2:-1]) for v in (MEAN, STD)
+    )
+    # Pixels and channels in one, so that nothing has to be broadcast over three channels.
+    rows = tf.cast(tf.reshape(images, [-1, images.shape[-2] * 3]), tf.float32)
+    return tf.reshape((rows - mean) / std, tf.shape(images))

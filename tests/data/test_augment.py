@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cmnas_tf.data.augment import MEAN, STD, Augmentation, inside, normalize
+from cmnas_tf.data.augment import MEAN, STD, Augmentation, erase, normalize
 
 ATTEMPTS = 10
 NOTHING = Augmentation(pad=0, flip_probability=0.0, erase_probability=0.0)
@@ -121,8 +121,10 @@ def test_with_everything_off_an_image_is_only_normalised():
 
 def test_normalize():
     """0 -> -mean / std and 255 -> (1 - mean) / std: for red -0.485 / 0.229 and 0.515 / 0.229."""
-    np.testing.assert_allclose(normalize(np.zeros(3, np.uint8))[0], -2.1179039, rtol=1e-6)
-    np.testing.assert_allclose(normalize(np.full(3, 255, np.uint8))[0], 2.2489083, rtol=1e-6)
+    np.testing.assert_allclose(normalize(np.zeros((1, 3), np.uint8))[0, 0], -2.1179039, rtol=1e-6)
+    np.testing.assert_allclose(
+        normalize(np.full((1, 3), 255, np.uint8))[0, 0], 2.2489083, rtol=1e-6
+    )
     images = pixels(2)
     np.testing.assert_allclose(normalize(images), normalized(images), atol=1e-6)
 
@@ -284,9 +286,9 @@ def test_nothing_is_erased_where_no_rectangle_fits():
     np.testing.assert_array_equal(augment(impossible, images), normalize(images))
 
 
-def test_inside():
-    """A box at row 1, column 0, two high, one wide; and an empty one."""
-    found = inside(tf.constant([[1, 0, 2, 1], [0, 0, 0, 0]]), 4, 3).numpy()
-    expected = np.zeros((2, 4, 3), bool)
-    expected[0, 1:3, 0] = True
-    np.testing.assert_array_equal(found, expected)
+def test_erase_by_hand():
+    """Rows 1 and 2 of column 0; nothing."""
+    images = np.ones((2, 4, 3, 3), np.float32)
+    found = erase(tf.constant(images), tf.constant([[1, 0, 2, 1], [0, 0, 0, 0]])).numpy()
+    images[0, 1:3, 0] = 0
+    np.testing.assert_array_equal(found, images)
