@@ -98,10 +98,13 @@ class MixedModalityNorm(keras.layers.Layer):
         # Around the own mean no digits cancel.
         distance = tf.stack([statistics.mean for statistics in own]) - both.mean
         shared_offset = self.shared.beta + shared_scale * distance
-        separate, shared = tf.unstack(weights)
+        separate_offset = tf.stack([norm.beta for norm in norms])
+        # The weights add up to 1, and the difference of the two is what the logits' gradient is
+        # about: taken here, it does not have to be left over from two large sums.
+        separate = weights[0]
         return (
-            separate * separate_scale + shared * shared_scale,
-            separate * tf.stack([norm.beta for norm in norms]) + shared * shared_offset,
+            shared_scale + separate * (separate_scale - shared_scale),
+            shared_offset + separate * (separate_offset - shared_offset),
         )
 
     def get_config(self) -> dict[str, Any]:

@@ -83,7 +83,8 @@ def evaluate(settings: settings_module.Evaluate) -> str:
             "choices": architecture.to_cfg(),
         },
         "training": {
-            part: checkpoint.metadata.get(part) for part in ("settings", "versions", "commit")
+            part: checkpoint.metadata.get(part)
+            for part in ("settings", "versions", "commit", "devices")
         },
         "evaluation": provenance(settings),
         "results": {m.setting: m.to_json() for m in measured},

@@ -33,6 +33,7 @@ TRAINED = {
     "settings": {"seed": 5, "dataset": "regdb", "trial": 2},
     "versions": {"tensorflow": "2.15.0"},
     "commit": "c" * 40,
+    "devices": 2,
 }
 
 
