@@ -233,7 +233,7 @@ def derived(dtype, synchronized):
 @pytest.mark.parametrize(
     ("make_network", "make_step", "dtype", "steps"),
     [
-        (supernet, search_step, "float32", 1),
+        pytest.param(supernet, search_step, "float32", 1, marks=pytest.mark.slow),
         (derived, training_step, "float32", 1),
         pytest.param(supernet, search_step, "float64", 3, marks=pytest.mark.slow),
         pytest.param(derived, training_step, "float64", 3, marks=pytest.mark.slow),

@@ -98,6 +98,7 @@ def test_only_float16_needs_it():
     assert scaled_for("float32", optimizer) is optimizer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_a_step_in_narrow_numbers_goes_down_like_one_in_float32(two_replicas, precision):
     """The update of every weight points where that of float32 points, on two replicas."""
