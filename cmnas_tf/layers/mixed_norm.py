@@ -1,12 +1,12 @@
 """The normalisation of the supernet: a weighted mixture of separate and shared."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 from tensorflow import keras
 
 from cmnas_tf.layers.batch_norm import BatchNorm
+from cmnas_tf.layers.mixture import Parameters, mixture
 from cmnas_tf.layers.relaxation import Relaxation, Softmax
 from cmnas_tf.layers.statistics import Statistics, affine
 from cmnas_tf.modality import MODALITIES, Rows
@@ -76,36 +76,13 @@ class MixedModalityNorm(keras.layers.Layer):
         else:
             own = [norm.running() for norm in norms]
             both = self.shared.running()
-        scale, offset = self._mixture(norms, own, both, weights)
+        # A supernet has so many sites that its graph is kept small: the modalities are stacked.
+        separate = Parameters(tf.stack([n.gamma for n in norms]), tf.stack([n.beta for n in norms]))
+        shared = Parameters(*map(tf.convert_to_tensor, (self.shared.gamma, self.shared.beta)))
+        scale, offset = mixture(own, both, separate, shared, weights[0], self.shared.epsilon)
         maps = zip(parts.values(), own, tf.unstack(scale), tf.unstack(offset), strict=True)
         mixed = [affine(part, statistics.mean, s, o) for part, statistics, s, o in maps]
         return mixed[0] if len(mixed) == 1 else tf.concat(mixed, axis=0)
-
-    def _mixture(
-        self,
-        norms: Sequence[BatchNorm],
-        own: Sequence[Statistics],
-        both: Statistics,
-        weights: tf.Tensor,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Scale and offset of the mixture around the own mean of each modality, each [M, C].
-
-        Both normalisations are affine per channel, so is their mixture. The M modalities are
-        computed at once: a supernet has so many sites that its graph is kept small.
-        """
-        separate_scale = tf.stack([n.scale(s) for n, s in zip(norms, own, strict=True)])
-        shared_scale = self.shared.scale(both)
-        # Around the own mean no digits cancel.
-        distance = tf.stack([statistics.mean for statistics in own]) - both.mean
-        shared_offset = self.shared.beta + shared_scale * distance
-        separate_offset = tf.stack([norm.beta for norm in norms])
-        # The weights add up to 1, and the difference of the two is what the logits' gradient is
-        # about: taken here, it does not have to be left over from two large sums.
-        separate = weights[0]
-        return (
-            shared_scale + separate * (separate_scale - shared_scale),
-            shared_offset + separate * (separate_offset - shared_offset),
-        )
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, for Keras' config round trip; with the softmax alone."""

@@ -185,7 +185,11 @@ def rank_blocks(
     query_ids, gallery_ids, query_cameras, gallery_cameras = _labels(
         query_ids, gallery_ids, query_cameras, gallery_cameras
     )
-    gallery = _Gallery.of(gallery_ids, gallery_cameras, _rule(protocol), max_rank)
+    rule, people = _rule(protocol), np.concatenate([gallery_ids, query_ids])
+    numbers = np.unique(people, return_inverse=True)[1].astype(np.int32)
+    of_gallery, of_queries = np.split(numbers, [len(gallery_ids)])
+    candidates = np.unique(of_gallery) if rule.counts_identities else of_gallery
+    gallery = _Gallery(of_gallery, gallery_cameras, rule, min(max_rank, len(candidates)))
     step = max(1, _BLOCK_ELEMENTS // len(gallery_ids))
     sums = _Sums(np.zeros(gallery.ranks), 0.0, 0.0, 0)
     with ThreadPoolExecutor() as threads:  # NumPy lets other threads go on while it sorts
@@ -194,7 +198,7 @@ def rank_blocks(
             def measure(start: int, seen: int = seen, block: np.ndarray = block) -> _Sums:
                 distances = _finite(block[start : start + step], seen + start)
                 rows = slice(seen + start, seen + start + len(distances))
-                return gallery.measure(distances, query_ids[rows], query_cameras[rows])
+                return gallery.measure(distances, of_queries[rows], query_cameras[rows])
 
             for part in threads.map(measure, range(0, len(block), step)):
                 sums = sums.plus(part)
@@ -231,26 +235,15 @@ class _Gallery:
     """A gallery, and how it is ranked.
 
     Attributes:
-      ids, cameras: of its images, [G].
+      ids, cameras: of its images, [G]; identities are numbers from 0 on.
       rule: what a query must not see, and what is counted.
       ranks: length of the CMC.
-      by_identity: the images' numbers, those of an identity next to each other, [G].
-      starts: where each identity begins there.
     """
 
     ids: np.ndarray
     cameras: np.ndarray
     rule: Rule
     ranks: int
-    by_identity: np.ndarray
-    starts: np.ndarray
-
-    @classmethod
-    def of(cls, ids: np.ndarray, cameras: np.ndarray, rule: Rule, max_rank: int) -> "_Gallery":
-        by_identity = np.argsort(ids, kind="stable")
-        _, starts = np.unique(ids[by_identity], return_index=True)
-        candidates = starts if rule.counts_identities else ids
-        return cls(ids, cameras, rule, min(max_rank, len(candidates)), by_identity, starts)
 
     def measure(
         self, distances: np.ndarray, query_ids: np.ndarray, query_cameras: np.ndarray
@@ -258,29 +251,33 @@ class _Gallery:
         """Ranks the gallery for B queries by ``distances`` [B, G]."""
         same = query_ids[:, None] == self.ids  # [B, G]
         dropped = self.rule.drops(same, query_cameras[:, None], self.cameras)
-        matches = same & ~dropped
-        counts = np.count_nonzero(matches, axis=1)
-        counted = counts > 0
-        if not counted.any():
+        matches = _true(same & ~dropped)
+        queries, first, counts = np.unique(matches[0], return_index=True, return_counts=True)
+        if not len(queries):
             return _Sums(np.zeros(self.ranks), 0.0, 0.0, 0)
-        kept = np.where(dropped, np.inf, distances)
-        if not counted.all():
-            kept, matches, counts = kept[counted], matches[counted], counts[counted]
-        first = np.cumsum(counts) - counts  # where each row's matches begin
+        kept = distances.copy()
+        np.putmask(kept, dropped, np.inf)
         nearest, position, tied = _positions(kept, matches, first)
         if tied.any():
-            kept[tied] = _places(kept[tied])
+            kept[queries[tied]] = _places(kept[queries[tied]])
             nearest, position, _ = _positions(kept, matches, first)
 
         found = np.arange(len(position)) - np.repeat(first, counts) + 1
         precision = np.add.reduceat(found / (position + 1), first) / counts
         penalty = counts / (position[first + counts - 1] + 1)
-        best = position[first]  # [B]
+        best = position[first]
         if self.rule.counts_identities:
-            ahead = np.take(kept < nearest[:, None], self.by_identity, axis=1)
-            best = np.count_nonzero(np.logical_or.reduceat(ahead, self.starts, axis=1), axis=1)
+            late = np.flatnonzero(best)  # something else stands before the nearest match
+            best[late] = self._identities_before(nearest[late], kept[queries[late]])
         found_at = np.bincount(best, minlength=self.ranks)[: self.ranks]
         return _Sums(found_at, float(precision.sum()), float(penalty.sum()), len(counts))
+
+    def _identities_before(self, nearest: np.ndarray, distances: np.ndarray) -> np.ndarray:
+        """How many identities have an image nearer than ``nearest`` [B] in ``distances`` [B, G]."""
+        row, column = _true(distances < nearest[:, None])
+        identities = self.ids.max() + 1
+        pairs = np.unique(row * identities + self.ids[column])
+        return np.bincount(pairs // identities, minlength=len(nearest))
 
 
 def has_match(
@@ -320,30 +317,38 @@ def has_match(
 
 
 def _positions(
-    distances: np.ndarray, matches: np.ndarray, first: np.ndarray
+    distances: np.ndarray, matches: tuple[np.ndarray, np.ndarray], first: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where the matches of each row stand when the row is sorted.
+    """Where the matches of each query stand when its row is sorted.
 
     Only the matches' positions count, so the distances are sorted by value and the matches looked
     up in them: several times faster than sorting the gallery's numbers by distance.
 
     Args:
       distances: [B, G].
-      matches: [B, G] bool, at least one in each row.
-      first: [B], how many matches the rows before have.
+      matches: rows and columns of the M matches, by rows.
+      first: [N], where the matches of each of the N queries that have any begin.
 
     Returns:
-      The nearest match's distance, [B]; the positions from 0, row after row, ascending in each,
-      [M]; and the rows in which a match has the distance of another image, [B] bool, whose
-      positions are not right.
+      The nearest match's distance, [N]; the positions from 0, query after query, ascending for
+      each, [M]; and the queries of which a match has the distance of another image, [N] bool,
+      whose positions are not right.
     """
-    ordered = np.sort(distances, axis=1)
-    own = [np.sort(found) for found in np.split(distances[matches], first[1:])]
-    places = [row.searchsorted(found) for row, found in zip(ordered, own, strict=True)]
-    row, position = np.repeat(np.arange(len(own)), list(map(len, own))), np.concatenate(places)
+    ordered, own = np.sort(distances, axis=1), distances[matches]
+    position = np.empty(len(own), np.intp)
+    for start, stop in zip(first, [*first[1:], len(own)], strict=True):
+        found = own[start:stop]
+        found.sort()
+        position[start:stop] = ordered[matches[0][start]].searchsorted(found)
     following = np.minimum(position + 1, ordered.shape[1] - 1)
-    equal = (ordered[row, position] == ordered[row, following]) & (following > position)
-    return np.concatenate(own)[first], position, np.logical_or.reduceat(equal, first)
+    equal = (ordered[matches[0], following] == own) & (following > position)
+    return own[first], position, np.logical_or.reduceat(equal, first)
+
+
+def _true(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of what is true in ``table`` [B, G]; faster than ``np.nonzero``."""
+    rows, columns = np.divmod(np.flatnonzero(table), table.shape[1])
+    return rows, columns
 
 
 def _places(distances: np.ndarray) -> np.ndarray:

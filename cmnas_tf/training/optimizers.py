@@ -19,6 +19,10 @@ class Optimizer(Protocol):
     def trained(self) -> Sequence[tf.Variable]:
         """The variables it updates, in the order of the gradients."""
 
+    @property
+    def rates(self) -> Sequence[tf.Variable]:
+        """The current learning rate of each of them."""
+
     def named_variables(self) -> dict[str, tf.Variable]:
         """Its own state: all that a checkpoint must hold."""
 
@@ -36,30 +40,42 @@ class _Adam(keras.optimizers.Adam):
     """Adam with epsilon where PyTorch has it: added to the corrected second moment's root.
 
     Keras adds it before the correction, which makes it up to 32 times larger in the first steps.
-    The corrections are computed once a step, not for each variable: it keeps the graph small.
+    A variable is updated by one kernel that goes through it once.
     """
 
     def __init__(self, learning_rate: float, beta_1: float, beta_2: float, epsilon: float):
         super().__init__(learning_rate, beta_1, beta_2, epsilon)
         once = {"trainable": False, "aggregation": tf.VariableAggregation.ONLY_FIRST_REPLICA}
-        self._rate = tf.Variable(0.0, name="corrected_rate", **once)
-        self._correction = tf.Variable(1.0, name="second_moment_correction", **once)
+        self._corrected_rate = tf.Variable(0.0, name="corrected_rate", **once)
+        self._corrected_epsilon = tf.Variable(epsilon, name="corrected_epsilon", **once)
 
     def apply_gradients(self, pairs: Iterable[tuple[tf.Tensor, tf.Variable]], **how: Any) -> Any:
-        """One step for all variables; first the bias corrections of both moments."""
+        """One step for all variables; first the bias corrections of both moments.
+
+        ``r m / (sqrt(v / c) + e)`` is ``r sqrt(c) m / (sqrt(v) + e sqrt(c))``: what the kernel
+        computes, with a corrected rate and epsilon.
+        """
         step = tf.cast(self.iterations + 1, tf.float32)
-        self._rate.assign(self.learning_rate / (1.0 - tf.pow(self.beta_1, step)))
-        self._correction.assign(1.0 / (1.0 - tf.pow(self.beta_2, step)))
+        root = tf.sqrt(1.0 - tf.pow(self.beta_2, step))
+        self._corrected_rate.assign(self.learning_rate * root / (1.0 - tf.pow(self.beta_1, step)))
+        self._corrected_epsilon.assign(self.epsilon * root)
         return super().apply_gradients(pairs, **how)
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
         """One step of Adam (Kingma and Ba, ICLR 2015, algorithm 1)."""
-        place = self._index_dict[self._var_key(variable)]
-        momentum, velocity = self._momentums[place], self._velocities[place]
-        momentum.assign_add((gradient - momentum) * (1.0 - self.beta_1))
-        velocity.assign_add((tf.square(gradient) - velocity) * (1.0 - self.beta_2))
-        rate, correction = (tf.cast(v, variable.dtype) for v in (self._rate, self._correction))
-        variable.assign_sub(rate * momentum / (tf.sqrt(velocity * correction) + self.epsilon))
+        place, dtype = self._index_dict[self._var_key(variable)], variable.dtype
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[place].handle,
+            v=self._velocities[place].handle,
+            grad=gradient,
+            lr=tf.cast(self._corrected_rate, dtype),
+            epsilon=tf.cast(self._corrected_epsilon, dtype),
+            beta1=tf.constant(self.beta_1, dtype),
+            beta2=tf.constant(self.beta_2, dtype),
+            beta1_power=tf.constant(0.0, dtype),  # the corrections are made already
+            beta2_power=tf.constant(0.0, dtype),
+        )
 
 
 class _SGD(keras.optimizers.SGD):
@@ -71,9 +87,13 @@ class _SGD(keras.optimizers.SGD):
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
         """One step with momentum, not dampened."""
-        momentum = self.momentums[self._index_dict[self._var_key(variable)]]
-        momentum.assign(self.momentum * momentum + gradient)
-        variable.assign_sub(tf.cast(self.learning_rate, variable.dtype) * momentum)
+        tf.raw_ops.ResourceApplyMomentum(
+            var=variable.handle,
+            accum=self.momentums[self._index_dict[self._var_key(variable)]].handle,
+            grad=gradient,
+            lr=tf.cast(self.learning_rate, variable.dtype),
+            momentum=tf.constant(self.momentum, variable.dtype),
+        )
 
 
 class Coupled:
@@ -98,6 +118,11 @@ class Coupled:
         self.weight_decay = weight_decay
         self._rule = rule
         self._rule.build(self.trained)
+
+    @property
+    def rates(self) -> list[tf.Variable]:
+        """The current learning rate of each variable, the same one for all."""
+        return [self._rule.learning_rate] * len(self.trained)
 
     def named_variables(self) -> dict[str, tf.Variable]:
         """Step counter and moments; the learning rate is set at each step."""
@@ -170,6 +195,11 @@ class OptimizerGroups:
     def trained(self) -> list[tf.Variable]:
         """All variables that are updated, in the order of the gradients."""
         return [variable for group in self.groups for variable in group.trained]
+
+    @property
+    def rates(self) -> list[tf.Variable]:
+        """The current learning rate of each variable, that of its group."""
+        return [rate for group in self.groups for rate in group.rates]
 
     def named_variables(self) -> dict[str, tf.Variable]:
         """All that a checkpoint must hold."""

@@ -186,3 +186,16 @@ def test_without_scale_and_offset(training):
         affine(tf.constant(x), ROWS, training=training),
         atol=1e-12,
     )
+
+
+def test_gradients_with_running_statistics():
+    """They stay as they are, so that the output is a fixed affine map of the input."""
+    layer, _ = built()
+    x = np.concatenate(list(batch().values()))
+    weights = np.random.default_rng(5).standard_normal(x.shape)
+
+    def function(logits, x):
+        layer.architecture_logits = logits
+        return tf.reduce_sum(weights * layer(x, ROWS) ** 2)
+
+    assert_gradients(function, [LOGITS, x], tolerance=1e-6)
