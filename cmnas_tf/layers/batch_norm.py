@@ -1,5 +1,8 @@
 """Batch normalisation with PyTorch's running statistics, for one set of rows."""
 
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -7,6 +10,18 @@ import tensorflow as tf
 from tensorflow import keras
 
 from cmnas_tf.layers.statistics import Statistics, affine
+
+_moving: ContextVar[bool] = ContextVar("whether running statistics move", default=True)
+
+
+@contextlib.contextmanager
+def running_statistics_kept() -> Iterator[None]:
+    """In the block a forward pass in training mode leaves all running statistics as they are."""
+    token = _moving.set(False)
+    try:
+        yield
+    finally:
+        _moving.reset(token)
 
 
 @keras.utils.register_keras_serializable("cmnas_tf")
@@ -122,7 +137,9 @@ class BatchNorm(keras.layers.Layer):
         return self.gamma * tf.math.rsqrt(statistics.variance + self.epsilon)
 
     def update(self, mean: tf.Tensor, unbiased_variance: tf.Tensor) -> None:
-        """Moves the running statistics towards those of a batch, each [C]."""
+        """Moves the running statistics towards those of a batch, each [C], unless they are kept."""
+        if not _moving.get():
+            return
         for running, batch in (
             (self.moving_mean, mean),
             (self.moving_variance, unbiased_variance),

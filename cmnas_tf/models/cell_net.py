@@ -12,6 +12,7 @@ from cmnas_tf.layers import Relaxation, TorchConv, max_pool_3x3
 from cmnas_tf.modality import Rows
 from cmnas_tf.models.cell import Cell, Choice, MakeEdge, MixedOperation, Weights, operation
 from cmnas_tf.models.operations import MakeNorm, below
+from cmnas_tf.models.recompute import recomputed
 
 
 class CellNet(keras.layers.Layer):
@@ -24,6 +25,7 @@ class CellNet(keras.layers.Layer):
 
     Attributes:
       smallest_height: of an image, in pixels.
+      recompute: whether training keeps only what enters each cell, and computes the rest again.
 
     Args:
       cells: number of cells of each stage.
@@ -32,6 +34,8 @@ class CellNet(keras.layers.Layer):
       make_norm: gives the norm layer of a site.
       channels: of the stem, and of a node in the first stage.
     """
+
+    recompute = False
 
     def __init__(
         self,
@@ -81,7 +85,14 @@ class CellNet(keras.layers.Layer):
         before = last = max_pool_3x3(x)
         for cells in self.stages.values():
             for cell in cells:
-                given = cell(before, last, rows, weights[cell.kind], training=training)
+                mixture = weights[cell.kind]
+                inputs = {"before": before, "last": last}
+                if mixture is not None:
+                    inputs["weights"] = mixture
+                if self.recompute and training:
+                    given = recomputed(cell, inputs, rows=rows, training=True)
+                else:
+                    given = cell(**inputs, rows=rows, training=training)
                 before, last = last, given
         return last
 

@@ -9,6 +9,7 @@ from tensorflow import keras
 from cmnas_tf.architecture import RESNETS, ResNetPlan
 from cmnas_tf.layers import TorchConv, max_pool_3x3
 from cmnas_tf.modality import Rows
+from cmnas_tf.models.recompute import recomputed
 
 MakeNorm = Callable[[str], keras.layers.Layer]
 
@@ -84,6 +85,7 @@ class ResNet(keras.layers.Layer):
 
     Attributes:
       smallest_height: of an image, in pixels.
+      recompute: whether training keeps only what enters each block, and computes the rest again.
 
     Args:
       backbone: ``"resnet18"`` .. ``"resnet152"``.
@@ -95,6 +97,7 @@ class ResNet(keras.layers.Layer):
     """
 
     smallest_height = 1
+    recompute = False
 
     def __init__(
         self,
@@ -144,5 +147,8 @@ class ResNet(keras.layers.Layer):
         x = max_pool_3x3(x)
         for blocks in self.stages.values():
             for block in blocks:
-                x = block(x, rows, training=training)
+                if self.recompute and training:
+                    x = recomputed(block, {"x": x}, rows=rows, training=True)
+                else:
+                    x = block(x, rows, training=training)
         return x

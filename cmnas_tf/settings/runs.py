@@ -61,6 +61,11 @@ class TrainingDevices(Devices):
     deterministic: bool = setting(
         False, "Use only GPU kernels that give the same bits each time; slower, refuses some."
     )
+    recompute: bool = setting(
+        False,
+        "Keep only what enters each residual block or cell, and compute the rest again for the "
+        "gradient: less memory, about a third more time; the same but for rounding.",
+    )
 
 
 @dataclass(frozen=True)
