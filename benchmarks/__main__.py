@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks.turns import Timing, ratio, take_turns
 from cmnas_tf.files import write_json
 from cmnas_tf.reports.tables import table
-from cmnas_tf.training.provenance import versions
+from cmnas_tf.training.provenance import commit, versions
 
 Timings = dict[str, Timing]
 RESULT = Path(__file__).parent / "results" / "latest.json"
@@ -32,6 +32,11 @@ def over_faster(numerator: str, *denominators: str) -> Callable[[Timings], float
         return None if None in found else max(found)
 
     return value
+
+
+def gigabytes(variant: str) -> Callable[[Timings], float | None]:
+    """A variant's peak of memory, libraries left out."""
+    return lambda timings: timings[variant].working_bytes / 1e9
 
 
 def memory(numerator: str, denominator: str) -> Callable[[Timings], float | None]:
@@ -67,6 +72,7 @@ class Comparison:
 
 
 STEP, TORCH = "benchmarks.steps:", "benchmarks.torch_steps:"
+EMBEDDING, TORCH_EMBEDDING = "benchmarks.embedding:", "benchmarks.torch_embedding:"
 COMPARISONS = {
     "norm": Comparison(
         ("benchmarks.norm_layer:fused", "benchmarks.norm_layer:naive"),
@@ -92,6 +98,7 @@ COMPARISONS = {
                 1.15,
             ),
         },
+        rounds=15,
     ),
     "precision": Comparison(
         (
@@ -137,6 +144,54 @@ COMPARISONS = {
             )
         },
     ),
+    "large": Comparison(
+        ("benchmarks.ranking:a_hundred_thousand",),
+        {"ranking_100000_gigabytes": Figure(gigabytes("benchmarks.ranking:a_hundred_thousand"), 2)},
+        rounds=1,
+        warmup=0,
+    ),
+    "serving": Comparison(
+        (
+            EMBEDDING + "exported_one",
+            EMBEDDING + "exported_frozen_one",
+            EMBEDDING + "keras_one",
+            TORCH_EMBEDDING + "contiguous_one",
+            TORCH_EMBEDDING + "channels_last_one",
+            EMBEDDING + "exported_many",
+            TORCH_EMBEDDING + "contiguous_many",
+            TORCH_EMBEDDING + "channels_last_many",
+        ),
+        {
+            "export_over_keras_predict": Figure(
+                over(EMBEDDING + "exported_one", EMBEDDING + "keras_one"), 0.8
+            ),
+            "export_over_torch": Figure(
+                over_faster(
+                    EMBEDDING + "exported_one",
+                    TORCH_EMBEDDING + "contiguous_one",
+                    TORCH_EMBEDDING + "channels_last_one",
+                ),
+                0.8,
+            ),
+            "frozen_export_over_torch": Figure(
+                over_faster(
+                    EMBEDDING + "exported_frozen_one",
+                    TORCH_EMBEDDING + "contiguous_one",
+                    TORCH_EMBEDDING + "channels_last_one",
+                ),
+                0.8,
+            ),
+            "export_over_torch_32_images": Figure(
+                over_faster(
+                    EMBEDDING + "exported_many",
+                    TORCH_EMBEDDING + "contiguous_many",
+                    TORCH_EMBEDDING + "channels_last_many",
+                ),
+                1 / 1.5,
+            ),
+        },
+        rounds=9,
+    ),
 }
 
 
@@ -165,6 +220,7 @@ def main() -> None:
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),
         "versions": versions(),
+        "commit": commit(),
     }
     write_json(options.output, {**figures, "timings": timings, "machine": machine})
     print(f"\n{table(rows)}\nwritten to {options.output}")

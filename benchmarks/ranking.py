@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cmnas_tf.retrieval.ranking import rank
+from cmnas_tf.retrieval.ranking import rank, rank_embeddings
 
 QUERIES, GALLERY, IDENTITIES = 3803, 3010, 96
+MANY, SIZE = 100_000, 512  # queries and gallery images; numbers of an embedding
 
 
 def vectorised() -> Callable[[], None]:
@@ -21,6 +22,17 @@ def query_loop() -> Callable[[], None]:
     for found, expected in zip(_rank_one_by_one(*test), rank(*test, "sysu"), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-9)
     return lambda: _keep(_rank_one_by_one(*test))
+
+
+def a_hundred_thousand() -> Callable[[], None]:
+    """100,000 queries in a gallery of 100,000 images, by their embeddings."""
+    random = np.random.default_rng(0)
+    query, gallery = (random.standard_normal((MANY, SIZE), np.float32) for _ in range(2))
+    query_ids, gallery_ids = (random.integers(0, MANY // 20, MANY) for _ in range(2))
+    cameras = [random.integers(1, 7, MANY) for _ in range(2)]
+    return lambda: _keep(
+        rank_embeddings(query, gallery, query_ids, gallery_ids, *cameras, "market")
+    )
 
 
 def _random_test() -> tuple[np.ndarray, ...]:

@@ -8,7 +8,7 @@ from benchmarks.worker import Unavailable
 try:
     import torch
     from torch import nn
-    from torch.nn import functional as F
+    from torch.nn import functional
 except ImportError as error:
     raise Unavailable("PyTorch is not installed: pip install torch") from error
 
@@ -44,44 +44,48 @@ class SeparateNorm(nn.Module):
 class Bottleneck(nn.Module):
     """1x1, 3x3 with the stride, 1x1; and the shortcut."""
 
-    def __init__(self, before: int, inner: int, stride: int):
+    def __init__(self, before: int, inner: int, stride: int, norm: Callable[[int], nn.Module]):
         super().__init__()
         after = 4 * inner
         self.convolutions = nn.Sequential(
             nn.Conv2d(before, inner, 1, bias=False),
-            SeparateNorm(inner),
+            norm(inner),
             nn.ReLU(inplace=True),
             nn.Conv2d(inner, inner, 3, stride, 1, bias=False),
-            SeparateNorm(inner),
+            norm(inner),
             nn.ReLU(inplace=True),
             nn.Conv2d(inner, after, 1, bias=False),
-            SeparateNorm(after),
+            norm(after),
         )
         self.shortcut = nn.Identity()
         if before != after:
             self.shortcut = nn.Sequential(
-                nn.Conv2d(before, after, 1, stride, bias=False), SeparateNorm(after)
+                nn.Conv2d(before, after, 1, stride, bias=False), norm(after)
             )
 
     def forward(self, x):
-        return F.relu(self.convolutions(x) + self.shortcut(x))
+        return functional.relu(self.convolutions(x) + self.shortcut(x))
 
 
 class TwoStream(nn.Module):
-    """ResNet-50 with last stride 1, BN neck and classifier."""
+    """ResNet-50 with last stride 1, BN neck and classifier.
 
-    def __init__(self):
+    Args:
+      norm: makes the norm of a number of channels; ``nn.BatchNorm2d`` for one modality alone.
+    """
+
+    def __init__(self, norm: Callable[[int], nn.Module] = SeparateNorm):
         super().__init__()
         layers = [
             nn.Conv2d(3, 64, 7, 2, 3, bias=False),
-            SeparateNorm(64),
+            norm(64),
             nn.ReLU(inplace=True),
             nn.MaxPool2d(3, 2, 1),
         ]
         channels = 64
         for inner, blocks, stride in ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 1)):
             for block in range(blocks):
-                layers.append(Bottleneck(channels, inner, stride if block == 0 else 1))
+                layers.append(Bottleneck(channels, inner, stride if block == 0 else 1, norm))
                 channels = 4 * inner
         self.backbone = nn.Sequential(*layers)
         self.neck = nn.BatchNorm1d(channels)
@@ -98,17 +102,17 @@ def _triplet(anchors, candidates, labels):
     same = labels[:, None] == labels
     positive = distance.masked_fill(~same, -torch.inf).amax(1)
     negative = distance.masked_fill(same, torch.inf).amin(1)
-    return F.relu(positive - negative + 0.4).mean()
+    return functional.relu(positive - negative + 0.4).mean()
 
 
 def _correlation(visible, infrared):
-    grams = (F.normalize(x @ x.T, dim=1) for x in (visible, infrared))
-    return F.mse_loss(*grams)
+    grams = (functional.normalize(x @ x.T, dim=1) for x in (visible, infrared))
+    return functional.mse_loss(*grams)
 
 
 def _class_mmd(visible, infrared):
     v, i = (
-        F.normalize(x, dim=1).view(batch.IDENTITIES, batch.IMAGES_PER_IDENTITY, -1)
+        functional.normalize(x, dim=1).view(batch.IDENTITIES, batch.IMAGES_PER_IDENTITY, -1)
         for x in (visible, infrared)
     )
 
@@ -134,7 +138,7 @@ def _step(memory_format, dtype) -> Callable[[], None]:
         pairs = ((pv, pv), (pi, pi), (pv, pi), (pi, pv))
         triplet = sum(_triplet(a, c, labels) for a, c in pairs) / 4
         loss = (
-            F.cross_entropy(logits.float(), labels.repeat(2))
+            functional.cross_entropy(logits.float(), labels.repeat(2))
             + triplet
             + 5 * _correlation(ev, ei)
             + 0.05 * _class_mmd(ev, ei)
