@@ -23,7 +23,8 @@ def export(options: settings.Export) -> Path:
     """Writes a version of the model, after proving that it gives the network's embeddings.
 
     The folder ``EXPORT_DIR/VERSION`` holds the SavedModel, and in ``assets.extra`` the files
-    ``architecture.json``, ``model_card.json`` and ``parity.json``. It is written under a name that
+    ``architecture.json``, ``model_card.json``, ``parity.json`` and requests that warm up a server.
+    It is written under a name that
     is no number, which a server passes over, and renamed when it is whole.
 
     Args:
@@ -41,9 +42,11 @@ def export(options: settings.Export) -> Path:
     from official.core import export_base
 
     from cmnas_tf.training.trained import load_trained
+    from export.gallery_images import load_gallery
     from export.model_card import model_card
     from export.parity import compare
-    from export.serving_module import SIGNATURES, Encoder, ServingModule
+    from export.serving_module import Batching, Encoder, ServingModule
+    from export.warmup import write_warmup
 
     run_dir = options.run.run_dir
     trained = load_trained(
@@ -52,12 +55,20 @@ def export(options: settings.Export) -> Path:
         options.checkpoint.weights,
         options.arithmetic.precision,
     )
-    module = ServingModule(trained.specification, Encoder(trained.network))
+    form, searched = options.form, options.searched.gallery
+    gallery = load_gallery(searched, trained, options.progress.progress) if searched else None
+    module = ServingModule(
+        trained.specification,
+        Encoder(trained.network, trained.specification, form.frozen),
+        gallery,
+        Batching(form.batch_images, form.batch_wait_ms),
+    )
     with replacing(destination) as folder:
         export_base.export(
-            module, {name: name for name in SIGNATURES}, str(folder), timestamped=False
+            module, {name: name for name in module.signatures}, str(folder), timestamped=False
         )
-        parity = compare(folder, trained.network, trained.specification)
+        signatures = module.signatures
+        parity = compare(folder, trained.network, trained.specification, signatures, gallery)
         tolerance, cases = options.target.parity_tolerance, parity["cases"]
         failed = [case for case in cases if not case["max_abs_difference"] <= tolerance]
         if failed:
@@ -69,8 +80,10 @@ def export(options: settings.Export) -> Path:
                 "know the cause."
             )
         trained.specification.architecture.save(folder / BESIDE / "architecture.json")
-        write_json(folder / BESIDE / "model_card.json", model_card(trained, module, run_dir))
+        card = model_card(trained, module, run_dir, gallery)
+        write_json(folder / BESIDE / "model_card.json", card)
         write_json(folder / BESIDE / "parity.json", {"tolerance": tolerance, **parity})
+        write_warmup(folder / BESIDE, MODEL_NAME, trained.specification, signatures)
     return destination
 
 
@@ -79,7 +92,7 @@ def summary(folder: Path) -> str:
     card = json.loads((folder / BESIDE / "model_card.json").read_text())
     parity = json.loads((folder / BESIDE / "parity.json").read_text())
     signatures = [
-        f"  {name:<22} {_shown(signature['input'])} -> {_shown(signature['output'])}"
+        f"  {name:<22} {_shown(signature['inputs'])} -> {_shown(signature['outputs'])}"
         for name, signature in card["signatures"].items()
     ]
     served = shlex.quote(f"{folder.parent.resolve()}:/models/{MODEL_NAME}")
@@ -96,8 +109,8 @@ def summary(folder: Path) -> str:
     )
 
 
-def _shown(tensor: dict[str, Any]) -> str:
-    return f"{tensor['name']} {tensor['dtype']} {tensor['shape']}"
+def _shown(tensors: list[dict[str, Any]]) -> str:
+    return ", ".join(f"{one['name']} {one['dtype']} {one['shape']}" for one in tensors)
 
 
 def _destination(target: settings.ExportTarget) -> Path:

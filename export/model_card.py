@@ -9,10 +9,14 @@ import tensorflow as tf
 
 from cmnas_tf.training.provenance import versions
 from cmnas_tf.training.trained import Trained
-from export.serving_module import EMBEDDING, INPUTS, SIGNATURES, ServingModule
+from export.gallery import Gallery
+from export.gallery_images import network_digest
+from export.serving_module import INPUTS, ServingModule
 
 
-def model_card(trained: Trained, module: ServingModule, run_dir: str) -> dict[str, Any]:
+def model_card(
+    trained: Trained, module: ServingModule, run_dir: str, gallery: Gallery | None = None
+) -> dict[str, Any]:
     """Everything a user of the exported model may ask; JSON-ready.
 
     Args:
@@ -20,28 +24,36 @@ def model_card(trained: Trained, module: ServingModule, run_dir: str) -> dict[st
       module: what is exported of it.
       run_dir: folder with the ``results.json`` of an evaluation; the checkpoint's own when empty.
         Results of another checkpoint are not this model's and are left out (None).
+      gallery: that the model searches in.
     """
     specification, checkpoint = trained.specification, trained.checkpoint
     network = specification.to_json()
     architecture = network.pop("architecture")  # a file of its own
-    size = trained.network.head.classifier.kernel.shape[0]
-    parameters = sum(math.prod(variable.shape) for variable in module.trainable_variables)
+    body, neck = trained.network.backbone, trained.network.head.neck
+    used = (*body.trainable_variables, *neck.trainable_variables)
     return {
         "network": {
             "backbone": architecture["backbone"],
             **network,
-            "embedding_size": size,
-            "parameters": parameters,
+            "embedding_size": module.model.size,
+            "parameters": sum(math.prod(variable.shape) for variable in used),
             "computed_in": trained.network.compute_dtype,
+            "sha256": network_digest(trained),
+        },
+        "served": {
+            "folded": module.model.folded,
+            "frozen": not module.model.weights,
+            **module.batching._asdict(),
         },
         "signatures": {
             name: {
-                "modality": signature.modality,
-                "input": _tensor(INPUTS[signature.form]),
-                "output": _tensor(tf.TensorSpec([None, size], tf.float32, EMBEDDING)),
+                "modality": signature.modality or "of each image",
+                "inputs": [_tensor(INPUTS[given]) for given in signature.inputs],
+                "outputs": [_tensor(spec) for spec in module.outputs(signature)],
             }
-            for name, signature in SIGNATURES.items()
+            for name, signature in module.signatures.items()
         },
+        "gallery": None if gallery is None else _gallery(gallery),
         "checkpoint": {
             "file": checkpoint.path.name,
             "step": checkpoint.step,
@@ -65,6 +77,14 @@ def _results(trained: Trained, path: Path) -> dict[str, Any] | None:
     if measured != (trained.checkpoint.digest, trained.weights):
         return None
     return {key: found[key] for key in ("dataset", "protocol", "results", "chance")}
+
+
+def _gallery(gallery: Gallery) -> dict[str, Any]:
+    return {
+        "entries": len(gallery),
+        "ids": len(set(gallery.ids)),
+        "cameras": sorted(map(str, set(gallery.cameras))),
+    }
 
 
 def _tensor(spec: tf.TensorSpec) -> dict[str, Any]:

@@ -1,0 +1,37 @@
+"""Why a call to a model server failed, in the words of gRPC and in those of HTTP."""
+
+# By the name of gRPC's code; the numbers are those that TensorFlow Serving's REST answers with.
+HTTP_STATUS = {
+    "INVALID_ARGUMENT": 400,
+    "FAILED_PRECONDITION": 400,
+    "OUT_OF_RANGE": 400,
+    "PERMISSION_DENIED": 403,
+    "NOT_FOUND": 404,
+    "ABORTED": 409,
+    "RESOURCE_EXHAUSTED": 429,
+    "CANCELLED": 499,
+    "INTERNAL": 500,
+    "UNKNOWN": 500,
+    "UNIMPLEMENTED": 501,
+    "UNAVAILABLE": 503,
+    "DEADLINE_EXCEEDED": 504,
+}
+
+
+class CallError(Exception):
+    """A call that was refused, or that nobody answered.
+
+    Args:
+      code: name of gRPC's status code, a key of ``HTTP_STATUS``.
+      message: a sentence.
+    """
+
+    def __init__(self, code: str, message: str):
+        super().__init__(message)
+        self.code = code
+
+
+def code_of(http_status: int) -> str:
+    """The first code that an HTTP status stands for; what no code has is ``"UNKNOWN"``."""
+    found = (code for code, status in HTTP_STATUS.items() if status == http_status)
+    return next(found, "UNKNOWN")

@@ -1,0 +1,199 @@
+"""The gallery of a deployment: embeddings of known people's images, kept in a file.
+
+The file is a NumPy archive (``.npz``) of ``embeddings`` [G, D] float32 with rows of norm 1; of
+``names`` (the image's path), ``ids``, ``cameras`` and ``modalities``, [G] text each; and of
+``network``, which says whose embeddings they are.
+"""
+
+import fnmatch
+import os
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from cmnas_tf.data.own_images import SUFFIXES
+from cmnas_tf.errors import BadInput
+from cmnas_tf.files import replacing
+from cmnas_tf.modality import MODALITIES
+
+TREE = """\
+{visible,infrared}/cam<camera>/<id>/*.{jpg,jpeg,png,bmp}
+              camera and id are any text; one modality may be missing"""
+
+
+class Matches(NamedTuple):
+    """The best matches of each query, best first.
+
+    Attributes:
+      ids, cameras: of the gallery's entries, [N, k] text.
+      scores: cosine of the angle between the embeddings, [N, k] float32.
+    """
+
+    ids: np.ndarray
+    cameras: np.ndarray
+    scores: np.ndarray
+
+
+class Entry(NamedTuple):
+    """What is known of a gallery image besides its embedding."""
+
+    name: str
+    id: str
+    camera: str
+    modality: str
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Embeddings and whose they are; the order of entries decides between equal scores.
+
+    Attributes:
+      network: digest of the network that made the embeddings, see ``network_digest``.
+      embeddings: [G, D] float32, rows of norm 1.
+      names, ids, cameras, modalities: [G] text.
+    """
+
+    network: str
+    embeddings: np.ndarray
+    names: np.ndarray
+    ids: np.ndarray
+    cameras: np.ndarray
+    modalities: np.ndarray
+
+    @classmethod
+    def of(cls, network: str, entries: Sequence[Entry], embeddings: np.ndarray) -> "Gallery":
+        """The gallery of these entries, in this order."""
+        columns = zip(*entries, strict=True) if entries else [()] * len(Entry._fields)
+        return cls(network, embeddings, *(np.array(column, dtype=str) for column in columns))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Gallery":
+        """Reads a gallery file.
+
+        Raises:
+          BadInput: there is no such file, or it is not one of ``export.build_index``.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                columns = {name: file[name] for name in cls.__dataclass_fields__}
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise BadInput(
+                f"{path} is no gallery file: {error}. Make one with python -m export.build_index."
+            ) from error
+        return cls(**{**columns, "network": str(columns["network"])})
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the file, whole or not at all."""
+        with replacing(path) as aside, aside.open("wb") as file:
+            np.savez(file, **vars(self))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, rows: np.ndarray) -> "Gallery":
+        """The entries selected by a mask or by indices."""
+        return replace(self, **{name: column[rows] for name, column in self._columns().items()})
+
+    def with_entries(self, other: "Gallery") -> "Gallery":
+        """Entries of ``other`` in the places of those with their names, new ones at the end."""
+        row_of = {name: row for row, name in enumerate(self.names)}
+        places = np.array([row_of.get(name, -1) for name in other.names], int)
+        new = places < 0
+        places[new] = len(self) + np.arange(new.sum())
+        order = np.arange(len(self) + new.sum())
+        order[places] = len(self) + np.arange(len(other))
+        return replace(
+            self,
+            **{
+                name: np.concatenate([column, getattr(other, name)])[order]
+                for name, column in self._columns().items()
+            },
+        )
+
+    def _columns(self) -> dict[str, np.ndarray]:
+        return {name: column for name, column in vars(self).items() if name != "network"}
+
+    def matching(self, patterns: Sequence[str]) -> np.ndarray:
+        """[G] bool: the name of an entry is one of the patterns, or fits one (``*``, ``?``).
+
+        Raises:
+          BadInput: a pattern fits no entry.
+        """
+        found = np.zeros(len(self), bool)
+        for pattern in patterns:
+            fits = np.array([fnmatch.fnmatchcase(name, pattern) for name in self.names], bool)
+            if not fits.any():
+                raise BadInput(
+                    f"{pattern!r} is no entry of the gallery. Entries are named by their path, "
+                    "such as visible/cam1/<id>/<file>; * stands for any text."
+                )
+            found |= fits
+        return found
+
+    def check_network(self, digest: str, where: str) -> None:
+        """Refuses a gallery that another network made.
+
+        Raises:
+          BadInput: ``digest`` is not that of the gallery's network.
+        """
+        if self.network != digest:
+            raise BadInput(
+                f"{where} was made by another network ({self.network[:12]}, not {digest[:12]}), "
+                "and embeddings of two networks cannot be compared. Build it anew with python -m "
+                "export.build_index and this checkpoint."
+            )
+
+    def search(self, embedding: np.ndarray, k: int, camera: Sequence[str] | None = None) -> Matches:
+        """The exact best matches.
+
+        Args:
+          embedding: of the queries, [N, D] float32, rows of norm 1.
+          k: number of matches.
+          camera: of each query, [N]: entries of that camera are left out; "" leaves out none.
+
+        Raises:
+          BadInput: ``k`` is less than 1, or more than the entries that are not left out.
+        """
+        scores = embedding.astype(np.float64) @ self.embeddings.T  # [N, G]
+        cameras = np.array(camera if camera is not None else [""] * len(embedding), dtype=str)
+        left_out = (cameras[:, None] == self.cameras) & (cameras != "")[:, None]  # [N, G]
+        check_k(k, len(self) - left_out.sum(axis=1).max(initial=0))
+        best = np.argsort(np.where(left_out, np.inf, -scores), axis=1, kind="stable")[:, :k]
+        found = np.take_along_axis(scores, best, axis=1).astype(np.float32)
+        return Matches(self.ids[best], self.cameras[best], found)
+
+
+def check_k(k: int, entries: int) -> None:
+    """Refuses a number of matches that a gallery cannot give.
+
+    Args:
+      k: number of matches.
+      entries: of the gallery, without those that are left out.
+    """
+    if not 1 <= k <= entries:
+        raise BadInput(f"k={k} must be 1 to {entries}, the entries that may be answered.")
+
+
+def entries_of(folder: Path) -> list[Entry]:
+    """The images of a folder, sorted by name.
+
+    Raises:
+      BadInput: there are none, or one does not lie where its camera and id can be told.
+    """
+    entries = []
+    for file in sorted(folder.rglob("[!.]*")):
+        if file.suffix.lower() not in SUFFIXES:
+            continue
+        name = file.relative_to(folder).as_posix()
+        levels = name.split("/")
+        if len(levels) != 4 or levels[0] not in MODALITIES or not levels[1].startswith("cam"):
+            raise BadInput(f"{file} does not lie where it should:\n{TREE}")
+        modality, camera, identity, _ = levels
+        entries.append(Entry(name, identity, camera.removeprefix("cam"), modality))
+    if not entries:
+        raise BadInput(f"{folder} holds no gallery images. They lie in\n{TREE}")
+    return entries

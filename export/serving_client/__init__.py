@@ -1,0 +1,1 @@
+"""Asking a model server: TensorFlow Serving, or the local one for development."""

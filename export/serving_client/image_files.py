@@ -1,0 +1,57 @@
+"""The images a client sends, and what the folders they lie in tell of them."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from cmnas_tf.data.own_images import MODALITY_OF, SUFFIXES
+from cmnas_tf.errors import BadInput
+
+_PERSON = re.compile(r"cam([^/]+)/([^/]+)/[^/]+$")  # as SYSU-MM01 and --dataset=own_folders have it
+
+
+class ImageFile(NamedTuple):
+    """An image; ``camera`` and ``pid`` are empty where its path does not tell them."""
+
+    path: Path
+    modality: str
+    camera: str
+    pid: str
+
+
+def find_images(place: str, modality: str) -> list[ImageFile]:
+    """The images of a folder and its subfolders, sorted, or a single one.
+
+    Args:
+      place: a folder or a file. ``.../cam<camera>/<pid>/<image>`` tells who is on an image.
+      modality: of all of them; ``from_path``: by the innermost folder with the name of one.
+
+    Raises:
+      BadInput: there is none, or its modality cannot be told.
+    """
+    root = Path(place)
+    if place and root.is_file():
+        paths = [root]
+    else:
+        found = root.rglob("[!.]*") if place and root.is_dir() else ()
+        paths = sorted(path for path in found if path.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise BadInput(
+            f"--images={place!r} is no image and no folder that holds any. Give a file, or a "
+            f"folder of {', '.join(SUFFIXES)} files."
+        )
+    return [_described(path, modality) for path in paths]
+
+
+def _described(path: Path, modality: str) -> ImageFile:
+    if modality == "from_path":
+        told = (MODALITY_OF.get(folder.name.lower()) for folder in path.absolute().parents)
+        modality = next(filter(None, told), "")
+        if not modality:
+            raise BadInput(
+                f"{path} lies in no folder named visible or infrared. Give --modality=visible or "
+                "--modality=infrared."
+            )
+    person = _PERSON.search(path.absolute().as_posix())
+    camera, pid = person.groups() if person else ("", "")
+    return ImageFile(path, modality, camera, pid)

@@ -1,0 +1,29 @@
+"""Images as bad lines and bad disks make them, each day others; the seed makes them again."""
+
+import datetime
+import os
+
+import numpy as np
+
+MUTATIONS = 100  # in a run of the tests
+SEED = int(os.environ.get("CMNAS_TF_MUTATION_SEED", datetime.date.today().toordinal()))
+
+
+def mutated(data: bytes, random: np.random.Generator) -> bytes:
+    """``data`` with one to five changes: a byte, or a piece cut out, doubled, zeroed or random."""
+    data = bytearray(data)
+    for _ in range(random.integers(1, 6)):
+        at, size = random.integers(len(data)), random.integers(1, 40)
+        piece = data[at : at + size]
+        way = random.integers(5)
+        if way == 0:
+            data[at] = random.integers(256)
+        elif way == 1 and len(piece) < len(data):
+            del data[at : at + size]
+        elif way == 2:
+            data[at:at] = piece
+        elif way == 3:
+            data[at : at + size] = bytes(len(piece))
+        else:
+            data[at : at + size] = random.bytes(len(piece))
+    return bytes(data)

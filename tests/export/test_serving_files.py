@@ -1,0 +1,121 @@
+"""The files for TensorFlow Serving say what a server can read, and fit each other."""
+
+import re
+import shlex
+from importlib.metadata import version
+from pathlib import Path
+
+import yaml
+from google.protobuf import (
+    descriptor_pb2,
+    descriptor_pool,
+    message_factory,
+    text_format,
+    wrappers_pb2,
+)
+from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
+
+from export.export_saved_model import MODEL_NAME
+
+FOLDER = Path(__file__).parents[2] / "export" / "serving"
+IMAGE = f"tensorflow/serving:{version('tensorflow')}"
+FLAGS = {
+    "port",
+    "rest_api_port",
+    "model_name",
+    "model_base_path",
+    "model_config_file",
+    "model_config_file_poll_wait_seconds",
+    "file_system_poll_wait_seconds",
+    "enable_batching",
+    "batching_parameters_file",
+    "monitoring_config_file",
+}
+
+Field = descriptor_pb2.FieldDescriptorProto
+
+
+def message(name, fields, **inner):
+    """A message class of the proto files that tensorflow-serving-api does not hold.
+
+    Args:
+      name: of the message.
+      fields: types by name; the name of a message stands for it.
+      inner: fields of messages within it, by name.
+    """
+    file = descriptor_pb2.FileDescriptorProto(
+        name=f"{name}.proto", syntax="proto3", dependency=[wrappers_pb2.DESCRIPTOR.name]
+    )
+    for kind, its_fields in {name: fields, **inner}.items():
+        described = file.message_type.add(name=kind)
+        for number, (field, type_) in enumerate(its_fields.items(), start=1):
+            added = described.field.add(name=field, number=number, label=Field.LABEL_OPTIONAL)
+            if isinstance(type_, str):
+                added.type, added.type_name = Field.TYPE_MESSAGE, f".{type_}"
+            else:
+                added.type = type_
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(name))
+
+
+def parsed(name, kind):
+    return text_format.Parse((FOLDER / name).read_text(), kind())
+
+
+def test_models():
+    (config,) = parsed("models.config", ModelServerConfig).model_config_list.config
+    assert (config.name, config.base_path) == (MODEL_NAME, f"/models/{MODEL_NAME}")
+    assert config.model_platform == "tensorflow"
+    assert config.model_version_policy.latest.num_versions == 1
+
+
+def test_batching():
+    """The fields of tensorflow_serving/servables/tensorflow/session_bundle_config.proto."""
+    number = "google.protobuf.Int64Value"
+    names = ["max_batch_size", "batch_timeout_micros", "max_enqueued_batches", "num_batch_threads"]
+    kind = message("BatchingParameters", dict.fromkeys(names, number))
+    batching = parsed("batching.config", kind)
+    assert all(getattr(batching, name).value > 0 for name in names)
+
+
+def test_monitoring():
+    """The fields of tensorflow_serving/config/monitoring_config.proto."""
+    prometheus = {"enable": Field.TYPE_BOOL, "path": Field.TYPE_STRING}
+    fields = {"prometheus_config": "PrometheusConfig"}
+    kind = message("MonitoringConfig", fields, PrometheusConfig=prometheus)
+    monitoring = parsed("monitoring.config", kind)
+    assert monitoring.prometheus_config.enable
+    assert monitoring.prometheus_config.path == "/monitoring/prometheus/metrics"
+
+
+def test_compose():
+    (service,) = yaml.safe_load((FOLDER / "compose.yaml").read_text())["services"].values()
+    assert service["image"] == IMAGE
+    check_flags(service["command"])
+    assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+    folders = [volume.rsplit(":", 2)[1] for volume in service["volumes"]]
+    assert folders == [f"/models/{MODEL_NAME}", "/serving"]
+
+
+def test_the_command_lines_of_the_readme():
+    blocks = re.findall(r"```\n(.*?)```", (FOLDER / "README.md").read_text(), re.DOTALL)
+    lines = [shlex.split(line) for block in blocks for line in block.splitlines()]
+    (docker,) = (words for words in lines if words[0] == "docker")
+    flags = docker[docker.index(IMAGE) + 1 :]
+    check_flags(flags)
+    volumes = [docker[n + 1].split(":") for n, word in enumerate(docker) if word == "-v"]
+    assert [folder for _, folder, _ in volumes] == [f"/models/{MODEL_NAME}", "/serving"]
+    (binary,) = (words for words in lines if words[0] == "tensorflow_model_server")
+    check_flags(binary[1:])
+    assert f"--model_name={MODEL_NAME}" in binary
+
+
+def check_flags(words):
+    """They are the server's, and name files that are here."""
+    for word in words:
+        name, _, value = word.removeprefix("--").partition("=")
+        assert name in FLAGS, word
+        if name.endswith("_file"):
+            assert (FOLDER / Path(value).name).is_file(), word
