@@ -1,19 +1,22 @@
 """The bilevel search step: update 1 moves the architecture, update 2 the weights."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import tensorflow as tf
 
 from cmnas_tf.data.pipeline import Batch
 from cmnas_tf.losses import Objective
 from cmnas_tf.models import ReidNetwork
-from cmnas_tf.training.descent import descend
+from cmnas_tf.training.descent import descend, slope
 from cmnas_tf.training.optimizers import Optimizer
+from cmnas_tf.training.unrolled import unrolled_gradient
 
 
 @dataclass(frozen=True)
 class Bilevel:
-    """First-order bilevel optimisation (DARTS, Liu et al., ICLR 2019, section 2.3, xi = 0).
+    """Bilevel optimisation (DARTS, Liu et al., ICLR 2019, section 2.3), of the first order (xi = 0)
+    or of the second.
 
     Attributes:
       network: the supernet.
@@ -22,6 +25,8 @@ class Bilevel:
       architecture_objective: what the logits follow, on the architecture split.
       weight_objective: what the weights follow, on the weight split.
       images_per_identity: K.
+      second_order: whether update 1 counts in how the weights would follow; their virtual step has
+        the current learning rates, without momentum and decay (our choice).
 
     Raises:
       ValueError: the two optimizers do not divide the trainable variables between them.
@@ -33,6 +38,7 @@ class Bilevel:
     architecture_objective: Objective
     weight_objective: Objective
     images_per_identity: int
+    second_order: bool = False
 
     def __post_init__(self) -> None:
         architecture = {id(variable) for variable in self.architecture_optimizer.trained}
@@ -59,7 +65,9 @@ class Bilevel:
           The terms of each objective, before its update: ``{"architecture": ..., "weights": ...}``.
         """
         terms = {}
-        if move_architecture:
+        if move_architecture and self.second_order:
+            terms["architecture"] = self._descend_unrolled(architecture_batch, weight_batch)
+        elif move_architecture:
             terms["architecture"] = descend(
                 self.network,
                 self.architecture_objective,
@@ -74,4 +82,19 @@ class Bilevel:
             weight_batch,
             self.images_per_identity,
         )
+        return terms
+
+    def _descend_unrolled(
+        self, architecture_batch: Batch, weight_batch: Batch
+    ) -> dict[str, tf.Tensor]:
+        """Update 1 by the second-order gradient; the terms are those after the virtual step."""
+        network, k = self.network, self.images_per_identity
+        terms, gradients = unrolled_gradient(
+            self.architecture_optimizer.trained,
+            self.weight_optimizer.trained,
+            self.weight_optimizer.rates,
+            partial(slope, network, self.architecture_objective, architecture_batch, k),
+            partial(slope, network, self.weight_objective, weight_batch, k),
+        )
+        self.architecture_optimizer.apply(gradients)
         return terms

@@ -1,5 +1,7 @@
 """One gradient update: the step that search and training are made of."""
 
+from collections.abc import Callable, Sequence
+
 import tensorflow as tf
 
 from cmnas_tf.data.pipeline import Batch
@@ -30,11 +32,32 @@ def descend(
     Returns:
       The terms before the update, over the whole batch.
     """
+    terms, gradients = slope(
+        network, objective, batch, images_per_identity, optimizer.trained, optimizer.scale
+    )
+    optimizer.apply(gradients)
+    return terms
+
+
+def slope(
+    network: ReidNetwork,
+    objective: Objective,
+    batch: Batch,
+    images_per_identity: int,
+    variables: Sequence[tf.Variable],
+    scale: Callable[[tf.Tensor], tf.Tensor] = tf.identity,
+) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
+    """The terms over the whole batch, and the gradient of their scaled total.
+
+    Args:
+      network, objective, batch, images_per_identity: see :func:`descend`.
+      variables: what to differentiate for.
+      scale: of the total.
+    """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(optimizer.trained)
+        tape.watch(variables)
         rows = Rows({modality: images.shape[0] for modality, images in batch.images.items()})
         outputs = network(batch.images, training=True).by_modality(rows)
         terms = objective(*gather_batch(outputs, batch.labels), images_per_identity)
-        loss = optimizer.scale(terms[TOTAL])
-    optimizer.apply(gradient_of_batch(tape, loss, optimizer.trained))
-    return terms
+        loss = scale(terms[TOTAL])
+    return terms, gradient_of_batch(tape, loss, variables)

@@ -1,0 +1,84 @@
+"""The arms of a study: every contender, what it searches by or which network it trains."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cmnas_tf.architecture import Architecture, stages_of
+from cmnas_tf.errors import BadInput
+
+# The flags by which a search differs from the study's own. C3MMD guides the search [pub], so the
+# arms without it, or without a half of it, leave it out of the architecture's loss; the weights'
+# loss, and every training, stay the same (our choice: the paper does not say which it left out).
+SEARCHES: dict[str, tuple[str, ...]] = {
+    "searched": (),
+    "no_c3mmd": ("--architecture_correlation_weight=0", "--architecture_mmd_weight=0"),
+    "no_mmd": ("--architecture_mmd_weight=0",),
+    "no_correlation": ("--architecture_correlation_weight=0",),
+    "gumbel": ("--relaxation=gumbel",),
+    "gdas": ("--relaxation=gdas",),
+    "second_order": ("--order=second",),
+    "by_identity": ("--split=identities",),
+    "classification": ("--objective=classification",),
+    "darts_cells": ("--search_space=darts_cells",),
+}
+RANDOM = "random"
+# Words that stand for an arm of each stage, after which --architecture takes the stage's name. All
+# separate is `separate`, and within the stem is until the stem.
+BY_STAGE = {"until": slice(None, -1), "within": slice(1, None)}
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A contender.
+
+    Attributes:
+      name: of its folder and of its row.
+      flags: those of its search beyond the study's own; None where it does not search.
+      architecture: what it trains, as ``--architecture`` takes it; empty where that is found or
+        drawn.
+      draw: which of the seed's random architectures it trains, from 1; 0 for none.
+    """
+
+    name: str
+    flags: tuple[str, ...] | None = None
+    architecture: str = ""
+    draw: int = 0
+
+    @property
+    def row(self) -> str:
+        """The name under which its scores are averaged."""
+        return RANDOM if self.draw else self.name
+
+
+def arms_of(words: Sequence[str], shared: Architecture, draws: int) -> list[Arm]:
+    """The arms that ``--arms`` names, in its order.
+
+    Args:
+      words: names of :data:`SEARCHES`, ``random``, ``until``, ``within``, and what else
+        ``--architecture`` takes.
+      shared: any architecture of the backbone that is trained.
+      draws: number of random architectures.
+
+    Raises:
+      BadInput: two arms have the same name.
+    """
+    arms = [arm for word in words for arm in _arms(word, shared, draws)]
+    names = [arm.name for arm in arms]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise BadInput(f"--arms={','.join(words)} names {twice[0]} twice; leave one out.")
+    return arms
+
+
+def _arms(word: str, shared: Architecture, draws: int) -> Iterator[Arm]:
+    if word in SEARCHES:
+        yield Arm(word, flags=SEARCHES[word])
+    elif word == RANDOM:
+        for draw in range(1, draws + 1):
+            yield Arm(f"{RANDOM}_{draw}", draw=draw)
+    elif word in BY_STAGE:
+        for stage in stages_of(shared.backbone)[BY_STAGE[word]]:
+            yield Arm(f"{word}_{stage}", architecture=f"{word}:{stage}")
+    else:
+        name = Path(word).stem if Path(word).is_file() else word.replace(":", "_")
+        yield Arm(name, architecture=word)

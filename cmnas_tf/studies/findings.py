@@ -1,0 +1,175 @@
+"""From the results of finished cells to what a study found, JSON-ready."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cmnas_tf import settings as settings_module
+from cmnas_tf.errors import BadInput
+from cmnas_tf.studies import statistics
+from cmnas_tf.studies.plan import SCHEMA, Cell, Study
+
+MEASURES = {"rank1": "Rank-1", "mAP": "mAP", "mINP": "mINP"}
+
+Results = Mapping[str, Any]
+Scores = dict[str, dict[int, float]]
+
+
+def findings(study: Study) -> dict[str, Any]:
+    """All that the finished cells of a study say; what is not finished is listed.
+
+    Returns:
+      What ``study.json`` holds: ``scores`` by setting, measure and row; ``differences`` of the
+      subject by setting, measure and row; ``searches`` by arm; ``ranking`` of the supernet;
+      ``unfinished`` cells.
+
+    Raises:
+      BadInput: cells of one seed were tested on different images, or done with other settings.
+    """
+    cells = study.cells()
+    finished = {cell: found for cell in cells if (found := cell.results()) is not None}
+    _require_same_images(finished)
+    comparison = study.options.comparison
+    nothing: Results = {"results": {}, "chance": {}}
+    any_results = next(iter(finished.values()), nothing)
+    scores = {
+        setting: {measure: _scores(finished, setting, measure) for measure in MEASURES}
+        for setting in any_results["results"]
+    }
+    return {
+        "schema": SCHEMA,
+        "settings": settings_module.shaping_result(study.options),
+        "commits": sorted({str(found["commit"]) for found in finished.values()}),
+        "rows": list(dict.fromkeys(arm.row for arm in study.arms)),
+        "chance": any_results["chance"],
+        "scores": {
+            setting: {
+                measure: {row: _described(values) for row, values in by_row.items()}
+                for measure, by_row in by_measure.items()
+            }
+            for setting, by_measure in scores.items()
+        },
+        "differences": {
+            setting: {
+                measure: _differences(by_row, comparison.subject, comparison.against)
+                for measure, by_row in by_measure.items()
+            }
+            for setting, by_measure in scores.items()
+        },
+        "searches": _searches(finished),
+        "ranking": _ranking(finished, comparison.subject),
+        "unfinished": {
+            cell.name: (cell.failure() or {}).get("message")
+            for cell in cells
+            if cell not in finished
+        },
+    }
+
+
+def _require_same_images(finished: Mapping[Cell, Results]) -> None:
+    first: dict[int, tuple[Cell, str]] = {}
+    for cell, found in finished.items():
+        other, fingerprint = first.setdefault(cell.seed, (cell, found["fingerprint"]))
+        if found["fingerprint"] != fingerprint:
+            raise BadInput(
+                f"{cell.folder} and {other.folder} are of different images, so they say nothing "
+                "about each other. Begin anew in another --run_dir."
+            )
+
+
+def _scores(finished: Mapping[Cell, Results], setting: str, measure: str) -> Scores:
+    """By row and seed, 0..1; of several random architectures their mean."""
+    found: dict[str, dict[int, list[float]]] = {}
+    for cell, results in finished.items():
+        value = results["results"][setting][measure]
+        found.setdefault(cell.arm.row, {}).setdefault(cell.seed, []).append(value)
+    return {
+        row: {seed: float(np.mean(values)) for seed, values in by_seed.items()}
+        for row, by_seed in found.items()
+    }
+
+
+def _described(by_seed: Mapping[int, float]) -> dict[str, Any]:
+    return {"seeds": dict(by_seed), **statistics.summarise(list(by_seed.values()))._asdict()}
+
+
+def _differences(scores: Scores, subject: str, against: Sequence[str]) -> dict[str, Any]:
+    others = {row: scores[row] for row in against if row in scores}
+    found = statistics.differences(scores.get(subject, {}), others)
+    return {
+        row: {
+            **difference.summary._asdict(),
+            "t_test": difference.t_test,
+            "wilcoxon": difference.wilcoxon,
+            "adjusted": difference.adjusted,
+        }
+        for row, difference in found.items()
+    }
+
+
+def _searches(finished: Mapping[Cell, Results]) -> dict[str, Any]:
+    """By arm: what each seed's search chose, how alike, how decided, and at what cost."""
+    by_arm: dict[str, dict[int, Results]] = {}
+    for cell, results in finished.items():
+        if results["decided"] is not None:
+            by_arm.setdefault(cell.arm.name, {})[cell.seed] = results
+    return {name: _search(by_seed) for name, by_seed in by_arm.items()}
+
+
+def _search(by_seed: Mapping[int, Results]) -> dict[str, Any]:
+    decided = [results["decided"] for results in by_seed.values()]
+    chosen = [found["chosen"] for found in decided]
+    leanings = [list(found["leanings"].values()) for found in decided]
+    possible = len(leanings[0])
+
+    def by_chance(one: Sequence[str], other: Sequence[str]) -> float:
+        return statistics.jaccard_by_chance(len(one), len(other), possible)
+
+    return {
+        "chosen": dict(zip(by_seed, chosen, strict=True)),
+        "leanings": dict(zip(by_seed, (found["leanings"] for found in decided), strict=True)),
+        "jaccard": _mean(statistics.over_pairs(statistics.jaccard, chosen)),
+        "jaccard_by_chance": _mean(statistics.over_pairs(by_chance, chosen)),
+        "kendall": _mean(statistics.over_pairs(statistics.kendall, leanings)),
+        "seconds": _mean([found["seconds"]["search"] for found in by_seed.values()]),
+        "trainings": _mean([_in_trainings(found["seconds"]) for found in by_seed.values()]),
+    }
+
+
+def _in_trainings(seconds: Mapping[str, float | None]) -> float | None:
+    """The search's seconds as a multiple of the training's, where both are known."""
+    search, train = seconds["search"], seconds["train"]
+    return search / train if search is not None and train is not None else None
+
+
+def _ranking(finished: Mapping[Cell, Results], subject: str) -> dict[str, Any]:
+    """By seed: what supernet and training say of each architecture, and how well they agree."""
+    results = {(cell.arm.name, cell.seed): found for cell, found in finished.items()}
+    by_seed: dict[int, Any] = {}
+    for (name, seed), found in results.items():
+        if name != subject or not found["supernet_scores"]:
+            continue
+        pairs = {
+            arm: {"supernet": score, "trained": _main_score(results[arm, seed])}
+            for arm, score in found["supernet_scores"].items()
+            if score is not None and (arm, seed) in results
+        }
+        columns = [[pair[kind] for pair in pairs.values()] for kind in ("supernet", "trained")]
+        tau = statistics.kendall(*columns) if len(pairs) > 1 else None
+        by_seed[seed] = {"architectures": pairs, "kendall": tau}
+    taus = [found["kendall"] for found in by_seed.values() if found["kendall"] is not None]
+    return {
+        "seeds": by_seed,
+        "kendall": statistics.summarise(taus)._asdict() if taus else None,
+    }
+
+
+def _main_score(results: Results) -> float:
+    """The mAP that a cell's network reached, the mean over the protocol's settings."""
+    return float(np.mean([found["mAP"] for found in results["results"].values()]))
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None

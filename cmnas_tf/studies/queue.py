@@ -1,0 +1,169 @@
+"""The queue: cells in processes of their own, several at a time, until all are done or it stops."""
+
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from cmnas_tf import command_line, settings
+from cmnas_tf.files import write_json
+from cmnas_tf.processes import start_command
+from cmnas_tf.studies.plan import FAILURE, Cell
+from cmnas_tf.training.interrupt import StopRequest
+
+LOG = "log.txt"
+_POLL_SECONDS = 0.2
+
+
+class Running(NamedTuple):
+    """A cell that is worked on."""
+
+    cell: Cell
+    process: subprocess.Popen
+    begun: float
+
+
+class Queue:
+    """Works off those cells that are not finished.
+
+    Attributes:
+      failed: by the name of a cell, what went wrong with it.
+
+    Args:
+      cells: all of the study, each after the one that it depends on.
+      jobs: how many are worked on at a time.
+      start: begins a cell's work in a process that ends with 0 once the cell is finished.
+
+    Raises:
+      BadInput: a finished cell is of other settings.
+    """
+
+    def __init__(self, cells: Sequence[Cell], jobs: int, start: Callable[[Cell], subprocess.Popen]):
+        self.failed: dict[str, str] = {}
+        self._total = len(cells)
+        self._jobs = jobs
+        self._start = start
+        self._running: list[Running] = []
+        self._waiting: list[Cell] = []
+        self._durations: dict[str, list[float]] = {}
+        for cell in cells:
+            found = cell.results()
+            if found is None:
+                self._waiting.append(cell)
+            else:
+                self._note(cell, sum(filter(None, found["seconds"].values())))
+
+    def run(self) -> None:
+        """Runs until every cell is finished or has failed.
+
+        Raises:
+          SystemExit: Ctrl-C or SIGTERM asked for it; the cells at work were told to save what they
+            did, and were waited for.
+        """
+        print(f"{self._total} cells, {self._total - len(self._waiting)} finished before")
+        with StopRequest.listening() as request:
+            while (self._waiting or self._running) and not request.signal:
+                self._begin()
+                time.sleep(_POLL_SECONDS)
+                for running in list(self._running):
+                    if running.process.poll() is not None:
+                        self._end(running)
+            if request.signal:
+                self._stop(request.signal)
+
+    def _begin(self) -> None:
+        """Starts as many cells as there are places for, the first ones that can be begun."""
+        for cell in list(self._waiting):
+            needed = cell.after
+            if needed is not None and needed.name in self.failed:
+                self._waiting.remove(cell)
+                self._fail(cell, 1, f"not begun, since {needed.name} failed")
+            elif len(self._running) < self._jobs and (needed is None or needed.results()):
+                self._waiting.remove(cell)
+                self._running.append(Running(cell, self._start(cell), time.monotonic()))
+
+    def _end(self, running: Running) -> None:
+        self._running.remove(running)
+        cell, code = running.cell, running.process.returncode
+        found = cell.results()
+        if found is None:
+            self._fail(cell, code, last_words(cell))
+            return
+        self._note(cell, time.monotonic() - running.begun)
+        said = ", ".join(f"mAP {100 * found['mAP']:.1f}" for found in found["results"].values())
+        self._say(cell, said)
+
+    def _fail(self, cell: Cell, code: int, message: str) -> None:
+        self.failed[cell.name] = message
+        write_json(cell.folder / FAILURE, {"exit_code": code, "message": message})
+        self._say(cell, f"FAILED: {message}")
+
+    def _say(self, cell: Cell, what: str) -> None:
+        left = [*self._waiting, *(running.cell for running in self._running)]
+        minutes = seconds_left(self._durations, [kind_of(c) for c in left], self._jobs) / 60
+        done = f"{self._total - len(left)}/{self._total}"
+        print(f"{done:>9}  {cell.name:<24} {what}; about {minutes:.0f} minutes left", flush=True)
+
+    def _note(self, cell: Cell, seconds: float) -> None:
+        self._durations.setdefault(kind_of(cell), []).append(seconds)
+
+    def _stop(self, number: signal.Signals) -> None:
+        for running in self._running:
+            running.process.send_signal(number)
+        for running in self._running:
+            running.process.wait()
+        print("\nstopped; the same command goes on", file=sys.stderr)
+        raise SystemExit(command_line.EXIT_OF_SIGNAL + number)
+
+
+def kind_of(cell: Cell) -> str:
+    """Cells of one kind take about as long: each search is a kind, and all that only train."""
+    return cell.arm.name if cell.search is not None else "train"
+
+
+def seconds_left(durations: Mapping[str, Sequence[float]], left: Sequence[str], jobs: int) -> float:
+    """About how long the rest takes.
+
+    Args:
+      durations: by kind, how long cells took.
+      left: the kind of each cell that is left; one that none has been of takes the mean of all.
+      jobs: how many are worked on at a time.
+    """
+    every = [seconds for found in durations.values() for seconds in found]
+    if not every:
+        return 0.0
+    means = {kind: statistics.fmean(found) for kind, found in durations.items()}
+    return sum(means.get(kind, statistics.fmean(every)) for kind in left) / min(
+        jobs, len(left) or 1
+    )
+
+
+def starter(options: settings.Study) -> Callable[[Cell], subprocess.Popen]:
+    """Starts a cell's work as the study's own command, with ``--cell``; it writes to ``log.txt``.
+
+    The processor's cores are divided among the jobs.
+    """
+    threads = str(max(1, (os.cpu_count() or 1) // options.queue.jobs))
+    environment = {"TF_NUM_INTRAOP_THREADS": threads, "OMP_NUM_THREADS": threads}
+
+    def start(cell: Cell) -> subprocess.Popen:
+        cell.folder.mkdir(parents=True, exist_ok=True)
+        arguments = [*command_line.arguments(options), f"--cell={cell.name}"]
+        with (cell.folder / LOG).open("ab") as log:
+            return start_command("cmnas_tf.study", *arguments, output=log, environment=environment)
+
+    return start
+
+
+def last_words(cell: Cell) -> str:
+    """What a process that failed said last: its error, or how its traceback ends."""
+    log = (cell.folder / LOG).read_text(encoding="utf-8", errors="replace")
+    lines = [line.rstrip() for line in log.splitlines() if line.strip()]
+    said = [line for line in lines if line.startswith("error: ")]
+    # What is indented only explains what stands before it.
+    said = said or [line for line in lines if not line[0].isspace()]
+    return said[-1].removeprefix("error: ") if said else "it said nothing"
