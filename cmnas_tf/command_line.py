@@ -32,7 +32,8 @@ def read(settings_class: type[Settings], argv: Sequence[str]) -> Settings:
     """Parses ``argv`` (program name first) into an instance of ``settings_class``.
 
     ``--flagfile=FILE`` inserts the flags of a file; a later flag wins over an earlier one. A flag
-    that takes several words takes them as ``--name=A,B`` and as ``--name A B``.
+    that takes several words takes them as ``--name=A,B`` and as ``--name A B``; one that is marked
+    ``first_word`` is also given without its name.
 
     Raises:
       BadInput: unknown flag, malformed or disallowed value, left-over argument, missing flagfile.
@@ -50,6 +51,8 @@ def read(settings_class: type[Settings], argv: Sequence[str]) -> Settings:
     given: dict[str, dict[str, Any]] = {}
     for group, field in settings_module.fields(settings_class):
         value = values[field.name].value
+        if field.metadata["first_word"] and words:
+            value, *words = words
         if field.type == tuple[str, ...]:
             if value:
                 value, words = [*value, *words], []

@@ -1,11 +1,13 @@
 """A command in a process of its own: when it ends, the system has all its memory back."""
 
 import contextlib
+import os
 import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import IO
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -20,11 +22,7 @@ def run_command(module: str, *arguments: str) -> None:
       SystemExit: the command failed or was stopped; with its exit code.
     """
     print(f"\n$ python -m {module} {shlex.join(arguments)}", flush=True)
-    process = subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
-        start_new_session=True,  # or Ctrl-C would reach it twice, and twice means at once
-        preexec_fn=_stop_with_parent,
-    )
+    process = start_command(module, *arguments)
     with process, _passing_signals_on(process):
         code = process.wait()
     if code:
@@ -32,6 +30,30 @@ def run_command(module: str, *arguments: str) -> None:
         said = "was stopped; the same command goes on" if code > 128 else "failed; see above"
         print(f"\npython -m {module} {said}.", file=sys.stderr)
         raise SystemExit(code)
+
+
+def start_command(
+    module: str,
+    *arguments: str,
+    output: IO[bytes] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> subprocess.Popen:
+    """Starts ``python -m module arguments``; it is asked to stop when this process is killed.
+
+    Args:
+      module: that of the command.
+      *arguments: its own.
+      output: a file that takes what it says, in the place of this process's terminal.
+      environment: variables besides those of this process.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        stdout=output,
+        stderr=None if output is None else subprocess.STDOUT,
+        env={**os.environ, **(environment or {})},
+        start_new_session=True,  # or Ctrl-C would reach it twice, and twice means at once
+        preexec_fn=_stop_with_parent,
+    )
 
 
 def _stop_with_parent() -> None:

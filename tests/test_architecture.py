@@ -92,6 +92,11 @@ def test_presets():
     assert Architecture.separate_until("layer4") == Architecture.separate()
     with pytest.raises(BadInput, match=r"'layer5'.*stem, layer1, layer2, layer3, layer4"):
         Architecture.separate_until("layer5")
+    within = Architecture.separate_within("layer1", "resnet18")
+    assert within.strip() == ("stem 1 | layer1 0000 | layer2 11111 | layer3 11111 | layer4 11111")
+    assert Architecture.separate_within("stem") == Architecture.separate_until("stem")
+    with pytest.raises(BadInput, match=r"'layer5'.*stem, layer1, layer2, layer3, layer4"):
+        Architecture.separate_within("layer5")
 
 
 def test_both_files_are_read(tmp_path):

@@ -119,6 +119,23 @@ def test_a_flag_of_several_words(arguments):
     assert found.results.compare == ("A.json", "B.json")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["identify", "--k=3"], ["--k=3", "identify"], ["--action=identify", "--k=3"]],
+    ids=" ".join,
+)
+def test_a_first_word_that_is_no_flag(arguments):
+    found = read(*arguments, command=settings.Client).request
+    assert (found.action, found.k) == ("identify", 3)
+
+
+def test_first_words_that_are_not_allowed():
+    with pytest.raises(BadInput, match=r"--action='find'.*one of 'embed', 'identify'"):
+        read("find", command=settings.Client)
+    with pytest.raises(BadInput, match=r"no flags: identify"):
+        read("embed", "identify", command=settings.Client)
+
+
 @pytest.mark.parametrize("words", ["A", "A B C", "A,B C"])
 def test_one_or_three_files_cannot_be_compared(words):
     with pytest.raises(BadInput, match=r"--compare A\.json B\.json\. Received [13]: A"):
@@ -178,6 +195,11 @@ def test_bad_arguments(arguments, message):
         read(*arguments)
 
 
+def _word(value) -> str:
+    """As a flag takes it: a number without needless digits."""
+    return value if isinstance(value, str) else f"{value:g}"
+
+
 @every_command
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_help_lists_every_flag_with_its_default(command, flag, capsys):
@@ -188,7 +210,7 @@ def test_help_lists_every_flag_with_its_default(command, flag, capsys):
     for _, field in settings.fields(command):
         assert f"  --{field.name}" in text
         several = isinstance(field.default, tuple)
-        default = ",".join(f"{n:g}" for n in field.default) if several else str(field.default)
+        default = ",".join(map(_word, field.default)) if several else str(field.default)
         described = text.split(f"  --{field.name}")[1].split("\n  --")[0]
         assert field.metadata["help"] in described
         assert default in described.split("Default:")[1]

@@ -3,10 +3,12 @@
 import json
 import re
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from safetensors.numpy import load_file, save_file
 
 from cmnas_tf import command_line, settings
@@ -311,14 +313,16 @@ def test_the_golden_network_through_a_file(tmp_path, goldens, output, monkeypatc
     config.write_text(" ".join(map(str, golden["architecture"])))
     path = saved(tmp_path, state)
     report = import_weights(options(path, output, f"--architecture={config}"))
-    network = load_trained(str(output), "").network
-    encoder = Encoder(network)
+    trained = load_trained(str(output), "")
+    network = trained.network
+    encoder = Encoder(network, trained.specification)
     for modality in MODALITIES:
         images = goldens.images(modality, 2)
         found = network.embed(images, modality)
         for field in ("pooled", "embedding"):
             assert_close(getattr(found, field), golden[f"eval_{modality}_{field}"])
-        assert_close(encoder(images, modality), golden[f"eval_{modality}_embedding"])
+        encode = tf.function(partial(encoder, modality=modality))
+        assert_close(encode(images), golden[f"eval_{modality}_embedding"])
 
         rows = Images.of([Image(f"{number}.png", number, 1, modality) for number in range(2)])
         monkeypatch.setattr("cmnas_tf.retrieval.embed.test_batches", lambda *_, x=images: [x])

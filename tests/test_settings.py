@@ -93,6 +93,14 @@ def test_warm_up_must_leave_an_epoch_to_the_architecture():
         settings.Search(schedule=settings.SearchSchedule(epochs=10, warmup_epochs=10))
 
 
+def test_differences_of_gradients_need_digits():
+    second = settings.SearchSchedule(order="second")
+    settings.Search(schedule=second)
+    for precision in ("bfloat16", "float16"):
+        with pytest.raises(BadInput, match=rf"--order=second takes .* --precision={precision} has"):
+            settings.Search(schedule=second, arithmetic=settings.Arithmetic(precision))
+
+
 @pytest.mark.parametrize(
     "name, value",
     [

@@ -5,12 +5,13 @@ from cmnas_tf.layers.depthwise_conv import DepthwiseConv
 from cmnas_tf.layers.mixed_norm import MixedModalityNorm
 from cmnas_tf.layers.modality_norm import ModalityNorm
 from cmnas_tf.layers.pooling import avg_pool_3x3, max_pool_3x3
-from cmnas_tf.layers.relaxation import GumbelSoftmax, Relaxation, Softmax
+from cmnas_tf.layers.relaxation import Gdas, GumbelSoftmax, Relaxation, Softmax
 from cmnas_tf.layers.torch_conv import TorchConv
 
 __all__ = [
     "BatchNorm",
     "DepthwiseConv",
+    "Gdas",
     "GumbelSoftmax",
     "MixedModalityNorm",
     "ModalityNorm",

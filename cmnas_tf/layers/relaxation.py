@@ -10,7 +10,7 @@ class Relaxation(Protocol):
     """From the logits of one site to the weights of its candidates."""
 
     def __call__(self, logits: tf.Tensor, site: str) -> tf.Tensor:
-        """Weights that are positive and sum to 1, of the shape of ``logits``."""
+        """Weights that are at least 0 and sum to 1, of the shape and dtype of ``logits``."""
 
     def prepare(self, step: Any, fraction: Any) -> None:
         """Called before the forward pass number ``step``, ``fraction`` 0..1 into the search."""
@@ -51,13 +51,36 @@ class GumbelSoftmax(tf.Module):
         """See :class:`Relaxation`."""
         stream = (self.seed * 1_000_003 + zlib.crc32(site.encode())) & 0x7FFFFFFF
         uniform = tf.random.stateless_uniform(
-            logits.shape, seed=tf.stack([tf.constant(stream, tf.int64), self.step]), minval=1e-20
+            logits.shape,
+            seed=tf.stack([tf.constant(stream, tf.int64), self.step]),
+            minval=1e-20,
+            dtype=logits.dtype,
         )
         noise = -tf.math.log(-tf.math.log(uniform))
-        return tf.nn.softmax((logits + tf.cast(noise, logits.dtype)) / self.temperature)
+        return tf.nn.softmax((logits + noise) / tf.cast(self.temperature, logits.dtype))
 
     def prepare(self, step: Any, fraction: Any) -> None:
         """Sets the noise of the pass and the temperature."""
         self.step.assign(tf.cast(step, tf.int64))
         ratio = tf.cast(self.final / self.initial, tf.float32)
         self.temperature.assign(self.initial * tf.pow(ratio, tf.cast(fraction, tf.float32)))
+
+
+class Gdas(GumbelSoftmax):
+    """One candidate alone, drawn; the gradient is that of :class:`GumbelSoftmax` (GDAS).
+
+    The weights are 1 for the largest of :class:`GumbelSoftmax` and 0 for the others, and their
+    gradient is that of the soft ones: straight through (Dong and Yang, CVPR 2019). Thus
+    a candidate is drawn as often as the softmax of the logits says, at any temperature.
+
+    All candidates are computed, those of weight 0 too. GDAS leaves them out, for speed, and with
+    them their part of the gradient. TensorFlow cannot: what it computes conditionally must not move
+    variables that replicas share, as the running statistics of batch norms.
+    """
+
+    def __call__(self, logits: tf.Tensor, site: str) -> tf.Tensor:
+        """See :class:`Relaxation`."""
+        soft = super().__call__(logits, site)
+        drawn = tf.one_hot(tf.argmax(soft, axis=-1), soft.shape[-1], dtype=soft.dtype)
+        # In this order the weights are 0 and 1 exactly.
+        return drawn + (soft - tf.stop_gradient(soft))

@@ -1,17 +1,21 @@
-"""What a network costs: parameters, and multiply-adds for one image."""
+"""What networks and operations cost: parameters, and multiply-adds for one image."""
 
+import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from cmnas_tf.modality import VISIBLE
+from cmnas_tf.architecture import SHARED
+from cmnas_tf.layers import ModalityNorm
+from cmnas_tf.modality import VISIBLE, Rows
+from cmnas_tf.models.cell import operation
 from cmnas_tf.models.two_stream import ReidNetwork
 
 
 class Cost(NamedTuple):
-    """Size and work of a network.
+    """Size and work of a network, or of a part of one.
 
     Attributes:
       parameters: numbers that training changes; no running statistics.
@@ -37,12 +41,40 @@ def cost_of(network: ReidNetwork, height: int, width: int) -> Cost:
       network: any, of one modality or both; the work is that for a visible image.
       height, width: of the image, in pixels.
     """
-    logits = tf.function(lambda image: network.embed(image, VISIBLE).logits)
+    logits = tf.function(lambda image: network.embed(image, VISIBLE).logits, autograph=False)
     image = tf.TensorSpec([1, height, width, 3], tf.float32)
-    operations = logits.get_concrete_function(image).graph.get_operations()
-    work = sum(_MULTIPLY_ADDS[op.type](op) for op in operations if op.type in _MULTIPLY_ADDS)
-    parameters = sum(math.prod(variable.shape) for variable in network.trainable_variables)
-    return Cost(parameters, work)
+    graph = logits.get_concrete_function(image).graph
+    return Cost(_parameters(network.trainable_variables), _multiply_adds(graph))
+
+
+@functools.cache
+def operation_cost(name: str, channels: int, stride: int, height: int, width: int) -> Cost:
+    """Counts one operation of a derived cell, all its norms shared.
+
+    Args:
+      name: of the operation, not ``none``.
+      channels: of its input and output.
+      stride: 1 or 2.
+      height, width: of its input.
+    """
+
+    def make_norm(site: str, affine: bool = True) -> ModalityNorm:
+        return ModalityNorm(SHARED, affine=affine)
+
+    layer = operation(name, channels, stride, make_norm)
+    carry = tf.function(lambda x: layer(x, rows=Rows({VISIBLE: 1})), autograph=False)
+    x = tf.TensorSpec([1, height, width, channels], tf.float32)
+    graph = carry.get_concrete_function(x).graph
+    return Cost(_parameters(layer.trainable_variables), _multiply_adds(graph))
+
+
+def _parameters(variables: Sequence[tf.Variable]) -> int:
+    return sum(math.prod(variable.shape) for variable in variables)
+
+
+def _multiply_adds(graph: tf.Graph) -> int:
+    operations = [op for op in graph.get_operations() if op.type in _MULTIPLY_ADDS]
+    return sum(_MULTIPLY_ADDS[op.type](op) for op in operations)
 
 
 def _convolution(op: tf.Operation) -> int:

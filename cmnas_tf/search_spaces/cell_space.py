@@ -1,7 +1,7 @@
 """The search space of Auto-ReID: on every edge of two cells, which operation?"""
 
 import collections
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +16,7 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.genotype import (
     EDGES,
     EDGES_PER_NODE,
+    KINDS,
     NODES,
     NONE,
     OPERATIONS,
@@ -27,6 +28,9 @@ from cmnas_tf.layers import ModalityNorm, Relaxation
 from cmnas_tf.models import Head, ReidNetwork
 from cmnas_tf.models.cell_net import CellSupernet, channels_of
 from cmnas_tf.models.two_stream import site_layer_name
+from cmnas_tf.search_spaces.cell_costs import edge_costs
+from cmnas_tf.search_spaces.norm_space import DECIDED
+from cmnas_tf.search_spaces.random_cells import random_genotype
 
 AUTO_REID = OPERATIONS
 # DARTS also has sep_conv_5x5 and dil_conv_5x5; this is its list as far as Auto-ReID took it over
@@ -93,6 +97,33 @@ class CellSpace:
             for kind, logits in self.logits(supernet).items()
         }
 
+    def expected_cost(
+        self, supernet: ReidNetwork, height: int, width: int
+    ) -> Callable[[], tf.Tensor]:
+        """What the mixture costs, as a function that can be differentiated for the logits.
+
+        The multiply-adds of each candidate on each edge times its softmax probability, summed over
+        the network; divided by that sum at even probabilities, so that it is 1 at the start. Our
+        choice: multiply-adds are the same on every machine, measured times are not.
+
+        Args:
+          supernet: a network of this space.
+          height, width: of the images, in pixels.
+
+        Returns:
+          A function without arguments that gives the cost, a scalar >= 0.
+        """
+        costs = edge_costs(self.cells, self.candidates, channels_of(self.width), height, width)
+        work = {kind: table[..., 1] for kind, table in costs.items()}
+        even = sum(table.mean(axis=1).sum() for table in work.values())
+
+        def cost() -> tf.Tensor:
+            kinds = self.logits(supernet).items()
+            shares = [tf.nn.softmax(logits) * (work[kind] / even) for kind, logits in kinds]
+            return tf.add_n([tf.reduce_sum(share) for share in shares])
+
+        return cost
+
     def derive(self, supernet: ReidNetwork, provenance: Mapping[str, Any]) -> Architecture:
         """The strongest operations on the strongest edges (DARTS, section 2.4); all norms shared.
 
@@ -123,6 +154,51 @@ class CellSpace:
         return {
             f"{node}.{source}": dict(zip(self.candidates, row.tolist(), strict=True))
             for (node, source), row in zip(EDGES, table, strict=True)
+        }
+
+    def contains(self, architecture: Architecture) -> bool:
+        """Whether it is one of this space: its cells of these candidates, every norm shared."""
+        plan = architecture.backbone
+        if not isinstance(plan, CellPlan) or plan.cells != self.cells:
+            return False
+        operations = {decision.partition("=")[2] for decision in self.chosen(architecture)}
+        return operations <= set(self.candidates) and set(architecture.choices.values()) == {SHARED}
+
+    def prefer(self, supernet: ReidNetwork, architecture: Architecture) -> None:
+        """Sets the logits so that the supernet computes what ``architecture`` does.
+
+        The edges that it does not have get ``none``.
+        """
+        genotype = cast(CellPlan, architecture.backbone).genotype
+        for kind, logits in self.logits(supernet).items():
+            cell = genotype.cell(kind)
+            names = [cell[node].get(source, NONE) for node, source in EDGES]
+            wanted = np.array([[name == other for other in self.candidates] for name in names])
+            logits.assign(np.where(wanted, DECIDED, -DECIDED))
+
+    def random_like(self, architecture: Architecture, seed: int) -> Architecture:
+        """Random cells of the size of another's; see :func:`random_genotype`."""
+        plan = cast(CellPlan, architecture.backbone)
+        genotype = random_genotype(plan, seed, channels_of(self.width), self.candidates)
+        return Architecture.shared(CellPlan(genotype, plan.cells))
+
+    def chosen(self, architecture: Architecture) -> list[str]:
+        """What a search decided for: the edges, with their operations."""
+        genotype = cast(CellPlan, architecture.backbone).genotype
+        return [
+            f"{kind}.{node}.{source}={operation}"
+            for kind in KINDS
+            for node, edges in genotype.cell(kind).items()
+            for source, operation in edges.items()
+        ]
+
+    def leanings(self, architecture: Architecture) -> dict[str, float]:
+        """How much a search was for each operation on each edge, 0..1."""
+        return {
+            f"{kind}.{edge}={operation}": weight
+            for kind, edges in architecture.provenance["probabilities"].items()
+            for edge, weights in edges.items()
+            for operation, weight in weights.items()
         }
 
     def save(self, architecture: Architecture, folder: Path) -> None:

@@ -1,6 +1,6 @@
 """The search space of CM-NAS: at every batch norm, separate per modality or shared?"""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,9 @@ from cmnas_tf.files import write_text
 from cmnas_tf.layers import MixedModalityNorm, Relaxation
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.models.two_stream import network_with, site_layer_name
+
+# A logit, and minus the other, at which a softmax is 0 or 1 in float32, and Gumbel's noise is lost.
+DECIDED = 100.0
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,20 @@ class NormSpace:
         logits = {site: variable.numpy() for site, variable in self.logits(supernet).items()}
         return {site: float(pair[0]) - float(pair[1]) for site, pair in logits.items()}
 
+    def expected_cost(
+        self, supernet: ReidNetwork, height: int, width: int
+    ) -> Callable[[], tf.Tensor]:
+        """Refused: an image goes through one norm, whichever is chosen.
+
+        Raises:
+          BadInput: always.
+        """
+        raise BadInput(
+            "--latency_weight is for a search for cells: whether a norm is separate or shared, an "
+            "image goes through one, and the work is the same. Leave the flag out, or give "
+            "--search_space=reid_cells."
+        )
+
     def derive(self, supernet: ReidNetwork, provenance: Mapping[str, Any]) -> Architecture:
         """The architecture of the larger logit at each site; a tie derives *shared*.
 
@@ -92,6 +109,33 @@ class NormSpace:
             "ties": [site for site, lead in leads.items() if lead == 0],
         }
         return Architecture(choices, self.backbone, {**found, **provenance})
+
+    def contains(self, architecture: Architecture) -> bool:
+        """Whether it is one of this space."""
+        return architecture.backbone == self.backbone
+
+    def prefer(self, supernet: ReidNetwork, architecture: Architecture) -> None:
+        """Sets the logits so that the supernet computes what ``architecture`` does."""
+        for site, logits in self.logits(supernet).items():
+            sign = 1.0 if architecture.choices[site] == SEPARATE else -1.0
+            logits.assign([sign * DECIDED, -sign * DECIDED])
+
+    def random_like(self, architecture: Architecture, seed: int) -> Architecture:
+        """An architecture with as many separate sites, every set of them equally likely."""
+        count = list(architecture.choices.values()).count(SEPARATE)
+        sites = list(architecture.choices)
+        random = np.random.default_rng([seed, count])
+        chosen = set(random.choice(sites, count, replace=False).tolist())
+        choices = {site: SEPARATE if site in chosen else SHARED for site in sites}
+        return Architecture(choices, self.backbone, {"drawn": {"seed": seed, "separate": count}})
+
+    def chosen(self, architecture: Architecture) -> list[str]:
+        """What a search decided for: the separate sites."""
+        return [site for site, choice in architecture.choices.items() if choice == SEPARATE]
+
+    def leanings(self, architecture: Architecture) -> dict[str, float]:
+        """How much a search was for *separate* at each site, 0..1."""
+        return dict(architecture.provenance["probability_of_separate"])
 
     def save(self, architecture: Architecture, folder: Path) -> None:
         """Writes ``architecture.json``, and the authors' line of integers, ``architecture.cfg``."""

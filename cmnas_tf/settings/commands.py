@@ -3,6 +3,14 @@
 from dataclasses import dataclass
 
 from cmnas_tf.errors import BadInput
+from cmnas_tf.settings.exporting import (
+    ConvertedTarget,
+    FaissFile,
+    GalleryChange,
+    Numbers,
+    SearchedGallery,
+    ServedForm,
+)
 from cmnas_tf.settings.images import (
     Batch,
     Data,
@@ -39,6 +47,8 @@ from cmnas_tf.settings.runs import (
     TrainingDevices,
     WeightFile,
 )
+from cmnas_tf.settings.serving import Answer, LocalServing, Request, Server
+from cmnas_tf.settings.study import Comparison, Queue, Recipes
 
 
 @dataclass(frozen=True)
@@ -83,6 +93,16 @@ class Search:
             raise BadInput(
                 f"--warmup_epochs={self.schedule.warmup_epochs} leaves no epoch of --epochs="
                 f"{self.schedule.epochs} for the architecture; it must be smaller."
+            )
+        if self.loss.objective == "classification" and self.schedule.split == "identities":
+            raise BadInput(
+                "--objective=classification follows cross entropy alone, which --split=identities "
+                "leaves out of the architecture loss; give --split=within_identity."
+            )
+        if self.schedule.order == "second" and self.arithmetic.precision != "float32":
+            raise BadInput(
+                f"--order=second takes differences of gradients, which --precision="
+                f"{self.arithmetic.precision} has too few digits for; leave one of the two out."
             )
 
 
@@ -131,6 +151,17 @@ class Trials(Train):
 
 
 @dataclass(frozen=True)
+class Study:
+    """Settings of ``python -m cmnas_tf.study``."""
+
+    run: RunFolder = RunFolder()
+    data: DataFolder = DataFolder()
+    comparison: Comparison = Comparison()
+    recipes: Recipes = Recipes()
+    queue: Queue = Queue()
+
+
+@dataclass(frozen=True)
 class Demo:
     """Settings of ``python -m cmnas_tf.demo``."""
 
@@ -144,7 +175,45 @@ class Export:
     run: RunFolder = RunFolder()
     checkpoint: Checkpoint = Checkpoint()
     target: ExportTarget = ExportTarget()
+    form: ServedForm = ServedForm()
+    searched: SearchedGallery = SearchedGallery()
     arithmetic: Arithmetic = Arithmetic()
+    progress: Progress = Progress()
+
+
+@dataclass(frozen=True)
+class BuildIndex:
+    """Settings of ``python -m export.build_index``."""
+
+    run: RunFolder = RunFolder()
+    checkpoint: Checkpoint = Checkpoint()
+    change: GalleryChange = GalleryChange()
+    progress: Progress = Progress()
+
+
+@dataclass(frozen=True)
+class BuildFaissIndex:
+    """Settings of ``python -m export.build_faiss_index``."""
+
+    index: FaissFile = FaissFile()
+
+
+@dataclass(frozen=True)
+class ExportOnnx:
+    """Settings of ``python -m export.export_onnx``."""
+
+    run: RunFolder = RunFolder()
+    checkpoint: Checkpoint = Checkpoint()
+    target: ConvertedTarget = ConvertedTarget()
+    data: Data = Data()
+    protocol: Protocol = Protocol()
+
+
+@dataclass(frozen=True)
+class ExportTflite(ExportOnnx):
+    """Settings of ``python -m export.export_tflite``."""
+
+    form: Numbers = Numbers()
 
 
 @dataclass(frozen=True)
@@ -163,3 +232,20 @@ class ExportTorch:
     run: RunFolder = RunFolder()
     checkpoint: Checkpoint = Checkpoint()
     target: TorchTarget = TorchTarget()
+
+
+@dataclass(frozen=True)
+class LocalServer:
+    """Settings of ``python -m export.local_server``."""
+
+    serving: LocalServing = LocalServing()
+
+
+@dataclass(frozen=True)
+class Client:
+    """Settings of ``python -m export.client``."""
+
+    request: Request = Request()
+    server: Server = Server()
+    answer: Answer = Answer()
+    progress: Progress = Progress()

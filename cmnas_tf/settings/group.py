@@ -16,6 +16,7 @@ def setting(
     minimum: float | None = None,
     maximum: float | None = None,
     shapes_result: bool = True,
+    first_word: bool = False,
 ) -> Any:
     """A dataclass field that becomes a flag.
 
@@ -27,6 +28,7 @@ def setting(
       maximum: largest allowed value, inclusive.
       shapes_result: whether another value could give another result. A run that is taken up again
         must have the same value of every such setting.
+      first_word: whether the command's first word that is no flag gives it too.
     """
     metadata = {
         "help": help,
@@ -34,6 +36,7 @@ def setting(
         "minimum": minimum,
         "maximum": maximum,
         "shapes_result": shapes_result,
+        "first_word": first_word,
     }
     return dataclasses.field(default=default, metadata=metadata)
 

@@ -45,6 +45,12 @@ class Start(Group):
 class Loss(Group):
     """The terms of the objective."""
 
+    objective: str = setting(
+        "retrieval",
+        "What weights and architecture are to be good for: retrieval, by all terms below, or "
+        "classification, by cross entropy alone, of weight 1, whatever the weights say.",
+        choices=("retrieval", "classification"),
+    )
     cross_entropy_weight: float = setting(1.0, "Weight of the cross entropy. [code]", minimum=0)
     triplet_weight: float = setting(1.0, "Weight of the four-way triplet. [code]", minimum=0)
     correlation_weight: float = setting(
@@ -74,6 +80,12 @@ class ArchitectureLoss(Group):
     )
     architecture_mmd_weight: float = setting(
         0.05, "Class-specific MMD in the architecture loss.", minimum=0
+    )
+    latency_weight: float = setting(
+        0.0,
+        "Expected multiply-adds of the mixture of cells, over those of an even one, in the "
+        "architecture loss (beyond the paper).",
+        minimum=0,
     )
 
 
@@ -142,10 +154,17 @@ class SearchSchedule(Group):
         "Halve the images of each identity, or the identities, between weights and architecture.",
         choices=("within_identity", "identities"),
     )
+    order: str = setting(
+        "first",
+        "Whether the architecture's gradient takes the weights as they are (first), or counts in "
+        "how they would follow (second: about three times the work of a step).",
+        choices=("first", "second"),
+    )
     relaxation: str = setting(
         "softmax",
-        "How logits become mixture weights: softmax, or Gumbel-softmax with annealing.",
-        choices=("softmax", "gumbel"),
+        "How logits become mixture weights: softmax [Auto-ReID: pub], Gumbel-softmax with "
+        "annealing, or gdas: the candidate that it draws alone, with its gradient.",
+        choices=("softmax", "gumbel", "gdas"),
     )
     initial_temperature: float = setting(5.0, "Gumbel temperature at first.", minimum=0.01)
     final_temperature: float = setting(0.5, "Gumbel temperature at last.", minimum=0.01)
@@ -163,8 +182,9 @@ class TrainSchedule(Group):
 
     architecture: str = setting(
         "shared",
-        "architecture.json or config.cfg of the network, or `shared`, `separate`, or "
-        "`until:STAGE` (separate up to there, for example until:layer2).",
+        "architecture.json or config.cfg of the network, or `shared`, `separate`, `until:STAGE` "
+        "(separate up to there, for example until:layer2), or `within:STAGE` (only there), "
+        "or `random:SEED`: random cells with as many parameters as those of --backbone=FILE.",
     )
     epochs: int = setting(120, "Epochs of the training. [code]", minimum=1)
     average_decay: float = setting(

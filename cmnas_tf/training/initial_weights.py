@@ -52,7 +52,7 @@ def start_from(
     try:
         report = load_initial_state(network, state)
     except BadInput as error:
-        raise BadInput(f"--initial_weights={name}: {error}") from error
+        raise BadInput(f"--initial_weights={name}: {error}{_of_search(name, settings)}") from error
     print(f"initial weights {name}: {report}")
 
 
@@ -68,3 +68,15 @@ def _of_checkpoint(path: str) -> State:
     part = "average/" if averaged else "network/"
     own = {name: tensor for name, tensor in tensors.items() if name.startswith(part)}
     return torch_arrays({name.removeprefix(part): tensor for name, tensor in own.items()})
+
+
+def _of_search(path: str, settings: settings_module.Search | settings_module.Train) -> str:
+    """What else there is to say when the weights of a search do not fit a derived network."""
+    if isinstance(settings, settings_module.Search) or path == IMAGENET:
+        return ""
+    if "search_space" not in checkpoints.read(Path(path)).metadata.get("settings", {}):
+        return ""
+    return (
+        " It is a checkpoint of a search, whose network has every candidate, and norms without "
+        "scale and offset: what it derives is trained from random weights. Leave the flag out."
+    )

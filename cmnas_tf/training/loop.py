@@ -28,6 +28,7 @@ _SHORT = {
     "triplet": "tri",
     "correlation": "corr",
     "class_mmd": "mmd",
+    "expected_cost": "cost",
 }
 
 
@@ -167,5 +168,6 @@ def _log(writer: tf.summary.SummaryWriter, scalars: Mapping[str, float], number:
 
 
 def _in_short(terms: Terms) -> str:
-    weights = terms["weights"]
-    return " ".join(f"{_SHORT[name]} {value:.3g}" for name, value in weights.items())
+    """The terms that the weights follow, and what the architecture alone does."""
+    shown = {**terms["weights"], **terms.get("architecture", {}), **terms["weights"]}
+    return " ".join(f"{_SHORT[name]} {value:.3g}" for name, value in shown.items())

@@ -36,6 +36,11 @@ class LossScaled:
         """The variables it updates, in the order of the gradients."""
         return self._optimizer.trained
 
+    @property
+    def rates(self) -> Sequence[tf.Variable]:
+        """The current learning rate of each of them."""
+        return self._optimizer.rates
+
     def named_variables(self) -> dict[str, tf.Variable]:
         """All that a checkpoint must hold."""
         own = {"loss_scale/factor": self.factor, "loss_scale/finite_steps": self.finite_steps}

@@ -6,7 +6,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from cmnas_tf import settings as settings_module
-from cmnas_tf.architecture import SEPARATE, SHARED, Architecture, named_backbone
+from cmnas_tf.architecture import Architecture
 from cmnas_tf.data.pipeline import Share
 from cmnas_tf.errors import BadInput
 from cmnas_tf.models.precision import computed_in
@@ -18,6 +18,7 @@ from cmnas_tf.training.inputs import TrainingImages
 from cmnas_tf.training.loop import Loop
 from cmnas_tf.training.loss_scale import scaled_for
 from cmnas_tf.training.moving_average import MovingAverage
+from cmnas_tf.training.named_architecture import named_architecture
 from cmnas_tf.training.objectives import weight_objective
 from cmnas_tf.training.optimizers import factor_at, weight_optimizer
 from cmnas_tf.training.provenance import provenance
@@ -25,7 +26,6 @@ from cmnas_tf.training.run_folder import has_begun, open_run
 from cmnas_tf.training.workers import check_same_run, is_chief, naming_lost_workers
 
 SPECIFICATION = "specification"
-UNTIL = "until:"
 
 
 @naming_lost_workers()
@@ -65,6 +65,7 @@ def train(settings: settings_module.Train) -> Path:
     precision = settings.arithmetic.precision
     with strategy.scope(), computed_in(precision):
         network = specification.build(settings.devices.batch_norm == "synchronized")
+        network.backbone.recompute = settings.devices.recompute
         start_from(network, settings)
         optimizer = scaled_for(precision, weight_optimizer(network, settings.optimizer))
         average = MovingAverage(network.get_weight_paths(), schedule.average_decay)
@@ -130,20 +131,3 @@ def _keep(architecture: Architecture, folder: Path, name: str) -> None:
             f"which is in {kept}; give that one, or another --run_dir."
         )
     architecture.save(kept)
-
-
-def named_architecture(name: str, network: settings_module.Network) -> Architecture:
-    """The architecture that ``--architecture`` names: a word, or a file, which knows its backbone.
-
-    Raises:
-      BadInput: no such word or file, or one of another backbone than the network's settings say.
-    """
-    if name not in (SHARED, SEPARATE) and not name.startswith(UNTIL):
-        given = named_backbone(network.backbone, network.cells) if network.backbone else None
-        return Architecture.load(name, given, network.cells)
-    backbone = named_backbone(network.backbone or "resnet50", network.cells)
-    if name == SHARED:
-        return Architecture.shared(backbone)
-    if name == SEPARATE:
-        return Architecture.separate(backbone)
-    return Architecture.separate_until(name.removeprefix(UNTIL), backbone)

@@ -1,6 +1,7 @@
 """A search, from the images to the architecture, readable from top to bottom."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import tensorflow as tf
 from tensorflow import keras
@@ -9,7 +10,10 @@ from cmnas_tf import settings as settings_module
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.data.pipeline import Share
 from cmnas_tf.data.split import halve
-from cmnas_tf.models.cost import Cost, cost_of
+from cmnas_tf.files import write_json
+from cmnas_tf.models import ReidNetwork
+from cmnas_tf.models.cost import cost_of
+from cmnas_tf.models.latency import latency_of
 from cmnas_tf.models.precision import computed_in
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.training.bilevel import Bilevel
@@ -18,7 +22,7 @@ from cmnas_tf.training.initial_weights import start_from
 from cmnas_tf.training.inputs import TrainingImages
 from cmnas_tf.training.loop import Loop
 from cmnas_tf.training.loss_scale import scaled_for
-from cmnas_tf.training.objectives import architecture_objective, weight_objective
+from cmnas_tf.training.objectives import architecture_objective, cost_aware, weight_objective
 from cmnas_tf.training.optimizers import architecture_optimizer, factor_at, weight_optimizer
 from cmnas_tf.training.provenance import provenance
 from cmnas_tf.training.run_folder import open_run
@@ -37,9 +41,10 @@ def search(settings: settings_module.Search) -> Architecture:
       settings: of the command.
 
     Returns:
-      The derived architecture; its provenance says what its network costs.
+      The derived architecture; its provenance says what its network costs. How long an image takes
+      here is measured once and written beside it, since no two measurements are alike.
     """
-    schedule = settings.schedule
+    schedule, size = settings.schedule, settings.input
     strategy = make_strategy(settings.devices, settings.devices.deterministic)
     training = TrainingImages.load(settings).of_modality(schedule.modality)
     with strategy.scope():
@@ -63,7 +68,13 @@ def search(settings: settings_module.Search) -> Architecture:
     precision = settings.arithmetic.precision
     with strategy.scope(), computed_in(precision):
         supernet = space.supernet(len(training.pids))
-        supernet.check_height(settings.input.image_height)
+        supernet.check_height(size.image_height)
+        if settings.architecture_loss.latency_weight:
+            expected_cost = space.expected_cost(supernet, size.image_height, size.image_width)
+            architecture_terms = cost_aware(
+                architecture_terms, settings.architecture_loss, expected_cost
+            )
+        supernet.backbone.recompute = settings.devices.recompute
         start_from(supernet, settings)
         logits = list(space.logits(supernet).values())
         bilevel = Bilevel(
@@ -73,6 +84,7 @@ def search(settings: settings_module.Search) -> Architecture:
             architecture_terms,
             weight_terms,
             settings.batch.images_per_identity,
+            second_order=schedule.order == "second",
         )
 
     @tf.function(autograph=False)  # nothing in it branches on a tensor; converting it takes seconds
@@ -116,20 +128,22 @@ def search(settings: settings_module.Search) -> Architecture:
             split.save(folder / "split.json")
         loop.run(batches, step, lambda: space.summary(supernet))
         architecture = space.derive(supernet, origin)
-        cost = _cost(architecture, settings, training)
+        network = _derived(architecture, settings, training)
+        cost = cost_of(network, size.image_height, size.image_width)
         architecture = replace(
             architecture, provenance={**architecture.provenance, "cost": cost._asdict()}
         )
         if is_chief(strategy):
             space.save(architecture, folder)
             print(f"{space.describe(architecture)}\n{cost}")
+            _time(network, settings, folder / "latency.json")
     return architecture
 
 
-def _cost(
+def _derived(
     architecture: Architecture, settings: settings_module.Search, training: TrainingImages
-) -> Cost:
-    """What the derived network costs with the identities and the image size of the search."""
+) -> ReidNetwork:
+    """The derived network for the identities and the image size of the search."""
     size, network = settings.input, settings.network
     specification = Specification(
         architecture,
@@ -139,4 +153,12 @@ def _cost(
         network.last_stride,
         network.width,
     )
-    return cost_of(specification.build(), size.image_height, size.image_width)
+    return specification.build()
+
+
+def _time(network: ReidNetwork, settings: settings_module.Search, file: Path) -> None:
+    """Measures how long an image takes through the derived network, says it and keeps it."""
+    if not file.exists():
+        latency = latency_of(network, settings.input.image_height, settings.input.image_width)
+        print(latency)
+        write_json(file, latency._asdict())

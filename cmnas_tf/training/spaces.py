@@ -10,7 +10,7 @@ import tensorflow as tf
 from cmnas_tf import settings as settings_module
 from cmnas_tf.architecture import Architecture, named_backbone
 from cmnas_tf.errors import BadInput
-from cmnas_tf.layers import GumbelSoftmax, Relaxation, Softmax
+from cmnas_tf.layers import Gdas, GumbelSoftmax, Relaxation, Softmax
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.search_spaces import AUTO_REID, DARTS, CellSpace, NormSpace
 
@@ -34,8 +34,28 @@ class SearchSpace(Protocol):
     def summary(self, supernet: ReidNetwork) -> tuple[Mapping[str, float], str]:
         """Scalars for TensorBoard, and a few words, on how far it has decided."""
 
+    def expected_cost(
+        self, supernet: ReidNetwork, height: int, width: int
+    ) -> Callable[[], tf.Tensor]:
+        """What the mixture costs for an image, to be differentiated for the logits."""
+
     def derive(self, supernet: ReidNetwork, provenance: Mapping[str, Any]) -> Architecture:
         """What the logits prefer."""
+
+    def contains(self, architecture: Architecture) -> bool:
+        """Whether it is one of the space."""
+
+    def prefer(self, supernet: ReidNetwork, architecture: Architecture) -> None:
+        """Sets the logits so that the supernet computes what ``architecture`` does."""
+
+    def random_like(self, architecture: Architecture, seed: int) -> Architecture:
+        """A random architecture of the space, of the size of another."""
+
+    def chosen(self, architecture: Architecture) -> list[str]:
+        """What a search decided for, each decision as a word."""
+
+    def leanings(self, architecture: Architecture) -> Mapping[str, float]:
+        """How strongly a search was for each of its possible decisions, 0..1."""
 
     def save(self, architecture: Architecture, folder: Path) -> None:
         """Writes ``architecture.json``, and what else is usual for such an architecture."""
@@ -86,9 +106,8 @@ def _relaxation(settings: settings_module.Search) -> Relaxation:
     schedule = settings.schedule
     if schedule.relaxation == "softmax":
         return Softmax()
-    return GumbelSoftmax(
-        settings.run.seed, schedule.initial_temperature, schedule.final_temperature
-    )
+    sampled = {"gumbel": GumbelSoftmax, "gdas": Gdas}[schedule.relaxation]
+    return sampled(settings.run.seed, schedule.initial_temperature, schedule.final_temperature)
 
 
 BUILDERS: Mapping[str, Callable[[settings_module.Search], SearchSpace]] = {

@@ -136,6 +136,7 @@ def test_every_seed_stream_step_and_modality_is_augmented_differently(source, im
     assert len(seeds) == 4 * 4 * 2
 
 
+@pytest.mark.slow
 def test_shares_put_together_are_the_whole(source, sampler):
     """Over four devices with a pipeline each, over the devices of one host (in turn), and over the
     two devices of the second of two hosts."""

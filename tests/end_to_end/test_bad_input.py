@@ -12,6 +12,7 @@ from cmnas_tf.architecture import Architecture
 from cmnas_tf.data.synthetic import write_dataset
 from cmnas_tf.files import write_json
 from cmnas_tf.training.checkpoints import Checkpoints
+from tests.models.genotypes import EVERYTHING
 
 COMMANDS = {
     "search": (search.main, settings.Search),
@@ -32,6 +33,7 @@ ONE_MODALITY = tuple(
     f"--{part}{name}_weight=0" for part in ("", "architecture_") for name in ("correlation", "mmd")
 )
 MARKET = ("--dataset=market1501", *ONE_MODALITY)
+MARKET_TRAIN = ("--dataset=market1501", "--objective=classification")
 
 
 @pytest.fixture(scope="module")
@@ -234,6 +236,7 @@ def test_images_with_too_few_rows_for_the_parts(refused, trees, run_dir):
     assert not run_dir.exists()
 
 
+@pytest.mark.slow
 def test_the_run_folder(refused, trees, run_dir, tmp_path):
     """None given, a file, one of something else, one of another run."""
     data = f"--data_dir={trees / 'sysu_mm01'}"
@@ -281,6 +284,62 @@ def test_architectures_that_cannot_be_used(refused, trees, run_dir, tmp_path, co
     data = f"--data_dir={trees / 'sysu_mm01'}"
     said = refused("train", *TINY, data, f"--run_dir={run_dir}", f"--architecture={path}")
     assert message in said
+    assert not run_dir.exists()
+
+
+@pytest.mark.parametrize(
+    ("node", "edges", "message"),
+    [
+        (
+            "node3",
+            {"input0": "conv_7x7", "node2": "skip_connect"},
+            "The edge from input0 to node3 of the normal cell is 'conv_7x7'; it must be one of "
+            "max_pool_3x3, avg_pool_3x3, skip_connect, sep_conv_3x3, dil_conv_3x3, part_aware.",
+        ),
+        (
+            "node3",
+            {"input0": "skip_connect", "node4": "skip_connect"},
+            "An edge to node3 of the normal cell comes from 'node4'; it must come from one of "
+            "input0, input1, node2.",
+        ),
+        (
+            "node5",
+            None,
+            "The normal cell must have the nodes node2, node3, node4, node5; it has node2, node3, "
+            "node4.",
+        ),
+    ],
+    ids=["an unknown operation", "an edge from a later node", "a missing node"],
+)
+def test_genotypes_that_are_none(refused, trees, run_dir, tmp_path, node, edges, message):
+    content = EVERYTHING.to_json()
+    content["normal"][node] = edges
+    if edges is None:
+        del content["normal"][node]
+    path = tmp_path / "genotype.json"
+    path.write_text(json.dumps(content))
+    market = (*MARKET_TRAIN, f"--data_dir={trees / 'market1501'}", f"--run_dir={run_dir}")
+    said = refused("train", *TINY[1:], *market, f"--architecture={path}")
+    assert f"{path} is not a usable architecture file: {message}" in " ".join(said.split())
+    assert not run_dir.exists()
+
+
+def test_a_genotype_for_higher_images(refused, trees, run_dir, tmp_path):
+    """Three stages divide by 16, and by 8 before the last reduction: its part-aware operation has 4
+    rows from 25 pixels on."""
+    EVERYTHING.save(tmp_path / "genotype.json")
+    market = (*MARKET_TRAIN, f"--data_dir={trees / 'market1501'}", f"--run_dir={run_dir}")
+    low = ("--cells=1,1,1", "--image_height=24", f"--architecture={tmp_path / 'genotype.json'}")
+    said = refused("train", *TINY[1:], *market, *low)
+    assert "24 pixels high" in said and "--image_height=25 or more" in said
+    assert not run_dir.exists()
+
+
+@pytest.mark.slow
+def test_a_cost_of_norms(refused, trees, run_dir):
+    data = (f"--data_dir={trees / 'sysu_mm01'}", f"--run_dir={run_dir}")
+    said = refused("search", *TINY, *data, "--latency_weight=0.1")
+    assert "--latency_weight is for a search for cells" in said
     assert not run_dir.exists()
 
 

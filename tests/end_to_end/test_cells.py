@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from cmnas_tf import settings
 from cmnas_tf.architecture import Architecture
@@ -71,6 +72,9 @@ def test_search_for_cells_train_and_evaluate(tmp_path):
     assert found.backbone.cells == (1, 1)
     assert str(found.backbone.genotype) in out
     assert set(found.choices.values()) == {"shared"}
+    latency = json.loads((searched / "latency.json").read_text())
+    assert latency["milliseconds"] > 0
+    assert f" ms for one image on {latency['device']}" in out
     assert not (searched / "architecture.cfg").exists()
     assert found.provenance["settings"]["search_space"] == "reid_cells"
     tensors = Checkpoints(searched / "checkpoints").newest().tensors
@@ -97,6 +101,31 @@ def test_search_for_cells_train_and_evaluate(tmp_path):
     assert CellPlan.from_json(results["architecture"]["backbone"]) == found.backbone
     (measured,) = results["results"].values()
     assert 0 < measured["mAP"] <= 1
+
+
+def test_a_search_that_draws_and_counts_the_cost(tmp_path):
+    """GDAS by classification alone; the cost is even at first. Random cells of the size of what it
+    found are trained under their own name."""
+    data = ("--dataset=market1501", f"--data_dir={people(tmp_path / 'data', 'market1501')}")
+    space = ("--search_space=darts_cells", "--cells=1", "--warmup_epochs=0", "--relaxation=gdas")
+    loss, searched = ("--objective=classification", "--latency_weight=1"), tmp_path / "search"
+    run("search", *TINY, *data, *space, *loss, f"--run_dir={searched}")
+    (file,) = (searched / "tensorboard").iterdir()
+    logged = {
+        value.tag: float(tf.make_ndarray(value.tensor))
+        for event in tf.compat.v1.train.summary_iterator(str(file))
+        for value in event.summary.value
+        if event.step == 0
+    }
+    terms = {tag for tag in logged if tag.startswith("architecture_loss/")}
+    assert terms == {f"architecture_loss/{n}" for n in ("cross_entropy", "expected_cost", "total")}
+    assert logged["architecture_loss/expected_cost"] == pytest.approx(1.0, rel=1e-6)
+
+    backbone = f"--backbone={searched / 'architecture.json'}"
+    trained = (loss[0], "--architecture=random:5", backbone, f"--run_dir={tmp_path / 'train'}")
+    run("train", *TINY, *data, *trained)
+    kept = Architecture.load(tmp_path / "train" / "architecture.json")
+    assert kept.backbone.cells == (1,) and kept.provenance["drawn"]["seed"] == 5
 
 
 def test_search_for_norms_in_a_network_of_cells(tmp_path):

@@ -54,13 +54,6 @@ def data(tmp_path_factory):
     return f"--data_dir={folder}", f"--data_dir={shards}"
 
 
-def test_a_search_finds_the_same(data, tmp_path):
-    runs = tmp_path / "folder", tmp_path / "shards"
-    for name, folder in zip(data, runs, strict=True):
-        run("search", *TINY, "--warmup_epochs=1", name, f"--run_dir={folder}")
-    assert newest(runs[0]) == newest(runs[1])
-
-
 def test_a_training_begun_on_the_folder_goes_on_on_its_shards(data, tmp_path):
     """As if it had been stopped after the first of two epochs; and both are evaluated alike."""
     whole = tmp_path / "whole"

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy.special import softmax
 
-from cmnas_tf.layers import GumbelSoftmax, Softmax
+from cmnas_tf.layers import Gdas, GumbelSoftmax, MixedModalityNorm, Softmax
+from cmnas_tf.modality import Rows
+from tests.oracles.finite_differences import assert_gradients
 
 LOGITS = tf.constant([0.7, -0.4])
 
@@ -106,3 +109,68 @@ def test_gumbel_draws_the_same_on_both_replicas(two_replicas):
     alone = drawn(GumbelSoftmax(seed=3), "stem", step=11, fraction=0.5)
     for weights in two_replicas.experimental_local_results(run()):
         np.testing.assert_allclose(weights, alone, rtol=1e-6)
+
+
+def test_gumbel_in_float64():
+    """Weights of that precision, and their gradient against central differences."""
+    relaxation = GumbelSoftmax(seed=1, initial=0.7, final=0.7)
+    relaxation.prepare(5, 0.0)
+    logits = np.random.default_rng(0).standard_normal((4, 3))
+    weights = relaxation(tf.constant(logits), "normal").numpy()
+    assert weights.dtype == np.float64
+    np.testing.assert_allclose(weights.sum(axis=1), 1.0, rtol=1e-15)
+    worth = np.random.default_rng(1).standard_normal((4, 3))
+    assert_gradients(lambda x: tf.reduce_sum(worth * relaxation(x, "normal")), [logits])
+
+
+def test_gdas_takes_the_drawn_candidate_alone_with_the_gradient_of_the_soft_mixture():
+    """Against NumPy in float64. With noise g and temperature t, s = softmax((l + g) / t): the
+    weights are 1 at the largest of s and 0 exactly elsewhere; of sum_k w_k v_k the gradient for l_j
+    is sum_k v_k s_k ([j = k] - s_j) / t. The noise is what makes s of even logits at t = 1.
+    """
+    relaxation = Gdas(seed=3, initial=0.5, final=0.5)
+    relaxation.prepare(7, 0.0)
+    even = GumbelSoftmax(seed=3, initial=1.0, final=1.0)
+    even.prepare(7, 0.0)
+    noise = np.log(even(tf.zeros([5, 4], tf.float64), "normal").numpy())
+    random = np.random.default_rng(2)
+    logits, values = random.standard_normal((5, 4)), random.standard_normal((5, 4))
+    soft = softmax((logits + noise) / 0.5, axis=1)
+    given = tf.constant(logits)
+    with tf.GradientTape() as tape:
+        tape.watch(given)
+        weights = relaxation(given, "normal")
+        mixed = tf.reduce_sum(weights * values, axis=1)
+    np.testing.assert_array_equal(weights, np.eye(4)[soft.argmax(axis=1)])
+    np.testing.assert_array_equal(mixed, values[np.arange(5), soft.argmax(axis=1)])
+    expected = soft * (values - (soft * values).sum(axis=1, keepdims=True)) / 0.5
+    np.testing.assert_allclose(tape.gradient(mixed, given), expected, rtol=1e-12, atol=1e-14)
+
+
+def test_gdas_draws_as_often_as_the_softmax_says():
+    """At a high temperature too; three standard errors as for Gumbel-max above."""
+    logits = tf.constant([1.5, 0.0, -1.0])
+    relaxation = Gdas(seed=2, initial=5.0, final=5.0)
+    weights = relaxation(tf.tile(logits[None], [20_000, 1]), "stem").numpy()
+    assert set(np.unique(weights)) == {0.0, 1.0}
+    np.testing.assert_allclose(weights.mean(axis=0), tf.nn.softmax(logits), atol=0.01)
+
+
+def test_a_mixed_norm_by_gdas_is_the_drawn_norm_alone():
+    """Over ten draws of even logits both come up."""
+    relaxation = Gdas(seed=1)
+    layer = MixedModalityNorm(relaxation, name="stem")
+    x, rows = tf.random.stateless_normal([4, 2, 2, 3], [1, 2]), Rows({"visible": 2, "infrared": 2})
+    layer(x, rows=rows)
+    for scale, weight in enumerate(layer.weights, start=2):
+        weight.assign(weight * scale)
+    separate = tf.concat([layer.visible(x[:2]), layer.infrared(x[2:])], axis=0)
+    drawn = set()
+    for step in range(10):
+        relaxation.prepare(step, 0.0)
+        of_separate, _ = relaxation(layer.architecture_logits, "stem").numpy()
+        drawn.add(of_separate)
+        expected = separate if of_separate else layer.shared(x)
+        np.testing.assert_allclose(layer(x, rows=rows), expected, rtol=1e-5, atol=1e-6)
+    assert drawn == {0.0, 1.0}
+    assert np.abs(separate - layer.shared(x)).max() > 0.1

@@ -124,6 +124,7 @@ def test_owns_two_tables_of_logits_that_start_at_zero():
     assert {id(table) for table in tables} == {id(w) for w in backbone.logits().values()}
 
 
+@pytest.mark.slow
 def test_decided_logits_make_it_the_derived_network():
     """Where one operation has all the weight on the edges of a genotype, and ``none`` on the
     others, the supernet computes what the derived network does with its weights.

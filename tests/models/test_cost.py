@@ -1,12 +1,13 @@
 """Parameters and multiply-adds against counts by hand and published ones."""
 
+import pytest
 import tensorflow as tf
 from tensorflow import keras
 
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.layers import BatchNorm, DepthwiseConv, TorchConv
 from cmnas_tf.models import Head, ReidNetwork, two_stream
-from cmnas_tf.models.cost import Cost, cost_of
+from cmnas_tf.models.cost import Cost, cost_of, operation_cost
 
 
 class Tiny(keras.layers.Layer):
@@ -67,3 +68,27 @@ def test_an_image_goes_through_the_norms_of_its_modality_alone():
 def test_cost_for_people_to_read():
     shown = str(Cost(23_512_128, 4_087_136_256))
     assert shown == "23.5 million parameters, 4.09 billion multiply-adds an image"
+
+
+@pytest.mark.parametrize(
+    "name, stride, expected",
+    [
+        ("skip_connect", 1, Cost(0, 0)),
+        ("max_pool_3x3", 2, Cost(0, 0)),
+        ("skip_connect", 2, Cost(16 + 8, 9 * 16)),
+        ("dil_conv_3x3", 1, Cost(36 + 16 + 8, 30 * (36 + 16))),
+        ("dil_conv_3x3", 2, Cost(36 + 16 + 8, 9 * (36 + 16))),
+        ("sep_conv_3x3", 2, Cost(2 * (36 + 16 + 8), 2 * 9 * (36 + 16))),
+    ],
+)
+def test_operations_by_hand(name, stride, expected):
+    """6 x 5 pixels of 4 channels become 3 x 3 at stride 2. A depthwise kernel has 9 * 4 numbers, a
+    pointwise one 4 * 4, a norm 2 * 4; those of pooling have none."""
+    assert operation_cost(name, 4, stride, 6, 5) == expected
+
+
+@pytest.mark.parametrize(
+    "channels, published", [(64, 12_120), (128, 47_636), (256, 190_488), (512, 758_548)]
+)
+def test_the_part_aware_operation_has_the_authors_parameters(channels, published):
+    assert operation_cost("part_aware", channels, 1, 4, 2).parameters == published

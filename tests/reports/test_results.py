@@ -139,6 +139,7 @@ def test_the_table_shows_the_same_numbers(evaluated, run_dir):
     assert not rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("matching", "protocol", "described"),
     [

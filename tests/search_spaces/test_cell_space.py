@@ -5,8 +5,11 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy.special import softmax
 
+from cmnas_tf.architecture import Architecture
 from cmnas_tf.cell_plan import CellPlan
+from cmnas_tf.data.pipeline import Batch
 from cmnas_tf.errors import BadInput
 from cmnas_tf.genotype import EDGES, NODES, OPERATIONS, Genotype
 from cmnas_tf.layers import GumbelSoftmax, Softmax
@@ -14,9 +17,13 @@ from cmnas_tf.losses import Objective
 from cmnas_tf.modality import Rows
 from cmnas_tf.models import Head, ReidNetwork
 from cmnas_tf.search_spaces import AUTO_REID, DARTS, CellSpace
+from cmnas_tf.search_spaces.cell_costs import edge_costs
 from cmnas_tf.search_spaces.cell_space import strongest
+from cmnas_tf.training.descent import descend
+from cmnas_tf.training.objectives import CostAware
+from cmnas_tf.training.optimizers import CoupledAdam
 from tests.models.genotypes import EVERYTHING
-from tests.oracles.finite_differences import assert_variable_gradients
+from tests.oracles.finite_differences import assert_variable_gradients, central_differences
 from tests.oracles.policies import dtype_policy
 
 SPACE = CellSpace(Softmax(), cells=(1, 1), width=1 / 32)
@@ -183,3 +190,85 @@ def test_gradient_of_every_logit_through_the_whole_supernet():
         return objective(outputs, LABELS, images_per_identity=2)["total"]
 
     assert_variable_gradients(loss, list(SPACE.logits(supernet).values()), tolerance=1e-5)
+
+
+def test_decided_logits_prefer_a_genotype_and_none_everywhere_else(supernet):
+    """Its operations have all the weight of their edges, ``none`` that of the six others."""
+    architecture = Architecture.shared(CellPlan(EVERYTHING, (1, 1)))
+    SPACE.prefer(supernet, architecture)
+    derived = SPACE.derive(supernet, {})
+    assert derived == architecture
+    tables = SPACE.probabilities(supernet)
+    for kind, table in tables.items():
+        assert set(np.unique(table.astype(np.float32))) == {0.0, 1.0}
+        assert table[:, AUTO_REID.index("none")].sum() == 6
+        chosen = {d for d in SPACE.chosen(architecture) if d.startswith(kind)}
+        leaning = {d for d, weight in SPACE.leanings(derived).items() if weight == 1.0}
+        nothing = {d for d in leaning if d.endswith("=none")}
+        assert chosen == {d for d in leaning - nothing if d.startswith(kind)}
+
+
+def test_what_a_space_of_cells_contains():
+    own = Architecture.shared(CellPlan(EVERYTHING, (1, 1)))
+    assert SPACE.contains(own)
+    assert not CellSpace(Softmax(), DARTS, (1, 1)).contains(own)  # it has part-aware operations
+    assert not SPACE.contains(Architecture.shared(CellPlan(EVERYTHING, (1, 2))))
+    assert not SPACE.contains(Architecture.separate(CellPlan(EVERYTHING, (1, 1))))
+    assert not SPACE.contains(Architecture.shared("resnet18"))
+    drawn = SPACE.random_like(own, 5)
+    assert SPACE.contains(drawn) and drawn != own and drawn == SPACE.random_like(own, 5)
+
+
+def test_expected_cost_against_numpy_and_finite_differences(supernet):
+    """sum_e sum_k p_ek c_ek over the same sum with p = 1/7, for random logits; 1 at even ones."""
+    cost = SPACE.expected_cost(supernet, 32, 16)
+    assert float(cost()) == pytest.approx(1.0, rel=1e-6)
+    tables = {k: t[..., 1] for k, t in edge_costs((1, 1), AUTO_REID, 2, 32, 16).items()}
+    even = sum(table.sum() / 7 for table in tables.values())
+
+    def expected(logits):  # [2, 14, 7]
+        pairs = zip(softmax(logits, axis=-1), tables.values(), strict=True)
+        return sum((shares * table).sum() for shares, table in pairs) / even
+
+    values = np.random.default_rng(0).standard_normal((2, 14, 7)).astype(np.float32)
+    variables = list(SPACE.logits(supernet).values())
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+    with tf.GradientTape() as tape:
+        found = cost()
+    assert float(found) == pytest.approx(expected(values.astype(np.float64)), rel=1e-6)
+    gradient = np.stack(tape.gradient(found, variables))
+    differences = central_differences(expected, values.astype(np.float64))
+    np.testing.assert_allclose(gradient, differences, atol=1e-6 * np.abs(differences).max())
+
+
+def test_an_expensive_mixture_becomes_a_cheap_one(supernet):
+    """Two steps of the logits alone: with a large weight on the cost no convolution is derived, and
+    what is left on an edge at stride 1 is free; without, the batch decides."""
+    rng = np.random.default_rng(1)
+    images = tf.constant(rng.standard_normal((4, 32, 16, 3)), tf.float32)
+    batch = Batch({"visible": images}, LABELS)
+    objective = Objective(correlation=0.0, class_mmd=0.0)
+    expected_cost = SPACE.expected_cost(supernet, 32, 16)
+    aware = CostAware(**vars(objective), cost=1000.0, expected_cost=expected_cost)
+    optimizer = CoupledAdam(list(SPACE.logits(supernet).values()), 0.5, 0.0)
+    costs = []
+    for _ in range(2):
+        terms = descend(supernet, aware, optimizer, batch, images_per_identity=2)
+        costs.append(float(terms["expected_cost"]))
+        parts = terms["cross_entropy"] + terms["triplet"]
+        np.testing.assert_allclose(terms["total"], parts + 1000.0 * costs[-1], rtol=1e-6)
+    assert costs[0] == pytest.approx(1.0, rel=1e-6) and costs[1] < 0.75
+    genotype = SPACE.derive(supernet, {}).backbone.genotype
+    cells = [genotype.cell(kind).values() for kind in ("normal", "reduction")]
+    derived = {name for cell in cells for edges in cell for name in edges.values()}
+    assert derived <= {"max_pool_3x3", "avg_pool_3x3", "skip_connect"}
+
+
+def test_a_random_architecture_of_the_size_of_another():
+    """Of its own candidates: DARTS' have no part-aware operation."""
+    given = Architecture.shared(CellPlan(EVERYTHING, (1, 1)))
+    space = CellSpace(Softmax(), DARTS, cells=(1, 1), width=1 / 8)
+    drawn = space.random_like(given, seed=4)
+    assert space.contains(drawn) and drawn != given
+    assert drawn == space.random_like(given, seed=4) != space.random_like(given, seed=5)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cmnas_tf.architecture import sites_of
+from cmnas_tf.architecture import Architecture, sites_of
 from cmnas_tf.cell_plan import CellPlan
 from cmnas_tf.layers import MixedModalityNorm, Softmax
 from cmnas_tf.losses import Objective
@@ -104,16 +104,16 @@ def bits_of(scalars) -> float:
 
 @pytest.mark.parametrize("training", [True, False])
 def test_decided_logits_make_it_the_derived_network(supernet, training):
-    """Logits 60 apart give the other norm the weight exp(-60): with the weights of the supernet the
-    derived network computes the same, in both modes.
+    """The other norm has no weight: with the weights of the supernet the derived network computes
+    the same, in both modes; and it is what would be derived.
     """
     rng = np.random.default_rng(5)
     for weight in supernet.weights:
         weight.assign(weight + 0.2 * rng.random(weight.shape))
-    for number, logits in enumerate(SPACE.logits(supernet).values()):
-        logits.assign([30.0, -30.0] if number % 3 == 0 else [-30.0, 30.0])
-    architecture = SPACE.derive(supernet, {})
-    assert set(architecture.choices.values()) == {"separate", "shared"}
+    choices = {site: "shared" if n % 3 else "separate" for n, site in enumerate(SITES)}
+    architecture = Architecture(choices, "resnet18")
+    SPACE.prefer(supernet, architecture)
+    assert SPACE.derive(supernet, {}) == architecture
     derived = two_stream(architecture, 3, "resnet18", width=1 / 16)
     weights = supernet.get_weight_paths()
     for path, weight in derived.get_weight_paths().items():
@@ -123,6 +123,30 @@ def test_decided_logits_make_it_the_derived_network(supernet, training):
         supernet(inputs, training=training), derived(inputs, training=training), strict=True
     ):
         np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-3 * np.abs(theirs).max())
+
+
+def test_random_architectures_are_as_separate_as_the_one_they_are_like():
+    """Every site is as likely as any other: 7 of 20 in the mean, over 400 draws within 5 standard
+    deviations of sqrt(0.35 * 0.65 / 400) = 0.024."""
+    like = Architecture(
+        {site: "separate" if n < 7 else "shared" for n, site in enumerate(SITES)}, "resnet18"
+    )
+    drawn = [SPACE.random_like(like, seed) for seed in range(400)]
+    assert {len(SPACE.chosen(found)) for found in drawn} == {7}
+    assert SPACE.random_like(like, 3) == drawn[3] != drawn[4]
+    assert SPACE.chosen(like) == list(SITES[:7])
+    for site in SITES:
+        part = np.mean([found.choices[site] == "separate" for found in drawn])
+        assert abs(part - 0.35) < 5 * 0.024
+    for extreme in (Architecture.shared("resnet18"), Architecture.separate("resnet18")):
+        assert SPACE.random_like(extreme, 0) == extreme
+    assert SPACE.contains(like) and not SPACE.contains(Architecture.shared("resnet34"))
+
+
+def test_leanings_are_what_was_derived_from(supernet):
+    set_logits(supernet)
+    architecture = SPACE.derive(supernet, {})
+    assert SPACE.leanings(architecture) == SPACE.probabilities(supernet)
 
 
 def test_searches_the_norms_of_a_network_of_cells():
@@ -151,6 +175,7 @@ def test_searches_the_norms_of_a_network_of_cells():
     assert all(tf.norm(gradient) > 0 for gradient in tape.gradient(total, list(logits.values())))
 
 
+@pytest.mark.slow
 def test_gradient_of_every_logit_through_the_whole_supernet():
     """The objective's gradient for all 20 x 2 logits against central differences, in float64."""
     with dtype_policy("float64"):

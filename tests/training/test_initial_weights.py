@@ -17,7 +17,7 @@ from cmnas_tf.data.synthetic import write_dataset
 from cmnas_tf.errors import BadInput
 from cmnas_tf.layers import Softmax
 from cmnas_tf.models import two_stream
-from cmnas_tf.search_spaces import NormSpace
+from cmnas_tf.search_spaces import DARTS, CellSpace, NormSpace
 from cmnas_tf.training import checkpoints, initial_weights
 from cmnas_tf.training.initial_weights import start_from
 from tests.models.genotypes import EVERYTHING
@@ -52,11 +52,11 @@ def random_weights(network, seed):
     return {path: variable.numpy() for path, variable in network.get_weight_paths().items()}
 
 
-def write(path, **parts):
+def write(path, metadata=None, **parts):
     tensors = {
         f"{part}/{n}": array for part, arrays in parts.items() for n, array in arrays.items()
     }
-    checkpoints.write(path, 1, tensors, {})
+    checkpoints.write(path, 1, tensors, metadata or {})
     return path
 
 
@@ -160,6 +160,23 @@ def test_a_network_of_cells_takes_every_weight_of_another(tmp_path):
     assert sum(name.endswith("bias") for name in expected) == 6
     start_from(network, settings(tmp_path, write(tmp_path / "a", average=expected)))
     assert_same(values(network), expected)
+
+
+def test_derived_cells_do_not_inherit_the_weights_of_their_search(tmp_path):
+    """A supernet's operations have other names and no scales; nothing is loaded, and it is said
+    why. Another search of the same cells takes them."""
+    plan, space = CellPlan(EVERYTHING, (1,)), CellSpace(Softmax(), DARTS, (1,), 1 / 32)
+    searched, again = space.supernet(3), space.supernet(3)
+    path = write(
+        tmp_path / "a", {"settings": {"search_space": "darts_cells"}}, network=values(searched)
+    )
+    network = two_stream(Architecture.shared(plan), 3, plan, width=1 / 32)
+    before = values(network)
+    with pytest.raises(BadInput, match=r"not fit .*a checkpoint of a search, .* Leave the flag ou"):
+        start_from(network, settings(tmp_path, path))
+    assert_same(values(network), before)
+    start_from(again, settings(tmp_path, path, settings_module.Search))
+    assert_same(values(again), values(searched))
 
 
 @pytest.fixture

@@ -80,6 +80,7 @@ def test_colours_are_mixed_in_visible_images_alone(tree, name):
     assert abs(green - red).max() > 0.1
 
 
+@pytest.mark.slow
 def test_the_run_has_one_seed_and_samplers_are_told_apart_by_streams(tree):
     """The same seed, stream and step: the same batch. Another of any: another batch."""
 

@@ -169,6 +169,21 @@ def test_the_bar_shows_epoch_loss_and_summary_and_can_be_switched_off(tmp_path, 
     assert "separate 4" in shown
 
 
+def test_the_bar_shows_what_the_architecture_alone_follows(tmp_path, capsys):
+    """Of a term that both follow, the weights'."""
+    run = Run(tmp_path, progress=True)
+    ordinary = run.step
+
+    def step(number, batch):
+        cost = {"cross_entropy": tf.constant(0.7), "expected_cost": tf.constant(0.25)}
+        return {"architecture": cost, **ordinary(number, batch)}
+
+    run.step = step
+    run.start()
+    shown = capsys.readouterr().err
+    assert "cost 0.25" in shown and "ce 0.5" in shown and "ce 0.7" not in shown
+
+
 def test_a_missing_batch_is_not_taken_for_the_end(tmp_path):
     """A data set that ends early would leave a run short of steps without a word."""
     run = Run(tmp_path)

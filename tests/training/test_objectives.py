@@ -1,7 +1,12 @@
 """From settings to objectives."""
 
+import dataclasses
+
+import pytest
+
+from cmnas_tf.errors import BadInput
 from cmnas_tf.losses import Objective
-from cmnas_tf.settings import ArchitectureLoss, Loss
+from cmnas_tf.settings import ArchitectureLoss, Loss, Search, SearchSchedule
 from cmnas_tf.training.objectives import architecture_objective, weight_objective
 
 LOSS = Loss(
@@ -39,3 +44,16 @@ def test_the_defaults_are_the_papers_terms():
     published = Objective(1.0, 1.0, 5.0, 0.05, 0.4, 0.0)
     assert weight_objective(Loss()) == published
     assert architecture_objective(Loss(), ArchitectureLoss(), "within_identity") == published
+
+
+def test_classification_is_cross_entropy_alone_for_both():
+    loss = dataclasses.replace(LOSS, objective="classification")
+    alone = Objective(1.0, 0.0, 0.0, 0.0, 0.6, 0.7)
+    assert weight_objective(loss) == alone
+    assert architecture_objective(loss, ARCHITECTURE, "within_identity") == alone
+
+
+def test_classification_needs_identities_that_the_classifier_knows():
+    loss, schedule = Loss(objective="classification"), SearchSchedule(split="identities")
+    with pytest.raises(BadInput, match=r"--objective=classification .* give --split=within_id"):
+        Search(loss=loss, schedule=schedule)

@@ -122,6 +122,7 @@ def test_each_group_has_its_own_learning_rate_and_gradients():
     groups = OptimizerGroups(CoupledAdam([a, b], 0.1, 0.0), CoupledAdam([c], 0.001, 0.0))
     assert [id(v) for v in groups.trained] == [id(a), id(b), id(c)]
     groups.set_factor(0.5)
+    np.testing.assert_allclose([float(rate) for rate in groups.rates], [0.05, 0.05, 0.0005])
     groups.apply([tf.constant([1.0]), tf.constant([-1.0]), tf.constant([1.0])])
     np.testing.assert_allclose([a[0], b[0], c[0]], [-0.05, 0.05, -0.0005], rtol=1e-4)
 

@@ -7,7 +7,7 @@ import pytest
 from cmnas_tf import settings
 from cmnas_tf.cell_plan import CellPlan
 from cmnas_tf.errors import BadInput
-from cmnas_tf.layers import GumbelSoftmax, Softmax
+from cmnas_tf.layers import Gdas, GumbelSoftmax, Softmax
 from cmnas_tf.search_spaces import AUTO_REID, DARTS, CellSpace, NormSpace
 from cmnas_tf.training.spaces import BUILDERS, search_space
 from tests.models.genotypes import EVERYTHING
@@ -45,9 +45,11 @@ def test_the_cells(name, candidates):
     assert search_space(settings_with(name, cells=(1, 3))).cells == (1, 3)
 
 
-def test_gumbel_has_the_seed_and_the_temperatures():
-    relaxation = search_space(settings_with("reid_cells", "gumbel")).relaxation
-    assert isinstance(relaxation, GumbelSoftmax)
+@pytest.mark.parametrize("name, kind", [("gumbel", GumbelSoftmax), ("gdas", Gdas)])
+@pytest.mark.parametrize("space", ["norm", "reid_cells"])
+def test_what_draws_has_the_seed_and_the_temperatures(space, name, kind):
+    relaxation = search_space(settings_with(space, name)).relaxation
+    assert type(relaxation) is kind
     assert (relaxation.seed, relaxation.initial, relaxation.final) == (0, 5.0, 0.5)
 
 
@@ -76,3 +78,8 @@ def test_which_modalities_a_space_is_searched_with():
         norms.check(["infrared"])
     with pytest.raises(BadInput, match=r"Say which: --modality=visible or --modality=infrared\."):
         cells.check(BOTH)
+
+
+def test_norms_have_no_cost_to_choose_by():
+    with pytest.raises(BadInput, match=r"--latency_weight is for a search for cells: .* the same"):
+        search_space(settings_with()).expected_cost(None, 64, 32)

@@ -1,0 +1,66 @@
+"""How long a network takes for one image, on this machine."""
+
+import platform
+import statistics
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from cmnas_tf.modality import VISIBLE
+from cmnas_tf.models.two_stream import ReidNetwork
+
+_WARM_UP = 5
+_REPEATS = 50
+
+
+class Latency(NamedTuple):
+    """A measured time; another machine, or a busy one, has another.
+
+    Attributes:
+      milliseconds: median, for one image.
+      device: that computed.
+      measured: how.
+    """
+
+    milliseconds: float
+    device: str
+    measured: str
+
+    def __str__(self) -> str:
+        """Such as ``12.3 ms for one image on ...``."""
+        return f"{self.milliseconds:.3g} ms for one image on {self.device}"
+
+
+def latency_of(network: ReidNetwork, height: int, width: int) -> Latency:
+    """Times the network's embedding of one visible image, as a graph.
+
+    Args:
+      network: of one modality or both.
+      height, width: of the image, in pixels.
+    """
+    embed = tf.function(lambda image: network.embed(image, VISIBLE).embedding, autograph=False)
+    image = tf.zeros([1, height, width, 3])
+    times = []
+    for _ in range(_WARM_UP + _REPEATS):
+        start = time.perf_counter()
+        embed(image).numpy()  # which waits for the result
+        times.append(time.perf_counter() - start)
+    milliseconds = 1e3 * statistics.median(times[_WARM_UP:])
+    measured = f"median of {_REPEATS} calls of the graph, {height} x {width}, batch 1"
+    return Latency(milliseconds, _device(), measured)
+
+
+def _device() -> str:
+    """The name of the first GPU, else of the processor."""
+    for gpu in tf.config.list_physical_devices("GPU"):
+        return str(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name))
+    return platform.processor() or _of_proc() or platform.machine()
+
+
+def _of_proc() -> str:
+    """Linux's name of the processor, which Python does not know."""
+    file = Path("/proc/cpuinfo")
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "")

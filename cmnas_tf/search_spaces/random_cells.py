@@ -1,0 +1,85 @@
+"""Random cells, what a search has to be better than."""
+
+import numpy as np
+
+from cmnas_tf.cell_plan import CellPlan
+from cmnas_tf.errors import BadInput
+from cmnas_tf.genotype import (
+    EDGES,
+    EDGES_PER_NODE,
+    KINDS,
+    NODES,
+    NONE,
+    OPERATIONS,
+    PARTS,
+    Genotype,
+    sources_of,
+)
+from cmnas_tf.search_spaces.cell_costs import edge_costs
+
+TOLERANCE = 0.03  # of the parameters of all edges
+_DRAWS = 5_000  # of which several in a hundred fit, as a rule
+
+
+def random_genotype(
+    like: CellPlan, seed: int, channels: int, candidates: tuple[str, ...] = OPERATIONS
+) -> Genotype:
+    """Cells whose edges have as many parameters as those of others, within :data:`TOLERANCE`.
+
+    The networks differ in nothing but their edges, so their parameters agree yet closer. All
+    genotypes of that size are equally likely: two sources for each node and an operation for each
+    are drawn until the size fits.
+
+    Args:
+      like: the cells to be as large as, and how many stand in the network.
+      seed: of the draw, >= 0.
+      channels: of a node in the first stage.
+      candidates: operations to draw from; ``none`` is passed over.
+
+    Raises:
+      BadInput: hardly any cells are of this size.
+    """
+    names = [name for name in candidates if name != NONE]
+    sizes = _parameters(like.cells, channels)
+    wanted = _size(like.genotype, sizes)
+    random = np.random.default_rng([seed, len(names), *like.cells])
+    for _ in range(_DRAWS):
+        found = Genotype(**{kind: _random_cell(random, names) for kind in KINDS})
+        size = _size(found, sizes)
+        if abs(size - wanted) <= TOLERANCE * wanted:
+            drawn = {"seed": seed, "edge_parameters": size, "edge_parameters_wanted": wanted}
+            return Genotype(found.normal, found.reduction, {"drawn": drawn})
+    raise BadInput(
+        f"Of {_DRAWS} random genotypes none had {wanted} parameters on its edges, within "
+        f"{TOLERANCE:.0%}, like the one given; give one of another size."
+    )
+
+
+def _random_cell(random: np.random.Generator, names: list[str]) -> dict[str, dict[str, str]]:
+    cell = {}
+    for node in NODES:
+        sources = random.choice(sources_of(node), EDGES_PER_NODE, replace=False).tolist()
+        cell[node] = {source: str(random.choice(names)) for source in sources}
+    return cell
+
+
+def _parameters(cells: tuple[int, ...], channels: int) -> dict[str, dict[tuple[str, str], dict]]:
+    """Of each operation, by kind of cell and edge, in all cells of the kind together."""
+    side = 4 * 2 ** len(cells) * PARTS  # any image that all operations can take in
+    tables = edge_costs(cells, OPERATIONS, channels, side, side)
+    return {
+        kind: {
+            edge: dict(zip(OPERATIONS, row, strict=True))
+            for edge, row in zip(EDGES, table[..., 0].astype(int).tolist(), strict=True)
+        }
+        for kind, table in tables.items()
+    }
+
+
+def _size(genotype: Genotype, sizes: dict[str, dict[tuple[str, str], dict]]) -> int:
+    return sum(
+        sizes[kind][node, source][name]
+        for kind in KINDS
+        for node, edges in genotype.cell(kind).items()
+        for source, name in edges.items()
+    )
