@@ -148,7 +148,7 @@ class Gallery:
             )
 
     def search(self, embedding: np.ndarray, k: int, camera: Sequence[str] | None = None) -> Matches:
-        """The exact best matches.
+        """The exact best matches; of those whose scores are equal in float32, the first ones.
 
         Args:
           embedding: of the queries, [N, D] float32, rows of norm 1.
@@ -158,12 +158,13 @@ class Gallery:
         Raises:
           BadInput: ``k`` is less than 1, or more than the entries that are not left out.
         """
-        scores = embedding.astype(np.float64) @ self.embeddings.T  # [N, G]
+        # Summed in float64 and rounded: equal entries get equal scores, wherever they stand.
+        scores = (embedding.astype(np.float64) @ self.embeddings.T).astype(np.float32)  # [N, G]
         cameras = np.array(camera if camera is not None else [""] * len(embedding), dtype=str)
         left_out = (cameras[:, None] == self.cameras) & (cameras != "")[:, None]  # [N, G]
         check_k(k, len(self) - left_out.sum(axis=1).max(initial=0))
         best = np.argsort(np.where(left_out, np.inf, -scores), axis=1, kind="stable")[:, :k]
-        found = np.take_along_axis(scores, best, axis=1).astype(np.float32)
+        found = np.take_along_axis(scores, best, axis=1)
         return Matches(self.ids[best], self.cameras[best], found)
 
 

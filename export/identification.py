@@ -10,8 +10,8 @@ IDS, CAMERAS, SCORES = "ids", "cameras", "scores"
 
 ONE_K = "k must be the same number in all rows. Received:"
 RANGE = "k must be 1 to the number of gallery entries that may be answered. k, entries:"
-# Float32 sums of 2,048 products differ by 1e-7 with their order; that many entries more are looked
-# at again in float64.
+# Float32 sums of 2,048 products differ by 1e-7 with their order; that many entries more are summed
+# again in float64, and rounded: equal entries get equal scores.
 _MARGIN = 16
 
 
@@ -71,7 +71,7 @@ class Identification(tf.Module):
         }
 
     def _ordered(self, embedding: tf.Tensor, scores: tf.Tensor, k: tf.Tensor) -> tuple:
-        """The rows of the best entries and their scores, [N, k] each, in the order of float64."""
+        """The rows of the best entries and their scores, [N, k] each, by the exact scores."""
         looked_at = tf.minimum(k + _MARGIN, tf.shape(scores)[1])
 
         def of_query(given: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
@@ -79,10 +79,10 @@ class Identification(tf.Module):
             candidates = tf.sort(tf.math.top_k(row, looked_at).indices)
             rows = tf.cast(tf.gather(self.embeddings, candidates), tf.float64)  # [k + 16, D]
             exact = tf.reduce_sum(rows * tf.cast(query, tf.float64), axis=1)
-            lowest = tf.constant(-np.inf, tf.float64)
-            exact = tf.where(tf.math.is_inf(tf.gather(row, candidates)), lowest, exact)
+            exact = tf.cast(exact, tf.float32)
+            exact = tf.where(tf.math.is_inf(tf.gather(row, candidates)), -np.inf, exact)
             found, places = tf.math.top_k(exact, k)  # of equal ones the first
-            return tf.gather(candidates, places), tf.cast(found, tf.float32)
+            return tf.gather(candidates, places), found
 
         kinds = (tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], tf.float32))
         return tf.map_fn(of_query, (embedding, scores), fn_output_signature=kinds)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cmnas_tf.errors import BadInput
@@ -63,6 +63,7 @@ def test_matches_by_hand():
 
 @settings(max_examples=8, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 5))
+@example(seed=1709425, entries=37, queries=3)  # equal entries whose float64 sums differ
 def test_the_graph_answers_as_numpy(seed, entries, queries):
     """Cameras at random; every third entry is one of four, so that there are many ties."""
     random = np.random.default_rng(seed)
@@ -101,12 +102,13 @@ def test_all_rows_ask_for_the_same_k():
 
 @pytest.mark.slow
 def test_a_gallery_of_100_000_is_answered_in_the_order_of_numpy():
-    """Float64 sorts; near the end of 100 matches neighbours differ by some 1e-5."""
+    """NumPy sorts; near the end of 100 matches neighbours differ by some 1e-5."""
     rows = unit_rows(100_000, 256, 5)
     rows[70_000:70_003] = rows[10]
     queries = np.concatenate([unit_rows(3, 256, 6), rows[10:11]])
     gallery = gallery_of(rows)
-    order = np.argsort(-(queries.astype(np.float64) @ rows.T), axis=1, kind="stable")[:, :100]
+    scores = (queries.astype(np.float64) @ rows.T).astype(np.float32)
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :100]
     found = in_graph(gallery, queries, 100)["ids"].astype(str)
     assert found.tolist() == gallery.ids[order].tolist()
     assert found[3, :4].tolist() == ["person10", "person70000", "person70001", "person70002"]
