@@ -97,6 +97,7 @@ def test_a_search_leaves_an_architecture_and_all_it_came_from(searched):
         "architecture.cfg",
         "architecture.json",
         "checkpoints",
+        "latency.json",
         "run.json",
         "run.lock",
         "split.json",
