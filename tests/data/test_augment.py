@@ -92,7 +92,7 @@ def test_equals_a_plain_loop_that_takes_the_same_uniforms(augmentation, size, se
 
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=4), st.integers(0, 1000))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_a_batch_cut_into_shares_is_augmented_as_in_one_piece(cuts, seed):
     images = pixels(sum(cuts))
     augmentation = Augmentation(3, channel_exchange_probability=0.5, greyscale_probability=0.3)

@@ -9,26 +9,16 @@ import tensorflow as tf
 
 from cmnas_tf import command_line, evaluate, search, settings, train
 from cmnas_tf.architecture import Architecture
-from cmnas_tf.data.synthetic import write_dataset
 from cmnas_tf.files import write_json
 from cmnas_tf.training.checkpoints import Checkpoints
 from tests.models.genotypes import EVERYTHING
+from tests.tiny_people import TINY, write_people
 
 COMMANDS = {
     "search": (search.main, settings.Search),
     "train": (train.main, settings.Train),
     "evaluate": (evaluate.main, settings.Evaluate),
 }
-TINY = (
-    "--backbone=resnet18",
-    "--width=0.0625",
-    "--image_height=32",
-    "--image_width=16",
-    "--identities_per_batch=4",
-    "--images_per_identity=2",
-    "--noprogress",
-)
-
 ONE_MODALITY = tuple(
     f"--{part}{name}_weight=0" for part in ("", "architecture_") for name in ("correlation", "mmd")
 )
@@ -41,15 +31,7 @@ def trees(tmp_path_factory):
     """Synthetic SYSU-MM01, RegDB and Market-1501 with 4 + 2 people; not to be changed."""
     root = tmp_path_factory.mktemp("data")
     for dataset in ("sysu_mm01", "regdb", "market1501"):
-        people = settings.SyntheticPeople(
-            dataset=dataset,
-            train_identities=4,
-            test_identities=2,
-            images_per_camera=2,
-            image_height=32,
-            image_width=16,
-        )
-        write_dataset(people, root / dataset, processes=1)
+        write_people(root / dataset, dataset=dataset, train_identities=4, test_identities=2)
     return root
 
 

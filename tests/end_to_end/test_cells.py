@@ -1,65 +1,29 @@
 """Both searches in networks of cells, as a user runs them, on synthetic people, in processes."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from cmnas_tf import settings
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.cell_plan import CellPlan
-from cmnas_tf.data.synthetic import write_dataset
 from cmnas_tf.training.checkpoints import Checkpoints
+from tests.end_to_end.processes import run
 from tests.models.genotypes import EVERYTHING
+from tests.tiny_people import TINY, write_people
 
 pytestmark = pytest.mark.slow
 
-TINY = (
-    "--width=0.0625",
-    "--image_height=32",
-    "--image_width=16",
-    "--identities_per_batch=2",
-    "--images_per_identity=2",
-    "--pad=2",
-    "--epochs=1",
-    "--noprogress",
-)
+SMALL = (*TINY[1:], "--identities_per_batch=2", "--epochs=1")
 WEIGHTS = ("--correlation_weight=0", "--mmd_weight=0")
 ARCHITECTURE = ("--architecture_correlation_weight=0", "--architecture_mmd_weight=0")
 
 
-def run(command, *flags):
-    """Runs ``python -m cmnas_tf.<command>`` to its end; gives what it wrote to stdout."""
-    done = subprocess.run(
-        [sys.executable, "-m", f"cmnas_tf.{command}", *map(str, flags)],
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def people(folder, dataset):
-    """2 + 2 people, two images from each camera."""
-    wanted = settings.SyntheticPeople(
-        dataset=dataset,
-        train_identities=2,
-        test_identities=2,
-        images_per_camera=2,
-        image_height=32,
-        image_width=16,
-        distractors=1,
-        junk=1,
-    )
-    write_dataset(wanted, folder, processes=1)
-    return folder
+    """2 + 2 people; where the data set has them, a distractor and an image that is junk."""
+    few = {"train_identities": 2, "test_identities": 2, "distractors": 1, "junk": 1}
+    return write_people(folder, dataset=dataset, **few)
 
 
 def test_search_for_cells_train_and_evaluate(tmp_path):
@@ -67,7 +31,7 @@ def test_search_for_cells_train_and_evaluate(tmp_path):
     data = ("--dataset=market1501", f"--data_dir={people(tmp_path / 'data', 'market1501')}")
     searched, trained = tmp_path / "search", tmp_path / "train"
     space = ("--search_space=reid_cells", "--cells=1,1", "--warmup_epochs=0")
-    out = run("search", *TINY, *data, *WEIGHTS, *ARCHITECTURE, *space, f"--run_dir={searched}")
+    out, _ = run("search", *SMALL, *data, *WEIGHTS, *ARCHITECTURE, *space, f"--run_dir={searched}")
     found = Architecture.load(searched / "architecture.json")
     assert found.backbone.cells == (1, 1)
     assert str(found.backbone.genotype) in out
@@ -86,7 +50,7 @@ def test_search_for_cells_train_and_evaluate(tmp_path):
         np.testing.assert_allclose(rows, expected, rtol=1e-6)
 
     architecture = f"--architecture={searched / 'architecture.json'}"
-    run("train", *TINY, *data, *WEIGHTS, architecture, f"--run_dir={trained}")
+    run("train", *SMALL, *data, *WEIGHTS, architecture, f"--run_dir={trained}")
     tensors = Checkpoints(trained / "checkpoints").newest().tensors
     weights = {
         name: array.size
@@ -109,7 +73,7 @@ def test_a_search_that_draws_and_counts_the_cost(tmp_path):
     data = ("--dataset=market1501", f"--data_dir={people(tmp_path / 'data', 'market1501')}")
     space = ("--search_space=darts_cells", "--cells=1", "--warmup_epochs=0", "--relaxation=gdas")
     loss, searched = ("--objective=classification", "--latency_weight=1"), tmp_path / "search"
-    run("search", *TINY, *data, *space, *loss, f"--run_dir={searched}")
+    run("search", *SMALL, *data, *space, *loss, f"--run_dir={searched}")
     (file,) = (searched / "tensorboard").iterdir()
     logged = {
         value.tag: float(tf.make_ndarray(value.tensor))
@@ -123,7 +87,7 @@ def test_a_search_that_draws_and_counts_the_cost(tmp_path):
 
     backbone = f"--backbone={searched / 'architecture.json'}"
     trained = (loss[0], "--architecture=random:5", backbone, f"--run_dir={tmp_path / 'train'}")
-    run("train", *TINY, *data, *trained)
+    run("train", *SMALL, *data, *trained)
     kept = Architecture.load(tmp_path / "train" / "architecture.json")
     assert kept.backbone.cells == (1,) and kept.provenance["drawn"]["seed"] == 5
 
@@ -135,7 +99,7 @@ def test_search_for_norms_in_a_network_of_cells(tmp_path):
     data = f"--data_dir={people(tmp_path / 'data', 'sysu_mm01')}"
     backbone = (f"--backbone={tmp_path / 'genotype.json'}", "--cells=1,1")
     folder = tmp_path / "search"
-    run("search", *TINY, data, *backbone, "--warmup_epochs=0", f"--run_dir={folder}")
+    run("search", *SMALL, data, *backbone, "--warmup_epochs=0", f"--run_dir={folder}")
     found = Architecture.load(folder / "architecture.json")
     plan = CellPlan(EVERYTHING, (1, 1))
     assert found.backbone == plan and "separate" in found.choices.values()

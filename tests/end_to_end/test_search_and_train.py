@@ -2,12 +2,9 @@
 
 import json
 import math
-import os
 import shutil
 import signal
 import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,62 +14,26 @@ from cmnas_tf.architecture import Architecture
 from cmnas_tf.training import checkpoints
 from cmnas_tf.training.checkpoints import Checkpoints
 from cmnas_tf.training.inputs import TrainingImages
+from tests.end_to_end.processes import run, start
+from tests.tiny_people import TINY, write_people
+from tests.training.commands import newest
 
 pytestmark = pytest.mark.slow
 
-TINY = (
-    "--backbone=resnet18",
-    "--width=0.0625",
-    "--image_height=32",
-    "--image_width=16",
-    "--identities_per_batch=4",
-    "--images_per_identity=2",
-    "--pad=2",
-    "--epochs=2",
-    "--noprogress",
-)
-
-
-def start(command, *flags):
-    """The process of ``python -m cmnas_tf.<command>``."""
-    return subprocess.Popen(
-        [sys.executable, "-m", f"cmnas_tf.{command}", *map(str, flags)],
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def run(command, *flags, code=0):
-    """Runs a command to its end; gives what it wrote to stdout and stderr."""
-    process = start(command, *flags)
-    out, err = process.communicate()
-    assert process.returncode == code, err
-    assert "Traceback" not in err
-    return out, err
-
-
-def newest(folder):
-    return Checkpoints(folder / "checkpoints").newest()
+EPOCHS = (*TINY, "--epochs=2")
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """SYSU-MM01 with 8 + 4 people, two images from each camera."""
-    root = tmp_path_factory.mktemp("data") / "sysu"
-    people = ("--train_identities=8", "--test_identities=4", "--images_per_camera=2")
-    size = ("--image_height=32", "--image_width=16")
-    run("make_synthetic", f"--data_dir={root}", *people, *size, "--processes=1", "--noprogress")
-    return root
+    return write_people(tmp_path_factory.mktemp("data") / "sysu")
 
 
 @pytest.fixture(scope="module")
 def searched(data, tmp_path_factory):
     """A search of two epochs, the second of which moves the architecture; undisturbed."""
     folder = tmp_path_factory.mktemp("runs") / "search"
-    run("search", *TINY, "--warmup_epochs=1", f"--data_dir={data}", f"--run_dir={folder}")
+    run("search", *EPOCHS, "--warmup_epochs=1", f"--data_dir={data}", f"--run_dir={folder}")
     return folder
 
 
@@ -81,7 +42,7 @@ def trained(data, searched, tmp_path_factory):
     """A training of the architecture that was found."""
     folder = tmp_path_factory.mktemp("runs") / "train"
     architecture = f"--architecture={searched / 'architecture.json'}"
-    run("train", *TINY, architecture, f"--data_dir={data}", f"--run_dir={folder}")
+    run("train", *EPOCHS, architecture, f"--data_dir={data}", f"--run_dir={folder}")
     return folder
 
 
@@ -130,7 +91,7 @@ def test_an_interrupted_search_that_goes_on_ends_as_an_undisturbed_one(data, sea
     """Ctrl-C when the first checkpoint appears, in the second epoch; then the same command again.
     Bit for bit."""
     folder = tmp_path / "search"
-    flags = (*TINY, "--warmup_epochs=1", f"--data_dir={data}", f"--run_dir={folder}")
+    flags = (*EPOCHS, "--warmup_epochs=1", f"--data_dir={data}", f"--run_dir={folder}")
     process = start("search", *flags)
     while process.poll() is None and not Checkpoints(folder / "checkpoints").paths():
         try:
@@ -160,7 +121,7 @@ def test_an_interrupted_search_that_goes_on_ends_as_an_undisturbed_one(data, sea
 def test_a_finished_search_started_again_changes_nothing(data, searched):
     before = {path: path.read_bytes() for path in searched.glob("*.*")}
     digest = newest(searched).digest
-    run("search", *TINY, "--warmup_epochs=1", f"--data_dir={data}", f"--run_dir={searched}")
+    run("search", *EPOCHS, "--warmup_epochs=1", f"--data_dir={data}", f"--run_dir={searched}")
     assert newest(searched).digest == digest
     assert {path: path.read_bytes() for path in searched.glob("*.*")} == before
 
@@ -222,7 +183,7 @@ def test_an_unreadable_image_in_the_middle_of_a_training(data, searched, trained
     when the image is mended the same command comes to the undisturbed end."""
     spoiled, folder = shutil.copytree(data, tmp_path / "data"), tmp_path / "run"
     architecture = f"--architecture={searched / 'architecture.json'}"
-    flags = (*TINY, architecture, f"--data_dir={spoiled}", f"--run_dir={folder}")
+    flags = (*EPOCHS, architecture, f"--data_dir={spoiled}", f"--run_dir={folder}")
     training = TrainingImages.load(command_line.read(settings.Train, ["train", *flags]))
     sampler = training.sampler(training.dataset.train, stream=0)
     rows = [set(np.concatenate([*sampler.draw(step).rows.values()])) for step in range(18)]
@@ -242,7 +203,7 @@ def test_a_loss_that_is_not_finite(data, tmp_path):
     """Exit code 3; the message names the term and the step; nothing half-written is left."""
     folder = tmp_path / "run"
     rates = ("--backbone_learning_rate=1e30", "--head_learning_rate=1e30")
-    _, err = run("train", *TINY, *rates, f"--data_dir={data}", f"--run_dir={folder}", code=3)
+    _, err = run("train", *EPOCHS, *rates, f"--data_dir={data}", f"--run_dir={folder}", code=3)
     assert "The term cross_entropy of the weights objective is" in err
     assert "at step 1 (epoch 1)" in err
     assert "No checkpoint was written yet" in err
@@ -263,7 +224,7 @@ def test_a_loss_that_stops_being_finite_keeps_the_last_checkpoint(
     checkpoints.write(first, found.step, tensors, found.metadata)
     before = first.read_bytes()
     architecture = f"--architecture={searched / 'architecture.json'}"
-    flags = (*TINY, architecture, f"--data_dir={data}", f"--run_dir={folder}")
+    flags = (*EPOCHS, architecture, f"--data_dir={data}", f"--run_dir={folder}")
     _, err = run("train", *flags, code=3)
     assert "at step 9 (epoch 2). The last checkpoint is kept" in err
     assert [path.name for path in (folder / "checkpoints").iterdir()] == [first.name]

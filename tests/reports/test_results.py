@@ -8,7 +8,6 @@ from tensorflow import keras
 
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.data import load_dataset
-from cmnas_tf.data.synthetic import write_dataset
 from cmnas_tf.errors import BadInput
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.reports.results import evaluate
@@ -21,11 +20,11 @@ from cmnas_tf.settings import (
     Progress,
     Protocol,
     Run,
-    SyntheticPeople,
 )
 from cmnas_tf.training.checkpoints import Checkpoints
 from cmnas_tf.training.provenance import commit
 from cmnas_tf.training.retrain import SPECIFICATION
+from tests.tiny_people import write_people
 
 ARCHITECTURE = Architecture.separate_until("layer1", "resnet18")
 QUIET = Progress(progress=False)
@@ -41,16 +40,7 @@ TRAINED = {
 def data(tmp_path_factory):
     """RegDB with 2 + 4 people."""
     root = tmp_path_factory.mktemp("data") / "regdb"
-    people = SyntheticPeople(
-        dataset="regdb",
-        train_identities=2,
-        test_identities=4,
-        images_per_camera=2,
-        image_height=32,
-        image_width=16,
-    )
-    write_dataset(people, root, processes=1)
-    return root
+    return write_people(root, dataset="regdb", train_identities=2)
 
 
 @pytest.fixture(scope="module")

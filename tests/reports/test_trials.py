@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from cmnas_tf import settings, trials
-from cmnas_tf.data.synthetic import write_dataset
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import write_json
 from cmnas_tf.reports.trials import TrialRun, summarise, trials_of
 from cmnas_tf.training import checkpoints
 from tests.reports.records import record
+from tests.tiny_people import write_people
 
 LAST_STEP = 3 * (4 * 2 // 4 + 1)  # 3 epochs; 4 people with 2 images each in batches of 2 x 2
 
@@ -21,16 +21,7 @@ LAST_STEP = 3 * (4 * 2 // 4 + 1)  # 3 epochs; 4 people with 2 images each in bat
 def data(tmp_path_factory):
     """RegDB with 4 + 4 people and ten trials; not to be changed."""
     root = tmp_path_factory.mktemp("data") / "regdb"
-    people = settings.SyntheticPeople(
-        dataset="regdb",
-        train_identities=4,
-        test_identities=4,
-        images_per_camera=2,
-        image_height=32,
-        image_width=16,
-    )
-    write_dataset(people, root, processes=1)
-    return root
+    return write_people(root, dataset="regdb", train_identities=4)
 
 
 @pytest.fixture

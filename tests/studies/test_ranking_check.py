@@ -17,7 +17,8 @@ from cmnas_tf.studies import ranking_check
 from cmnas_tf.studies.ranking_check import supernet_scores
 from cmnas_tf.training.inputs import TrainingImages
 from cmnas_tf.training.search_run import search
-from tests.training.commands import TINY, newest, write_people
+from tests.tiny_people import TINY, write_people
+from tests.training.commands import newest
 
 BATCHES = 3
 

@@ -15,31 +15,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from cmnas_tf import architecture, command_line, settings
-from cmnas_tf.data.synthetic import write_dataset
 from cmnas_tf.training.checkpoints import Checkpoints
-
-PEOPLE = settings.SyntheticPeople(
-    train_identities=8, test_identities=4, images_per_camera=2, image_height=32, image_width=16
-)
-TINY = (
-    "--backbone=resnet18",
-    "--width=0.0625",
-    "--image_height=32",
-    "--image_width=16",
-    "--identities_per_batch=4",
-    "--images_per_identity=2",
-    "--pad=2",
-    "--noprogress",
-)
 
 _forked = multiprocessing.get_context("forkserver")
 _forked.set_forkserver_preload(["cmnas_tf.training.search_run", "cmnas_tf.training.retrain"])
-
-
-def write_people(folder):
-    """SYSU-MM01 with 8 + 4 people, two images from each camera."""
-    write_dataset(PEOPLE, folder, processes=1)
-    return folder
 
 
 class Command:

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from cmnas_tf.training.checkpoints import Checkpoints
-from tests.training.commands import TINY, Command, newest, write_people
+from tests.tiny_people import TINY, write_people
+from tests.training.commands import Command, newest
 
 pytestmark = pytest.mark.slow
 
