@@ -1,19 +1,16 @@
 """``python -m benchmarks``: every comparison, a table, and ``benchmarks/results/latest.json``."""
 
 import argparse
-import datetime
-import os
-import platform
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.machine import machine
 from benchmarks.turns import Timing, ratio, take_turns
 from cmnas_tf.files import write_json
 from cmnas_tf.reports.tables import table
-from cmnas_tf.training.provenance import commit, versions
 
 Timings = dict[str, Timing]
 RESULT = Path(__file__).parent / "results" / "latest.json"
@@ -215,28 +212,12 @@ def main() -> None:
         for key, figure in comparison.figures.items():
             figures[key] = value = figure.value(seen)
             rows.append(figure.row(key, value))
-    machine = {
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)),
-        "versions": versions(),
-        "commit": commit(),
-    }
-    write_json(options.output, {**figures, "timings": timings, "machine": machine})
+    write_json(options.output, {**figures, "timings": timings, "machine": machine()})
     print(f"\n{table(rows)}\nwritten to {options.output}")
 
 
 def _half(value: float | None) -> float | None:
     return None if value is None else value / 2
-
-
-def _processor() -> str:
-    """The processor's name, as Linux knows it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(": ")[1] for line in lines if line.startswith("model name")), "")
 
 
 if __name__ == "__main__":

@@ -4,10 +4,8 @@ On one machine they share its cores, so this shows what dealing out a batch, gat
 cost, not how much faster more machines are. Writes ``benchmarks/results/scaling.json``.
 """
 
-import datetime
 import json
 import os
-import platform
 import socket
 import subprocess
 import sys
@@ -18,9 +16,9 @@ from statistics import median
 from typing import Any
 
 from benchmarks import batch
+from benchmarks.machine import machine
 from cmnas_tf.files import write_json
 from cmnas_tf.reports.tables import table
-from cmnas_tf.training.provenance import versions
 
 RESULT = Path(__file__).parent / "results" / "scaling.json"
 WARMUP, STEPS = 2, 7
@@ -39,13 +37,7 @@ def main() -> None:
     for name, figures in seen.items():
         step = figures["step_seconds"]
         rows.append([name, f"{step:.2f}", f"{step / alone:.2f}"])
-    machine = {
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "processor": platform.processor() or platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
-        "versions": versions(),
-    }
-    result = {"checkpoint_share_of_epoch": share, "variants": seen, "machine": machine}
+    result = {"checkpoint_share_of_epoch": share, "variants": seen, "machine": machine()}
     write_json(RESULT, result)
     print(f"{table(rows)}\n\ncheckpoint: {100 * share:.2f} % of an epoch\nwritten to {RESULT}")
 

@@ -8,7 +8,6 @@ with the first one, and the server's memory is written down. Writes
 
 import argparse
 import contextlib
-import datetime
 import io
 import os
 import re
@@ -25,9 +24,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from benchmarks.machine import machine
 from cmnas_tf.files import replacing, write_json
 from cmnas_tf.reports.tables import table
-from cmnas_tf.training.provenance import versions
 from export.call_error import CallError
 from export.serving_client.grpc_transport import GrpcTransport
 from export.serving_client.rest_transport import RestTransport
@@ -50,11 +49,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULT, help=f"default: {RESULT}")
     options = parser.parse_args()
     result = load(options.model_base_path, options.seconds, options.clients, options.swaps)
-    result["machine"] = {
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "cores": len(os.sched_getaffinity(0)),
-        "versions": versions(),
-    }
+    result["machine"] = machine()
     write_json(options.output, result)
     rows = [["", "requests", "median ms", "99 % ms", "longest ms"]]
     for name, seen in result["signatures"].items():

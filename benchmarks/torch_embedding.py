@@ -10,18 +10,22 @@ CALLS = 10  # of one run with one image
 
 
 def contiguous_one() -> Callable[[], None]:
+    """One image, channels before rows and columns."""
     return _embedding(ONE, torch.contiguous_format)
 
 
 def channels_last_one() -> Callable[[], None]:
+    """One image, channels last."""
     return _embedding(ONE, torch.channels_last)
 
 
 def contiguous_many() -> Callable[[], None]:
+    """A batch, channels before rows and columns."""
     return _embedding(MANY, torch.contiguous_format)
 
 
 def channels_last_many() -> Callable[[], None]:
+    """A batch, channels last."""
     return _embedding(MANY, torch.channels_last)
 
 

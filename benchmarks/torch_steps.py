@@ -14,18 +14,22 @@ except ImportError as error:
 
 
 def contiguous() -> Callable[[], None]:
+    """In float32, channels before rows and columns."""
     return _step(torch.contiguous_format, torch.float32)
 
 
 def channels_last() -> Callable[[], None]:
+    """In float32, channels last."""
     return _step(torch.channels_last, torch.float32)
 
 
 def contiguous_bfloat16() -> Callable[[], None]:
+    """Channels before rows and columns in bfloat16, by autocast."""
     return _step(torch.contiguous_format, torch.bfloat16)
 
 
 def channels_last_bfloat16() -> Callable[[], None]:
+    """Channels last in bfloat16, by autocast."""
     return _step(torch.channels_last, torch.bfloat16)
 
 

@@ -91,6 +91,7 @@ def run(main: Callable[[Any], None], settings_class: type[Settings]) -> None:
     # TensorFlow greets with lines of level "error" that mean nothing; set it to 0 to see them all.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.filterwarnings("ignore", category=FutureWarning, module="google")
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
         main(read(settings_class, sys.argv))
     except BadInput as error:
@@ -104,11 +105,22 @@ def run(main: Callable[[Any], None], settings_class: type[Settings]) -> None:
     except OSError as error:
         named = f" ({error.filename})" if error.filename else ""
         _fail(f"{error.strerror or error}{named}. Nothing half-written was left.", EXIT_BAD_INPUT)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interruption:
+        number = signal.SIGTERM if isinstance(interruption, _Terminated) else signal.SIGINT
         _fail(
-            "Interrupted; nothing is half-written. The same command goes on.",
-            EXIT_OF_SIGNAL + signal.SIGINT,
+            f"Interrupted by {number.name}; nothing is half-written. The same command goes on.",
+            EXIT_OF_SIGNAL + number,
         )
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which then cleans up like Ctrl-C on its way out."""
+
+
+def _terminate(*_: object) -> None:
+    raise _Terminated
 
 
 def _fail(message: str, code: int) -> None:

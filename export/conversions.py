@@ -29,9 +29,7 @@ def to_tflite(numbers: str, function: Any, images: np.ndarray, file: Path) -> An
         converter.representative_dataset = lambda: ([image[None]] for image in images)
     file.write_bytes(converter.convert())
 
-    # The default delegate of TensorFlow 2.15 aborts the process on some networks of whole numbers.
-    kernels = tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    interpreter = tf.lite.Interpreter(str(file), experimental_op_resolver_type=kernels)
+    interpreter = tf.lite.Interpreter(str(file))
     interpreter.allocate_tensors()
     (given,), (found,) = interpreter.get_input_details(), interpreter.get_output_details()
 

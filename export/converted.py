@@ -27,13 +27,7 @@ Convert = Callable[[Any, np.ndarray, Path], Embed]
 
 
 def convert_and_measure(
-    checkpoint: settings_module.Checkpoint,
-    run_dir: str,
-    target: settings_module.ConvertedTarget,
-    data: settings_module.Data,
-    protocol: settings_module.Protocol,
-    convert: Convert,
-    suffix: str,
+    options: settings_module.ExportOnnx, convert: Convert, suffix: str
 ) -> dict[str, Any]:
     """Writes a file for each modality, and measures them as ``cmnas_tf.evaluate`` measures.
 
@@ -41,9 +35,7 @@ def convert_and_measure(
     size and give its embedding of norm 1; ``architecture.json``; and ``measured.json``.
 
     Args:
-      checkpoint, run_dir: which network.
-      target: where to.
-      data, protocol: what is measured on.
+      options: which network, where to, and what is measured on.
       convert: makes a file and what computes it.
       suffix: of the files.
 
@@ -55,13 +47,14 @@ def convert_and_measure(
       BadInput: no such network or data, images of a modality it was not trained on, or the folder
         exists.
     """
+    target, checkpoint = options.target, options.checkpoint
     folder = Path(target.export_dir)
     if not target.export_dir or folder.exists():
         raise BadInput(
             f"--export_dir={target.export_dir!r} is empty or exists; give the path of a new folder."
         )
-    trained = load_trained(checkpoint.checkpoint, run_dir, checkpoint.weights)
-    dataset, _ = load_readable(data, "test")
+    trained = load_trained(checkpoint.checkpoint, options.run.run_dir, checkpoint.weights)
+    dataset, _ = load_readable(options.data, "test")
     unknown = set(dataset.test.modalities) - set(trained.specification.modalities)
     if unknown:
         raise BadInput(f"The network was not trained on {', '.join(unknown)} images.")
@@ -79,7 +72,7 @@ def convert_and_measure(
                 rows, _pixels(trained, dataset, dataset.test, modality), strict=True
             ):
                 after[row] = embed_one(pixels)
-        own = {name: getattr(protocol, name) for name in settings_of(dataset.layout)}
+        own = {name: getattr(options.protocol, name) for name in settings_of(dataset.layout)}
         cosines = np.sum(before * after, axis=1)
         measured = {
             "protocol": own,

@@ -17,15 +17,7 @@ def main(options: settings.ExportOnnx) -> None:
         import tf2onnx  # noqa: F401
     except ImportError as error:
         raise BadInput(f"{error}. Install it: {INSTALL}") from error
-    measured = convert_and_measure(
-        options.checkpoint,
-        options.run.run_dir,
-        options.target,
-        options.data,
-        options.protocol,
-        to_onnx,
-        ".onnx",
-    )
+    measured = convert_and_measure(options, to_onnx, ".onnx")
     print(f"written to {options.target.export_dir}\n{summary(measured)}")
 
 

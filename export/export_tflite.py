@@ -14,15 +14,7 @@ def main(options: settings.ExportTflite) -> None:
     from export.conversions import to_tflite
     from export.converted import convert_and_measure, summary
 
-    measured = convert_and_measure(
-        options.checkpoint,
-        options.run.run_dir,
-        options.target,
-        options.data,
-        options.protocol,
-        partial(to_tflite, options.form.numbers),
-        ".tflite",
-    )
+    measured = convert_and_measure(options, partial(to_tflite, options.form.numbers), ".tflite")
     print(f"written to {options.target.export_dir}\n{summary(measured)}")
 
 

@@ -122,7 +122,8 @@ def _fold(graph: tf.compat.v1.GraphDef, original: tf.Graph) -> None:
 def _pad_pools_with_zeros(graph: tf.compat.v1.GraphDef) -> None:
     """Lets a maximum over what a ReLU gives start from 0 in place of the lowest number.
 
-    The result is the same, and whole numbers of eight bits can express its range.
+    The result is the same, and whole numbers of eight bits can express its range: TFLite's
+    interpreter aborts the process on a range that ends at the lowest number.
     """
     nodes = {node.name: node for node in graph.node}
     for pool in [node for node in nodes.values() if node.op == "MaxPool"]:

@@ -1,7 +1,9 @@
 """Flags, help, exit codes, and what a command imports before it knows what to do."""
 
 import dataclasses
+import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -239,6 +241,25 @@ def test_exit_codes(error, code, message, monkeypatch, capsys):
     assert done.value.code == code
     shown = capsys.readouterr()
     assert re.search(message, shown.err) and "Traceback" not in shown.err + shown.out
+
+
+def test_sigterm_unwinds_like_an_interruption(monkeypatch, capsys):
+    """What must be cleaned up is; afterwards the signal does what it did before."""
+    cleaned, before = [], signal.getsignal(signal.SIGTERM)
+
+    def main(_):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            signal.pause()
+        finally:
+            cleaned.append(True)
+
+    monkeypatch.setattr(sys, "argv", ["command"])
+    with pytest.raises(SystemExit) as done:
+        command_line.run(main, settings.Demo)
+    assert done.value.code == 143 and cleaned
+    assert "Interrupted by SIGTERM" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_bad_flags_end_with_code_2(monkeypatch, capsys):

@@ -56,11 +56,12 @@ def _device() -> str:
     """The name of the first GPU, else of the processor."""
     for gpu in tf.config.list_physical_devices("GPU"):
         return str(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name))
-    return platform.processor() or _of_proc() or platform.machine()
+    return processor()
 
 
-def _of_proc() -> str:
-    """Linux's name of the processor, which Python does not know."""
+def processor() -> str:
+    """The processor's name, as Python or Linux knows it."""
     file = Path("/proc/cpuinfo")
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "")
+    of_linux = (line.partition(": ")[2] for line in lines if line.startswith("model name"))
+    return platform.processor() or next(of_linux, "") or platform.machine()

@@ -13,9 +13,8 @@ from cmnas_tf.layers.batch_norm import running_statistics_kept
 def recomputed(layer: keras.layers.Layer, inputs: Mapping[str, Any], **how: Any) -> tf.Tensor:
     """``layer(**inputs, **how)``, of which only the inputs are kept for the backward pass.
 
-    There the layer is called a second time, which costs about a third of a training step (Chen et
-    al., "Training Deep Nets with Sublinear Memory Cost", 2016); the first call alone moves running
-    statistics.
+    There the layer is called a second time (Chen et al., "Training Deep Nets with Sublinear Memory
+    Cost", 2016); the first call alone moves running statistics.
 
     Args:
       layer: gives a tensor.

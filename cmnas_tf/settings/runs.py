@@ -64,7 +64,7 @@ class TrainingDevices(Devices):
     recompute: bool = setting(
         False,
         "Keep only what enters each residual block or cell, and compute the rest again for the "
-        "gradient: less memory, about a third more time; the same but for rounding.",
+        "gradient: less memory, another forward pass; the same but for rounding.",
     )
 
 

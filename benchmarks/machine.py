@@ -1,0 +1,19 @@
+"""What a benchmark's figures were measured on."""
+
+import datetime
+import os
+from typing import Any
+
+from cmnas_tf.models.latency import processor
+from cmnas_tf.training.provenance import commit, versions
+
+
+def machine() -> dict[str, Any]:
+    """Date, processor, cores, versions and commit; JSON-ready."""
+    return {
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "processor": processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "versions": versions(),
+        "commit": commit(),
+    }
