@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -72,7 +73,7 @@ def _steps(logical_devices: int) -> dict[str, float]:
     from cmnas_tf.settings import Devices, WeightOptimizer
     from cmnas_tf.training.checkpoints import Checkpoints
     from cmnas_tf.training.descent import descend
-    from cmnas_tf.training.distribution import first_replica, make_strategy
+    from cmnas_tf.training.distribution import compiled_on, make_strategy
     from cmnas_tf.training.optimizers import weight_optimizer
 
     strategy = make_strategy(Devices(logical_devices=logical_devices))
@@ -89,16 +90,15 @@ def _steps(logical_devices: int) -> dict[str, float]:
 
     shares = strategy.experimental_distribute_values_from_function(share_of)
 
-    @tf.function(autograph=False)
-    def step(shares: Batch) -> dict[str, tf.Tensor]:
-        arguments = (network, Objective(), optimizer, shares, batch.IMAGES_PER_IDENTITY)
-        return first_replica(strategy.run(descend, args=arguments))
+    run, step = compiled_on(strategy), partial(descend, network, Objective(), optimizer)
 
     seconds = []
     for _ in range(WARMUP + STEPS):
         start = time.perf_counter()
         with strategy.scope():
-            tf.nest.map_structure(float, step(shares))  # waits for the numbers
+            tf.nest.map_structure(
+                float, run(step, shares, batch.IMAGES_PER_IDENTITY)
+            )  # waits for the numbers
         seconds.append(time.perf_counter() - start)
 
     state = {"network": network.get_weight_paths(), "optimizer": optimizer.named_variables()}

@@ -1,6 +1,7 @@
 """One gradient step of a two-stream ResNet-50, in the forms that are compared."""
 
 from collections.abc import Callable
+from functools import partial
 
 import tensorflow as tf
 from tensorflow import keras
@@ -17,7 +18,7 @@ from cmnas_tf.search_spaces import NormSpace
 from cmnas_tf.settings import WeightOptimizer
 from cmnas_tf.training.bilevel import Bilevel
 from cmnas_tf.training.descent import descend
-from cmnas_tf.training.distribution import first_replica, make_strategy
+from cmnas_tf.training.distribution import compiled_on, make_strategy
 from cmnas_tf.training.optimizers import CoupledAdam, weight_optimizer
 
 BACKBONE = "resnet50"
@@ -62,13 +63,8 @@ def search() -> Run:
             Objective(),
             batch.IMAGES_PER_IDENTITY,
         )
-    one, other = _batch(), _batch()
-
-    @tf.function
-    def step():
-        return first_replica(strategy.run(bilevel.train_step, args=(one, other, True)))
-
-    return lambda: _finish(step())
+    one, other, run = _batch(), _batch(), compiled_on(strategy)
+    return lambda: _finish(bilevel.train_step(one, other, True, run))
 
 
 def _training_step(make_network: Callable[[], ReidNetwork]) -> Run:
@@ -79,14 +75,9 @@ def _training_step(make_network: Callable[[], ReidNetwork]) -> Run:
         optimizer = weight_optimizer(network, WeightOptimizer(), besides=logits)
     objective, one = Objective(), _batch()
 
-    def replica_step():
-        return descend(network, objective, optimizer, one, batch.IMAGES_PER_IDENTITY)
-
-    @tf.function
-    def step():
-        return first_replica(strategy.run(replica_step))
-
-    return lambda: _finish(step())
+    step = partial(descend, network, objective, optimizer)
+    run = compiled_on(strategy)
+    return lambda: _finish(run(step, one, batch.IMAGES_PER_IDENTITY))
 
 
 def _all_separate() -> ReidNetwork:

@@ -76,7 +76,7 @@ class Augmentation:
         box = self._boxes(attempts, height, width)
         return erase(images, tf.where(uniform[:, 3:4] < self.erase_probability, box, 0))
 
-    @tf.function  # a loop over images takes long outside a graph
+    @tf.function(autograph=False)  # a loop over images takes long outside a graph
     def _crop_and_flip(self, images: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
         height, width = images.shape[1], images.shape[2]
         offsets = tf.cast(uniform[:, :2] * (2 * self.pad + 1), tf.int32)  # [n, 2]

@@ -43,7 +43,7 @@ def read_lists(
         file = root / name
         if not file.is_file():
             raise BadInput(f"{file} is missing, a list of images:\n{tree}")
-        lines = file.read_text().splitlines()
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
         if not lines:
             raise BadInput(f"{file} lists no image; get the file anew")
         path = re.sub("<[a-z]+>", lambda word: _WORDS[word[0]], form)

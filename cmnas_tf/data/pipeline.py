@@ -61,7 +61,7 @@ class ImageSource:
 
     def _kept(self, function: Callable[[tf.Tensor], tf.Tensor]) -> Callable[[tf.Tensor], tf.Tensor]:
         """``function`` of a row number, computed for every row now and kept in host memory."""
-        values = tf.data.Dataset.range(len(self.images)).map(function, **_IN_PARALLEL)
+        values = tf.data.Dataset.range(len(self.images)).map(_as_written(function), **_IN_PARALLEL)
         with tf.device("CPU:0"), naming_unreadable(self.images, self.root):
             kept = values.batch(len(self.images)).get_single_element()
         return lambda row: kept[row]
@@ -76,6 +76,8 @@ _READING_FAILED = (
     tf.errors.UnknownError,
 )
 _IN_PARALLEL = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
+# Nothing in the pipeline branches on a tensor; to look for that in its functions takes a second.
+_as_written = tf.autograph.experimental.do_not_convert
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,7 @@ def training_batches(
         rows = np.stack([drawn.rows[modality][places] for modality in modalities], axis=1)
         return np.full(of_share, step), places[:, 0], drawn.labels[places], rows
 
+    @_as_written
     def draw(element: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Of each identity of an element: step, place of its first row in the whole batch, labels
         [K] and rows of the table [modalities, K]."""
@@ -145,6 +148,7 @@ def training_batches(
             for part, shape in zip(drawn, shapes, strict=True)
         )
 
+    @_as_written
     def augmented(step: tf.Tensor, place: tf.Tensor, labels: tf.Tensor, rows: tf.Tensor) -> Batch:
         """The images of one identity, few enough to stay in the processor's cache meanwhile."""
         images = {}
@@ -154,6 +158,7 @@ def training_batches(
             images[modality] = augmentation(pixels, seed, place, rows_of_batch, modality)
         return Batch(images, labels)
 
+    @_as_written
     def joined(identities: Batch) -> Batch:
         """[P, K, ...] -> [P * K, ...]."""
         return tf.nest.map_structure(lambda x: tf.reshape(x, [-1, *x.shape[2:]]), identities)
@@ -170,8 +175,11 @@ def training_batches(
 
 def test_batches(source: ImageSource, batch: int) -> tf.data.Dataset:
     """All images of ``source`` in order, normalised, [<= batch, H, W, 3] float32."""
-    pixels = tf.data.Dataset.range(len(source.images)).map(source.reader(), **_IN_PARALLEL)
-    return pixels.batch(batch).map(normalize, **_IN_PARALLEL).prefetch(tf.data.AUTOTUNE)
+    read = _as_written(source.reader())
+    pixels = tf.data.Dataset.range(len(source.images)).map(read, **_IN_PARALLEL)
+    return (
+        pixels.batch(batch).map(_as_written(normalize), **_IN_PARALLEL).prefetch(tf.data.AUTOTUNE)
+    )
 
 
 @contextlib.contextmanager

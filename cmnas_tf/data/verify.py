@@ -98,5 +98,5 @@ def _fault(decode: Callable[[tf.Tensor], Any], encoded: bytes) -> str:
 
 def _decoder() -> Callable[[tf.Tensor], Any]:
     """Decodes and forgets; traced here, because threads would each trace it anew."""
-    shape = tf.function(lambda encoded: tf.shape(decode_pixels(encoded)))
+    shape = tf.function(lambda encoded: tf.shape(decode_pixels(encoded)), autograph=False)
     return shape.get_concrete_function(tf.TensorSpec([], tf.string))

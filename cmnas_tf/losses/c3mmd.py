@@ -67,7 +67,7 @@ def class_mmd(visible: tf.Tensor, infrared: tf.Tensor, images_per_identity: int)
     )
 
 
-@tf.function
+@tf.function(autograph=False)
 def c3mmd(
     visible: tf.Tensor,
     infrared: tf.Tensor,

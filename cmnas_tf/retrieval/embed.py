@@ -58,7 +58,7 @@ def embed(
     return np.stack([embeddings[row] for row in range(len(source.images))])
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(autograph=False, reduce_retracing=True)
 def _embed(network: ReidNetwork, modality: str, flip_average: bool, images: tf.Tensor) -> tf.Tensor:
     embedding = network.embed(images, modality).embedding
     if flip_average:

@@ -1,5 +1,6 @@
 """The bilevel search step: update 1 moves the architecture, update 2 the weights."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,6 +12,8 @@ from cmnas_tf.models import ReidNetwork
 from cmnas_tf.training.descent import descend, slope
 from cmnas_tf.training.optimizers import Optimizer
 from cmnas_tf.training.unrolled import unrolled_gradient
+
+Run = Callable[..., dict[str, tf.Tensor]]
 
 
 @dataclass(frozen=True)
@@ -52,37 +55,57 @@ class Bilevel:
             )
 
     def train_step(
-        self, architecture_batch: Batch, weight_batch: Batch, move_architecture: bool
+        self,
+        architecture_batch: Batch,
+        weight_batch: Batch,
+        move_architecture: bool,
+        run: Run = lambda update, *batches: update(*batches),
     ) -> dict[str, dict[str, tf.Tensor]]:
-        """One step, in a replica.
+        """One step: without ``run`` in a replica, with it on all of them.
 
         Args:
-          architecture_batch: this replica's share of a batch of the architecture split.
-          weight_batch: this replica's share of a batch of the weight split.
+          architecture_batch: a batch of the architecture split, or this replica's share of it.
+          weight_batch: the same of the weight split.
           move_architecture: False during warm-up: the weights move alone.
+          run: how an update of these batches is run.
 
         Returns:
           The terms of each objective, before its update: ``{"architecture": ..., "weights": ...}``.
         """
         terms = {}
-        if move_architecture and self.second_order:
-            terms["architecture"] = self._descend_unrolled(architecture_batch, weight_batch)
-        elif move_architecture:
-            terms["architecture"] = descend(
-                self.network,
-                self.architecture_objective,
-                self.architecture_optimizer,
-                architecture_batch,
-                self.images_per_identity,
-            )
-        terms["weights"] = descend(
+        if move_architecture:
+            terms["architecture"] = run(self.update_architecture, architecture_batch, weight_batch)
+        terms["weights"] = run(self.update_weights, weight_batch)
+        return terms
+
+    def update_architecture(
+        self, architecture_batch: Batch, weight_batch: Batch
+    ) -> dict[str, tf.Tensor]:
+        """Update 1, in a replica; gives its terms.
+
+        Args:
+          architecture_batch: what the logits follow.
+          weight_batch: what the weights would follow, which the second order looks ahead to.
+        """
+        if self.second_order:
+            return self._descend_unrolled(architecture_batch, weight_batch)
+        return descend(
+            self.network,
+            self.architecture_objective,
+            self.architecture_optimizer,
+            architecture_batch,
+            self.images_per_identity,
+        )
+
+    def update_weights(self, batch: Batch) -> dict[str, tf.Tensor]:
+        """Update 2, in a replica; gives its terms."""
+        return descend(
             self.network,
             self.weight_objective,
             self.weight_optimizer,
-            weight_batch,
+            batch,
             self.images_per_identity,
         )
-        return terms
 
     def _descend_unrolled(
         self, architecture_batch: Batch, weight_batch: Batch

@@ -5,6 +5,7 @@ computes the loss of the whole batch, and this file is the only place where a gr
 the number of replicas and summed over them.
 """
 
+import functools
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -107,6 +108,27 @@ def first_replica(values: Any) -> Any:
     return tf.nest.map_structure(lambda x: strategy.experimental_local_results(x)[0], values)
 
 
+def compiled_on(strategy: tf.distribute.Strategy) -> Callable[..., Any]:
+    """Gives ``run(function, *values)``: ``function`` on every replica, and what one of them gives.
+
+    Each function is a graph of its own, made when it is first run and kept.
+
+    Args:
+      strategy: on whose replicas; it hands each its part of distributed values.
+    """
+
+    @functools.cache
+    def graph_of(function: Callable[..., Any]) -> Callable[..., Any]:
+        # Nothing in it branches on a tensor; to look for that takes seconds.
+        @tf.function(autograph=False)
+        def graph(*values: Any) -> Any:
+            return first_replica(strategy.run(function, values))
+
+        return graph
+
+    return lambda function, *values: graph_of(function)(*values)
+
+
 def map_over_replicas(strategy: tf.distribute.Strategy) -> Callable[..., Iterable[Any]]:
     """The built-in ``map`` of tensors, with one of them on each device of this process at a time.
 
@@ -123,7 +145,9 @@ def map_over_replicas(strategy: tf.distribute.Strategy) -> Callable[..., Iterabl
     def each(
         function: Callable[[tf.Tensor], tf.Tensor], tensors: Iterable[tf.Tensor]
     ) -> Iterator[tf.Tensor]:
-        run = tf.function(lambda values: strategy.run(function, (values,)), reduce_retracing=True)
+        run = tf.function(
+            lambda values: strategy.run(function, (values,)), autograph=False, reduce_retracing=True
+        )
         remaining = iter(tensors)
         while group := list(islice(remaining, count)):
             # The last ones may be too few: the devices left over do the last one once more.

@@ -8,7 +8,7 @@ from tensorflow import keras
 
 from cmnas_tf import settings as settings_module
 from cmnas_tf.architecture import Architecture
-from cmnas_tf.data.pipeline import Share
+from cmnas_tf.data.pipeline import Batch, Share
 from cmnas_tf.data.split import halve
 from cmnas_tf.files import write_json
 from cmnas_tf.models import ReidNetwork
@@ -17,7 +17,7 @@ from cmnas_tf.models.latency import latency_of
 from cmnas_tf.models.precision import computed_in
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.training.bilevel import Bilevel
-from cmnas_tf.training.distribution import check_division, first_replica, make_strategy
+from cmnas_tf.training.distribution import check_division, compiled_on, make_strategy
 from cmnas_tf.training.initial_weights import start_from
 from cmnas_tf.training.inputs import TrainingImages
 from cmnas_tf.training.loop import Loop
@@ -87,16 +87,14 @@ def search(settings: settings_module.Search) -> Architecture:
             second_order=schedule.order == "second",
         )
 
-    @tf.function(autograph=False)  # nothing in it branches on a tensor; converting it takes seconds
-    def distributed_step(architecture_batch, weight_batch, move_architecture: bool):
-        arguments = (architecture_batch, weight_batch, move_architecture)
-        return first_replica(strategy.run(bilevel.train_step, args=arguments))
+    run = compiled_on(strategy)
 
-    def step(number: int, batches):
+    def step(number: int, batches: tuple[Batch, Batch]):
         factor = factor_at(number, steps_per_epoch, schedule.epochs, settings.optimizer)
         bilevel.weight_optimizer.set_factor(factor)
         space.relaxation.prepare(number, number / steps)
-        return distributed_step(*batches, number // steps_per_epoch >= schedule.warmup_epochs)
+        move_architecture = number // steps_per_epoch >= schedule.warmup_epochs
+        return bilevel.train_step(*batches, move_architecture, run)
 
     def batches(start: int, stop: int, share: Share) -> tf.data.Dataset:
         samplers = (architecture_sampler, weight_sampler)

@@ -76,3 +76,9 @@ def test_a_missing_or_empty_list_is_named(tmp_path):
         list(read_lists(tmp_path, LISTS, "the tree"))
     with pytest.raises(BadInput, match=r"night\.txt lists no image"):
         read(tmp_path, "vis/7/7_c3_a.jpg 0\n", "")
+
+
+def test_a_list_that_is_not_text_is_named(tmp_path):
+    (tmp_path / "day.txt").write_bytes(b"\x89PNG\xff\xfe")
+    with pytest.raises(BadInput, match=r"day\.txt, line 1, must read"):
+        list(read_lists(tmp_path, LISTS, "the tree"))

@@ -95,7 +95,9 @@ def test_a_batch_holds_the_drawn_images_decoded(source, sampler):
 
 def seed_only(images, seed, first_row, rows, modality):
     """In the place of an augmentation: two uniforms drawn from its seed tell which one it was."""
-    return tf.random.stateless_uniform([len(images), 2], seed)[:1] + tf.zeros([len(images), 1])
+    return tf.random.stateless_uniform([images.shape[0], 2], seed)[:1] + tf.zeros(
+        [images.shape[0], 1]
+    )
 
 
 def test_what_reaches_the_network_is_augmented(source, sampler):

@@ -4,19 +4,15 @@ import dataclasses
 
 import numpy as np
 import pytest
-from PIL import Image as Picture
 from tensorflow import keras
 
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.data.augment import normalize
 from cmnas_tf.data.decode import decode
-from cmnas_tf.data.index import Image, Images
-from cmnas_tf.data.pipeline import ImageSource
 from cmnas_tf.errors import BadInput
 from cmnas_tf.models import two_stream
 from cmnas_tf.retrieval.embed import embed
-
-MODALITIES = ["infrared", "visible", "visible", "infrared", "visible", "infrared", "visible"]
+from tests.pictures import seven_pictures
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +28,7 @@ def network():
 
 @pytest.fixture
 def source(tmp_path):
-    """Seven images, the modalities in no order."""
-    random = np.random.default_rng(0)
-    rows = []
-    for number, modality in enumerate(MODALITIES):
-        pixels = random.integers(0, 256, (40, 20, 3), np.uint8)
-        Picture.fromarray(pixels).save(tmp_path / f"{number}.png")
-        rows.append(Image(f"{number}.png", number, 1, modality))
-    return ImageSource(Images.of(rows), tmp_path, 32, 16)
+    return seven_pictures(tmp_path, (40, 20), 32, 16)
 
 
 def directly(network, source, row, flip_average=False):
@@ -92,7 +81,7 @@ def test_modalities_are_not_mixed_up(network, source):
 def test_one_modality_alone(network, source):
     infrared = source.images.of_modality("infrared")
     found = embed(network, dataclasses.replace(source, images=infrared), 64)
-    np.testing.assert_allclose(found, embed(network, source, 64)[[0, 3, 5]], atol=1e-5)
+    np.testing.assert_allclose(found, embed(network, source, 64)[[0, 3]], atol=1e-5)
 
 
 def test_an_unreadable_image_is_named(network, source):

@@ -6,17 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image as Picture
 
-from cmnas_tf.data.index import Image, Images
-from cmnas_tf.data.pipeline import ImageSource
 from cmnas_tf.retrieval.embed import embed
 from cmnas_tf.training import embedding
 from cmnas_tf.training.cluster import Cluster
 from cmnas_tf.training.embedding import embed_on_devices
+from tests.pictures import seven_pictures
 from tests.training import tiny
-
-MODALITIES = ["infrared", "visible", "visible", "infrared", "visible", "visible", "visible"]
 
 
 @given(
@@ -44,14 +40,7 @@ def test_batches_are_dealt_whole(modalities, batch, workers):
 
 @pytest.fixture
 def source(tmp_path):
-    """Seven images, the modalities in no order."""
-    random = np.random.default_rng(0)
-    rows = []
-    for number, modality in enumerate(MODALITIES):
-        pixels = random.integers(0, 256, (8, 6, 3), np.uint8)
-        Picture.fromarray(pixels).save(tmp_path / f"{number}.png")
-        rows.append(Image(f"{number}.png", number, 1, modality))
-    return ImageSource(Images.of(rows), tmp_path, 8, 6)
+    return seven_pictures(tmp_path, (8, 6), 8, 6)
 
 
 @pytest.mark.parametrize("flip_average", [False, True])
