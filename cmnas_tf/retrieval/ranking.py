@@ -335,14 +335,32 @@ def _positions(
       whose positions are not right.
     """
     ordered, own = np.sort(distances, axis=1), distances[matches]
-    position = np.empty(len(own), np.intp)
-    for start, stop in zip(first, [*first[1:], len(own)], strict=True):
-        found = own[start:stop]
-        found.sort()
-        position[start:stop] = ordered[matches[0][start]].searchsorted(found)
-    following = np.minimum(position + 1, ordered.shape[1] - 1)
-    equal = (ordered[matches[0], following] == own) & (following > position)
-    return own[first], position, np.logical_or.reduceat(equal, first)
+    at = _lower_bounds(ordered, matches[0], own)
+    row_starts = matches[0] * ordered.shape[1]
+    following = np.minimum(at + 1, row_starts + ordered.shape[1] - 1)
+    equal = (ordered.ravel()[following] == own) & (following > at)
+    at.sort()
+    nearest = ordered.ravel()[at[first]]
+    return nearest, at - row_starts, np.logical_or.reduceat(equal, first)
+
+
+def _lower_bounds(ordered: np.ndarray, rows: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The index in ``ordered.ravel()`` of the first element of a row that is not less, [M].
+
+    All rows are bisected at once: a call for each would keep the other threads waiting.
+
+    Args:
+      ordered: [B, G], ascending in each row.
+      rows: [M].
+      values: [M], each among those of its row.
+    """
+    flat, low = ordered.ravel(), rows * ordered.shape[1]
+    remaining = ordered.shape[1] - 1  # candidates behind ``low``; none is lost if it is too large
+    while remaining:
+        half = (remaining + 1) // 2
+        low += half * (flat[low + (half - 1)] < values)
+        remaining -= half
+    return low
 
 
 def _true(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -207,3 +207,14 @@ def test_bad_input(wrong, message):
 def test_bad_embeddings(query, gallery, block, message):
     with pytest.raises(BadInput, match=message):
         rank_embeddings(query, gallery, [1, 2], [1, 2, 3], [3, 6], [1, 1, 1], "sysu", block=block)
+
+
+@given(st.integers(1, 5), st.integers(1, 40), st.integers(1, 9), st.data())
+def test_lower_bounds_are_those_of_each_row(rows, columns, values, data):
+    """Of rows of any length, with equal elements among them, against NumPy row by row."""
+    table = st.lists(st.integers(0, values), min_size=columns, max_size=columns)
+    ordered = np.sort(data.draw(st.lists(table, min_size=rows, max_size=rows)), axis=1)
+    asked = np.repeat(np.arange(rows), columns)
+    found = ranking._lower_bounds(ordered, asked, ordered.ravel())
+    expected = [row.searchsorted(row) + i * columns for i, row in enumerate(ordered)]
+    np.testing.assert_array_equal(found, np.concatenate(expected))
