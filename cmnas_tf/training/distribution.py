@@ -204,7 +204,9 @@ def gradient_of_batch(
       variables: what to differentiate for.
     """
     replica = tf.distribute.get_replica_context()
-    gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
     # Gathering sums the replicas' equal losses on the way back, hence the division.
-    scaled = [gradient / replica.num_replicas_in_sync for gradient in gradients]
-    return replica.all_reduce(tf.distribute.ReduceOp.SUM, scaled)
+    share = tf.constant(1.0 / replica.num_replicas_in_sync, loss.dtype)
+    gradients = tape.gradient(loss, variables, share, unconnected_gradients="zero")
+    if replica.num_replicas_in_sync == 1:
+        return gradients
+    return replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients)

@@ -36,6 +36,21 @@ class Optimizer(Protocol):
         """One update with gradients that are the same on every replica."""
 
 
+class _Scalars:
+    """What the kernel of each variable's update takes besides tensors of its size.
+
+    Made once for all variables of a step: a supernet has so many that its graph would be a sixth
+    larger.
+    """
+
+    def __init__(self, **scalars: tf.Tensor):
+        self._scalars = scalars
+
+    def of(self, dtype: tf.DType) -> dict[str, tf.Tensor]:
+        """By name, in the dtype of a variable."""
+        return {name: tf.cast(scalar, dtype) for name, scalar in self._scalars.items()}
+
+
 class _Adam(keras.optimizers.Adam):
     """Adam with epsilon where PyTorch has it: added to the corrected second moment's root.
 
@@ -45,9 +60,6 @@ class _Adam(keras.optimizers.Adam):
 
     def __init__(self, learning_rate: float, beta_1: float, beta_2: float, epsilon: float):
         super().__init__(learning_rate, beta_1, beta_2, epsilon)
-        once = {"trainable": False, "aggregation": tf.VariableAggregation.ONLY_FIRST_REPLICA}
-        self._corrected_rate = tf.Variable(0.0, name="corrected_rate", **once)
-        self._corrected_epsilon = tf.Variable(epsilon, name="corrected_epsilon", **once)
 
     def apply_gradients(self, pairs: Iterable[tuple[tf.Tensor, tf.Variable]], **how: Any) -> Any:
         """One step for all variables; first the bias corrections of both moments.
@@ -57,24 +69,26 @@ class _Adam(keras.optimizers.Adam):
         """
         step = tf.cast(self.iterations + 1, tf.float32)
         root = tf.sqrt(1.0 - tf.pow(self.beta_2, step))
-        self._corrected_rate.assign(self.learning_rate * root / (1.0 - tf.pow(self.beta_1, step)))
-        self._corrected_epsilon.assign(self.epsilon * root)
+        corrected_already = tf.constant(0.0)
+        self._scalars = _Scalars(
+            lr=self.learning_rate * root / (1.0 - tf.pow(self.beta_1, step)),
+            epsilon=self.epsilon * root,
+            beta1=tf.constant(self.beta_1),
+            beta2=tf.constant(self.beta_2),
+            beta1_power=corrected_already,
+            beta2_power=corrected_already,
+        )
         return super().apply_gradients(pairs, **how)
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
         """One step of Adam (Kingma and Ba, ICLR 2015, algorithm 1)."""
-        place, dtype = self._index_dict[self._var_key(variable)], variable.dtype
+        place = self._index_dict[self._var_key(variable)]
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=self._momentums[place].handle,
             v=self._velocities[place].handle,
             grad=gradient,
-            lr=tf.cast(self._corrected_rate, dtype),
-            epsilon=tf.cast(self._corrected_epsilon, dtype),
-            beta1=tf.constant(self.beta_1, dtype),
-            beta2=tf.constant(self.beta_2, dtype),
-            beta1_power=tf.constant(0.0, dtype),  # the corrections are made already
-            beta2_power=tf.constant(0.0, dtype),
+            **self._scalars.of(variable.dtype),
         )
 
 
@@ -85,14 +99,19 @@ class _SGD(keras.optimizers.SGD):
     fallen it goes on with the larger steps of before.
     """
 
+    def apply_gradients(self, pairs: Iterable[tuple[tf.Tensor, tf.Variable]], **how: Any) -> Any:
+        """One step for all variables."""
+        rate = tf.convert_to_tensor(self.learning_rate)
+        self._scalars = _Scalars(lr=rate, momentum=tf.constant(self.momentum))
+        return super().apply_gradients(pairs, **how)
+
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
         """One step with momentum, not dampened."""
         tf.raw_ops.ResourceApplyMomentum(
             var=variable.handle,
             accum=self.momentums[self._index_dict[self._var_key(variable)]].handle,
             grad=gradient,
-            lr=tf.cast(self.learning_rate, variable.dtype),
-            momentum=tf.constant(self.momentum, variable.dtype),
+            **self._scalars.of(variable.dtype),
         )
 
 
@@ -138,7 +157,8 @@ class Coupled:
 
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
         """One update with gradients that are the same on every replica."""
-        decayed = [g + self.weight_decay * v for g, v in zip(gradients, self.trained, strict=True)]
+        factor = {d: tf.constant(self.weight_decay, d) for d in {v.dtype for v in self.trained}}
+        decayed = [g + factor[v.dtype] * v for g, v in zip(gradients, self.trained, strict=True)]
         pairs = zip(decayed, self.trained, strict=True)
         self._rule.apply_gradients(pairs, skip_gradients_aggregation=True)
 
