@@ -73,7 +73,8 @@ def convert_and_measure(
             ):
                 after[row] = embed_one(pixels)
         own = {name: getattr(options.protocol, name) for name in settings_of(dataset.layout)}
-        cosines = np.sum(before * after, axis=1)
+        # In eight bits a converted embedding's norm is only about 1.
+        cosines = np.sum(before * after, axis=1) / np.linalg.norm(after, axis=1)
         measured = {
             "protocol": own,
             "before": {m.setting: m.values for m in measure(before, dataset, **own)},
