@@ -43,19 +43,27 @@ def memory(numerator: str, denominator: str) -> Callable[[Timings], float | None
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure that is reported: how it follows from the timings, and how good it must be."""
+    """A figure that is reported: how it follows from the timings, and how good it must be, if that
+    is said."""
 
     value: Callable[[Timings], float | None]
-    wanted: float
+    wanted: float | None = None
     at_least: bool = False
 
     def row(self, name: str, value: float | None) -> list[str]:
         """Of the table that is shown."""
-        wanted = f"{'>=' if self.at_least else '<='} {self.wanted:g}"
+        wanted = (
+            "-" if self.wanted is None else f"{'>=' if self.at_least else '<='} {self.wanted:g}"
+        )
         if value is None:
             return [name, "-", wanted, "unavailable"]
+        return [name, f"{value:.3f}", wanted, self._verdict(value)]
+
+    def _verdict(self, value: float) -> str:
+        if self.wanted is None:
+            return ""
         reached = value >= self.wanted if self.at_least else value <= self.wanted
-        return [name, f"{value:.3f}", wanted, "reached" if reached else "missed"]
+        return "reached" if reached else "missed"
 
 
 @dataclass(frozen=True)
@@ -120,6 +128,17 @@ COMPARISONS = {
                     TORCH + "channels_last_bfloat16",
                 ),
                 1.05,
+            ),
+        },
+    ),
+    "exactness": Comparison(
+        (STEP + "derived", STEP + "derived_deterministic", STEP + "derived_rewritten"),
+        {
+            "deterministic_over_default_step": Figure(
+                over(STEP + "derived_deterministic", STEP + "derived")
+            ),
+            "default_over_rewritten_step": Figure(
+                over(STEP + "derived", STEP + "derived_rewritten")
             ),
         },
     ),

@@ -36,6 +36,18 @@ def derived_bfloat16() -> Run:
     return derived()
 
 
+def derived_deterministic() -> Run:
+    """The same with ``--deterministic``: no operation without a deterministic kernel."""
+    return _training_step(_all_separate, deterministic=True)
+
+
+def derived_rewritten() -> Run:
+    """The same with TensorFlow's arithmetic rewriting, which every run turns off."""
+    run = derived()
+    tf.config.optimizer.set_experimental_options({"arithmetic_optimization": True})
+    return run
+
+
 def supernet() -> Run:
     """The weights' step of the supernet."""
     return _training_step(lambda: _space().supernet(batch.CLASSES))
@@ -67,8 +79,8 @@ def search() -> Run:
     return lambda: _finish(bilevel.train_step(one, other, True, run))
 
 
-def _training_step(make_network: Callable[[], ReidNetwork]) -> Run:
-    strategy = make_strategy()
+def _training_step(make_network: Callable[[], ReidNetwork], deterministic: bool = False) -> Run:
+    strategy = make_strategy(deterministic=deterministic)
     with strategy.scope():
         network = make_network()
         logits = [v for v in network.trainable_variables if "architecture_logits" in v.name]

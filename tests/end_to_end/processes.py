@@ -1,9 +1,12 @@
-"""The project's commands as a user runs them: ``python -m``, in processes of their own."""
+"""The project's commands as a user runs them, in processes of their own."""
 
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+
+from tests.forked import Forked
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,9 +29,17 @@ def start(command, *flags, **how):
 
 
 def run(command, *flags, code=0):
-    """Runs a command to its end; gives what it wrote to stdout and stderr."""
-    process = start(command, *flags)
-    out, err = process.communicate()
-    assert process.returncode == code, err
-    assert "Traceback" not in err
-    return out, err
+    """Runs a command to its end; gives what it wrote to stdout and stderr.
+
+    Args:
+      command: its name.
+      flags: of the command.
+      code: its exit code.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        out, err = (Path(folder) / name for name in ("out", "err"))
+        found = Forked(command, *flags, out=out, err=err).join()
+        said = out.read_text(), err.read_text()
+    assert found == code, said
+    assert "Traceback" not in said[1]
+    return said
