@@ -39,7 +39,7 @@ class Optimizer(Protocol):
 class _Scalars:
     """What the kernel of each variable's update takes besides tensors of its size.
 
-    Made once for all variables of a step: a supernet has so many that its graph would be a sixth
+    Made once for all variables of a step: a supernet has so many that its graph would be a seventh
     larger.
     """
 
