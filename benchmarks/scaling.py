@@ -96,9 +96,8 @@ def _steps(logical_devices: int) -> dict[str, float]:
     for _ in range(WARMUP + STEPS):
         start = time.perf_counter()
         with strategy.scope():
-            tf.nest.map_structure(
-                float, run(step, shares, batch.IMAGES_PER_IDENTITY)
-            )  # waits for the numbers
+            terms = run(step, shares, batch.IMAGES_PER_IDENTITY)
+            tf.nest.map_structure(float, terms)  # waits for the numbers
         seconds.append(time.perf_counter() - start)
 
     state = {"network": network.get_weight_paths(), "optimizer": optimizer.named_variables()}

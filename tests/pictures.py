@@ -1,4 +1,4 @@
-"""Pictures of both modalities, in no order, as a source of images."""
+"""Pictures of noise as a source of images."""
 
 import numpy as np
 from PIL import Image as Picture
@@ -6,16 +6,20 @@ from PIL import Image as Picture
 from cmnas_tf.data.index import Image, Images
 from cmnas_tf.data.pipeline import ImageSource
 
-MODALITIES = ["infrared", "visible", "visible", "infrared", "visible", "visible", "visible"]
 
+def write_pictures(folder, modalities, shape, height, width):
+    """A source of files ``0.png``, ``1.png`` .., one of each modality in a list.
 
-def seven_pictures(folder, shape, height, width):
-    """Files ``0.png`` .. ``6.png`` of noise in a shape, read as pictures of height and width."""
+    Args:
+      folder: to write into.
+      modalities: of the pictures.
+      shape: of the files, (height, width).
+      height, width: in which they are read.
+    """
     random = np.random.default_rng(0)
     rows = []
-    for number, modality in enumerate(MODALITIES):
-        Picture.fromarray(random.integers(0, 256, (*shape, 3), np.uint8)).save(
-            folder / f"{number}.png"
-        )
+    for number, modality in enumerate(modalities):
+        pixels = random.integers(0, 256, (*shape, 3), np.uint8)
+        Picture.fromarray(pixels).save(folder / f"{number}.png")
         rows.append(Image(f"{number}.png", number, 1, modality))
     return ImageSource(Images.of(rows), folder, height, width)

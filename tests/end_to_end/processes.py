@@ -38,7 +38,7 @@ def run(command, *flags, code=0):
     """
     with tempfile.TemporaryDirectory() as folder:
         out, err = (Path(folder) / name for name in ("out", "err"))
-        found = Forked(command, *flags, out=out, err=err).join()
+        found = Forked(command, *flags, out=out, err=err).join(timeout=600)
         said = out.read_text(), err.read_text()
     assert found == code, said
     assert "Traceback" not in said[1]

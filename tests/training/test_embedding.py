@@ -11,8 +11,10 @@ from cmnas_tf.retrieval.embed import embed
 from cmnas_tf.training import embedding
 from cmnas_tf.training.cluster import Cluster
 from cmnas_tf.training.embedding import embed_on_devices
-from tests.pictures import seven_pictures
+from tests.pictures import write_pictures
 from tests.training import tiny
+
+MODALITIES = ["infrared", "visible", "visible", "infrared", "visible", "visible", "visible"]
 
 
 @given(
@@ -40,7 +42,8 @@ def test_batches_are_dealt_whole(modalities, batch, workers):
 
 @pytest.fixture
 def source(tmp_path):
-    return seven_pictures(tmp_path, (8, 6), 8, 6)
+    """Seven images, the modalities in no order."""
+    return write_pictures(tmp_path, MODALITIES, (8, 6), 8, 6)
 
 
 @pytest.mark.parametrize("flip_average", [False, True])
