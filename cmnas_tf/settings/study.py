@@ -23,6 +23,7 @@ class Comparison(Group):
             "gumbel",
             "second_order",
             "by_identity",
+            "batch_statistics",
         ),
         "The contenders: searches that cmnas_tf/studies/arms.py names, `random`, `until` and "
         "`within` for each stage, and all that --architecture of a training takes.",

@@ -19,6 +19,8 @@ SEARCHES: dict[str, tuple[str, ...]] = {
     "gdas": ("--relaxation=gdas",),
     "second_order": ("--order=second",),
     "by_identity": ("--split=identities",),
+    "within_identity": ("--split=within_identity",),
+    "batch_statistics": ("--architecture_statistics=batch",),
     "classification": ("--objective=classification",),
     "darts_cells": ("--search_space=darts_cells",),
 }

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 
 from cmnas_tf import settings as settings_module
+from cmnas_tf.architecture import Architecture
 from cmnas_tf.errors import BadInput
 from cmnas_tf.studies import statistics
 from cmnas_tf.studies.plan import SCHEMA, Cell, Study
+from cmnas_tf.studies.stage_worth import Training, separate_shares, stage_worth
 
 MEASURES = {"rank1": "Rank-1", "mAP": "mAP", "mINP": "mINP"}
 
@@ -21,8 +23,8 @@ def findings(study: Study) -> dict[str, Any]:
 
     Returns:
       What ``study.json`` holds: ``scores`` by setting, measure and row; ``differences`` of the
-      subject by setting, measure and row; ``searches`` by arm; ``ranking`` of the supernet;
-      ``unfinished`` cells.
+      subject by setting, measure and row; ``searches`` by arm; ``ranking`` of the supernet; what
+      separating each of the ``stages`` is worth; ``unfinished`` cells.
 
     Raises:
       BadInput: cells of one seed were tested on different images, or done with other settings.
@@ -59,6 +61,7 @@ def findings(study: Study) -> dict[str, Any]:
         },
         "searches": _searches(finished),
         "ranking": _ranking(finished, comparison.subject),
+        "stages": _stages(finished, comparison.subject),
         "unfinished": {
             cell.name: (cell.failure() or {}).get("message")
             for cell in cells
@@ -163,6 +166,23 @@ def _ranking(finished: Mapping[Cell, Results], subject: str) -> dict[str, Any]:
         "seeds": by_seed,
         "kendall": statistics.summarise(taus)._asdict() if taus else None,
     }
+
+
+def _stages(finished: Mapping[Cell, Results], subject: str) -> dict[str, Any] | None:
+    """What separating each stage is worth, beside the share of it that the subject separates."""
+    architectures = {
+        cell: Architecture.from_json(found["architecture"]) for cell, found in finished.items()
+    }
+    found = stage_worth(
+        [
+            Training(architecture, cell.seed, _main_score(finished[cell]))
+            for cell, architecture in architectures.items()
+        ]
+    )
+    searched = [separate_shares(a) for cell, a in architectures.items() if cell.arm.name == subject]
+    for stage, worth in found["stages"].items() if found else ():
+        worth["separated"] = _mean([shares[stage] for shares in searched])
+    return found
 
 
 def _main_score(results: Results) -> float:

@@ -45,6 +45,7 @@ def _lines(found: Found, subject: str, pictures: Sequence[str]) -> Iterator[str]
         yield "\n## What the searches chose\n"
         yield from _searches(found["searches"])
     yield from _ranking(found["ranking"])
+    yield from _stages(found["stages"], subject)
     if found["unfinished"]:
         yield "\n## Not finished\n"
         for name, message in found["unfinished"].items():
@@ -136,6 +137,27 @@ def _ranking(ranking: Found) -> Iterator[str]:
     if summary["interval"]:
         low, high = summary["interval"]
         yield f"- mean: {summary['mean']:.2f} (95 % interval {low:.2f} to {high:.2f})"
+
+
+def _stages(stages: Found | None, subject: str) -> Iterator[str]:
+    if not stages:
+        return
+    yield "\n## What separating a stage is worth\n"
+    yield (
+        f"By all {stages['trainings']} trainings together, in points of mAP (least squares: of a "
+        "seed, and of each stage as much as of its norms are separate; trainings scatter around it "
+        f"by {100 * stages['scatter']:.1f}):\n"
+    )
+    lines = [
+        [
+            f"`{stage}`",
+            _points(found["worth"]),
+            _range(found["interval"], "+.1f"),
+            _number(found["separated"], ".0%"),
+        ]
+        for stage, found in stages["stages"].items()
+    ]
+    yield from _table(["", "worth", "95 % interval", f"separated by `{subject}`"], lines)
 
 
 def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """The bilevel search step: update 1 moves the architecture, update 2 the weights."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -30,6 +30,8 @@ class Bilevel:
       images_per_identity: K.
       second_order: whether update 1 counts in how the weights would follow; their virtual step has
         the current learning rates, without momentum and decay (our choice).
+      as_tested: whether update 1 normalises by running statistics, as a test does, and not by those
+        of its batch, as training does.
 
     Raises:
       ValueError: the two optimizers do not divide the trainable variables between them.
@@ -42,6 +44,7 @@ class Bilevel:
     weight_objective: Objective
     images_per_identity: int
     second_order: bool = False
+    as_tested: bool = False
 
     def __post_init__(self) -> None:
         architecture = {id(variable) for variable in self.architecture_optimizer.trained}
@@ -95,6 +98,7 @@ class Bilevel:
             self.architecture_optimizer,
             architecture_batch,
             self.images_per_identity,
+            training=not self.as_tested,
         )
 
     def update_weights(self, batch: Batch) -> dict[str, tf.Tensor]:
@@ -111,13 +115,27 @@ class Bilevel:
         self, architecture_batch: Batch, weight_batch: Batch
     ) -> dict[str, tf.Tensor]:
         """Update 1 by the second-order gradient; the terms are those after the virtual step."""
-        network, k = self.network, self.images_per_identity
         terms, gradients = unrolled_gradient(
             self.architecture_optimizer.trained,
             self.weight_optimizer.trained,
             self.weight_optimizer.rates,
-            partial(slope, network, self.architecture_objective, architecture_batch, k),
-            partial(slope, network, self.weight_objective, weight_batch, k),
+            partial(
+                self._slope,
+                self.architecture_objective,
+                architecture_batch,
+                training=not self.as_tested,
+            ),
+            partial(self._slope, self.weight_objective, weight_batch),
         )
         self.architecture_optimizer.apply(gradients)
         return terms
+
+    def _slope(
+        self,
+        objective: Objective,
+        batch: Batch,
+        variables: Sequence[tf.Variable],
+        training: bool = True,
+    ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
+        k = self.images_per_identity
+        return slope(self.network, objective, batch, k, variables, training=training)

@@ -19,21 +19,24 @@ def descend(
     optimizer: Optimizer,
     batch: Batch,
     images_per_identity: int,
+    training: bool = True,
 ) -> dict[str, tf.Tensor]:
     """Moves the optimizer's variables, and no others, down the objective of one batch.
 
     Args:
-      network: called in training mode, so its running statistics move too.
+      network: called.
       objective: gives the terms and their total.
       optimizer: whose ``trained`` variables are moved.
       batch: this replica's share.
       images_per_identity: K.
+      training: whether batch norm uses the batch's statistics, and moves the running ones by them.
 
     Returns:
       The terms before the update, over the whole batch.
     """
+    variables, scale = optimizer.trained, optimizer.scale
     terms, gradients = slope(
-        network, objective, batch, images_per_identity, optimizer.trained, optimizer.scale
+        network, objective, batch, images_per_identity, variables, scale, training
     )
     optimizer.apply(gradients)
     return terms
@@ -46,18 +49,19 @@ def slope(
     images_per_identity: int,
     variables: Sequence[tf.Variable],
     scale: Callable[[tf.Tensor], tf.Tensor] = tf.identity,
+    training: bool = True,
 ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
     """The terms over the whole batch, and the gradient of their scaled total.
 
     Args:
-      network, objective, batch, images_per_identity: see :func:`descend`.
+      network, objective, batch, images_per_identity, training: see :func:`descend`.
       variables: what to differentiate for.
       scale: of the total.
     """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(variables)
         rows = Rows({modality: images.shape[0] for modality, images in batch.images.items()})
-        outputs = network(batch.images, training=True).by_modality(rows)
+        outputs = network(batch.images, training=training).by_modality(rows)
         terms = objective(*gather_batch(outputs, batch.labels), images_per_identity)
         loss = scale(terms[TOTAL])
     return terms, gradient_of_batch(tape, loss, variables)

@@ -85,6 +85,7 @@ def search(settings: settings_module.Search) -> Architecture:
             weight_terms,
             settings.batch.images_per_identity,
             second_order=schedule.order == "second",
+            as_tested=schedule.architecture_statistics == "running",
         )
 
     run = compiled_on(strategy)

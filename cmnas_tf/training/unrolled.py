@@ -25,8 +25,8 @@ def unrolled_gradient(
     ``dL_architecture(w')`` for the logits, less the mixed second derivative of ``L_weights`` times
     ``rate * dL_architecture(w')`` for the weights. That product is the difference of two gradients,
     at ``w`` moved by 0.01 forth and back along the vector (DARTS, Liu et al., ICLR 2019, eq. 7
-    and 8, here with a rate for each variable). Running statistics are moved by the pass at ``w'``,
-    which stands where a first-order gradient has its only one, and by no other.
+    and 8, here with a rate for each variable). Running statistics are moved by no pass but that of
+    ``architecture_slope``, which stands where a first-order gradient has its only one.
 
     Args:
       logits: what the gradient is for.

@@ -51,11 +51,14 @@ def test_each_search_differs_from_the_plain_one_in_what_its_name_says(name):
         "gdas": {"relaxation": "gdas"},
         "second_order": {"order": "second"},
         "by_identity": {"split": "identities"},
+        "within_identity": {"split": "within_identity"},
+        "batch_statistics": {"architecture_statistics": "batch"},
         "darts_cells": {"search_space": "darts_cells"},
         "classification": {"objective": "classification"},
     }[name]
+    of_study = ("--split=identities",) if name == "within_identity" else ()
     plain, found = (
-        settings.shaping_result(command_line.read(settings.Search, ["search", *flags]))
+        settings.shaping_result(command_line.read(settings.Search, ["search", *of_study, *flags]))
         for flags in ((), SEARCHES[name])
     )
     assert {key: found[key] for key in plain if found[key] != plain[key]} == expected

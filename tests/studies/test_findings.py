@@ -7,6 +7,8 @@ import pytest
 from cmnas_tf.errors import BadInput
 from cmnas_tf.studies.findings import findings
 from cmnas_tf.studies.report import report
+from cmnas_tf.studies.stage_worth import separate_shares
+from cmnas_tf.training.named_architecture import named_architecture
 from tests.studies.small import finish, study
 
 MAIN = "all_single_shot"
@@ -105,6 +107,26 @@ def test_the_report_tells_all_of_it(tmp_path):
     for name in (f"{MAIN}_rank1", f"{MAIN}_mAP", f"{MAIN}_mINP", "choices", "ranking"):
         assert f"![{name}.png]({name}.png)" in text
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_a_stage_is_worth_beside_what_the_search_separated(tmp_path):
+    """Separating layer4 costs 10 points, and a seed adds 20; the search separated the stem."""
+    plan = study(tmp_path, arms=("shared", "until", "within", "searched"), against=("shared",))
+    for cell in plan.cells():
+        word = cell.arm.architecture or "until:stem"
+        architecture = named_architecture(word, cell.train.network)
+        lost = 0.1 * separate_shares(architecture)["layer4"]
+        finish(cell, mean_ap=0.5 + 0.2 * cell.seed - lost, architecture=architecture)
+    text = report(plan)
+    found = json.loads((tmp_path / "study.json").read_text())["stages"]
+    assert found["stages"]["layer4"]["worth"] == pytest.approx(-0.1)
+    assert found["stages"]["layer1"]["worth"] == pytest.approx(0.0, abs=1e-9)
+    assert {stage: by["separated"] for stage, by in found["stages"].items()} == {
+        "stem": 1.0, "layer1": 0.0, "layer2": 0.0, "layer3": 0.0, "layer4": 0.0,
+    }  # fmt: skip
+    assert found["trainings"] == 20
+    assert "| `layer4` | -10.0 | -10.0 to -10.0 | 0% |" in text
+    assert "## What separating a stage is worth" not in report(filled(tmp_path / "shared_alone"))
 
 
 def test_what_is_not_finished_is_said_and_left_out(tmp_path):

@@ -23,17 +23,18 @@ from tests.training.tiny import (
 WEIGHT_OBJECTIVE = Objective(cross_entropy=1.0, triplet=0.5, correlation=0.0, class_mmd=0.0)
 
 
-def bilevel_of(network, architecture, weights):
-    return Bilevel(network, architecture, weights, OBJECTIVE, WEIGHT_OBJECTIVE, IMAGES_PER_IDENTITY)
+def bilevel_of(network, architecture, weights, **others):
+    objectives = OBJECTIVE, WEIGHT_OBJECTIVE
+    return Bilevel(network, architecture, weights, *objectives, IMAGES_PER_IDENTITY, **others)
 
 
 def adam(variables):
     return CoupledAdam(variables, 0.01, 1e-3)
 
 
-def total(network, objective, data):
+def total(network, objective, data, training=True):
     n = len(data.labels)
-    parts = network(data.images, training=True).by_modality(Rows({"visible": n, "infrared": n}))
+    parts = network(data.images, training=training).by_modality(Rows({"visible": n, "infrared": n}))
     return objective(parts, data.labels, IMAGES_PER_IDENTITY)["total"]
 
 
@@ -117,16 +118,30 @@ def test_each_update_sees_its_own_batch_and_objective_and_the_first_comes_first(
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
 
 
-def test_the_architecture_gradient_against_finite_differences():
+def test_as_tested_the_architecture_update_neither_uses_nor_moves_batch_statistics():
+    network, data = supernet(), batch(1)
+    recorder = Recorder(logits_of(network))
+    bilevel = bilevel_of(network, recorder, Recorder(weights_of(network)), as_tested=True)
+    before = values_of(network.non_trainable_variables)
+    terms = bilevel.update_architecture(data, data)
+    for old, new in zip(before, values_of(network.non_trainable_variables), strict=True):
+        assert old.tobytes() == new.tobytes()
+    np.testing.assert_array_equal(terms["total"], total(network, OBJECTIVE, data, training=False))
+    assert float(terms["total"]) != float(total(network, OBJECTIVE, data))
+
+
+@pytest.mark.parametrize("as_tested", [False, True])
+def test_the_architecture_gradient_against_finite_differences(as_tested):
     """In float64, at logits that are not equal, for both sites; the weights' sampled likewise."""
     network, data = supernet("float64"), batch(1, dtype="float64")
+    network(batch(2, dtype="float64").images, training=True)  # some running statistics
     logits = logits_of(network)
     logits[0].assign([0.4, -0.3])
     logits[1].assign([-0.8, 0.1])
     recorder = Recorder(logits)
-    bilevel = bilevel_of(network, recorder, Recorder(weights_of(network)))
-    bilevel.train_step(data, data, move_architecture=True)
-    loss = tf.function(lambda: total(network, OBJECTIVE, data))
+    weights = Recorder(weights_of(network))
+    bilevel_of(network, recorder, weights, as_tested=as_tested).update_architecture(data, data)
+    loss = tf.function(lambda: total(network, OBJECTIVE, data, training=not as_tested))
 
     def at(values):
         for logit, value in zip(logits, values, strict=True):

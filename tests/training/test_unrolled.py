@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from cmnas_tf.layers.batch_norm import running_statistics_kept
 from cmnas_tf.losses import Objective
 from cmnas_tf.training import unrolled
 from cmnas_tf.training.bilevel import Bilevel
@@ -40,13 +41,14 @@ class Rated(Recorder):
         return [tf.constant(self.rate * (1 + place % 2)) for place in range(len(self.trained))]
 
 
-def step_of(network, rate=RATE, second_order=True):
+def step_of(network, rate=RATE, **how):
     """Both batches -> the terms and the gradient of the logits; nothing is moved by an update."""
     recorder = Recorder(logits_of(network))
     weights = Rated(weights_of(network), rate=rate)
     bilevel = Bilevel(
-        network, recorder, weights, OBJECTIVE, WEIGHT_OBJECTIVE, IMAGES_PER_IDENTITY, second_order
-    )
+        network, recorder, weights, OBJECTIVE, WEIGHT_OBJECTIVE, IMAGES_PER_IDENTITY,
+        **{"second_order": True, **how},
+    )  # fmt: skip
 
     def step(architecture_batch, weight_batch):
         terms = bilevel.train_step(architecture_batch, weight_batch, True)
@@ -55,8 +57,8 @@ def step_of(network, rate=RATE, second_order=True):
     return step
 
 
-def gradient_of(network, objective, data, variables):
-    return slope(network, objective, data, IMAGES_PER_IDENTITY, variables)
+def gradient_of(network, objective, data, variables, training=True):
+    return slope(network, objective, data, IMAGES_PER_IDENTITY, variables, training=training)
 
 
 def test_the_example_of_the_paper():
@@ -85,7 +87,8 @@ def test_the_example_of_the_paper():
 
 
 @pytest.mark.slow
-def test_against_the_unrolled_loss(monkeypatch):
+@pytest.mark.parametrize("as_tested", [False, True])
+def test_against_the_unrolled_loss(monkeypatch, as_tested):
     """In float64, at logits that are not equal: central differences of the architecture's loss
     after the virtual step. The weights are moved by less than the paper's 0.01 here, so that no
     ReLU changes sides in between."""
@@ -94,17 +97,20 @@ def test_against_the_unrolled_loss(monkeypatch):
     logits, weights = logits_of(network), weights_of(network)
     logits[0].assign([0.4, -0.3])
     logits[1].assign([-0.8, 0.1])
-    _, first = step_of(network, second_order=False)(*data)
-    _, found = step_of(network)(*data)
+    network(data[1].images, training=True)  # some running statistics
+    with running_statistics_kept():
+        _, first = step_of(network, second_order=False, as_tested=as_tested)(*data)
+        _, found = step_of(network, as_tested=as_tested)(*data)
     rates, start = [float(rate) for rate in Rated(weights).rates], values_of(weights)
 
     @tf.function
     def descent():
-        return gradient_of(network, WEIGHT_OBJECTIVE, data[1], weights)[1]
+        with running_statistics_kept():
+            return gradient_of(network, WEIGHT_OBJECTIVE, data[1], weights)[1]
 
     @tf.function
     def loss():
-        return gradient_of(network, OBJECTIVE, data[0], logits)[0]["total"]
+        return gradient_of(network, OBJECTIVE, data[0], logits, not as_tested)[0]["total"]
 
     def after_the_step(values):
         for logit, value in zip(logits, values, strict=True):
