@@ -67,11 +67,7 @@ class Loss(Group):
 
 @dataclass(frozen=True)
 class ArchitectureLoss(Group):
-    """The terms that the architecture logits follow: cross entropy + triplet + C3MMD [pub].
-
-    The weights are our choice. C3MMD has one, 0.05, for both halves: at the 5 that the correlation
-    has in training, it outvotes the rest, and whatever aligns the modalities late is preferred.
-    """
+    """The terms that the architecture logits follow: cross entropy + triplet + C3MMD [pub]."""
 
     architecture_cross_entropy_weight: float = setting(
         1.0, "Cross entropy in the architecture loss (0 with --split=identities).", minimum=0
@@ -80,7 +76,7 @@ class ArchitectureLoss(Group):
         1.0, "Triplet in the architecture loss.", minimum=0
     )
     architecture_correlation_weight: float = setting(
-        0.05, "Correlation consistency in the architecture loss.", minimum=0
+        5.0, "Correlation consistency in the architecture loss.", minimum=0
     )
     architecture_mmd_weight: float = setting(
         0.05, "Class-specific MMD in the architecture loss.", minimum=0

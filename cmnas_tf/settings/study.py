@@ -23,10 +23,12 @@ class Comparison(Group):
             "gumbel",
             "second_order",
             "by_identity",
+            "within_identity",
             "batch_statistics",
         ),
-        "The contenders: searches that cmnas_tf/studies/arms.py names, `random`, `until` and "
-        "`within` for each stage, and all that --architecture of a training takes.",
+        "The contenders: searches that cmnas_tf/studies/arms.py names, but for those that are the "
+        "subject's with the flags given, `random`, `until` and `within` for each stage, and all "
+        "that --architecture of a training takes.",
     )
     subject: str = setting(
         "searched", "The search whose worth is asked for: differences are its score minus another."

@@ -22,9 +22,9 @@ def findings(study: Study) -> dict[str, Any]:
     """All that the finished cells of a study say; what is not finished is listed.
 
     Returns:
-      What ``study.json`` holds: ``scores`` by setting, measure and row; ``differences`` of the
-      subject by setting, measure and row; ``searches`` by arm; ``ranking`` of the supernet; what
-      separating each of the ``stages`` is worth; ``unfinished`` cells.
+      What ``study.json`` holds: the arms ``like_subject``; ``scores`` by setting, measure and row;
+      ``differences`` of the subject by setting, measure and row; ``searches`` by arm; ``ranking``
+      of the supernet; what separating each of the ``stages`` is worth; ``unfinished`` cells.
 
     Raises:
       BadInput: cells of one seed were tested on different images, or done with other settings.
@@ -43,6 +43,7 @@ def findings(study: Study) -> dict[str, Any]:
         "schema": SCHEMA,
         "settings": settings_module.shaping_result(study.options),
         "commits": sorted({str(found["commit"]) for found in finished.values()}),
+        "like_subject": list(study.like_subject),
         "rows": list(dict.fromkeys(arm.row for arm in study.arms)),
         "chance": any_results["chance"],
         "scores": {

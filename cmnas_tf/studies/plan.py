@@ -98,10 +98,13 @@ class Study:
     Attributes:
       options: of the command.
       arms: its contenders.
+      like_subject: names of arms that are left out, since with these flags their search is the
+        subject's.
     """
 
     options: settings.Study
     arms: tuple[Arm, ...]
+    like_subject: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, options: settings.Study) -> "Study":
@@ -134,11 +137,23 @@ class Study:
                 f"--against={','.join(comparison.against)}: no arm {', '.join(sorted(unknown))} is "
                 f"among --arms={','.join(comparison.arms)}."
             )
-        study = cls(options, tuple(arms))
+        study = cls(options, tuple(arms))._without_repeats()
         for cell in study.cells():
             if cell.arm.architecture:
                 named_architecture(cell.arm.architecture, cell.train.network)
         return study
+
+    def _without_repeats(self) -> "Study":
+        """This study without the arms that search as the subject does."""
+        subject, *others = (cell for cell in self.of_seed(0) if cell.search is not None)
+        like = {
+            cell.arm for cell in others if cell.settings["search"] == subject.settings["search"]
+        }
+        return replace(
+            self,
+            arms=tuple(arm for arm in self.arms if arm not in like),
+            like_subject=tuple(arm.name for arm in self.arms if arm in like),
+        )
 
     def cells(self) -> list[Cell]:
         """All cells: seed by seed, the searches first, what is drawn like the subject's last."""

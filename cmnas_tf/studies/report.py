@@ -31,6 +31,8 @@ def _lines(found: Found, subject: str, pictures: Sequence[str]) -> Iterator[str]
     yield f"# Does `{subject}` help?\n"
     for setting, by_measure in found["differences"].items():
         yield from _answers(setting, by_measure["mAP"], subject)
+    if found["like_subject"]:
+        yield f"- With these flags `{subject}` is {_names(found['like_subject'])} as well."
     for setting, by_measure in found["scores"].items():
         yield f"\n## Scores: {setting}\n"
         yield "In percent: mean ± sample standard deviation, and the mean's 95 % interval (t).\n"
@@ -163,6 +165,10 @@ def _stages(stages: Found | None, subject: str) -> Iterator[str]:
 def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> Iterator[str]:
     for line in (head, ["---"] * len(head), *lines):
         yield f"| {' | '.join(line)} |"
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _points(value: float) -> str:

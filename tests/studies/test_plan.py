@@ -8,7 +8,8 @@ import pytest
 from cmnas_tf import settings
 from cmnas_tf.errors import BadInput
 from cmnas_tf.studies.plan import RESULTS
-from tests.studies.small import TRAIN, finish, study
+from cmnas_tf.studies.report import report
+from tests.studies.small import SEARCH, TRAIN, finish, study
 
 
 def test_cells_go_seed_by_seed_the_subject_first_and_what_is_drawn_like_it_last(tmp_path):
@@ -16,6 +17,18 @@ def test_cells_go_seed_by_seed_the_subject_first_and_what_is_drawn_like_it_last(
     names = ["searched", "gumbel", "shared", "random_1"]
     assert [cell.name for cell in cells] == [f"{n}/seed{seed}" for seed in (0, 1) for n in names]
     assert [cell.after.name for cell in cells if cell.after] == ["searched/seed0", "searched/seed1"]
+
+
+def test_a_search_that_is_the_subjects_is_not_done_twice(tmp_path):
+    """By which of the two splits the subject searches is a matter of the flags."""
+    arms = ("shared", "random", "searched", "by_identity", "within_identity")
+    plan = study(tmp_path, arms=arms)
+    assert (len(plan.arms), plan.like_subject) == (4, ("within_identity",))
+    recipes = {"search_flags": f"{SEARCH} --split=identities"}
+    plan = study(tmp_path, arms=arms, recipes=recipes)
+    assert [arm.name for arm in plan.arms] == ["shared", "random_1", "searched", "within_identity"]
+    assert plan.like_subject == ("by_identity",)
+    assert "- With these flags `searched` is `by_identity` as well." in report(plan)
 
 
 def test_all_arms_have_the_same_recipe_data_and_seed(tmp_path):
