@@ -188,7 +188,7 @@ class Noting(CoupledAdam):
         super().apply(gradients)
 
 
-def bilevel_of(network):
+def bilevel_of(network, as_tested=False):
     return Bilevel(
         network,
         Noting(logits_of(network), 0.01, 1e-3),
@@ -196,12 +196,13 @@ def bilevel_of(network):
         OBJECTIVE,
         OBJECTIVE,
         IMAGES_PER_IDENTITY,
+        as_tested=as_tested,
     )
 
 
-def search_step(network):
+def search_step(network, as_tested=True):
     """A step of a search, as a function of two batches: terms and gradients."""
-    bilevel = bilevel_of(network)
+    bilevel = bilevel_of(network, as_tested)
     optimizers = bilevel.architecture_optimizer, bilevel.weight_optimizer
 
     def step(*batches):
@@ -209,6 +210,11 @@ def search_step(network):
         return terms, [optimizer.gradients for optimizer in optimizers]
 
     return step
+
+
+def search_step_by_batch_statistics(network):
+    """The same, whose architecture loss normalises by its batch."""
+    return search_step(network, as_tested=False)
 
 
 def training_step(network):
@@ -234,8 +240,14 @@ def derived(dtype, synchronized):
     ("make_network", "make_step", "dtype", "steps"),
     [
         pytest.param(supernet, search_step, "float32", 1, marks=pytest.mark.slow),
+        pytest.param(
+            supernet, search_step_by_batch_statistics, "float32", 1, marks=pytest.mark.slow
+        ),
         (derived, training_step, "float32", 1),
         pytest.param(supernet, search_step, "float64", 3, marks=pytest.mark.slow),
+        pytest.param(
+            supernet, search_step_by_batch_statistics, "float64", 3, marks=pytest.mark.slow
+        ),
         pytest.param(derived, training_step, "float64", 3, marks=pytest.mark.slow),
     ],
 )
