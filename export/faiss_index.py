@@ -87,8 +87,15 @@ class FaissIndex:
         """What :meth:`Gallery.search` answers, approximately unless the index is ``flat``.
 
         Raises:
-          BadInput: as there, or fewer than ``k`` entries were found with this effort.
+          BadInput: as there, or fewer than ``k`` entries were found with this effort, or the
+            embeddings are those of another network, as far as their size tells.
         """
+        if embedding.shape[1] != self.index.d:
+            raise BadInput(
+                f"The index is of embeddings of {self.index.d} numbers, and those of the queries "
+                f"have {embedding.shape[1]}: another network made them. Make the index anew from a "
+                "gallery of the network that is served."
+            )
         cameras = np.array(camera if camera is not None else [""] * len(embedding), dtype=str)
         scores = np.empty((len(embedding), k), np.float32)
         rows = np.empty((len(embedding), k), np.int64)

@@ -58,6 +58,12 @@ def test_little_effort_finds_less():
     assert measured[0] < measured[1] <= measured[2] == 1.0
 
 
+def test_embeddings_of_another_size():
+    index = FaissIndex.of(gallery_of(20), "flat")
+    with pytest.raises(BadInput, match="of 16 numbers, and those of the queries have 8: another"):
+        index.search(gallery_of(2, size=8).embeddings, 1)
+
+
 def test_k_that_cannot_be_answered():
     index = FaissIndex.of(gallery_of(9), "flat")
     query = np.zeros((1, 16), np.float32)
