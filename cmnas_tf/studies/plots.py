@@ -1,4 +1,5 @@
-"""Pictures of a study: scores by arm, what the searches chose, how the supernet ranks."""
+"""Pictures of a study: scores by arm, what the searches chose, how the supernet ranks, and what
+separating each stage is worth."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ _MANY = 110  # columns that can still be read; every ResNet but the 152 layers d
 
 
 def save_plots(found: Found, subject: str, folder: Path) -> list[str]:
-    """Writes a picture for each measure, one of the choices and one of the ranking.
+    """Writes a picture for each measure, and of the choices, the ranking and the stages.
 
     Args:
       found: see ``findings.findings``; what it does not have gets no picture.
@@ -37,6 +38,8 @@ def save_plots(found: Found, subject: str, folder: Path) -> list[str]:
         figures["choices.png"] = _choices(found["searches"][subject], subject)
     if found["ranking"]["seeds"]:
         figures["ranking.png"] = _ranking(found["ranking"]["seeds"])
+    if found["stages"]:
+        figures["stages.png"] = _stages(found["stages"]["stages"], subject)
     for name, figure in figures.items():
         with replacing(folder / name) as aside:
             figure.savefig(aside, format="png", dpi=_DPI)
@@ -101,6 +104,26 @@ def _ranking(seeds: Found) -> Figure:
     axes.set_ylabel("mAP once trained, test people, in percent")
     axes.grid(color="#e3e3e3")
     axes.legend(fontsize=8)
+    return figure
+
+
+def _stages(stages: Found, subject: str) -> Figure:
+    """What separating each stage is worth, and how much of it the subject separated."""
+    figure, axes = _figure(6.0, 1.4 + 0.4 * len(stages))
+    for place, found in enumerate(stages.values()):
+        low, high = (100 * bound for bound in found["interval"])
+        axes.plot([low, high], [place, place], color=_OTHERS, linewidth=2)
+        axes.plot(100 * found["worth"], place, "D", color=_OTHERS, markersize=6)
+    axes.axvline(0, color="#555555", linewidth=1)
+    axes.set_yticks(range(len(stages)), stages)
+    axes.set_ylim(len(stages) - 0.4, -0.6)
+    axes.set_xlabel("worth of separating it, in points of mAP, with 95 % interval")
+    axes.grid(axis="x", color="#e3e3e3")
+    shares = axes.secondary_yaxis("right")
+    shares.set_yticks(
+        range(len(stages)), [f"{found['separated']:.0%}" for found in stages.values()]
+    )
+    shares.set_ylabel(f"separated by {subject}")
     return figure
 
 

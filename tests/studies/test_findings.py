@@ -126,6 +126,7 @@ def test_what_a_stage_is_worth_beside_what_the_search_separated(tmp_path):
     }  # fmt: skip
     assert found["trainings"] == 20
     assert "| `layer4` | -10.0 | -10.0 to -10.0 | 0% |" in text
+    assert (tmp_path / "stages.png").read_bytes().startswith(b"\x89PNG")
     assert "## What separating a stage is worth" not in report(filled(tmp_path / "shared_alone"))
 
 
