@@ -64,14 +64,15 @@ class Loop:
         self,
         batches: Batches,
         step: Step,
-        summary: Callable[[], tuple[Mapping[str, float], str]] = lambda: ({}, ""),
+        after_epoch: Callable[[int], tuple[Mapping[str, float], str]] = lambda epoch: ({}, ""),
     ) -> None:
         """Goes from the newest checkpoint, or from the start, to the last epoch.
 
         Args:
           batches: ``(start, stop, share)`` -> these steps' batches for a share of the devices.
           step: ``(number, distributed batch)`` -> loss terms by objective; does one step.
-          summary: scalars for TensorBoard and a word for the bar; called after each epoch.
+          after_epoch: called with the number of an epoch that has ended, from 1; gives scalars for
+            TensorBoard and a word for the bar.
 
         Raises:
           BadInput: the workers do not start from the same checkpoint and the same variables.
@@ -115,8 +116,9 @@ class Loop:
                     for objective, values in terms.items()
                     for name, value in values.items()
                 }
-                if (number + 1) % self.steps_per_epoch == 0:
-                    found, word = summary()
+                epoch, left = divmod(number + 1, self.steps_per_epoch)
+                if not left:
+                    found, word = after_epoch(epoch)
                     scalars |= found
                 _log(writer, scalars, number)
                 asked = agreed_signal(self.strategy, request.signal)

@@ -1,5 +1,6 @@
 """A search, from the images to the architecture, readable from top to bottom."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,7 +36,9 @@ def search(settings: settings_module.Search) -> Architecture:
     """Runs a search, or goes on with it, and writes what it derives.
 
     Leaves ``split.json`` and ``architecture.json`` in the run folder, beside the checkpoints and
-    TensorBoard's logs; of a search for norms also ``architecture.cfg``, the line of integers.
+    TensorBoard's logs; of a search for norms also ``architecture.cfg``, the line of integers. What
+    it would have derived after each epoch is in ``architectures/``: the last is not always the best
+    to train.
 
     Args:
       settings: of the command.
@@ -125,7 +128,14 @@ def search(settings: settings_module.Search) -> Architecture:
         )
         if is_chief(strategy):
             split.save(folder / "split.json")
-        loop.run(batches, step, lambda: space.summary(supernet))
+
+        def after_epoch(epoch: int) -> tuple[Mapping[str, float], str]:
+            if is_chief(strategy):
+                name = f"epoch_{epoch:04d}.json"
+                space.derive(supernet, origin).save(folder / "architectures" / name)
+            return space.summary(supernet)
+
+        loop.run(batches, step, after_epoch)
         architecture = space.derive(supernet, origin)
         network = _derived(architecture, settings, training)
         cost = cost_of(network, size.image_height, size.image_width)

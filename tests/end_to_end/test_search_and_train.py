@@ -57,6 +57,7 @@ def test_a_search_leaves_an_architecture_and_all_it_came_from(searched):
     assert {path.name for path in searched.iterdir()} == {
         "architecture.cfg",
         "architecture.json",
+        "architectures",
         "checkpoints",
         "latency.json",
         "run.json",
@@ -80,6 +81,13 @@ def test_a_search_leaves_an_architecture_and_all_it_came_from(searched):
         separate, shared = logits[name].tolist()
         assert probability == pytest.approx(1 / (1 + math.exp(shared - separate)))
         assert (architecture.choices[site] == "separate") == (separate > shared)
+
+    after = searched / "architectures"
+    assert [path.name for path in sorted(after.iterdir())] == ["epoch_0001.json", "epoch_0002.json"]
+    first, last = (Architecture.load(path, "resnet18") for path in sorted(after.iterdir()))
+    leanings = [a.provenance["probability_of_separate"] for a in (first, last, architecture)]
+    assert leanings[0] != leanings[1] == leanings[2]
+    assert last.choices == architecture.choices
 
 
 def _path_of(site):
