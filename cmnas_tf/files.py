@@ -34,6 +34,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             aside.unlink(missing_ok=True)
 
 
+def remains(folder: Path) -> list[Path]:
+    """What :func:`replacing` left in ``folder`` and below, in processes that were killed."""
+    return sorted(folder.rglob(f".*.{8 * '[0-9a-f]'}.tmp"))
+
+
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Writes ``text`` (UTF-8) to ``path``, whole or not at all."""
     with replacing(path) as aside:

@@ -88,11 +88,6 @@ class Checkpoints:
         found = self.folder.iterdir() if self.folder.is_dir() else ()
         return sorted(path for path in found if _NAME.match(path.name))
 
-    def remove_remains(self) -> None:
-        """Removes what a killed process left half-written."""
-        for path in self.folder.glob(".step-*.tmp"):
-            path.unlink()
-
     def save(self, step: int, state: State, metadata: Mapping[str, Any]) -> Path:
         """Writes a checkpoint after ``step`` steps, then removes the oldest beyond ``keep``.
 

@@ -95,7 +95,6 @@ class Loop:
             return
         writer = tf.summary.create_noop_writer()
         if chief:
-            checkpoints.remove_remains()
             writer = tf.summary.create_file_writer(str(self.folder / "tensorboard"))
         distributed = self.strategy.distribute_datasets_from_function(
             lambda context: batches(start, stop, _share(context))

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from cmnas_tf import settings as settings_module
 from cmnas_tf.errors import BadInput
-from cmnas_tf.files import write_json
+from cmnas_tf.files import remains, write_json
 from cmnas_tf.training.checkpoints import Checkpoints
 from cmnas_tf.training.workers import is_chief
 
@@ -53,7 +53,7 @@ def open_run(
         yield folder
         return
     known = (folder / _FILE).is_file()
-    if not known and folder.is_dir() and any(path.name != _LOCK for path in folder.iterdir()):
+    if not known and set(folder.glob("*")) - {folder / _LOCK, *remains(folder)}:
         raise BadInput(f"--run_dir={folder} holds files of something else; give another folder.")
     description = {
         "command": command,
@@ -63,6 +63,8 @@ def open_run(
     }
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
+        for path in remains(folder):
+            path.unlink()
         if known:
             before = _read(folder / _FILE)
             if has_begun(folder):

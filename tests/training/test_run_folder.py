@@ -50,6 +50,20 @@ def test_an_empty_folder_may_be_used(tmp_path):
     assert open_run("train", train(tmp_path), "data") == tmp_path
 
 
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
+    """Be it the description of the run itself, without which a folder holds something else."""
+    first = tmp_path / ".run.json.0123abcd.tmp"
+    first.touch()
+    open_run("train", train(tmp_path), "data")
+    deeper = tmp_path / "checkpoints" / ".step-00000012.safetensors.1a2b3c4d.tmp"
+    deeper.parent.mkdir()
+    deeper.touch()
+    own = tmp_path / "notes.tmp"
+    own.touch()
+    open_run("train", train(tmp_path), "data")
+    assert (first.exists(), deeper.exists(), own.exists()) == (False, False, True)
+
+
 def test_the_same_run_is_taken_up_again(tmp_path):
     """With settings that do not shape the result changed, too; nobody is said to use it since."""
     open_run("train", train(tmp_path), "data")
