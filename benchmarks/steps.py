@@ -61,7 +61,8 @@ def naive_supernet() -> Run:
 
 
 def search() -> Run:
-    """A whole bilevel step: the logits on one batch, the weights on another."""
+    """A whole bilevel step: the logits on one batch, the weights on another, both normalised
+    by the statistics of their batch."""
     strategy = make_strategy()
     with strategy.scope():
         space = _space()

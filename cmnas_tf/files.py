@@ -35,8 +35,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def remains(folder: Path) -> list[Path]:
-    """What :func:`replacing` left in ``folder`` and below, in processes that were killed."""
-    return sorted(folder.rglob(f".*.{8 * '[0-9a-f]'}.tmp"))
+    """Files that :func:`replacing` left in ``folder`` and below, in processes that were killed.
+
+    Also what a living process is about to rename: of its folders the caller must be sure.
+    """
+    return sorted(path for path in folder.rglob(f".*.{8 * '[0-9a-f]'}.tmp") if path.is_file())
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -163,8 +163,7 @@ class SearchSchedule(Group):
     architecture_statistics: str = setting(
         "running",
         "What batch norms normalise by in the architecture loss: running statistics, as a test "
-        "does, or those of its batch, as training does (DARTS). In a batch both modalities show "
-        "the same people, so its own statistics align them, which no test does for a network.",
+        "does, or those of its batch, as training does (DARTS).",
         choices=("running", "batch"),
     )
     relaxation: str = setting(

@@ -82,6 +82,10 @@ class Cell:
         return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
+def _apart_from(subject: str, like: tuple[str, ...]) -> str:
+    return f" (with these flags {', '.join(like)} searches as {subject} does)" if like else ""
+
+
 def _first_difference(before: dict[str, Any], now: dict[str, Any]) -> str:
     for command, values in now.items():
         old = before.get(command) or {}
@@ -132,12 +136,13 @@ class Study:
                 f"--subject={comparison.subject} must be a search among --arms="
                 f"{','.join(comparison.arms)}."
             )
-        if unknown := set(comparison.against) - {arm.row for arm in arms}:
+        study = cls(options, tuple(arms))._without_repeats()
+        if unknown := set(comparison.against) - {arm.row for arm in study.arms}:
             raise BadInput(
                 f"--against={','.join(comparison.against)}: no arm {', '.join(sorted(unknown))} is "
-                f"among --arms={','.join(comparison.arms)}."
+                f"among --arms={','.join(comparison.arms)}"
+                f"{_apart_from(comparison.subject, study.like_subject)}."
             )
-        study = cls(options, tuple(arms))._without_repeats()
         for cell in study.cells():
             if cell.arm.architecture:
                 named_architecture(cell.arm.architecture, cell.train.network)

@@ -29,6 +29,8 @@ def test_a_search_that_is_the_subjects_is_not_done_twice(tmp_path):
     assert [arm.name for arm in plan.arms] == ["shared", "random_1", "searched", "within_identity"]
     assert plan.like_subject == ("by_identity",)
     assert "- With these flags `searched` is `by_identity` as well." in report(plan)
+    with pytest.raises(BadInput, match=r"by_identity is among .* by_identity searches as searched"):
+        study(tmp_path, arms=arms, recipes=recipes, against=("by_identity",))
 
 
 def test_all_arms_have_the_same_recipe_data_and_seed(tmp_path):
