@@ -5,6 +5,7 @@ taken out, and what is left is compared with the query's identity. Everything is
 queries at once, so that a gallery of any size is ranked in bounded memory.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from cmnas_tf.errors import BadInput
 
 # Distances worked on at once: the arrays made from this many still fit into a core's cache.
 _BLOCK_ELEMENTS = 2**18
+# More threads than cores take turns at the interpreter instead of sorting: six on two cores are as
+# slow as one.
+_THREADS = min(4, len(os.sched_getaffinity(0)))
 
 
 class Ranking(NamedTuple):
@@ -192,7 +196,7 @@ def rank_blocks(
     gallery = _Gallery(of_gallery, gallery_cameras, rule, min(max_rank, len(candidates)))
     step = max(1, _BLOCK_ELEMENTS // len(gallery_ids))
     sums = _Sums(np.zeros(gallery.ranks), 0.0, 0.0, 0)
-    with ThreadPoolExecutor() as threads:  # NumPy lets other threads go on while it sorts
+    with ThreadPoolExecutor(_THREADS) as threads:  # NumPy lets the others go on while it sorts
         for seen, block in _checked(blocks, len(query_ids), len(gallery_ids)):
 
             def measure(start: int, seen: int = seen, block: np.ndarray = block) -> _Sums:
