@@ -75,16 +75,17 @@ def resize(pixels: tf.Tensor, height: int, width: int) -> tf.Tensor:
 
     def resized() -> tf.Tensor:
         # What tf.image.resize does, but one axis at a time, with the other one among the channels:
-        # the same sums in the same order, and twice as fast, because three channels are few.
+        # the same sums in the same order, and several times as fast, because three channels are
+        # few. In between, rows become columns: all of them in one matrix, and as integers, since
+        # numbers with a point are transposed more slowly.
         shape = tf.shape(pixels)
         h, w = shape[-3], shape[-2]
-        rows = _resize_rows(tf.reshape(pixels, [-1, h, 1, w * 3]), height)  # [N, height, 1, w * 3]
-        # As integers, since floating-point numbers are transposed more slowly.
-        rows = tf.bitcast(tf.reshape(rows, [-1, height, w, 3]), tf.int32)
-        rows = tf.bitcast(tf.transpose(rows, [0, 2, 1, 3]), tf.float32)
-        both = _resize_rows(tf.reshape(rows, [-1, w, 1, height * 3]), width)
-        both = tf.reshape(tf.cast(tf.round(both), tf.uint8), [-1, width, height, 3])
-        both = tf.transpose(both, [0, 2, 1, 3])
+        rows = _resize_rows(tf.reshape(pixels, [-1, h, 1, w * 3]), height)
+        rows = tf.bitcast(tf.reshape(rows, [-1, height, w * 3]), tf.int32)
+        columns = tf.bitcast(tf.linalg.matrix_transpose(rows), tf.float32)
+        both = _resize_rows(tf.reshape(columns, [-1, w, 1, 3 * height]), width)
+        both = tf.reshape(tf.cast(tf.round(both), tf.uint8), [-1, width * 3, height])
+        both = tf.linalg.matrix_transpose(both)
         return tf.reshape(both, tf.concat([shape[:-3], [height, width, 3]], axis=0))
 
     size = tf.shape(pixels)[-3:-1]

@@ -181,7 +181,9 @@ def _range(interval: Sequence[float], form: str = ".1f") -> str:
 
 
 def _shown_p(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
+    if value is None:
+        return ""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _number(value: float | None, form: str = ".2f") -> str:

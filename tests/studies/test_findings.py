@@ -130,6 +130,15 @@ def test_what_a_stage_is_worth_beside_what_the_search_separated(tmp_path):
     assert "## What separating a stage is worth" not in report(filled(tmp_path / "shared_alone"))
 
 
+def test_a_small_p_is_not_told_as_none(tmp_path):
+    """Ten points more with one seed, ten and a bit with the other."""
+    plan = study(tmp_path)
+    for cell in plan.cells():
+        gain = 0.1 + 1e-6 * cell.seed if cell.arm.name == "searched" else 0.0
+        finish(cell, mean_ap=0.5 + gain)
+    assert "| mAP | `shared` | +10.0 | +10.0 to +10.0 | < 0.001 | < 0.001 |  |" in report(plan)
+
+
 def test_what_is_not_finished_is_said_and_left_out(tmp_path):
     """A seed that only one of the two has is no pair; of one seed no interval is given."""
     plan = filled(tmp_path)
