@@ -214,7 +214,7 @@ COMPARISONS = {
                 ),
                 0.8,
                 explained="oneDNN puts the weights of each convolution in another order at each "
-                "call, here as in PyTorch, unless they are constants: see frozen_export_over_torch.",
+                "call, here as in PyTorch, unless they are constants (frozen_export_over_torch).",
             ),
             "frozen_export_over_torch": Figure(
                 over_faster(

@@ -7,6 +7,7 @@ take up to twice as long as the step. Writes ``benchmarks/results/operations.jso
 
 import importlib
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -85,9 +86,9 @@ def _operations(profile: bytes) -> Iterator[tuple[str, float]]:
     for plane in space.planes:
         names = {key: event.name for key, event in plane.event_metadata.items()}
         for event in (event for line in plane.lines for event in line.events):
-            name, colon, kind = names[event.metadata_id].rpartition(":")
-            if colon and name:  # an operation is called name:kind
-                yield kind.removeprefix("_MklNative"), event.duration_ps / 1e9
+            operation = re.fullmatch(r"[^:]+:(\w+)", names[event.metadata_id])  # name:kind
+            if operation:
+                yield operation[1].removeprefix("_MklNative"), event.duration_ps / 1e9
 
 
 if __name__ == "__main__":
