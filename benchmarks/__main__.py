@@ -265,7 +265,7 @@ def main() -> None:
     write_json(options.output, found)
     print(f"\n{table(rows)}")
     for key, why in missed.items():
-        print(f"\n{key}: {why}")
+        print(f"\n{key}: {why or 'not explained yet'}")
     print(f"\nwritten to {options.output}")
 
 

@@ -76,8 +76,8 @@ def resize(pixels: tf.Tensor, height: int, width: int) -> tf.Tensor:
     def resized() -> tf.Tensor:
         # What tf.image.resize does, but one axis at a time, with the other one among the channels:
         # the same sums in the same order, and several times as fast, because three channels are
-        # few. In between, rows become columns: all of them in one matrix, and as integers, since
-        # numbers with a point are transposed more slowly.
+        # few. In between, rows become columns, as one matrix and as integers: three numbers at a
+        # time, or as floating-point numbers, they are transposed more slowly.
         shape = tf.shape(pixels)
         h, w = shape[-3], shape[-2]
         rows = _resize_rows(tf.reshape(pixels, [-1, h, 1, w * 3]), height)
