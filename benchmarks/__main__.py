@@ -109,8 +109,8 @@ COMPARISONS = {
                 0.92,
                 explained="Most of either step are the same convolutions (operations.json). Of the "
                 "rest the fused norms save the products, one sum and a pass of gradients; they pay "
-                "two affine passes more than a plain batch norm, since the kernel that gives the "
-                "moments also writes an output that nobody needs.",
+                "two affine passes more than a plain batch norm: one forward, as the output of the "
+                "kernel that gives the moments is not used, and one for the moments' gradient.",
             ),
             "supernet_over_derived_memory": Figure(
                 memory(STEP + "supernet", STEP + "derived"), 1.15
@@ -170,8 +170,7 @@ COMPARISONS = {
                 4,
                 True,
                 explained="On two cores this asks for half the loop's processor time. Decoding "
-                "and resizing take most of what is left (operations.json), by the same libraries "
-                "or as many sums as in PIL.",
+                "and resizing take more than half of what there is (operations.json).",
             )
         },
         rounds=5,
@@ -213,8 +212,8 @@ COMPARISONS = {
                     TORCH_EMBEDDING + "channels_last_one",
                 ),
                 0.8,
-                explained="oneDNN puts the weights of each convolution in another order at each "
-                "call, here as in PyTorch, unless they are constants (frozen_export_over_torch).",
+                explained="Convolutions are faster with constants for weights, which oneDNN then "
+                "keeps in the order that it needs: see frozen_export_over_torch.",
             ),
             "frozen_export_over_torch": Figure(
                 over_faster(

@@ -1,10 +1,10 @@
 """What a benchmark's figures were measured on."""
 
 import datetime
-import os
 from typing import Any
 
 from cmnas_tf.models.latency import processor
+from cmnas_tf.processes import cores
 from cmnas_tf.training.provenance import commit, versions
 
 
@@ -13,7 +13,7 @@ def machine() -> dict[str, Any]:
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "processor": processor(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores(),
         "versions": versions(),
         "commit": commit(),
     }

@@ -31,6 +31,7 @@ from cmnas_tf.data.synthetic_plan import (
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import replacing, write_json, write_text
 from cmnas_tf.modality import INFRARED, MODALITIES
+from cmnas_tf.processes import cores
 from cmnas_tf.settings import SyntheticPeople
 
 MANIFEST = "synthetic.json"
@@ -66,7 +67,7 @@ def write_dataset(
       BadInput: ``root`` holds something else, or ``processes`` is below 1.
     """
     root = Path(root).absolute()
-    processes = (os.cpu_count() or 1) if processes is None else processes
+    processes = cores() if processes is None else processes
     if processes < 1:
         raise BadInput(
             f"processes must be at least 1. Received: {processes}. Leave it out for one per core."

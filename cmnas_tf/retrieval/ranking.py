@@ -5,7 +5,6 @@ taken out, and what is left is compared with the query's identity. Everything is
 queries at once, so that a gallery of any size is ranked in bounded memory.
 """
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,12 +13,13 @@ from typing import NamedTuple
 import numpy as np
 
 from cmnas_tf.errors import BadInput
+from cmnas_tf.processes import cores
 
 # Distances worked on at once: the arrays made from this many still fit into a core's cache.
 _BLOCK_ELEMENTS = 2**18
-# More threads than cores take turns at the interpreter instead of sorting: six on two cores are as
-# slow as one.
-_THREADS = min(4, len(os.sched_getaffinity(0)))
+# More threads than cores wait for each other at the interpreter: six on two cores took a fifth
+# longer than two.
+_THREADS = min(4, cores())
 
 
 class Ranking(NamedTuple):

@@ -1,6 +1,5 @@
 """The queue: cells in processes of their own, several at a time, until all are done or it stops."""
 
-import os
 import signal
 import statistics
 import subprocess
@@ -11,7 +10,7 @@ from typing import NamedTuple
 
 from cmnas_tf import command_line, settings
 from cmnas_tf.files import write_json
-from cmnas_tf.processes import start_command
+from cmnas_tf.processes import cores, start_command
 from cmnas_tf.studies.plan import FAILURE, Cell
 from cmnas_tf.training.interrupt import StopRequest
 
@@ -147,7 +146,7 @@ def starter(options: settings.Study) -> Callable[[Cell], subprocess.Popen]:
 
     The processor's cores are divided among the jobs.
     """
-    threads = str(max(1, (os.cpu_count() or 1) // options.queue.jobs))
+    threads = str(max(1, cores() // options.queue.jobs))
     environment = {"TF_NUM_INTRAOP_THREADS": threads, "OMP_NUM_THREADS": threads}
 
     def start(cell: Cell) -> subprocess.Popen:
