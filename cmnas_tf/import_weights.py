@@ -61,13 +61,11 @@ def import_weights(options: settings.ImportWeights) -> "LoadReport":
             "example the config.cfg that lies beside it."
         )
     classifier = states["live"].get("classifier.weight", np.empty(1))
-    specification = Specification(
+    specification = Specification.of(
         named_architecture(options.file.architecture or "shared", options.network),
         max([1, *classifier.shape[:1]]),
-        options.input.image_height,
-        options.input.image_width,
-        options.network.last_stride,
-        options.network.width,
+        options.input,
+        options.network,
     )
     network = specification.build()
     tensors: State = {}

@@ -49,10 +49,10 @@ def latency_of(network: ReidNetwork, height: int, width: int) -> Latency:
         times.append(time.perf_counter() - start)
     milliseconds = 1e3 * statistics.median(times[_WARM_UP:])
     measured = f"median of {_REPEATS} calls of the graph, {height} x {width}, batch 1"
-    return Latency(milliseconds, _device(), measured)
+    return Latency(milliseconds, device_name(), measured)
 
 
-def _device() -> str:
+def device_name() -> str:
     """The name of the first GPU, else of the processor."""
     for gpu in tf.config.list_physical_devices("GPU"):
         return str(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from cmnas_tf.errors import BadInput
 from cmnas_tf.settings.group import Group, setting
 
 
@@ -82,9 +83,18 @@ class Queue(Group):
     dry_run: bool = setting(
         False, "List all cells, and what they cost; do nothing.", shapes_result=False
     )
-    search_step_seconds: float = setting(
-        0.0, "Seconds that a search step was measured to take.", minimum=0, shapes_result=False
+    measure_steps: int = setting(
+        0,
+        "With --dry_run: also take this many steps of a search and of a training, on random "
+        "pixels, and say the hours of all. 20 will do.",
+        minimum=0,
+        shapes_result=False,
     )
-    train_step_seconds: float = setting(
-        0.0, "Seconds that a training step was measured to take.", minimum=0, shapes_result=False
-    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.measure_steps and not self.dry_run:
+            raise BadInput(
+                f"--measure_steps={self.measure_steps} is for a study that does nothing else; add "
+                "--dry_run, or leave it out."
+            )

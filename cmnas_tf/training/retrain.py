@@ -3,26 +3,21 @@
 from pathlib import Path
 
 import tensorflow as tf
-from tensorflow import keras
 
 from cmnas_tf import settings as settings_module
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.data.pipeline import Share
 from cmnas_tf.errors import BadInput
-from cmnas_tf.models.precision import computed_in
 from cmnas_tf.models.specification import Specification
-from cmnas_tf.training.descent import descend
-from cmnas_tf.training.distribution import check_division, first_replica, make_strategy
-from cmnas_tf.training.initial_weights import start_from
+from cmnas_tf.training.distribution import check_division, make_strategy
 from cmnas_tf.training.inputs import TrainingImages
 from cmnas_tf.training.loop import Loop
-from cmnas_tf.training.loss_scale import scaled_for
-from cmnas_tf.training.moving_average import MovingAverage
 from cmnas_tf.training.named_architecture import named_architecture
 from cmnas_tf.training.objectives import weight_objective
-from cmnas_tf.training.optimizers import factor_at, weight_optimizer
+from cmnas_tf.training.optimizers import factor_at
 from cmnas_tf.training.provenance import provenance
 from cmnas_tf.training.run_folder import has_begun, open_run
+from cmnas_tf.training.trainee import Trainee
 from cmnas_tf.training.workers import check_same_run, is_chief, naming_lost_workers
 
 SPECIFICATION = "specification"
@@ -44,13 +39,11 @@ def train(settings: settings_module.Train) -> Path:
     training = TrainingImages.load(settings)
     sampler = training.sampler(training.dataset.train, stream=0)
     objective = weight_objective(settings.loss)
-    specification = Specification(
+    specification = Specification.of(
         architecture,
         len(training.pids),
-        settings.input.image_height,
-        settings.input.image_width,
-        settings.network.last_stride,
-        settings.network.width,
+        settings.input,
+        settings.network,
         training.dataset.modalities,
     )
     objective.check(training.dataset.modalities)
@@ -61,37 +54,17 @@ def train(settings: settings_module.Train) -> Path:
     }
     check_same_run(strategy, settings, files)
 
-    keras.utils.set_random_seed(settings.run.seed)
-    precision = settings.arithmetic.precision
-    with strategy.scope(), computed_in(precision):
-        network = specification.build(settings.devices.batch_norm == "synchronized")
-        network.backbone.recompute = settings.devices.recompute
-        start_from(network, settings)
-        optimizer = scaled_for(precision, weight_optimizer(network, settings.optimizer))
-        average = MovingAverage(network.get_weight_paths(), schedule.average_decay)
-
-    def replica_step(batch):
-        return {
-            "weights": descend(
-                network, objective, optimizer, batch, settings.batch.images_per_identity
-            )
-        }
-
-    @tf.function(autograph=False)  # nothing in it branches on a tensor; converting it takes seconds
-    def distributed_step(batch):
-        terms = strategy.run(replica_step, args=(batch,))
-        average.update()
-        return first_replica(terms)
-
+    trainee = Trainee.begin(settings, strategy, specification, objective)
     adopt_every = schedule.adopt_average_every * sampler.steps_per_epoch
 
     def step(number: int, batch):
         # When the next epoch begins, so that a checkpoint holds both: as the authors' do.
         if adopt_every and number and number % adopt_every == 0:
-            average.overwrite_live()
+            trainee.average.overwrite_live()
         steps = sampler.steps_per_epoch
-        optimizer.set_factor(factor_at(number, steps, schedule.epochs, settings.optimizer))
-        return distributed_step(batch)
+        factor = factor_at(number, steps, schedule.epochs, settings.optimizer)
+        trainee.optimizer.set_factor(factor)
+        return trainee.train_step(batch)
 
     def batches(start: int, stop: int, share: Share) -> tf.data.Dataset:
         return training.batches(sampler, start, stop, share)
@@ -107,9 +80,9 @@ def train(settings: settings_module.Train) -> Path:
             folder=folder,
             strategy=strategy,
             state={
-                "network": network.get_weight_paths(),
-                "average": average.variables,
-                "weight_optimizer": optimizer.named_variables(),
+                "network": trainee.network.get_weight_paths(),
+                "average": trainee.average.variables,
+                "weight_optimizer": trainee.optimizer.named_variables(),
             },
             metadata={SPECIFICATION: specification.to_json(), **origin},
             steps_per_epoch=sampler.steps_per_epoch,

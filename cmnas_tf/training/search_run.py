@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import tensorflow as tf
-from tensorflow import keras
 
 from cmnas_tf import settings as settings_module
 from cmnas_tf.architecture import Architecture
@@ -15,18 +14,14 @@ from cmnas_tf.files import write_json
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.models.cost import cost_of
 from cmnas_tf.models.latency import latency_of
-from cmnas_tf.models.precision import computed_in
 from cmnas_tf.models.specification import Specification
-from cmnas_tf.training.bilevel import Bilevel
 from cmnas_tf.training.distribution import check_division, compiled_on, make_strategy
-from cmnas_tf.training.initial_weights import start_from
 from cmnas_tf.training.inputs import TrainingImages
 from cmnas_tf.training.loop import Loop
-from cmnas_tf.training.loss_scale import scaled_for
-from cmnas_tf.training.objectives import architecture_objective, cost_aware, weight_objective
-from cmnas_tf.training.optimizers import architecture_optimizer, factor_at, weight_optimizer
+from cmnas_tf.training.optimizers import factor_at
 from cmnas_tf.training.provenance import provenance
 from cmnas_tf.training.run_folder import open_run
+from cmnas_tf.training.search_step import make_bilevel, objectives_of
 from cmnas_tf.training.spaces import search_space
 from cmnas_tf.training.workers import check_same_run, is_chief, naming_lost_workers
 
@@ -47,7 +42,7 @@ def search(settings: settings_module.Search) -> Architecture:
       The derived architecture; its provenance says what its network costs. How long an image takes
       here is measured once and written beside it, since no two measurements are alike.
     """
-    schedule, size = settings.schedule, settings.input
+    schedule = settings.schedule
     strategy = make_strategy(settings.devices, settings.devices.deterministic)
     training = TrainingImages.load(settings).of_modality(schedule.modality)
     with strategy.scope():
@@ -58,39 +53,14 @@ def search(settings: settings_module.Search) -> Architecture:
     weight_sampler = training.sampler(split.weights, stream=2)
     steps_per_epoch = weight_sampler.steps_per_epoch
     steps = steps_per_epoch * schedule.epochs
-    architecture_terms = architecture_objective(
-        settings.loss, settings.architecture_loss, schedule.split
-    )
-    weight_terms = weight_objective(settings.loss)
-    for objective in (architecture_terms, weight_terms):
+    objectives = objectives_of(settings)
+    for objective in objectives:
         objective.check(training.dataset.modalities)
     check_division(strategy, settings.batch, len(training.pids))
     check_same_run(strategy, settings, {"the images": training.dataset.fingerprint})
 
-    keras.utils.set_random_seed(settings.run.seed)
-    precision = settings.arithmetic.precision
-    with strategy.scope(), computed_in(precision):
-        supernet = space.supernet(len(training.pids))
-        supernet.check_height(size.image_height)
-        if settings.architecture_loss.latency_weight:
-            expected_cost = space.expected_cost(supernet, size.image_height, size.image_width)
-            architecture_terms = cost_aware(
-                architecture_terms, settings.architecture_loss, expected_cost
-            )
-        supernet.backbone.recompute = settings.devices.recompute
-        start_from(supernet, settings)
-        logits = list(space.logits(supernet).values())
-        bilevel = Bilevel(
-            supernet,
-            scaled_for(precision, architecture_optimizer(logits, schedule)),
-            scaled_for(precision, weight_optimizer(supernet, settings.optimizer, besides=logits)),
-            architecture_terms,
-            weight_terms,
-            settings.batch.images_per_identity,
-            second_order=schedule.order == "second",
-            as_tested=schedule.architecture_statistics == "running",
-        )
-
+    bilevel = make_bilevel(settings, strategy, space, len(training.pids), objectives)
+    supernet = bilevel.network
     run = compiled_on(strategy)
 
     def step(number: int, batches: tuple[Batch, Batch]):
@@ -137,8 +107,10 @@ def search(settings: settings_module.Search) -> Architecture:
 
         loop.run(batches, step, after_epoch)
         architecture = space.derive(supernet, origin)
-        network = _derived(architecture, settings, training)
-        cost = cost_of(network, size.image_height, size.image_width)
+        network = Specification.of(
+            architecture, len(training.pids), settings.input, settings.network
+        ).build()
+        cost = cost_of(network, settings.input.image_height, settings.input.image_width)
         architecture = replace(
             architecture, provenance={**architecture.provenance, "cost": cost._asdict()}
         )
@@ -147,22 +119,6 @@ def search(settings: settings_module.Search) -> Architecture:
             print(f"{space.describe(architecture)}\n{cost}")
             _time(network, settings, folder / "latency.json")
     return architecture
-
-
-def _derived(
-    architecture: Architecture, settings: settings_module.Search, training: TrainingImages
-) -> ReidNetwork:
-    """The derived network for the identities and the image size of the search."""
-    size, network = settings.input, settings.network
-    specification = Specification(
-        architecture,
-        len(training.pids),
-        size.image_height,
-        size.image_width,
-        network.last_stride,
-        network.width,
-    )
-    return specification.build()
 
 
 def _time(network: ReidNetwork, settings: settings_module.Search, file: Path) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from cmnas_tf.files import write_json
+from cmnas_tf.studies import pace
 from cmnas_tf.studies.plan import FAILURE
 from cmnas_tf.studies.price import Steps, describe, steps_of
 from tests.studies.small import SEARCH, finish, study
@@ -27,12 +28,28 @@ def test_hours_by_hand():
 def test_of_a_data_set_that_is_not_there_the_published_size_counts(tmp_path):
     """SYSU-MM01: 22,258 visible images to train on, 348 steps in an epoch of a training and 174 in
     one of a search. Two seeds: 2 * 8 * 174 and 2 * 3 * 10 * 348."""
-    timed = {"search_step_seconds": 1.0, "train_step_seconds": 0.5, "jobs": 2}
-    plan = study(tmp_path, queue=timed, data={"data_dir": str(tmp_path / "none")})
-    text = describe(plan)
+    text = describe(study(tmp_path, data={"data_dir": str(tmp_path / "none")}))
     assert "6 cells: 2 searches, 6 trainings" in text
     assert "about 2784 search steps and 20880 training steps" in text
-    assert "3.7 hours of one device" in text and "1.8 with --jobs=2" in text
+    assert "--measure_steps" in text
+
+
+def test_hours_by_the_measured_pace(tmp_path, monkeypatch):
+    """The same at 1 s and 0.5 s: 3.67 hours. The subject's settings are measured, on as many
+    identities as published."""
+    asked = []
+
+    def measured(*given):
+        asked.append(given)
+        return pace.Pace(1.0, 0.5, "abacus")
+
+    monkeypatch.setattr(pace, "measure", measured)
+    queue = {"dry_run": True, "measure_steps": 3, "jobs": 2}
+    plan = study(tmp_path, queue=queue, data={"data_dir": str(tmp_path / "none")})
+    text = describe(plan)
+    assert "3.67 hours of one abacus, 1.84 with --jobs=2 on as many: 1 s a search step" in text
+    subject = plan.cells()[0]
+    assert asked == [(subject.search, subject.train, 395, ("visible", "infrared"), 3)]
 
 
 def test_cells_are_listed_with_how_they_stand(tmp_path):
