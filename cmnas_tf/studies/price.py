@@ -77,9 +77,9 @@ def _hours(study: Study, steps: Steps, counts: Mapping[str, Count]) -> str:
     identities = max(count.identities for count in counts.values())
     pace = measure(subject.search, subject.train, identities, tuple(counts), queue.measure_steps)
     hours = steps.hours(pace.search_seconds, pace.train_seconds)
-    shared = f", {hours / queue.jobs:.3g} with --jobs={queue.jobs} on as many"
+    shared = f", {hours / queue.jobs:,.1f} with --jobs={queue.jobs} on as many"
     return (
-        f"{hours:.3g} hours of one {pace.device}{shared if queue.jobs > 1 else ''}: "
+        f"{hours:,.1f} hours of one {pace.device}{shared if queue.jobs > 1 else ''}: "
         f"{pace.search_seconds:.3g} s a search step and {pace.train_seconds:.3g} s a training "
         f"step, medians of {queue.measure_steps} on pixels that lay ready"
     )
