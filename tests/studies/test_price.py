@@ -35,8 +35,8 @@ def test_of_a_data_set_that_is_not_there_the_published_size_counts(tmp_path):
 
 
 def test_hours_by_the_measured_pace(tmp_path, monkeypatch):
-    """The same at 1 s and 0.5 s: 3.67 hours, and half with two jobs. The subject's settings are measured, on as many
-    identities as published."""
+    """The same at 1 s and 0.5 s: 3.67 hours, and half with two jobs. The subject's settings are
+    measured, on as many identities as published."""
     asked = []
 
     def measured(*given):
