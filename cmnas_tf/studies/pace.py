@@ -58,7 +58,8 @@ def measure(
     Raises:
       BadInput: a batch cannot be dealt out to the devices.
     """
-    strategy = make_strategy(search.devices)  # a second one in a process disturbs the first
+    # One strategy: a second one in a process disturbs the first.
+    strategy = make_strategy(search.devices, search.devices.deterministic)
     for command in (search, train):
         check_division(strategy, command.batch, identities)
     only = search.schedule.modality

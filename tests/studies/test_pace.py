@@ -70,7 +70,7 @@ def test_cells_of_one_modality(tmp_path, clock):
 @pytest.fixture
 def on_two(monkeypatch, two_replicas):
     """The devices of every command: two replicas."""
-    monkeypatch.setattr(pace, "make_strategy", lambda devices: two_replicas)
+    monkeypatch.setattr(pace, "make_strategy", lambda devices, deterministic: two_replicas)
 
 
 @pytest.mark.slow
