@@ -1,6 +1,7 @@
 """What a checkpoint says of the network it holds."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from cmnas_tf.architecture import Architecture
 from cmnas_tf.cell_plan import CellPlan
 from cmnas_tf.errors import BadInput
 from cmnas_tf.models.specification import Specification
+from cmnas_tf.settings import Input, Network
 from tests.models.genotypes import EVERYTHING
 
 SPECIFICATION = Specification(
@@ -25,6 +27,15 @@ def test_json_round_trip():
     again = Specification.from_json(json.loads(json.dumps(SPECIFICATION.to_json())))
     assert again == SPECIFICATION
     assert again != Specification(SPECIFICATION.architecture, 5, 64, 32, width_factor=1 / 32)
+
+
+def test_of_the_settings_of_a_command():
+    given = replace(SPECIFICATION, width_factor=1 / 16)
+    size = Input(image_height=64, image_width=32)
+    network = Network(last_stride=2, width=1 / 16)
+    assert Specification.of(given.architecture, 5, size, network) == given
+    visible = Specification.of(given.architecture, 5, size, network, ("visible",))
+    assert visible == replace(given, modalities=("visible",))
 
 
 def test_builds_the_same_network_again():
