@@ -15,7 +15,7 @@ def main(options: settings.Study) -> None:
 
     study = Study.of(options)
     queue = options.queue
-    if queue.dry_run:
+    if queue.dry_run or queue.measure_steps:
         from cmnas_tf.studies.price import describe
 
         print(describe(study))

@@ -154,11 +154,5 @@ def test_parts_of_a_cpu_belong_to_one_process():
             settings.TrainingDevices(logical_devices=2, strategy=strategy)
 
 
-def test_steps_are_measured_by_a_dry_run():
-    settings.Queue(dry_run=True, measure_steps=20)
-    with pytest.raises(BadInput, match=r"--measure_steps=20 .* add --dry_run"):
-        settings.Queue(measure_steps=20)
-
-
 def test_batch_rows():
     assert settings.Batch(identities_per_batch=6, images_per_identity=3).rows == 18

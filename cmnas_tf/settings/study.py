@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from cmnas_tf.errors import BadInput
 from cmnas_tf.settings.group import Group, setting
 
 
@@ -85,16 +84,8 @@ class Queue(Group):
     )
     measure_steps: int = setting(
         0,
-        "With --dry_run: also take this many steps of a search and of a training, on random "
-        "pixels, and say the hours of all. 20 will do.",
+        "A dry run that also takes this many steps of a search and of a training, on random "
+        "pixels, and says the hours of all; 20 will do, 0 is none.",
         minimum=0,
         shapes_result=False,
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.measure_steps and not self.dry_run:
-            raise BadInput(
-                f"--measure_steps={self.measure_steps} is for a study that does nothing else; add "
-                "--dry_run, or leave it out."
-            )

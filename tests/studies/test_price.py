@@ -44,7 +44,7 @@ def test_hours_by_the_measured_pace(tmp_path, monkeypatch):
         return pace.Pace(1.0, 0.5, "abacus")
 
     monkeypatch.setattr(pace, "measure", measured)
-    queue = {"dry_run": True, "measure_steps": 3, "jobs": 2}
+    queue = {"measure_steps": 3, "jobs": 2}
     plan = study(tmp_path, queue=queue, data={"data_dir": str(tmp_path / "none")})
     text = describe(plan)
     assert "3.7 hours of one abacus, 1.8 with --jobs=2 on as many: 1 s a search step" in text
