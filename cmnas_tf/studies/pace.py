@@ -49,8 +49,7 @@ def measure(
 
     Args:
       search: settings of the command, but for the weights it starts from and its order.
-      train: settings of the command, but for the weights it starts from and its devices, which
-        are the search's.
+      train: settings of the command, but for the weights it starts from.
       identities: in training.
       modalities: of the training images.
       steps: of each that count.
@@ -58,30 +57,23 @@ def measure(
     Raises:
       BadInput: a batch cannot be dealt out to the devices.
     """
-    # One strategy: a second one in a process disturbs the first.
-    strategy = make_strategy(search.devices, search.devices.deterministic)
-    for command in (search, train):
-        check_division(strategy, command.batch, identities)
     only = search.schedule.modality
     searched = modalities if only == "all" else (only,)
-    search_seconds, architecture = _of_search(strategy, search, identities, searched, steps)
+    search_seconds, architecture = _of_search(search, identities, searched, steps)
     specification = Specification.of(
         architecture, identities, train.input, train.network, modalities
     )
-    train_seconds = _of_training(strategy, train, specification, steps)
-    return Pace(search_seconds, train_seconds, device_name())
+    return Pace(search_seconds, _of_training(train, specification, steps), device_name())
 
 
 def _of_search(
-    strategy: tf.distribute.Strategy,
-    search: settings.Search,
-    identities: int,
-    modalities: tuple[str, ...],
-    steps: int,
+    search: settings.Search, identities: int, modalities: tuple[str, ...], steps: int
 ) -> tuple[float, Architecture]:
     """Seconds of a step, and an architecture drawn from the space."""
     schedule = replace(search.schedule, order="first")
     search = replace(search, start=_RANDOM_WEIGHTS, schedule=schedule)
+    strategy = make_strategy(search.devices, search.devices.deterministic)
+    check_division(strategy, search.batch, identities)
     with strategy.scope():
         space = search_space(search)
     bilevel = make_bilevel(search, strategy, space, identities, objectives_of(search))
@@ -93,14 +85,11 @@ def _of_search(
     return seconds, space.derive(bilevel.network, {})
 
 
-def _of_training(
-    strategy: tf.distribute.Strategy,
-    train: settings.Train,
-    specification: Specification,
-    steps: int,
-) -> float:
+def _of_training(train: settings.Train, specification: Specification, steps: int) -> float:
     """Seconds of a step."""
     train = replace(train, start=_RANDOM_WEIGHTS)
+    strategy = make_strategy(train.devices, train.devices.deterministic)
+    check_division(strategy, train.batch, specification.num_classes)
     trainee = Trainee.begin(train, strategy, specification, weight_objective(train.loss))
     batch = _batch(strategy, train, specification.modalities)
     return _seconds(strategy, lambda: trainee.train_step(batch), steps)

@@ -24,7 +24,7 @@ from cmnas_tf.training.interrupt import signals_end_at_once
 def make_strategy(
     devices: Devices | None = None, deterministic: bool = False
 ) -> tf.distribute.Strategy:
-    """The strategy that the settings name. Call it once per process, first of all.
+    """The strategy that the settings name. Call it first of all.
 
     Args:
       devices: which ones; without it, those of the default settings.
@@ -54,6 +54,13 @@ def make_strategy(
         return tf.distribute.OneDeviceStrategy(device)
     if devices.logical_devices:
         return _mirrored_over_parts(devices.logical_devices)
+    return _mirrored()
+
+
+@functools.cache
+def _mirrored() -> tf.distribute.Strategy:
+    """The one of this process: a second one sums over the first one's groups, and fails where its
+    gradients have other shapes."""
     return tf.distribute.MirroredStrategy()
 
 

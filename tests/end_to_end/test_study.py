@@ -5,9 +5,11 @@ import signal
 import time
 
 import pytest
+import tensorflow as tf
 
 from cmnas_tf.architecture import Architecture
 from tests.end_to_end.processes import start
+from tests.forked import Forked
 from tests.tiny_people import TINY, write_people
 from tests.training.commands import newest
 
@@ -69,3 +71,31 @@ def test_a_stopped_study_goes_on(tmp_path):
     assert "3 cells, 3 finished before" in said(folder)
     after = {path: path.stat().st_mtime_ns for path in folder.glob("*/**/*") if path.is_file()}
     assert after == before
+
+
+def two_devices():
+    """Cuts the CPU in two, which TensorFlow's default collectives then treat like two GPUs."""
+    parts = [tf.config.LogicalDeviceConfiguration()] * 2
+    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], parts)
+
+
+def test_a_cell_on_two_devices(tmp_path):
+    """Search, training, evaluation and ranking check follow each other in one process."""
+    data, folder = write_people(tmp_path / "people"), tmp_path / "study"
+    mirrored = " ".join((*TINY, "--strategy=mirrored"))
+    out, err = tmp_path / "out", tmp_path / "err"
+    process = Forked(
+        *("study", f"--data_dir={data}", f"--run_dir={folder}", "--seeds=1"),
+        *("--arms=shared,searched", "--against=shared", "--cell=searched/seed0"),
+        f"--search_flags={mirrored} --epochs=1 --warmup_epochs=0",
+        f"--train_flags={mirrored} --epochs=1",
+        "--evaluate_flags=--noprogress --strategy=mirrored",
+        out=out,
+        err=err,
+        before=two_devices,
+    )
+    assert process.join(timeout=600) == 0, (out.read_text(), err.read_text())
+    found = json.loads((folder / "searched" / "seed0" / "results.json").read_text())
+    assert 0 < found["results"]["all_single_shot"]["mAP"] <= 1
+    trained = newest(folder / "searched" / "seed0" / "train")
+    assert trained.metadata["devices"] == 2

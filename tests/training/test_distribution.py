@@ -14,6 +14,7 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.layers import ModalityNorm
 from cmnas_tf.models import Embeddings
 from cmnas_tf.settings import Batch, Devices
+from cmnas_tf.training import distribution
 from cmnas_tf.training.bilevel import Bilevel
 from cmnas_tf.training.descent import descend
 from cmnas_tf.training.distribution import (
@@ -331,7 +332,7 @@ def test_one_device():
 )
 def test_which_strategy(monkeypatch, capsys, asked, listed, expected):
     """The processes of TF_CONFIG, where it lists any, unless this machine alone is asked for."""
-    monkeypatch.setattr(tf.distribute, "MirroredStrategy", lambda: "mirrored")
+    monkeypatch.setattr(distribution, "_mirrored", lambda: "mirrored")
     monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", lambda: "multi_worker")
     with socket.socket() as free:
         free.bind(("", 0))
