@@ -57,23 +57,30 @@ def measure(
     Raises:
       BadInput: a batch cannot be dealt out to the devices.
     """
+    strategies = []
+    for command in (search, train):
+        strategies.append(make_strategy(command.devices, command.devices.deterministic))
+        check_division(strategies[-1], command.batch, identities)
     only = search.schedule.modality
     searched = modalities if only == "all" else (only,)
-    search_seconds, architecture = _of_search(search, identities, searched, steps)
+    search_seconds, architecture = _of_search(strategies[0], search, identities, searched, steps)
     specification = Specification.of(
         architecture, identities, train.input, train.network, modalities
     )
-    return Pace(search_seconds, _of_training(train, specification, steps), device_name())
+    train_seconds = _of_training(strategies[1], train, specification, steps)
+    return Pace(search_seconds, train_seconds, device_name())
 
 
 def _of_search(
-    search: settings.Search, identities: int, modalities: tuple[str, ...], steps: int
+    strategy: tf.distribute.Strategy,
+    search: settings.Search,
+    identities: int,
+    modalities: tuple[str, ...],
+    steps: int,
 ) -> tuple[float, Architecture]:
     """Seconds of a step, and an architecture drawn from the space."""
     schedule = replace(search.schedule, order="first")
     search = replace(search, start=_RANDOM_WEIGHTS, schedule=schedule)
-    strategy = make_strategy(search.devices, search.devices.deterministic)
-    check_division(strategy, search.batch, identities)
     with strategy.scope():
         space = search_space(search)
     bilevel = make_bilevel(search, strategy, space, identities, objectives_of(search))
@@ -85,11 +92,14 @@ def _of_search(
     return seconds, space.derive(bilevel.network, {})
 
 
-def _of_training(train: settings.Train, specification: Specification, steps: int) -> float:
+def _of_training(
+    strategy: tf.distribute.Strategy,
+    train: settings.Train,
+    specification: Specification,
+    steps: int,
+) -> float:
     """Seconds of a step."""
     train = replace(train, start=_RANDOM_WEIGHTS)
-    strategy = make_strategy(train.devices, train.devices.deterministic)
-    check_division(strategy, train.batch, specification.num_classes)
     trainee = Trainee.begin(train, strategy, specification, weight_objective(train.loss))
     batch = _batch(strategy, train, specification.modalities)
     return _seconds(strategy, lambda: trainee.train_step(batch), steps)
