@@ -51,12 +51,14 @@ def test_a_command_is_shown_and_run(modules, capfd):
         ("import os; os.kill(os.getpid(), 15)", 143, "was stopped; the same command goes on"),
     ],
 )
-def test_its_exit_code_is_passed_on(modules, capfd, program, code, said):
+def test_its_exit_code_is_passed_on(modules, capsys, program, code, said):
+    """What we say of it; threads of libraries that other tests used may write to the process's
+    stderr beside it."""
     (modules / "ends.py").write_text(program)
     with pytest.raises(SystemExit) as ended:
         run_command("ends")
     assert ended.value.code == code
-    assert capfd.readouterr().err == f"\npython -m ends {said}.\n"
+    assert capsys.readouterr().err == f"\npython -m ends {said}.\n"
 
 
 @pytest.mark.parametrize(
