@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.machine import machine
 from benchmarks.turns import Timing, ratio, take_turns
 from cmnas_tf.files import write_json
-from cmnas_tf.reports.tables import table
+from cmnas_tf.tables import table
 
 Timings = dict[str, Timing]
 RESULT = Path(__file__).parent / "results" / "latest.json"

@@ -13,7 +13,7 @@ from cmnas_tf.data.augment import normalize
 from cmnas_tf.modality import MODALITIES, VISIBLE
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.models.specification import Specification
-from export.serving_module import EMBEDDING, PIXELS, Encoder, ServingModule
+from cmnas_tf.serving.serving_module import EMBEDDING, PIXELS, Encoder, ServingModule
 
 ONE, MANY = 1, 32  # images
 CALLS = 10  # of one run with one image

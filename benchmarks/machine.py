@@ -5,7 +5,7 @@ from typing import Any
 
 from cmnas_tf.models.latency import processor
 from cmnas_tf.processes import cores
-from cmnas_tf.training.provenance import commit, versions
+from cmnas_tf.runs.provenance import commit, versions
 
 
 def machine() -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.machine import machine
 from cmnas_tf.files import write_json
-from cmnas_tf.reports.tables import table
+from cmnas_tf.tables import table
 
 RESULT = Path(__file__).parent / "results" / "operations.json"
 STEPS = "benchmarks.steps:"

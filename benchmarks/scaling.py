@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks import batch
 from benchmarks.machine import machine
 from cmnas_tf.files import write_json
-from cmnas_tf.reports.tables import table
+from cmnas_tf.tables import table
 
 RESULT = Path(__file__).parent / "results" / "scaling.json"
 WARMUP, STEPS = 2, 7
@@ -68,12 +68,12 @@ def _steps(logical_devices: int) -> dict[str, float]:
 
     from cmnas_tf.architecture import Architecture
     from cmnas_tf.data.pipeline import Batch
+    from cmnas_tf.devices.distribution import compiled_on, make_strategy
     from cmnas_tf.losses import Objective
     from cmnas_tf.models import two_stream
+    from cmnas_tf.runs.checkpoints import Checkpoints
     from cmnas_tf.settings import Devices, WeightOptimizer
-    from cmnas_tf.training.checkpoints import Checkpoints
-    from cmnas_tf.training.descent import descend
-    from cmnas_tf.training.distribution import compiled_on, make_strategy
+    from cmnas_tf.training.gradient_step import descend
     from cmnas_tf.training.optimizers import weight_optimizer
 
     strategy = make_strategy(Devices(logical_devices=logical_devices))

@@ -26,11 +26,11 @@ from PIL import Image
 
 from benchmarks.machine import machine
 from cmnas_tf.files import replacing, write_json
-from cmnas_tf.reports.tables import table
-from export.call_error import CallError
-from export.serving_client.grpc_transport import GrpcTransport
-from export.serving_client.rest_transport import RestTransport
-from export.serving_client.transport import Signature, Transport
+from cmnas_tf.serving.call_error import CallError
+from cmnas_tf.serving.client.grpc_transport import GrpcTransport
+from cmnas_tf.serving.client.rest_transport import RestTransport
+from cmnas_tf.serving.client.transport import Signature, Transport
+from cmnas_tf.tables import table
 
 RESULT = Path(__file__).parent / "results" / "serving_load.json"
 MODEL = "reid"

@@ -10,15 +10,15 @@ from benchmarks import batch
 from benchmarks.naive_norm import NaiveMixedNorm
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.data.pipeline import Batch
+from cmnas_tf.devices.distribution import compiled_on, make_strategy
 from cmnas_tf.layers import Softmax
 from cmnas_tf.losses import Objective
 from cmnas_tf.models import ReidNetwork, two_stream
 from cmnas_tf.models.two_stream import network_with
 from cmnas_tf.search_spaces import NormSpace
+from cmnas_tf.searching.bilevel import Bilevel
 from cmnas_tf.settings import WeightOptimizer
-from cmnas_tf.training.bilevel import Bilevel
-from cmnas_tf.training.descent import descend
-from cmnas_tf.training.distribution import compiled_on, make_strategy
+from cmnas_tf.training.gradient_step import descend
 from cmnas_tf.training.optimizers import CoupledAdam, weight_optimizer
 
 BACKBONE = "resnet50"

@@ -17,7 +17,7 @@ NETWORKS = {"all shared": "shared", "all separate": "separate", "searched": None
 
 def main(options: settings.Demo) -> None:
     """Data, search, three trainings, three evaluations, export; then the table."""
-    from cmnas_tf.reports.tables import table
+    from cmnas_tf.tables import table
 
     folder = Path(options.run.run_dir or "runs/demo")
     seed = f"--seed={options.run.seed}"

@@ -47,9 +47,9 @@ def import_weights(options: settings.ImportWeights) -> "LoadReport":
     import numpy as np
 
     from cmnas_tf.models.specification import Specification
-    from cmnas_tf.training import checkpoints
-    from cmnas_tf.training.provenance import provenance
-    from cmnas_tf.training.retrain import SPECIFICATION, named_architecture
+    from cmnas_tf.runs import checkpoints
+    from cmnas_tf.runs.provenance import provenance
+    from cmnas_tf.training.train import SPECIFICATION, named_architecture
     from cmnas_tf.training.trained import PARTS
     from cmnas_tf.weights.reader import read_torch_file
     from cmnas_tf.weights.torch_names import is_torchvision

@@ -5,7 +5,7 @@ from cmnas_tf import command_line, settings
 
 def main(options: settings.Prepare) -> None:
     """Prints what the data set holds and what is wrong with it; refuses it if it must be mended."""
-    from cmnas_tf.reports import preparation
+    from cmnas_tf.data import preparation
 
     examined = preparation.examine(options)
     print(examined)

@@ -5,7 +5,7 @@ from cmnas_tf import command_line, settings
 
 def main(options: settings.Search) -> None:
     """Runs the search, which says what it found, and says where that is."""
-    from cmnas_tf.training.search_run import search
+    from cmnas_tf.searching.search import search
 
     search(options)
     print(f"written to {options.run.run_dir}/architecture.json")

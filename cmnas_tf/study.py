@@ -16,12 +16,12 @@ def main(options: settings.Study) -> None:
     study = Study.of(options)
     queue = options.queue
     if queue.dry_run or queue.measure_steps:
-        from cmnas_tf.studies.price import describe
+        from cmnas_tf.studies.budget import describe
 
         print(describe(study))
         return
     if queue.cell:
-        from cmnas_tf.studies.work import work
+        from cmnas_tf.studies.run_cell import work
 
         work(study, study.cell(queue.cell))
         return

@@ -5,7 +5,7 @@ from cmnas_tf import command_line, settings
 
 def main(options: settings.Train) -> None:
     """Trains and says where the result is."""
-    from cmnas_tf.training.retrain import train
+    from cmnas_tf.training.train import train
 
     print(f"checkpoints in {train(options)}/checkpoints")
 

@@ -11,7 +11,7 @@ from cmnas_tf.processes import run_command
 
 def main(options: settings.Trials) -> None:
     """Trains and evaluates one trial after the other; shows their mean and spread."""
-    from cmnas_tf.reports.trials import summarise, trials_of
+    from cmnas_tf.evaluation.trials import summarise, trials_of
 
     trials = trials_of(options)
     for place, trial in enumerate(trials, start=1):

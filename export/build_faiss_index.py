@@ -36,8 +36,8 @@ def build_faiss_index(options: settings.BuildFaissIndex) -> str:
             f"--output={chosen.output!r} is empty or exists; give the path of a new folder."
         )
 
-    from export.faiss_index import FaissIndex, recall
-    from export.gallery import Gallery
+    from cmnas_tf.serving.faiss_index import FaissIndex, recall
+    from cmnas_tf.serving.gallery import Gallery
 
     gallery = Gallery.load(chosen.index)
     if not len(gallery):

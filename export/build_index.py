@@ -39,9 +39,9 @@ def build_index(options: settings.BuildIndex) -> str:
 
     import numpy as np
 
+    from cmnas_tf.serving.gallery import Gallery, entries_of
+    from cmnas_tf.serving.gallery_images import embed_entries, network_digest
     from cmnas_tf.training.trained import load_trained
-    from export.gallery import Gallery, entries_of
-    from export.gallery_images import embed_entries, network_digest
 
     trained = load_trained(checkpoint.checkpoint, options.run.run_dir, checkpoint.weights)
     digest = network_digest(trained)

@@ -5,7 +5,7 @@ from cmnas_tf import command_line, settings
 
 def main(options: settings.Client) -> None:
     """Asks about each image and prints the answers."""
-    from export.serving_client.asking import run
+    from cmnas_tf.serving.client.asking import run
 
     print(run(options))
 

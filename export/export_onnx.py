@@ -9,8 +9,8 @@ INSTALL = "pip install --no-deps tf2onnx==1.16.1 onnx==1.16.2 onnxruntime==1.19.
 
 def main(options: settings.ExportOnnx) -> None:
     """Exports, and says what was lost."""
-    from export.conversions import to_onnx
-    from export.converted import convert_and_measure, summary
+    from cmnas_tf.serving.conversions import to_onnx
+    from cmnas_tf.serving.converted import convert_and_measure, summary
 
     try:
         import onnxruntime  # noqa: F401

@@ -41,12 +41,12 @@ def export(options: settings.Export) -> Path:
 
     from official.core import export_base
 
+    from cmnas_tf.serving.gallery_images import load_gallery
+    from cmnas_tf.serving.model_card import model_card
+    from cmnas_tf.serving.parity import compare
+    from cmnas_tf.serving.serving_module import Batching, Encoder, ServingModule
+    from cmnas_tf.serving.warmup import write_warmup
     from cmnas_tf.training.trained import load_trained
-    from export.gallery_images import load_gallery
-    from export.model_card import model_card
-    from export.parity import compare
-    from export.serving_module import Batching, Encoder, ServingModule
-    from export.warmup import write_warmup
 
     run_dir = options.run.run_dir
     trained = load_trained(

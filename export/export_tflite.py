@@ -11,8 +11,8 @@ def main(options: settings.ExportTflite) -> None:
     """Exports, and says what was lost."""
     from functools import partial
 
-    from export.conversions import to_tflite
-    from export.converted import convert_and_measure, summary
+    from cmnas_tf.serving.conversions import to_tflite
+    from cmnas_tf.serving.converted import convert_and_measure, summary
 
     measured = convert_and_measure(options, partial(to_tflite, options.form.numbers), ".tflite")
     print(f"written to {options.target.export_dir}\n{summary(measured)}")

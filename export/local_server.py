@@ -9,7 +9,7 @@ def main(options: settings.LocalServer) -> None:
     import signal
     import threading
 
-    from export.local_serving.server import serving
+    from cmnas_tf.serving.development_server.server import serving
 
     # TensorFlow calls sessions deprecated, in two lines for each version.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)

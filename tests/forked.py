@@ -11,7 +11,7 @@ import threading
 from tqdm import tqdm
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["cmnas_tf.training.search_run", "cmnas_tf.training.retrain"])
+_context.set_forkserver_preload(["cmnas_tf.searching.search", "cmnas_tf.training.train"])
 
 
 class Forked:

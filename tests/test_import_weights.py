@@ -22,12 +22,12 @@ from cmnas_tf.modality import MODALITIES
 from cmnas_tf.models import two_stream
 from cmnas_tf.retrieval.embed import embed
 from cmnas_tf.search_spaces import NormSpace
+from cmnas_tf.serving.serving_module import Encoder
 from cmnas_tf.training.initial_weights import start_from
-from cmnas_tf.training.retrain import named_architecture
+from cmnas_tf.training.train import named_architecture
 from cmnas_tf.training.trained import load_trained
 from cmnas_tf.weights.torch_names import from_torchvision, full_state, to_torch, torch_variables
 from export.export_torch import export
-from export.serving_module import Encoder
 from tests.weights.states import (
     RESNETS,
     STATISTICS,

@@ -3,7 +3,7 @@
 import pytest
 
 from cmnas_tf import study
-from cmnas_tf.studies import pace
+from cmnas_tf.studies import throughput
 from tests.studies.small import options
 
 
@@ -15,8 +15,8 @@ from tests.studies.small import options
     ],
 )
 def test_says_what_there_is_to_do_and_does_nothing(tmp_path, capsys, monkeypatch, queue, said):
-    """Six cells, on the published number of images; see the hours by hand in test_price."""
-    monkeypatch.setattr(pace, "measure", lambda *given: pace.Pace(1.0, 0.5, "abacus"))
+    """Six cells, on the published number of images; see the hours by hand in test_budget."""
+    monkeypatch.setattr(throughput, "measure", lambda *given: throughput.Pace(1.0, 0.5, "abacus"))
     folder = tmp_path / "study"
     study.main(options(folder, queue=queue, data={"data_dir": str(tmp_path / "none")}))
     output = capsys.readouterr().out

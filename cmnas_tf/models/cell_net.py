@@ -12,7 +12,7 @@ from cmnas_tf.layers import Relaxation, TorchConv, max_pool_3x3
 from cmnas_tf.modality import Rows
 from cmnas_tf.models.cell import Cell, Choice, MakeEdge, MixedOperation, Weights, operation
 from cmnas_tf.models.operations import MakeNorm, below
-from cmnas_tf.models.recompute import recomputed
+from cmnas_tf.models.rematerialize import recomputed
 
 
 class CellNet(keras.layers.Layer):

@@ -9,7 +9,7 @@ from tensorflow import keras
 from cmnas_tf.architecture import RESNETS, ResNetPlan
 from cmnas_tf.layers import TorchConv, max_pool_3x3
 from cmnas_tf.modality import Rows
-from cmnas_tf.models.recompute import recomputed
+from cmnas_tf.models.rematerialize import recomputed
 
 MakeNorm = Callable[[str], keras.layers.Layer]
 

@@ -11,8 +11,8 @@ from cmnas_tf import command_line, settings
 from cmnas_tf.architecture import SHARED
 from cmnas_tf.data import LAYOUTS
 from cmnas_tf.errors import BadInput
+from cmnas_tf.search_spaces.named_architecture import named_architecture
 from cmnas_tf.studies.arms import Arm, arms_of
-from cmnas_tf.training.named_architecture import named_architecture
 
 Command = TypeVar("Command", settings.Search, settings.Train, settings.Evaluate)
 

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from cmnas_tf import command_line, settings
 from cmnas_tf.files import write_json
+from cmnas_tf.interrupt import StopRequest
 from cmnas_tf.processes import cores, start_command
 from cmnas_tf.studies.plan import FAILURE, Cell
-from cmnas_tf.training.interrupt import StopRequest
 
 LOG = "log.txt"
 _POLL_SECONDS = 0.2

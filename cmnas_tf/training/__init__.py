@@ -1,1 +1,1 @@
-"""Search and training."""
+"""Training a derived or hand-made architecture."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from cmnas_tf import settings as settings_module
 from cmnas_tf.errors import BadInput
 from cmnas_tf.models import ReidNetwork
-from cmnas_tf.training import checkpoints
+from cmnas_tf.runs import checkpoints
 from cmnas_tf.weights import load_initial_state
 from cmnas_tf.weights.imagenet import imagenet_file
 from cmnas_tf.weights.reader import State, read_torch_file

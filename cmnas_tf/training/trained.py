@@ -7,8 +7,8 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.models.precision import computed_in
 from cmnas_tf.models.specification import Specification
-from cmnas_tf.training import checkpoints
-from cmnas_tf.training.retrain import SPECIFICATION
+from cmnas_tf.runs import checkpoints
+from cmnas_tf.training.train import SPECIFICATION
 
 PARTS = {"average": "average", "live": "network"}
 

@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 
 from cmnas_tf.data import LAYOUTS, load_dataset
+from cmnas_tf.data.protocols import settings_of
 from cmnas_tf.errors import BadInput
 from cmnas_tf.modality import MODALITIES
-from cmnas_tf.retrieval.protocols import settings_of
 from cmnas_tf.settings import Data, Protocol
 
 

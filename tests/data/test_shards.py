@@ -10,6 +10,7 @@ import tensorflow as tf
 from cmnas_tf.data import LAYOUTS, load_dataset, read_dataset
 from cmnas_tf.data.augment import Augmentation
 from cmnas_tf.data.pipeline import ImageSource, naming_unreadable, training_batches
+from cmnas_tf.data.protocols import trials
 from cmnas_tf.data.sampler import IdentitySampler
 from cmnas_tf.data.shard_writer import write_shards
 from cmnas_tf.data.shards import ShardStore
@@ -17,7 +18,6 @@ from cmnas_tf.data.store import FolderStore, open_store
 from cmnas_tf.data.synthetic import write_dataset
 from cmnas_tf.data.verify import unreadable
 from cmnas_tf.errors import BadInput
-from cmnas_tf.retrieval.protocols import trials
 from cmnas_tf.settings import SyntheticPeople
 
 SMALL = {"train_identities": 4, "test_identities": 2, "image_height": 32, "image_width": 16}

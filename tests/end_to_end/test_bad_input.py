@@ -10,7 +10,7 @@ import tensorflow as tf
 from cmnas_tf import command_line, evaluate, search, settings, train
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.files import write_json
-from cmnas_tf.training.checkpoints import Checkpoints
+from cmnas_tf.runs.checkpoints import Checkpoints
 from tests.models.genotypes import EVERYTHING
 from tests.tiny_people import TINY, write_people
 

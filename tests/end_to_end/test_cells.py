@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.cell_plan import CellPlan
-from cmnas_tf.training.checkpoints import Checkpoints
+from cmnas_tf.runs.checkpoints import Checkpoints
 from tests.end_to_end.processes import run
 from tests.models.genotypes import EVERYTHING
 from tests.tiny_people import TINY, write_people

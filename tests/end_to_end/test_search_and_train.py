@@ -11,8 +11,8 @@ import pytest
 
 from cmnas_tf import command_line, settings
 from cmnas_tf.architecture import Architecture
-from cmnas_tf.training import checkpoints
-from cmnas_tf.training.checkpoints import Checkpoints
+from cmnas_tf.runs import checkpoints
+from cmnas_tf.runs.checkpoints import Checkpoints
 from cmnas_tf.training.inputs import TrainingImages
 from tests.end_to_end.processes import run, start
 from tests.tiny_people import TINY, write_people

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from cmnas_tf.training.checkpoints import Checkpoints
+from cmnas_tf.runs.checkpoints import Checkpoints
 from tests.tiny_people import TINY, write_people
 from tests.training.commands import Command, newest
 

@@ -19,7 +19,7 @@ from cmnas_tf.models import Head, ReidNetwork
 from cmnas_tf.search_spaces import AUTO_REID, DARTS, CellSpace
 from cmnas_tf.search_spaces.cell_costs import edge_costs
 from cmnas_tf.search_spaces.cell_space import strongest
-from cmnas_tf.training.descent import descend
+from cmnas_tf.training.gradient_step import descend
 from cmnas_tf.training.objectives import CostAware
 from cmnas_tf.training.optimizers import CoupledAdam
 from tests.models.genotypes import EVERYTHING

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from cmnas_tf.errors import BadInput
+from cmnas_tf.search_spaces.named_architecture import named_architecture
 from cmnas_tf.studies.findings import findings
 from cmnas_tf.studies.report import report
 from cmnas_tf.studies.stage_worth import separate_shares
-from cmnas_tf.training.named_architecture import named_architecture
 from tests.studies.small import finish, study
 
 MAIN = "all_single_shot"

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from cmnas_tf import architecture
-from cmnas_tf.training.checkpoints import Checkpoints
+from cmnas_tf.runs.checkpoints import Checkpoints
 from tests.forked import Forked
 
 

@@ -17,8 +17,9 @@ from cmnas_tf.data.synthetic import write_dataset
 from cmnas_tf.errors import BadInput
 from cmnas_tf.layers import Softmax
 from cmnas_tf.models import two_stream
+from cmnas_tf.runs import checkpoints
 from cmnas_tf.search_spaces import DARTS, CellSpace, NormSpace
-from cmnas_tf.training import checkpoints, initial_weights
+from cmnas_tf.training import initial_weights
 from cmnas_tf.training.initial_weights import start_from
 from tests.models.genotypes import EVERYTHING
 from tests.weights.states import random_state, torchvision_shapes

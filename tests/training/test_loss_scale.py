@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cmnas_tf.training.descent import descend
+from cmnas_tf.training.gradient_step import descend
 from cmnas_tf.training.loss_scale import LossScaled, scaled_for
 from cmnas_tf.training.optimizers import CoupledAdam, OptimizerGroups
 from tests.training.tiny import (

@@ -7,8 +7,8 @@ import tensorflow as tf
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.errors import BadInput
 from cmnas_tf.models.specification import Specification
-from cmnas_tf.training.checkpoints import Checkpoints
-from cmnas_tf.training.retrain import SPECIFICATION
+from cmnas_tf.runs.checkpoints import Checkpoints
+from cmnas_tf.training.train import SPECIFICATION
 from cmnas_tf.training.trained import load_trained
 
 SPECIFICATION_OF_RUN = Specification(

@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from cmnas_tf.errors import BadInput
-from cmnas_tf.training import checkpoints
+from cmnas_tf.runs import checkpoints
 from cmnas_tf.weights.reader import read_torch_file
 
 STATE = {"conv1.weight": np.arange(6, dtype=np.float32).reshape(3, 2), "n": np.array(7)}

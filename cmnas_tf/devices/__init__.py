@@ -1,0 +1,1 @@
+"""Devices and processes: what computes a run, and what has to be summed over it."""

@@ -1,0 +1,219 @@
+"""Devices: which ones, and what has to be summed over them.
+
+The mathematics is that of one device: embeddings are gathered before the loss, so every replica
+computes the loss of the whole batch, and this file is the only place where a gradient is divided by
+the number of replicas and summed over them.
+"""
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import tensorflow as tf
+
+from cmnas_tf.devices.cluster import Cluster
+from cmnas_tf.errors import BadInput
+from cmnas_tf.interrupt import signals_end_at_once
+from cmnas_tf.models import Embeddings
+from cmnas_tf.settings import Batch, Devices
+
+
+def make_strategy(
+    devices: Devices | None = None, deterministic: bool = False
+) -> tf.distribute.Strategy:
+    """The strategy that the settings name. Call it first of all.
+
+    Args:
+      devices: which ones; without it, those of the default settings.
+      deterministic: whether operations without a deterministic kernel are refused from now on.
+
+    Raises:
+      BadInput: the CPU was in use before it could be cut, or TF_CONFIG cannot be used.
+    """
+    devices = devices or Devices()
+    # With it on, equal runs in two processes were seen to differ in the last bit of some gradients;
+    # with it off they were not. A run that goes on must end as if it had not been interrupted.
+    tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+    if devices.strategy in ("auto", "multi_worker") and not devices.logical_devices:
+        cluster = Cluster.of_environment()
+        if cluster is not None:
+            return _multi_worker(cluster)
+        if devices.strategy == "multi_worker":
+            raise BadInput(
+                "--strategy=multi_worker finds no cluster in the environment variable TF_CONFIG; "
+                "set it for each process, see BUILD.md, or give --strategy=mirrored."
+            )
+    os.environ.pop("TF_CONFIG", None)  # TensorFlow reads it for every strategy
+    if devices.strategy == "one_device":
+        device = "GPU:0" if tf.config.list_physical_devices("GPU") else "CPU:0"
+        return tf.distribute.OneDeviceStrategy(device)
+    if devices.logical_devices:
+        return _mirrored_over_parts(devices.logical_devices)
+    return _mirrored()
+
+
+@functools.cache
+def _mirrored() -> tf.distribute.Strategy:
+    """The one of this process: a second one sums over the first one's groups, and fails where its
+    gradients have other shapes."""
+    return tf.distribute.MirroredStrategy()
+
+
+def _mirrored_over_parts(count: int) -> tf.distribute.Strategy:
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    parts = [tf.config.LogicalDeviceConfiguration() for _ in range(count)]
+    try:
+        tf.config.set_logical_device_configuration(cpu, parts)
+    except RuntimeError as error:
+        raise BadInput(f"--logical_devices={count}: {error}") from error
+    return tf.distribute.MirroredStrategy(
+        [f"CPU:{i}" for i in range(count)],
+        # The default, collectives, is for devices that compute at the same time.
+        cross_device_ops=tf.distribute.ReductionToOneDevice(),
+    )
+
+
+def _multi_worker(cluster: Cluster) -> tf.distribute.Strategy:
+    cluster.check_port()
+    print(f"note: {cluster}; it begins when all are there", file=sys.stderr, flush=True)
+    with signals_end_at_once():
+        return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def check_division(strategy: tf.distribute.Strategy, batch: Batch, identities: int) -> None:
+    """Makes sure that the identities of a batch can be dealt out evenly.
+
+    Args:
+      strategy: over whose replicas.
+      batch: P and K; an identity's K images stay together.
+      identities: how many there are to draw from.
+
+    Raises:
+      BadInput: they cannot; the message says which P could.
+    """
+    parts, p = strategy.num_replicas_in_sync, batch.identities_per_batch
+    if p % parts == 0:
+        return
+    fit = [n for n in (p // parts * parts, -(-p // parts) * parts) if 2 <= n <= identities]
+    advice = f"give {' or '.join(map(str, fit))}" if fit else f"there are {identities} in all"
+    fewer = max(n for n in range(1, min(p, parts) + 1) if p % n == 0)
+    raise BadInput(
+        f"--identities_per_batch={p} cannot be divided over {parts} devices, whatever "
+        f"--images_per_identity={batch.images_per_identity} is; {advice}, or use {fewer} of the "
+        "devices."
+    )
+
+
+def first_replica(values: Any) -> Any:
+    """Of values that every replica computed equally, one; for each leaf of a structure."""
+    strategy = tf.distribute.get_strategy()
+    return tf.nest.map_structure(lambda x: strategy.experimental_local_results(x)[0], values)
+
+
+def compiled_on(strategy: tf.distribute.Strategy) -> Callable[..., Any]:
+    """Gives ``run(function, *values)``: ``function`` on every replica, and what one of them gives.
+
+    Each function is a graph of its own, made when it is first run and kept.
+
+    Args:
+      strategy: on whose replicas; it hands each its part of distributed values.
+    """
+
+    @functools.cache
+    def graph_of(function: Callable[..., Any]) -> Callable[..., Any]:
+        # Nothing in it branches on a tensor; to look for that takes seconds.
+        @tf.function(autograph=False)
+        def graph(*values: Any) -> Any:
+            return first_replica(strategy.run(function, values))
+
+        return graph
+
+    return lambda function, *values: graph_of(function)(*values)
+
+
+def map_over_replicas(strategy: tf.distribute.Strategy) -> Callable[..., Iterable[Any]]:
+    """The built-in ``map`` of tensors, with one of them on each device of this process at a time.
+
+    Args:
+      strategy: on whose devices; what the function reads was made in its scope.
+
+    Returns:
+      ``each(function, tensors)``, which gives the results in the order of the tensors.
+    """
+    count = len(strategy.extended.worker_devices)
+    if count == 1:
+        return map
+
+    def each(
+        function: Callable[[tf.Tensor], tf.Tensor], tensors: Iterable[tf.Tensor]
+    ) -> Iterator[tf.Tensor]:
+        run = tf.function(
+            lambda values: strategy.run(function, (values,)), autograph=False, reduce_retracing=True
+        )
+        remaining = iter(tensors)
+        while group := list(islice(remaining, count)):
+            # The last ones may be too few: the devices left over do the last one once more.
+            dealt = group + group[-1:] * (count - len(group))
+            values = strategy.experimental_distribute_values_from_function(
+                lambda context, dealt=dealt: dealt[context.replica_id_in_sync_group % count]
+            )
+            yield from strategy.experimental_local_results(run(values))[: len(group)]
+
+    return each
+
+
+def gather_batch(
+    outputs: Mapping[str, Embeddings], labels: tf.Tensor
+) -> tuple[dict[str, Embeddings], tf.Tensor]:
+    """The whole batch's embeddings and labels, from each replica's share, differentiably."""
+    replica = tf.distribute.get_replica_context()
+    if replica.num_replicas_in_sync == 1:
+        return dict(outputs), labels
+
+    fields = [field for part in outputs.values() for field in part]  # each [n, D or C]
+    widths = [field.shape[1] for field in fields]
+    whole = iter(tf.split(_gather(tf.concat(fields, axis=1)), widths, axis=1))
+    parts = {
+        modality: Embeddings(*(next(whole) for _ in Embeddings._fields)) for modality in outputs
+    }
+    # As floats, which every kind of collective takes; exact up to 2^24 identities.
+    numbers = _gather(tf.cast(labels, tf.float32)[:, None])[:, 0]
+    return parts, tf.cast(numbers, labels.dtype)
+
+
+def _gather(share: tf.Tensor) -> tf.Tensor:
+    """The rows of all replicas in their order, [replicas * n, D]; of each ``share``, [n, D].
+
+    As the sum of what each replica has in its place and zeros elsewhere: ``all_gather`` of TF 2.15
+    fails in a graph of several workers, and so does its gradient for several shapes.
+    """
+    replica = tf.distribute.get_replica_context()
+    n, replicas = share.shape[0], replica.num_replicas_in_sync
+    before = n * replica.replica_id_in_sync_group
+    placed = tf.pad(share, [[before, n * (replicas - 1) - before], [0, 0]])
+    summed = replica.all_reduce(tf.distribute.ReduceOp.SUM, placed)
+    return tf.ensure_shape(summed, [n * replicas, share.shape[1]])
+
+
+def gradient_of_batch(
+    tape: tf.GradientTape, loss: tf.Tensor, variables: Sequence[tf.Variable]
+) -> list[tf.Tensor]:
+    """The gradient of the whole batch's loss, the same on every replica.
+
+    Args:
+      tape: recorded the computation of ``loss`` from this replica's share of the batch.
+      loss: the whole batch's loss, computed from gathered embeddings on every replica.
+      variables: what to differentiate for.
+    """
+    replica = tf.distribute.get_replica_context()
+    # Gathering sums the replicas' equal losses on the way back, hence the division.
+    share = tf.constant(1.0 / replica.num_replicas_in_sync, loss.dtype)
+    gradients = tape.gradient(loss, variables, share, unconnected_gradients="zero")
+    if replica.num_replicas_in_sync == 1:
+        return gradients
+    return replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients)

@@ -1,0 +1,1 @@
+"""Evaluation: test protocols run, results stored and compared."""

@@ -1,0 +1,139 @@
+"""Measuring embeddings by a data set's protocol, averaged over its trials."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cmnas_tf.data.index import Dataset, Images
+from cmnas_tf.data.protocols import trials
+from cmnas_tf.retrieval.ranking import Ranking, has_match, rank, rank_embeddings
+from cmnas_tf.retrieval.rerank import re_rank, require_memory
+
+RANKS = (1, 5, 10, 20)
+# What is measured: the key in results.json, and the field's own word.
+MEASURES = {**{f"rank{k}": f"Rank-{k}" for k in RANKS}, "mAP": "mAP", "mINP": "mINP"}
+
+
+class TrialResult(NamedTuple):
+    """What came out of one trial.
+
+    Attributes:
+      ranking: its measures, means over ``queries``.
+      queries: number of queries that count.
+      skipped: number of queries that have no match in the gallery and do not count.
+      gallery_seed: what the gallery was drawn with, None where it was not.
+    """
+
+    ranking: Ranking
+    queries: int
+    skipped: int
+    gallery_seed: int | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The average of the trials of one setting; all values in 0..1.
+
+    Attributes:
+      setting: for example ``"all_single_shot"``.
+      ranks: ``{k: Rank-k}``.
+      mean_ap: mean average precision.
+      mean_inp: mean inverse negative penalty.
+      trials: the trials' results by their names.
+    """
+
+    setting: str
+    ranks: dict[int, float]
+    mean_ap: float
+    mean_inp: float
+    trials: dict[str, TrialResult]
+
+    @classmethod
+    def average(cls, setting: str, trials: dict[str, TrialResult]) -> "Measured":
+        """The mean over trials."""
+        found = [result.ranking for result in trials.values()]
+        # A gallery with fewer candidates than k finds everybody by its end.
+        ranks = {k: float(np.mean([r.cmc[min(k, len(r.cmc)) - 1] for r in found])) for k in RANKS}
+        mean_ap = float(np.mean([r.mean_ap for r in found]))
+        mean_inp = float(np.mean([r.mean_inp for r in found]))
+        return cls(setting, ranks, mean_ap, mean_inp, trials)
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The measures, by the keys of ``MEASURES``."""
+        values = (*self.ranks.values(), self.mean_ap, self.mean_inp)
+        return dict(zip(MEASURES, values, strict=True))
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        per_trial = {
+            name: {
+                "gallery_seed": result.gallery_seed,
+                "rank1": float(result.ranking.cmc[0]),
+                "mAP": result.ranking.mean_ap,
+                "mINP": result.ranking.mean_inp,
+                "queries": result.queries,
+                "skipped_queries": result.skipped,
+            }
+            for name, result in self.trials.items()
+        }
+        return {**self.values, "trials": per_trial}
+
+
+def require_measurable(dataset: Dataset, rerank: bool, **protocol: Any) -> None:
+    """Raises BadInput if :func:`measure` could not draw a gallery, or not re-rank it in memory."""
+    for trial in trials(dataset, **protocol):
+        if rerank:
+            require_memory(len(trial.query), len(trial.gallery))
+
+
+def measure(
+    embeddings: np.ndarray,
+    dataset: Dataset,
+    rerank: Mapping[str, Any] | None = None,
+    **protocol: Any,
+) -> list[Measured]:
+    """Ranks every trial of the data set's protocol.
+
+    Args:
+      embeddings: [N, D], one row for each of ``dataset.test``, L2-normalised.
+      dataset: which has the protocol.
+      rerank: parameters of ``rerank.re_rank``, to rank by its distances under the same rules; None
+        ranks by the embeddings themselves.
+      **protocol: settings of the protocol, see ``protocols.trials``.
+
+    Returns:
+      One :class:`Measured` for each setting that the protocol has.
+    """
+    results: dict[str, dict[str, TrialResult]] = {}
+    for trial in trials(dataset, **protocol):
+        query, gallery = trial.query, trial.gallery
+        labels = query.pids, gallery.pids, query.cameras, gallery.cameras
+        asking = embeddings[_rows_of(dataset.test, query)]
+        answering = embeddings[_rows_of(dataset.test, gallery)]
+        if rerank is None:
+            ranking = rank_embeddings(asking, answering, *labels, trial.rule)
+        else:
+            ranking = rank(re_rank(asking, answering, **rerank), *labels, trial.rule)
+        counted = int(np.count_nonzero(has_match(*labels, trial.rule)))
+        result = TrialResult(ranking, counted, len(query) - counted, trial.gallery_seed)
+        results.setdefault(trial.setting, {})[trial.name] = result
+    return [Measured.average(setting, found) for setting, found in results.items()]
+
+
+def _rows_of(images: Images, part: Images) -> np.ndarray:
+    """Where the images of ``part`` stand in ``images``; [len(part)] int64."""
+    place = {path: row for row, path in enumerate(images.paths)}
+    return np.array([place[path] for path in part.paths], np.int64)
+
+
+def chance(dataset: Dataset, **protocol: Any) -> list[Measured]:
+    """What random embeddings reach by the same protocol: the floor under every result.
+
+    Neighbours by chance tell nothing about identity, so re-ranking would not move the floor.
+    """
+    random = np.random.default_rng(0).standard_normal((len(dataset.test), 64))
+    unit = random / np.linalg.norm(random, axis=1, keepdims=True)
+    return measure(unit.astype(np.float32), dataset, **protocol)

@@ -1,0 +1,141 @@
+"""The bilevel search step: update 1 moves the architecture, update 2 the weights."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import tensorflow as tf
+
+from cmnas_tf.data.pipeline import Batch
+from cmnas_tf.losses import Objective
+from cmnas_tf.models import ReidNetwork
+from cmnas_tf.searching.unrolled import unrolled_gradient
+from cmnas_tf.training.gradient_step import descend, slope
+from cmnas_tf.training.optimizers import Optimizer
+
+Run = Callable[..., dict[str, tf.Tensor]]
+
+
+@dataclass(frozen=True)
+class Bilevel:
+    """Bilevel optimisation (DARTS, Liu et al., ICLR 2019, section 2.3), of the first order (xi = 0)
+    or of the second.
+
+    Attributes:
+      network: the supernet.
+      architecture_optimizer: trains the architecture logits and nothing else.
+      weight_optimizer: trains all other trainable variables.
+      architecture_objective: what the logits follow, on the architecture split.
+      weight_objective: what the weights follow, on the weight split.
+      images_per_identity: K.
+      second_order: whether update 1 counts in how the weights would follow; their virtual step has
+        the current learning rates, without momentum and decay (our choice).
+      as_tested: whether update 1 normalises by running statistics, as a test does, and not by those
+        of its batch, as training does.
+
+    Raises:
+      ValueError: the two optimizers do not divide the trainable variables between them.
+    """
+
+    network: ReidNetwork
+    architecture_optimizer: Optimizer
+    weight_optimizer: Optimizer
+    architecture_objective: Objective
+    weight_objective: Objective
+    images_per_identity: int
+    second_order: bool = False
+    as_tested: bool = False
+
+    def __post_init__(self) -> None:
+        architecture = {id(variable) for variable in self.architecture_optimizer.trained}
+        weights = {id(variable) for variable in self.weight_optimizer.trained}
+        everything = {id(variable) for variable in self.network.trainable_variables}
+        if architecture & weights or architecture | weights != everything:
+            raise ValueError(
+                "The two optimizers must divide the trainable variables between them: "
+                f"{len(architecture & weights)} have both, "
+                f"{len(everything - architecture - weights)} have none."
+            )
+
+    def train_step(
+        self,
+        architecture_batch: Batch,
+        weight_batch: Batch,
+        move_architecture: bool,
+        run: Run = lambda update, *batches: update(*batches),
+    ) -> dict[str, dict[str, tf.Tensor]]:
+        """One step: without ``run`` in a replica, with it on all of them.
+
+        Args:
+          architecture_batch: a batch of the architecture split, or this replica's share of it.
+          weight_batch: the same of the weight split.
+          move_architecture: False during warm-up: the weights move alone.
+          run: how an update of these batches is run.
+
+        Returns:
+          The terms of each objective, before its update: ``{"architecture": ..., "weights": ...}``.
+        """
+        terms = {}
+        if move_architecture:
+            terms["architecture"] = run(self.update_architecture, architecture_batch, weight_batch)
+        terms["weights"] = run(self.update_weights, weight_batch)
+        return terms
+
+    def update_architecture(
+        self, architecture_batch: Batch, weight_batch: Batch
+    ) -> dict[str, tf.Tensor]:
+        """Update 1, in a replica; gives its terms.
+
+        Args:
+          architecture_batch: what the logits follow.
+          weight_batch: what the weights would follow, which the second order looks ahead to.
+        """
+        if self.second_order:
+            return self._descend_unrolled(architecture_batch, weight_batch)
+        return descend(
+            self.network,
+            self.architecture_objective,
+            self.architecture_optimizer,
+            architecture_batch,
+            self.images_per_identity,
+            training=not self.as_tested,
+        )
+
+    def update_weights(self, batch: Batch) -> dict[str, tf.Tensor]:
+        """Update 2, in a replica; gives its terms."""
+        return descend(
+            self.network,
+            self.weight_objective,
+            self.weight_optimizer,
+            batch,
+            self.images_per_identity,
+        )
+
+    def _descend_unrolled(
+        self, architecture_batch: Batch, weight_batch: Batch
+    ) -> dict[str, tf.Tensor]:
+        """Update 1 by the second-order gradient; the terms are those after the virtual step."""
+        terms, gradients = unrolled_gradient(
+            self.architecture_optimizer.trained,
+            self.weight_optimizer.trained,
+            self.weight_optimizer.rates,
+            partial(
+                self._slope,
+                self.architecture_objective,
+                architecture_batch,
+                training=not self.as_tested,
+            ),
+            partial(self._slope, self.weight_objective, weight_batch),
+        )
+        self.architecture_optimizer.apply(gradients)
+        return terms
+
+    def _slope(
+        self,
+        objective: Objective,
+        batch: Batch,
+        variables: Sequence[tf.Variable],
+        training: bool = True,
+    ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
+        k = self.images_per_identity
+        return slope(self.network, objective, batch, k, variables, training=training)

@@ -1,0 +1,90 @@
+"""Speaking gRPC to a model server."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import grpc
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    model_pb2,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+
+from cmnas_tf.serving.call_error import CallError
+from cmnas_tf.serving.client.transport import Signature
+
+_OPTIONS = [
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.enable_http_proxy", 0),  # a proxy for web pages seldom leads to a model server
+    # How soon a server that was away is noticed to be back; the default grows to two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+]
+
+
+class GrpcTransport:
+    """See ``Transport``; threads may share one.
+
+    Args:
+      address: ``HOST:PORT``.
+      model: its name.
+      version: of the model; 0: whichever the server answers with.
+    """
+
+    def __init__(self, address: str, model: str, version: int = 0):
+        self._channel = grpc.insecure_channel(address, options=_OPTIONS)
+        self._service = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
+        self._spec = model_pb2.ModelSpec(name=model)
+        if version:
+            self._spec.version.value = version
+
+    def signatures(self, seconds: float) -> dict[str, Signature]:
+        """The signatures of the model."""
+        request = get_model_metadata_pb2.GetModelMetadataRequest(
+            model_spec=self._spec, metadata_field=["signature_def"]
+        )
+        answer = _call(self._service.GetModelMetadata, request, seconds)
+        found = get_model_metadata_pb2.SignatureDefMap()
+        answer.metadata["signature_def"].Unpack(found)
+        return {
+            name: Signature(tuple(signature.inputs), tuple(signature.outputs))
+            for name, signature in found.signature_def.items()
+        }
+
+    def predict(
+        self,
+        name: str,
+        signature: Signature,
+        inputs: Mapping[str, np.ndarray],
+        seconds: float,
+    ) -> dict[str, np.ndarray]:
+        """Asks once."""
+        request = predict_pb2.PredictRequest(model_spec=self._spec)
+        request.model_spec.signature_name = name
+        for key, array in inputs.items():
+            request.inputs[key].CopyFrom(tf.make_tensor_proto(array))
+        answer = _call(self._service.Predict, request, seconds)
+        return {key: _array(answer.outputs[key]) for key in signature.outputs}
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._channel.close()
+
+
+def _call(method: Callable[..., Any], request: Any, seconds: float) -> Any:
+    try:
+        return method(request, timeout=seconds)
+    except grpc.RpcError as error:
+        raise CallError(error.code().name, error.details() or "no reason given") from error
+
+
+def _array(tensor: Any) -> np.ndarray:
+    array = tf.make_ndarray(tensor)
+    if array.dtype == object:
+        texts = [entry.decode() for entry in array.flat]
+        return np.array(texts, dtype=object).reshape(array.shape)
+    return array

@@ -1,0 +1,91 @@
+"""Speaking REST to a model server: JSON over HTTP, in the columnar format."""
+
+import base64
+import http.client
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from cmnas_tf.serving.call_error import CallError, code_of
+from cmnas_tf.serving.client.transport import Signature
+
+
+class RestTransport:
+    """See ``Transport``; each thread needs one of its own.
+
+    Args:
+      address: ``HOST:PORT``.
+      model: its name.
+      version: of the model; 0: whichever the server answers with.
+
+    Raises:
+      http.client.InvalidURL: the port is no number.
+    """
+
+    def __init__(self, address: str, model: str, version: int = 0):
+        self._connection = http.client.HTTPConnection(address)
+        self._path = f"/v1/models/{model}" + (f"/versions/{version}" if version else "")
+
+    def signatures(self, seconds: float) -> dict[str, Signature]:
+        """The signatures of the model."""
+        answer = self._exchange("GET", f"{self._path}/metadata", None, seconds)
+        found = answer["metadata"]["signature_def"]["signature_def"]
+        return {
+            name: Signature(tuple(signature["inputs"]), tuple(signature["outputs"]))
+            for name, signature in found.items()
+            if not name.startswith("__")  # TensorFlow Serving lists what runs at the start, too
+        }
+
+    def predict(
+        self,
+        name: str,
+        signature: Signature,
+        inputs: Mapping[str, np.ndarray],
+        seconds: float,
+    ) -> dict[str, np.ndarray]:
+        """Asks once."""
+        columns = {key: _json(array.tolist()) for key, array in inputs.items()}
+        body = json.dumps({"signature_name": name, "inputs": columns})
+        answer = self._exchange("POST", f"{self._path}:predict", body, seconds)["outputs"]
+        if len(signature.outputs) == 1:  # goes without its name
+            answer = {signature.outputs[0]: answer}
+        return {key: _array(values) for key, values in answer.items()}
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._connection.close()
+
+    def _exchange(self, method: str, path: str, body: str | None, seconds: float) -> Any:
+        connection = self._connection
+        connection.timeout = seconds
+        if connection.sock is not None:
+            connection.sock.settimeout(seconds)
+        headers = {"Content-Type": "application/json"} if body else {}
+        try:
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            data = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()  # the next call opens a new one
+            code = "DEADLINE_EXCEEDED" if isinstance(error, TimeoutError) else "UNAVAILABLE"
+            raise CallError(code, str(error) or type(error).__name__) from error
+        try:
+            answer = json.loads(data)
+        except ValueError:
+            answer = {"error": f"HTTP status {response.status}, and no JSON: {data[:200]!r}"}
+        if response.status != 200 or "error" in answer:
+            raise CallError(code_of(response.status), answer.get("error", "no reason given"))
+        return answer
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_json(entry) for entry in value]
+    return {"b64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
+
+
+def _array(values: Any) -> np.ndarray:
+    array = np.array(values)
+    return array.astype(object if array.dtype.kind == "U" else np.float32)

@@ -1,0 +1,162 @@
+"""The model as the gRPC services of TensorFlow Serving: PredictionService and ModelService.
+
+Requests arrive as bytes and are parsed here, because gRPC would answer a request that is too large
+or no message at all by itself, with codes that say "try again" or "our fault".
+"""
+
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import numpy as np
+import tensorflow as tf
+from google.protobuf.message import DecodeError, Message
+from tensorflow.core.framework import tensor_pb2
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_pb2,
+    predict_pb2,
+)
+
+from cmnas_tf.serving.call_error import CallError
+from cmnas_tf.serving.development_server.loaded_version import DEFAULT_SIGNATURE
+from cmnas_tf.serving.development_server.served_model import ServedModel
+
+WORKERS = 16
+WAITING = 64  # more calls than this are told to come again
+# Beyond this gRPC itself refuses (RESOURCE_EXHAUSTED), before the bytes are in memory.
+TRANSPORT_MEGABYTES = 1024
+
+
+def start(model: ServedModel, address: str) -> tuple[grpc.Server, int]:
+    """Starts to answer.
+
+    Args:
+      model: what is served.
+      address: ``HOST:PORT``; port 0 takes any free one.
+
+    Returns:
+      The server and its port.
+
+    Raises:
+      RuntimeError: the address is taken.
+    """
+    server = grpc.server(
+        ThreadPoolExecutor(WORKERS, thread_name_prefix="grpc"),
+        handlers=_handlers(model),
+        options=[
+            ("grpc.max_receive_message_length", TRANSPORT_MEGABYTES * 10**6),
+            ("grpc.max_send_message_length", -1),
+            ("grpc.so_reuseport", 0),  # or two servers would share a port and the calls
+        ],
+        maximum_concurrent_rpcs=WAITING,
+    )
+    port = server.add_insecure_port(address)
+    server.start()
+    return server, port
+
+
+def _handlers(model: ServedModel) -> list[grpc.GenericRpcHandler]:
+    def method(kind: type[Message], answer: Callable[[ServedModel, Any], Message]) -> Any:
+        def handle(data: bytes, context: grpc.ServicerContext) -> bytes:
+            try:
+                model.require_size(len(data))
+                return answer(model, _parsed(kind, data)).SerializeToString()
+            except CallError as error:
+                context.abort(getattr(grpc.StatusCode, error.code), str(error)[:2000])  # raises
+                raise
+
+        return grpc.unary_unary_rpc_method_handler(handle)
+
+    prediction = {
+        "Predict": method(predict_pb2.PredictRequest, _predict),
+        "GetModelMetadata": method(get_model_metadata_pb2.GetModelMetadataRequest, _metadata),
+    }
+    status = {"GetModelStatus": method(get_model_status_pb2.GetModelStatusRequest, _status)}
+    return [
+        grpc.method_handlers_generic_handler("tensorflow.serving.PredictionService", prediction),
+        grpc.method_handlers_generic_handler("tensorflow.serving.ModelService", status),
+    ]
+
+
+def _parsed(kind: type[Message], data: bytes) -> Message:
+    try:
+        return kind.FromString(data)
+    except DecodeError as error:
+        raise CallError("INVALID_ARGUMENT", f"This is no {kind.__name__}: {error}.") from error
+
+
+def _predict(
+    model: ServedModel, request: predict_pb2.PredictRequest
+) -> predict_pb2.PredictResponse:
+    inputs = {
+        name: _array(name, tensor, model.max_bytes) for name, tensor in request.inputs.items()
+    }
+    with model.version(request.model_spec.name, _number(request.model_spec)) as version:
+        outputs = version.predict(request.model_spec.signature_name, inputs)
+        spec = _spec(model, version.number)
+    spec.signature_name = request.model_spec.signature_name or DEFAULT_SIGNATURE
+    unknown = set(request.output_filter) - set(outputs)
+    if unknown:
+        raise CallError(
+            "INVALID_ARGUMENT",
+            f"No output is called {', '.join(sorted(unknown))}; there are {', '.join(outputs)}.",
+        )
+    answer = predict_pb2.PredictResponse(model_spec=spec)
+    for name in request.output_filter or outputs:
+        answer.outputs[name].CopyFrom(tf.make_tensor_proto(outputs[name]))
+    return answer
+
+
+def _metadata(
+    model: ServedModel, request: get_model_metadata_pb2.GetModelMetadataRequest
+) -> get_model_metadata_pb2.GetModelMetadataResponse:
+    if list(request.metadata_field) != ["signature_def"]:
+        raise CallError("INVALID_ARGUMENT", "metadata_field must be signature_def alone.")
+    signatures = get_model_metadata_pb2.SignatureDefMap()
+    with model.version(request.model_spec.name, _number(request.model_spec)) as version:
+        for name, signature in version.signatures.items():
+            signatures.signature_def[name].CopyFrom(signature)
+        spec = _spec(model, version.number)
+    answer = get_model_metadata_pb2.GetModelMetadataResponse(model_spec=spec)
+    answer.metadata["signature_def"].Pack(signatures)
+    return answer
+
+
+def _status(
+    model: ServedModel, request: get_model_status_pb2.GetModelStatusRequest
+) -> get_model_status_pb2.GetModelStatusResponse:
+    answer = get_model_status_pb2.GetModelStatusResponse()
+    states = model.states(request.model_spec.name, _number(request.model_spec))
+    for number, (state, message) in states.items():
+        status = answer.model_version_status.add(version=number, state=state)
+        status.status.error_code = 2 if message else 0  # UNKNOWN, as TensorFlow Serving has it
+        status.status.error_message = message
+    return answer
+
+
+def _array(name: str, tensor: tensor_pb2.TensorProto, max_bytes: int) -> np.ndarray:
+    """The numbers of a message, which may claim any shape whatever it holds."""
+    try:
+        dtype = tf.as_dtype(tensor.dtype)
+        elements = math.prod(dimension.size for dimension in tensor.tensor_shape.dim)
+        if not 0 <= elements * dtype.size <= max_bytes:
+            raise ValueError(f"of {elements} elements")
+        return tf.make_ndarray(tensor)
+    except (TypeError, ValueError, IndexError) as error:
+        raise CallError("INVALID_ARGUMENT", f"Input {name!r} is no tensor: {error}.") from error
+
+
+def _number(spec: model_pb2.ModelSpec) -> int | None:
+    if spec.version_label:
+        raise CallError("NOT_FOUND", f"No version is labelled {spec.version_label!r}.")
+    return spec.version.value if spec.HasField("version") else None
+
+
+def _spec(model: ServedModel, number: int) -> model_pb2.ModelSpec:
+    spec = model_pb2.ModelSpec(name=model.name)
+    spec.version.value = number
+    return spec

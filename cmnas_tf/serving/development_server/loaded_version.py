@@ -1,0 +1,139 @@
+"""One version of a model in memory: what it can be asked, and its answers."""
+
+import contextlib
+import gc
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import meta_graph_pb2
+from tensorflow_serving.apis import prediction_log_pb2
+
+from cmnas_tf.serving.call_error import HTTP_STATUS, CallError
+
+DEFAULT_SIGNATURE = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
+WARMUP = Path("assets.extra") / "tf_serving_warmup_requests"
+
+
+class LoadedVersion:
+    """A version, ready to answer.
+
+    It is in a session of its own, as in TensorFlow Serving, because a session that is closed gives
+    its memory back, which functions of ``tf.saved_model.load`` do not do reliably.
+
+    Attributes:
+      number: of the version.
+      signatures: by name.
+
+    Args:
+      folder: of the version; its name is a number.
+
+    Raises:
+      Exception: whatever is wrong with the files; TensorFlow has many words for it.
+    """
+
+    def __init__(self, folder: Path):
+        self.number = int(folder.name)
+        graph = tf.Graph()
+        with contextlib.ExitStack() as on_failure:
+            self._session = tf.compat.v1.Session(graph=graph)
+            on_failure.callback(self._session.close)
+            with graph.as_default():
+                loaded = tf.compat.v1.saved_model.load(self._session, ["serve"], str(folder))
+            graph.finalize()
+            self.signatures = {
+                name: signature
+                for name, signature in loaded.signature_def.items()
+                if not name.startswith("__")  # what runs when a model is loaded
+            }
+            self._warm_up(folder / WARMUP)
+            on_failure.pop_all()
+
+    def close(self) -> None:
+        """Gives the memory back; no answer may be under way, and none can be asked for again."""
+        self._session.close()
+        del self._session
+        gc.collect()  # a graph is a ring of references, and holds constants of any size
+
+    def signature(self, name: str) -> meta_graph_pb2.SignatureDef:
+        """The signature called ``name``; the default one where that is empty.
+
+        Raises:
+          CallError: there is none.
+        """
+        found = self.signatures.get(name or DEFAULT_SIGNATURE)
+        if found is None:
+            raise CallError(
+                "INVALID_ARGUMENT",
+                f"Version {self.number} has no signature {name!r}; its signatures are "
+                f"{', '.join(sorted(self.signatures))}.",
+            )
+        return found
+
+    def predict(self, name: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Runs a signature; any number of threads may do so at the same time.
+
+        Args:
+          name: of the signature.
+          inputs: by name; strings are object arrays of bytes.
+
+        Returns:
+          The outputs by name.
+
+        Raises:
+          CallError: unknown signature, inputs that are not the signature's, or what the model
+            itself refuses.
+        """
+        signature = self.signature(name)
+        _check_inputs(signature, inputs)
+        feeds = {signature.inputs[key].name: array for key, array in inputs.items()}
+        fetches = {key: output.name for key, output in signature.outputs.items()}
+        try:
+            return self._session.run(fetches, feeds)
+        except tf.errors.OpError as error:
+            raise CallError(_CODES.get(error.error_code, "UNKNOWN"), _sentence(error)) from error
+
+    def _warm_up(self, requests: Path) -> None:
+        """Asks what the model's maker recorded, so that no user waits for a first time."""
+        if not requests.is_file():
+            return
+        for record in tf.compat.v1.io.tf_record_iterator(str(requests)):
+            asked = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+            inputs = {key: tf.make_ndarray(tensor) for key, tensor in asked.inputs.items()}
+            self.predict(asked.model_spec.signature_name, inputs)
+
+
+# TensorFlow and gRPC number them alike.
+_CODES = {getattr(tf.errors, code): code for code in HTTP_STATUS}
+
+
+def _sentence(error: tf.errors.OpError) -> str:
+    """What an operation said, without where in the graph it stands."""
+    text = error.message.removeprefix("Graph execution error:").strip()
+    return text.split("\n\t [[")[0].strip()
+
+
+def _check_inputs(signature: meta_graph_pb2.SignatureDef, inputs: Mapping[str, np.ndarray]) -> None:
+    wanted, given = set(signature.inputs), set(inputs)
+    if wanted != given:
+        raise CallError(
+            "INVALID_ARGUMENT",
+            f"The inputs must be {', '.join(sorted(wanted))}. "
+            f"Missing: {', '.join(sorted(wanted - given)) or 'none'}; "
+            f"unknown: {', '.join(sorted(given - wanted)) or 'none'}.",
+        )
+    for name, array in inputs.items():
+        dtype = tf.as_dtype(signature.inputs[name].dtype)
+        shape = tf.TensorShape(signature.inputs[name].tensor_shape)
+        if tf.as_dtype(array.dtype) != dtype or not shape.is_compatible_with(array.shape):
+            raise CallError(
+                "INVALID_ARGUMENT",
+                f"Input {name!r} must be {dtype.name} {_shown(shape.as_list())}. "
+                f"Received: {tf.as_dtype(array.dtype).name} {_shown(array.shape)}.",
+            )
+
+
+def _shown(sizes: list[int | None] | tuple[int, ...]) -> str:
+    """``[N, 3]`` of ``[None, 3]``."""
+    return f"[{', '.join('any' if size is None else str(size) for size in sizes)}]"

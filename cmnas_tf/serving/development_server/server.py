@@ -1,0 +1,89 @@
+"""The local server as a whole: starts, watches for versions, stops."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from cmnas_tf.errors import BadInput
+from cmnas_tf.serving.development_server import grpc_service
+from cmnas_tf.serving.development_server.model_versions import ModelVersions
+from cmnas_tf.serving.development_server.rest_service import RestServer
+from cmnas_tf.serving.development_server.served_model import ServedModel
+from cmnas_tf.settings import LocalServing
+
+
+class LocalServer:
+    """A server that runs.
+
+    Attributes:
+      versions: of the model; ``refresh`` looks for a new one.
+      grpc_port, rest_port: where it listens.
+    """
+
+    def __init__(self, serving: LocalServing, versions: ModelVersions):
+        self.versions = versions
+        self._grace = serving.grace_seconds
+        model = ServedModel(serving.model_name, versions, serving.max_request_megabytes * 10**6)
+        with contextlib.ExitStack() as on_failure:
+            try:
+                self._rest = RestServer(model, serving.host, serving.rest_api_port)
+                on_failure.callback(self._rest.stop, 0.0)
+                self._grpc, self.grpc_port = grpc_service.start(
+                    model, f"{serving.host}:{serving.port}"
+                )
+            except (OSError, OverflowError, RuntimeError) as error:
+                raise BadInput(
+                    f"--host={serving.host} --port={serving.port} --rest_api_port="
+                    f"{serving.rest_api_port} cannot be listened on: {error}. Stop what uses them, "
+                    "or give others; 0 takes any free one."
+                ) from error
+            on_failure.pop_all()
+        self.rest_port = self._rest.server_address[1]
+
+    def stop(self) -> None:
+        """Takes no more requests, finishes those it has, and unloads the model."""
+        grpc_done = self._grpc.stop(self._grace)
+        self._rest.stop(self._grace)
+        grpc_done.wait()
+        self.versions.close()
+
+    def watch(self, stop: threading.Event, seconds: float) -> Iterator[str]:
+        """Looks for a new version every few seconds until it is told to stop.
+
+        Yields:
+          What happened, a line each.
+        """
+        seen: dict[int, tuple[str, str]] = {}
+        while True:
+            states = self.versions.states
+            for number, (state, message) in sorted(states.items()):
+                if seen.get(number) != (state, message):
+                    yield f"version {number} {state.lower()}{': ' if message else ''}{message}"
+            seen = states
+            if stop.wait(seconds):
+                return
+            self.versions.refresh()
+
+
+@contextlib.contextmanager
+def serving(settings: LocalServing) -> Iterator[LocalServer]:
+    """A server with its first version loaded, stopped when the block ends.
+
+    Raises:
+      BadInput: there is no model, or the ports are taken.
+    """
+    base = Path(settings.model_base_path)
+    versions = ModelVersions(base)
+    if not settings.model_base_path or versions.refresh() is None:
+        faults = [message for _, message in versions.states.values()]
+        raise BadInput(
+            f"--model_base_path={settings.model_base_path!r} has no version of a model that can be "
+            f"served.{''.join(f' {fault}.' for fault in faults)} Give the folder that holds the "
+            "numbered ones, which python -m export.export_saved_model writes as --export_dir."
+        )
+    server = LocalServer(settings, versions)
+    try:
+        yield server
+    finally:
+        server.stop()

@@ -1,0 +1,156 @@
+"""A gallery that FAISS searches, for more entries than are compared one by one in time.
+
+The folder of an index holds ``index.faiss`` and ``entries.npz``, the gallery without embeddings.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cmnas_tf.errors import BadInput
+from cmnas_tf.files import replacing
+from cmnas_tf.serving.gallery import Gallery, Matches, check_k
+
+_INDEX, _ENTRIES = "index.faiss", "entries.npz"
+_NEIGHBOURS = 32  # links of an entry in HNSW (Malkov and Yashunin, TPAMI 2020, use 5 to 48)
+_TRAINED_ON = 39  # entries that FAISS wants to see of each cell
+
+
+@dataclass(frozen=True)
+class FaissIndex:
+    """An index and what is known of its entries.
+
+    Attributes:
+      entries: the gallery; its embeddings are left out.
+      index: of FAISS, for inner products.
+      effort: cells of an inverted file that are looked into; length of HNSW's list of candidates.
+    """
+
+    entries: Gallery
+    index: Any
+    effort: int
+
+    @classmethod
+    def of(cls, gallery: Gallery, kind: str, effort: int = 32) -> "FaissIndex":
+        """Builds an index.
+
+        Args:
+          gallery: with at least one entry.
+          kind: ``flat``: exact; ``ivf``: an inverted file of about 4 sqrt(G) cells, fewer where a
+            cell would have too few entries to be learned from; ``hnsw``: a graph.
+          effort: more finds more of what an exact search finds, and takes longer.
+        """
+        faiss = _faiss()
+        count, size = gallery.embeddings.shape
+        if kind == "flat":
+            index = faiss.IndexFlatIP(size)
+        elif kind == "ivf":
+            cells = max(1, min(round(4 * count**0.5), count // _TRAINED_ON))
+            product = faiss.METRIC_INNER_PRODUCT
+            index = faiss.IndexIVFFlat(faiss.IndexFlatIP(size), size, cells, product)
+        else:
+            index = faiss.IndexHNSWFlat(size, _NEIGHBOURS, faiss.METRIC_INNER_PRODUCT)
+        index.train(gallery.embeddings)
+        index.add(gallery.embeddings)
+        return cls(_without_embeddings(gallery), index, effort)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], effort: int = 32) -> "FaissIndex":
+        """Reads the folder of an index.
+
+        Raises:
+          BadInput: there is none, or FAISS is not installed.
+        """
+        faiss = _faiss()
+        entries = Gallery.load(Path(path) / _ENTRIES)
+        try:
+            index = faiss.read_index(str(Path(path) / _INDEX))
+        except RuntimeError as error:
+            raise BadInput(
+                f"{path} holds no FAISS index that can be read: {error}. Make it anew with python "
+                "-m export.build_faiss_index."
+            ) from error
+        return cls(entries, index, effort)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the folder, which must not exist, whole or not at all."""
+        with replacing(path) as folder:
+            folder.mkdir()
+            self.entries.save(folder / _ENTRIES)
+            _faiss().write_index(self.index, str(folder / _INDEX))
+
+    def search(self, embedding: np.ndarray, k: int, camera: Sequence[str] | None = None) -> Matches:
+        """What :meth:`Gallery.search` answers, approximately unless the index is ``flat``.
+
+        Raises:
+          BadInput: as there, or fewer than ``k`` entries were found with this effort, or the
+            embeddings are those of another network, as far as their size tells.
+        """
+        if embedding.shape[1] != self.index.d:
+            raise BadInput(
+                f"The index is of embeddings of {self.index.d} numbers, and those of the queries "
+                f"have {embedding.shape[1]}: another network made them. Make the index anew from a "
+                "gallery of the network that is served."
+            )
+        cameras = np.array(camera if camera is not None else [""] * len(embedding), dtype=str)
+        scores = np.empty((len(embedding), k), np.float32)
+        rows = np.empty((len(embedding), k), np.int64)
+        for name in set(cameras):
+            queries = np.flatnonzero(cameras == name)
+            allowed = (self.entries.cameras != name) | (name == "")  # [G]
+            check_k(k, int(allowed.sum()))
+            parameters = self._parameters(allowed)
+            scores[queries], rows[queries] = self.index.search(
+                np.ascontiguousarray(embedding[queries], np.float32), k, params=parameters
+            )
+        if (rows < 0).any():
+            raise BadInput(
+                f"Fewer than k={k} entries were found with effort {self.effort}; give more of it, "
+                "or a smaller k."
+            )
+        return Matches(self.entries.ids[rows], self.entries.cameras[rows], scores)
+
+    def _parameters(self, allowed: np.ndarray) -> Any:
+        faiss = _faiss()
+        chosen = None if allowed.all() else faiss.IDSelectorBatch(np.flatnonzero(allowed))
+        if isinstance(self.index, faiss.IndexIVF):
+            return faiss.SearchParametersIVF(sel=chosen, nprobe=self.effort)
+        if isinstance(self.index, faiss.IndexHNSW):
+            return faiss.SearchParametersHNSW(sel=chosen, efSearch=self.effort)
+        return faiss.SearchParameters(sel=chosen)
+
+
+def _faiss() -> Any:
+    try:
+        import faiss
+    except ImportError as error:
+        raise BadInput("An index of FAISS needs FAISS: pip install faiss-cpu") from error
+    return faiss
+
+
+def _without_embeddings(gallery: Gallery) -> Gallery:
+    return replace(gallery, embeddings=gallery.embeddings[:, :0])
+
+
+def recall(index: FaissIndex, gallery: Gallery, k: int, queries: int, seed: int = 0) -> float:
+    """Share of the ``k`` best matches that the index finds as well.
+
+    Args:
+      index: of ``gallery``.
+      gallery: its entries are the queries, drawn without replacement; each also finds itself.
+      k: number of matches.
+      queries: how many, at most.
+      seed: of the drawing.
+    """
+    random = np.random.default_rng(seed)
+    drawn = random.choice(len(gallery), min(queries, len(gallery)), replace=False)
+    numbered = replace(gallery, ids=np.arange(len(gallery)).astype(str))
+    exact = numbered.search(gallery.embeddings[drawn], k).ids
+    found = replace(index, entries=_without_embeddings(numbered))
+    approximate = found.search(gallery.embeddings[drawn], k).ids
+    shared = [len(set(a) & set(b)) for a, b in zip(exact, approximate, strict=True)]
+    return sum(shared) / (k * len(drawn))

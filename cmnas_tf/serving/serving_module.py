@@ -1,0 +1,256 @@
+"""What a server runs: from the bytes or the pixels of images to embeddings that can be compared.
+
+Decoding, resizing and normalising are part of the model and are the functions training and testing
+use, so that no client can prepare an image in another way than the network was trained on.
+"""
+
+import functools
+import uuid
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+from official.core import export_base
+
+from cmnas_tf.data.augment import normalize
+from cmnas_tf.modality import Rows
+from cmnas_tf.models import ReidNetwork
+from cmnas_tf.models.specification import Specification
+from cmnas_tf.serving.gallery import Gallery
+from cmnas_tf.serving.identification import CAMERA, CAMERAS, IDS, SCORES, Identification, K
+from cmnas_tf.serving.inference_graph import InferenceGraph
+from cmnas_tf.serving.reading_images import read_files, read_pixels
+
+IMAGE_BYTES = "image_bytes"
+PIXELS = "pixels"
+MODALITY = "modality"
+EMBEDDING = "embedding"
+UNKNOWN = "An image's modality must be one of the network's. Allowed, received:"
+ROWS = "Every input must have a row for each image. Images, rows:"
+DEFAULT = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
+
+INPUTS = {
+    IMAGE_BYTES: tf.TensorSpec([None], tf.string, IMAGE_BYTES),
+    PIXELS: tf.TensorSpec([None, None, None, 3], tf.uint8, PIXELS),
+    MODALITY: tf.TensorSpec([None], tf.string, MODALITY),
+    CAMERA: tf.TensorSpec([None], tf.string, CAMERA),
+    K: tf.TensorSpec([None], tf.int32, K),
+}
+
+
+_BATCHES_AT_A_TIME = 2
+_MOST_IMAGES = 4096  # of a request
+
+
+class Signature(NamedTuple):
+    """A way to call the model.
+
+    Attributes:
+      inputs: names of ``INPUTS``.
+      modality: of all images; "" where each image's own is among the inputs.
+    """
+
+    inputs: tuple[str, ...]
+    modality: str = ""
+
+
+class Batching(NamedTuple):
+    """How images of several requests are computed together, each request decoded by itself.
+
+    Attributes:
+      images: computed at a time, at most; 0: each request is computed alone.
+      wait_ms: how long an image may wait for others, in milliseconds.
+    """
+
+    images: int = 0
+    wait_ms: float = 0.0
+
+
+ALONE = Batching()
+
+
+class Encoder(tf.Module):
+    """A trained network up to its embedding, as a graph for each modality it was trained on.
+
+    Attributes:
+      weights: what the graphs need; the modalities share equal ones. Empty when frozen.
+      size: of an embedding.
+      folded: whether batch norms are part of the convolutions.
+
+    Args:
+      network: a trained network.
+      specification: of the network.
+      frozen: whether the weights are constants of the graphs.
+    """
+
+    def __init__(self, network: ReidNetwork, specification: Specification, frozen: bool = False):
+        super().__init__()
+        self.size = network.head.classifier.kernel.shape[0]
+        # Folding is exact in float32; narrow numbers would be rounded at another place.
+        self.folded = network.compute_dtype == "float32"
+        spec = tf.TensorSpec([None, specification.height, specification.width, 3])
+        graphs = {
+            modality: InferenceGraph(
+                functools.partial(_encode, network, modality), spec, self.folded
+            )
+            for modality in specification.modalities
+        }
+        variables: dict[tuple, tf.Variable] = {}
+        given: dict[str, dict[str, tf.Variable]] = {modality: {} for modality in graphs}
+        for modality, graph in graphs.items():
+            for name, array in {} if frozen else graph.weights.items():
+                key = (array.shape, array.tobytes())
+                if key not in variables:
+                    variables[key] = tf.Variable(array, trainable=False, name=name)
+                given[modality][name] = variables[key]
+        self.weights = list(variables.values())
+        # Unlike an attribute that holds them, a function is not stored.
+        self._encode = lambda images, modality: graphs[modality](images, given[modality])
+
+    def __call__(self, images: tf.Tensor, modality: str, training: bool = False) -> tf.Tensor:
+        """``images`` [N, H, W, 3] float32, normalised, all of one modality -> [N, D] float32."""
+        return self._encode(images, modality)
+
+
+def _encode(network: ReidNetwork, modality: str, images: tf.Tensor) -> tf.Tensor:
+    """The embedding of ``network.embed``, without its logits."""
+    rows = Rows({modality: tf.shape(images)[0]})
+    features = network.backbone(images, rows, training=False)  # [N, h, w, D]
+    _, embedding = network.head.embed(features, training=False)
+    return embedding
+
+
+class ServingModule(export_base.ExportModule):
+    """An encoder with everything between a request and its answer.
+
+    Attributes:
+      batching: as given.
+
+    Args:
+      specification: of the network; gives the size of its input, and the modalities.
+      encoder: called as ``encoder(images, modality, training=False)``.
+      gallery: to search in; without one there is no ``identify``.
+      batching: of the images of several requests.
+    """
+
+    def __init__(
+        self,
+        specification: Specification,
+        encoder: Encoder,
+        gallery: Gallery | None = None,
+        batching: Batching = ALONE,
+    ):
+        super().__init__(specification, encoder)
+        self.identification = None if gallery is None else Identification(gallery)
+        self.batching = batching
+        self._unique_name = uuid.uuid4().hex
+        pixels = tf.TensorSpec([None, specification.height, specification.width, 3], tf.uint8)
+        # Traced once: inside a condition they would be traced, and frozen weights stored, again.
+        self._serve = {
+            modality: tf.function(
+                functools.partial(self.serve, modality=modality), autograph=False
+            ).get_concrete_function(pixels)
+            for modality in specification.modalities
+        }
+
+    @property
+    def signatures(self) -> dict[str, Signature]:
+        """The ways to call it, by name."""
+        modalities = self.params.modalities
+        found = {}
+        for modality in modalities:
+            found[f"embed_{modality}"] = Signature((IMAGE_BYTES,), modality)
+            found[f"embed_{modality}_pixels"] = Signature((PIXELS,), modality)
+        found["embed"] = Signature((IMAGE_BYTES, MODALITY))
+        found[DEFAULT] = found["embed" if len(modalities) > 1 else f"embed_{modalities[0]}"]
+        if self.identification is not None:
+            found["identify"] = Signature((IMAGE_BYTES, MODALITY, CAMERA, K))
+        return found
+
+    def serve(self, pixels: tf.Tensor, modality: str) -> tf.Tensor:
+        """``pixels`` [N, height, width, 3] uint8 -> embedding [N, D] float32, rows of norm 1."""
+        return tf.math.l2_normalize(self.inference_step(normalize(pixels), modality), axis=1)
+
+    def get_inference_signatures(self, function_keys: Mapping[str, str]) -> dict[str, Any]:
+        """The functions to export.
+
+        Args:
+          function_keys: ``{key of signatures: name of the signature in the exported model}``.
+
+        Returns:
+          By name, functions from what ``INPUTS`` tells to what ``outputs`` tells.
+        """
+        return {name: self._function(self.signatures[key]) for key, name in function_keys.items()}
+
+    def outputs(self, signature: Signature) -> list[tf.TensorSpec]:
+        """What a signature answers."""
+        if K not in signature.inputs:
+            return [tf.TensorSpec([None, self.model.size], tf.float32, EMBEDDING)]
+        kinds = {IDS: tf.string, CAMERAS: tf.string, SCORES: tf.float32}
+        return [tf.TensorSpec([None, None], kind, name) for name, kind in kinds.items()]
+
+    def _function(self, signature: Signature) -> Any:
+        @tf.function(autograph=False, input_signature=[INPUTS[name] for name in signature.inputs])
+        def answer(images, *details):
+            given = dict(zip(signature.inputs[1:], details, strict=True))
+            read = read_pixels if signature.inputs[0] == PIXELS else read_files
+            with tf.control_dependencies(_as_many_as(images, given)):
+                pixels = read(tf.identity(images), self.params.height, self.params.width)
+            if signature.modality:
+                embedding = self._embed_together(pixels, signature.modality)
+            else:
+                embedding = self._embed_mixed(pixels, given[MODALITY])
+            if self.identification is None or K not in given:
+                return {EMBEDDING: embedding}
+            return self.identification(embedding, given[CAMERA], given[K])
+
+        return answer
+
+    def _embed_together(self, pixels: tf.Tensor, modality: str) -> tf.Tensor:
+        """``serve``, together with the images of other requests where that is asked for."""
+        images, wait_ms = self.batching
+        if not images:
+            return self._serve[modality](pixels)
+
+        def computed(pixels):
+            return self._serve[modality](pixels)
+
+        # All signatures share the queue of this name, and models in one process must not.
+        computed.__name__ = f"{modality}_{self._unique_name}"
+        batched = tf.nondifferentiable_batch_function(
+            _BATCHES_AT_A_TIME,
+            _MOST_IMAGES,
+            round(1000 * wait_ms),
+            # Larger requests are cut up; all sizes are allowed, so that none is padded.
+            allowed_batch_sizes=list(range(1, images + 1)),
+            autograph=False,
+        )
+        return tf.ensure_shape(batched(computed)(pixels), [None, self.model.size])
+
+    def _embed_mixed(self, pixels: tf.Tensor, modality: tf.Tensor) -> tf.Tensor:
+        """Each image by the graph of its own modality."""
+        allowed = self.params.modalities
+        known = tf.reduce_any(modality[:, None] == tf.constant(allowed), axis=1)
+        unknown = tf.debugging.Assert(tf.reduce_all(known), [UNKNOWN, allowed, modality])
+        rows, parts = [], []
+        for name in allowed:
+            with tf.control_dependencies([unknown]):
+                rows.append(tf.cast(tf.where(modality == name)[:, 0], tf.int32))
+            parts.append(self._embed_rows(tf.gather(pixels, rows[-1]), name))
+        return tf.dynamic_stitch(rows, parts)
+
+    def _embed_rows(self, pixels: tf.Tensor, modality: str) -> tf.Tensor:
+        """``pixels`` of one modality, of which there may be none: convolutions need one."""
+        return tf.cond(
+            tf.shape(pixels)[0] > 0,
+            lambda: self._embed_together(pixels, modality),
+            lambda: tf.zeros([0, self.model.size]),
+        )
+
+
+def _as_many_as(images: tf.Tensor, given: Mapping[str, tf.Tensor]) -> list[tf.Operation]:
+    count = tf.shape(images)[0]
+    return [
+        tf.debugging.Assert(tf.shape(column)[0] == count, [ROWS, count, name, tf.shape(column)])
+        for name, column in given.items()
+    ]

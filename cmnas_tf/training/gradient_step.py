@@ -1,0 +1,67 @@
+"""One gradient update: the step that search and training are made of."""
+
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+from cmnas_tf.data.pipeline import Batch
+from cmnas_tf.devices.distribution import gather_batch, gradient_of_batch
+from cmnas_tf.losses import Objective
+from cmnas_tf.losses.objective import TOTAL
+from cmnas_tf.modality import Rows
+from cmnas_tf.models import ReidNetwork
+from cmnas_tf.training.optimizers import Optimizer
+
+
+def descend(
+    network: ReidNetwork,
+    objective: Objective,
+    optimizer: Optimizer,
+    batch: Batch,
+    images_per_identity: int,
+    training: bool = True,
+) -> dict[str, tf.Tensor]:
+    """Moves the optimizer's variables, and no others, down the objective of one batch.
+
+    Args:
+      network: called.
+      objective: gives the terms and their total.
+      optimizer: whose ``trained`` variables are moved.
+      batch: this replica's share.
+      images_per_identity: K.
+      training: whether batch norm uses the batch's statistics, and moves the running ones by them.
+
+    Returns:
+      The terms before the update, over the whole batch.
+    """
+    variables, scale = optimizer.trained, optimizer.scale
+    terms, gradients = slope(
+        network, objective, batch, images_per_identity, variables, scale, training
+    )
+    optimizer.apply(gradients)
+    return terms
+
+
+def slope(
+    network: ReidNetwork,
+    objective: Objective,
+    batch: Batch,
+    images_per_identity: int,
+    variables: Sequence[tf.Variable],
+    scale: Callable[[tf.Tensor], tf.Tensor] = tf.identity,
+    training: bool = True,
+) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
+    """The terms over the whole batch, and the gradient of their scaled total.
+
+    Args:
+      network, objective, batch, images_per_identity, training: see :func:`descend`.
+      variables: what to differentiate for.
+      scale: of the total.
+    """
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(variables)
+        rows = Rows({modality: images.shape[0] for modality, images in batch.images.items()})
+        outputs = network(batch.images, training=training).by_modality(rows)
+        terms = objective(*gather_batch(outputs, batch.labels), images_per_identity)
+        loss = scale(terms[TOTAL])
+    return terms, gradient_of_batch(tape, loss, variables)

@@ -1,0 +1,178 @@
+"""Two processes on this machine: the result of one, and what becomes of one without the other."""
+
+import json
+import signal
+import socket
+import time
+
+import numpy as np
+import pytest
+
+from cmnas_tf.runs.checkpoints import Checkpoints
+from tests.tiny_people import TINY, write_people
+from tests.training.commands import Command, newest
+
+pytestmark = pytest.mark.slow
+
+FLAGS = (*TINY, "--epochs=2", "--checkpoint_every=1")
+STEPS = 18  # 8 people with 8 visible images each, in batches of 4 x 2: nine steps an epoch
+SIGTERM, SIGKILL = signal.SIGTERM, signal.SIGKILL
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    return write_people(tmp_path_factory.mktemp("people") / "sysu")
+
+
+class Pair:
+    """Two workers of one command.
+
+    Args:
+      name: of the command.
+      folder: for their logs.
+      flags: for both, or for each.
+    """
+
+    def __init__(self, name, folder, *flags, each=((), ())):
+        addresses = [f"localhost:{port}" for port in free_ports(2)]
+        self.workers = [
+            Command(
+                name,
+                *flags,
+                *each[index],
+                log=folder / f"{name}{index}.{addresses[0]}.log",
+                tf_config={
+                    "cluster": {"worker": addresses},
+                    "task": {"type": "worker", "index": index},
+                },
+            )
+            for index in range(2)
+        ]
+
+    def wait(self):
+        """Exit codes, and what each worker wrote."""
+        codes, said = zip(*(worker.wait() for worker in self.workers), strict=True)
+        return list(codes), said
+
+    def signal_after(self, run_dir, step, index, number):
+        """Sends one of them a signal when the checkpoint after a step is there."""
+        while self.workers[index].running and saved(run_dir) < step:
+            time.sleep(0.01)
+        self.workers[index].signal(number)
+        return self.wait()
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("localhost", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def saved(run_dir):
+    """How many steps are saved."""
+    paths = Checkpoints(run_dir / "checkpoints").paths()
+    return int(paths[-1].stem.removeprefix("step-")) if paths else 0
+
+
+@pytest.fixture(scope="module")
+def trained(people, tmp_path_factory):
+    """The folder of a training of two workers."""
+    folder = tmp_path_factory.mktemp("trained")
+    run = (f"--data_dir={people}", f"--run_dir={folder / 'run'}")
+    codes, said = Pair("train", folder, *FLAGS, *run).wait()
+    assert codes == [0, 0], said
+    assert "worker 1 of 2" in said[1]
+    return folder / "run"
+
+
+def test_two_processes_train_what_two_devices_of_one_train(people, trained, tmp_path):
+    run = (f"--data_dir={people}", f"--run_dir={tmp_path / 'run'}", "--logical_devices=2")
+    code, said = Command("train", *FLAGS, *run, log=tmp_path / "log").wait()
+    assert code == 0, said
+    one, two = newest(tmp_path / "run"), newest(trained)
+    assert one.step == two.step == STEPS
+    assert set(one.tensors) == set(two.tensors)
+    for name, expected in one.tensors.items():
+        atol = 1e-5 * np.abs(expected).max()
+        np.testing.assert_allclose(two.tensors[name], expected, atol=atol, err_msg=name)
+    assert json.loads((trained / "run.json").read_text())["devices"] == 2
+    assert two.metadata["devices"] == 2
+
+
+def test_killed_and_stopped_workers_go_on_to_the_undisturbed_end(people, trained, tmp_path):
+    """First one is killed, then the other is asked to stop, then the chief is killed. Whoever is
+    left says so and ends; asked to stop, both save the same step."""
+    run_dir = tmp_path / "run"
+    run = (*FLAGS, f"--data_dir={people}", f"--run_dir={run_dir}")
+    codes, said = Pair("train", tmp_path, *run).signal_after(run_dir, 3, 1, SIGKILL)
+    assert codes == [4, -SIGKILL], said
+    assert "error: Another worker of TF_CONFIG ended, or cannot be reached" in said[0]
+    assert "start all workers again" in said[0]
+
+    codes, said = Pair("train", tmp_path, *run).signal_after(
+        run_dir, saved(run_dir) + 2, 1, SIGTERM
+    )
+    assert codes == [128 + SIGTERM] * 2, said
+    assert f"Stopped by SIGTERM after step {saved(run_dir)}, which is saved" in said[0]
+    assert f"Stopped by SIGTERM after step {saved(run_dir)}, which is saved" in said[1]
+
+    codes, said = Pair("train", tmp_path, *run).signal_after(
+        run_dir, saved(run_dir) + 2, 0, SIGKILL
+    )
+    assert codes == [-SIGKILL, 4], said
+    assert saved(run_dir) < STEPS
+
+    codes, said = Pair("train", tmp_path, *run).wait()
+    assert codes == [0, 0], said
+    assert newest(run_dir).digest == newest(trained).digest
+
+
+def test_workers_with_other_flags_or_folders_are_refused_by_name(people, trained, tmp_path):
+    """On each of them: another seed; and a folder that is not the one with the checkpoints."""
+    run = (*FLAGS, f"--data_dir={people}")
+    seeds = ((f"--run_dir={tmp_path / 'run'}",), (f"--run_dir={tmp_path / 'run'}", "--seed=1"))
+    codes, said = Pair("train", tmp_path, *run, each=seeds).wait()
+    assert codes == [2, 2], said
+    for text in said:
+        assert "differ in --seed: 0 on worker 0, 1 on worker 1. Start all" in text
+    assert not (tmp_path / "run").exists()
+
+    folders = ((f"--run_dir={trained}",), (f"--run_dir={tmp_path / 'run'}",))
+    codes, said = Pair("train", tmp_path, *run, each=folders).wait()
+    assert codes == [2, 2], said
+    for text in said:
+        assert f"the newest checkpoint: {STEPS} on worker 0, 0 on worker 1" in text
+
+
+def test_two_processes_measure_what_one_measures(people, trained, tmp_path):
+    run = (f"--data_dir={people}", f"--run_dir={trained}", "--embed_batch=7", "--noprogress")
+    code, said = Command("evaluate", *run, log=tmp_path / "log").wait()
+    assert code == 0, said
+    expected = json.loads((trained / "results.json").read_text())
+    (trained / "results.json").unlink()
+    codes, said = Pair("evaluate", tmp_path, *run).wait()
+    assert codes == [0, 0], said
+    found = json.loads((trained / "results.json").read_text())
+    assert found["results"] == expected["results"]
+    assert all("all_single_shot" in text for text in said)
+
+
+def test_one_waits_for_the_other_until_told_not_to(people, tmp_path):
+    """TensorFlow waits where Python does not hear signals."""
+    config = {
+        "cluster": {"worker": [f"localhost:{port}" for port in free_ports(2)]},
+        "task": {"type": "worker", "index": 1},
+    }
+    log = tmp_path / "log"
+    run = (*FLAGS, f"--data_dir={people}", f"--run_dir={tmp_path / 'run'}")
+    process = Command("train", *run, log=log, tf_config=config)
+    while process.running and "begins when all are there" not in log.read_text():
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.signal(signal.SIGINT)
+    assert process.wait(20)[0] == -signal.SIGINT
+    assert not (tmp_path / "run").exists()

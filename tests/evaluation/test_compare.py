@@ -1,0 +1,162 @@
+"""Two results files side by side: their numbers, and every kind of difference in words."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cmnas_tf.errors import BadInput
+from cmnas_tf.evaluation.compare import compare
+from tests.evaluation.records import record
+
+
+@pytest.fixture
+def compared(tmp_path):
+    """Compares the record with a changed one; gives the text in its parts."""
+
+    def run(changes, first=()):
+        for name, content in (("A.json", record(first)), ("B.json", record(changes))):
+            (tmp_path / name).write_text(json.dumps(content))
+        text = compare(str(tmp_path / "A.json"), str(tmp_path / "B.json"))
+        return text.replace(f"{tmp_path}/", "").split("\n\n")
+
+    return run
+
+
+def test_a_file_with_itself(tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(record()))
+    assert compare(str(path), str(path)).split("\n\n")[2:] == ["nothing differs"]
+
+
+def test_the_numbers_side_by_side(compared):
+    """In percent, and B - A in percentage points."""
+    names, table, said = compared(
+        {
+            ("results", "infrared_to_visible", "rank1"): 0.4567,
+            ("results", "infrared_to_visible", "mAP"): 0.25,
+        }
+    )
+    assert names == "A  A.json\nB  B.json"
+    assert table.splitlines() == [
+        "                            Rank-1  Rank-5  Rank-10  Rank-20     mAP   mINP",
+        "---------------------------------------------------------------------------",
+        "visible_to_infrared  A       50.00   60.00    70.00    80.00   45.00  30.00",
+        "visible_to_infrared  B       50.00   60.00    70.00    80.00   45.00  30.00",
+        "visible_to_infrared  B - A   +0.00   +0.00    +0.00    +0.00   +0.00  +0.00",
+        "infrared_to_visible  A       40.00   50.00    60.00    70.00   35.00  20.00",
+        "infrared_to_visible  B       45.67   50.00    60.00    70.00   25.00  20.00",
+        "infrared_to_visible  B - A   +5.67   +0.00    +0.00    +0.00  -10.00  +0.00",
+    ]
+    assert said == "the results differ, and nothing that is written down beside them"
+
+
+def test_settings_that_only_one_has(compared):
+    """They are shown, and there is nothing to subtract."""
+    results = record()["results"]
+    del results["infrared_to_visible"]
+    _, table, *_ = compared({("results",): results})
+    rows = [line.split("  ")[0:2] for line in table.splitlines()[2:]]
+    assert [row[1].strip() for row in rows] == ["A", "B", "B - A", "A"]
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        ("dataset.layout", "llcm", "data set, layout: regdb in A, llcm in B"),
+        ("dataset.fingerprint", "0" * 64, "data set, fingerprint: ffffffffffff in A, 000000000000"),
+        ("dataset.left_out", ["a", "b"], "data set, left_out: none in A, a, b in B"),
+        ("checkpoint.step", 20, "checkpoint, step: 10 in A, 20 in B"),
+        ("checkpoint.weights", "live", "checkpoint, weights: average in A, live in B"),
+        ("architecture.choices", "0 1 1 0", "architecture, choices: 2 of 4 sites are not the same"),
+        ("architecture.backbone", "x", "architecture, backbone: resnet18 in A, x in B"),
+        ("training.settings.seed", 1, "training, --seed: 0 in A, 1 in B"),
+        ("training.settings.decay_epochs", [3.0], "training, --decay_epochs: 40.0, 70.0 in A, 3.0"),
+        (
+            "training.settings.initial_weights",
+            "x",
+            "training, --initial_weights: none in A, x",
+        ),
+        ("training.settings.new", 0, "training, --new: not written down in A, 0 in B"),
+        ("training.versions.tensorflow", "2", "training, version of tensorflow: 2.15.1 in A, 2 in"),
+        (
+            "training.commit",
+            f"{'a' * 40}-dirty",
+            "training, commit: aaaaaaaaaaaa in A, aaaaaaaa",
+        ),
+        ("evaluation.commit", None, "evaluation, commit: aaaaaaaaaaaa in A, none in B"),
+        ("evaluation.settings.direction", "x", "evaluation, --direction: both in A, x in B"),
+    ],
+)
+def test_each_difference_in_words(compared, place, value, said):
+    """And no other one."""
+    _, _, text, *_ = compared({tuple(place.split(".")): value})
+    title, line = text.split("\n")
+    assert title == "what differs:"
+    assert line.startswith(f"  {said}")
+
+
+def test_settings_of_weights_that_were_imported(compared):
+    """There are none."""
+    none = {("training", part): None for part in ("settings", "versions", "commit")}
+    _, _, said, *_ = compared(none)
+    assert "  training, --seed: 0 in A, not written down in B" in said.splitlines()
+    assert compared(none, none)[2] == "nothing differs"
+
+
+OTHER_NETWORK = {("checkpoint", "sha256"): "d" * 64}
+OTHER_RERANK = {("protocol", "rerank"): {"k1": 20}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "warnings"),
+    [
+        ({("training", "settings", "seed"): 1, **OTHER_NETWORK}, []),
+        ({("dataset", "fingerprint"): "0"}, ["not comparable: the test images are not the same"]),
+        (
+            {("protocol", "direction"): "visible_to_infrared"},
+            [r"not comparable: the protocols differ \(direction\)"],
+        ),
+        (OTHER_RERANK, []),
+        ({("protocol", "flip_average"): True, **OTHER_RERANK}, []),
+        ({**OTHER_NETWORK, **OTHER_RERANK}, ["the networks differ and so does rerank"]),
+        (
+            {("dataset", "trial"): 2, ("protocol", "shots"): 10, **OTHER_NETWORK},
+            ["the test images are not the same", r"differ \(shots\)"],
+        ),
+    ],
+)
+def test_what_is_not_to_be_compared(compared, changes, warnings):
+    """The effect of re-ranking on the same network is; with another network it is not to be told
+    from the network's."""
+    _, _, _, *found = compared(changes)
+    assert len(found) == len(warnings)
+    for text, expected in zip(found, warnings, strict=True):
+        assert text.startswith("warning: ") and expected.replace("\\", "") in text
+
+
+def test_a_file_that_is_none(tmp_path):
+    (tmp_path / "A.json").write_text(json.dumps(record()))
+    with pytest.raises(BadInput, match=r"B\.json does not exist"):
+        compare(str(tmp_path / "A.json"), str(tmp_path / "B.json"))
+
+
+def test_the_command_compares_without_tensorflow(tmp_path):
+    """Spelt as people do, in a fresh process without a run or a data set."""
+    path = tmp_path / "a b.json"
+    path.write_text(json.dumps(record()))
+    program = (
+        "import runpy, sys\n"
+        "runpy.run_module('cmnas_tf.evaluate', run_name='__main__')\n"
+        "assert not {'tensorflow', 'keras', 'scipy'} & set(sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "--compare", str(path), str(path)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("\n\nnothing differs\n")

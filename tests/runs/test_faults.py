@@ -1,0 +1,224 @@
+"""A search that is disturbed in every way ends, bit for bit, as one that was left alone."""
+
+import errno
+import functools
+import os
+import random
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cmnas_tf.runs.checkpoints import Checkpoints
+from tests.tiny_people import TINY, write_people
+from tests.training.commands import Command, newest
+
+pytestmark = pytest.mark.slow
+
+EPOCHS, STEPS_PER_EPOCH = 24, 5
+FLAGS = (*TINY, f"--epochs={EPOCHS}", "--warmup_epochs=1", "--checkpoint_every=1")
+
+
+class Search:
+    """A search in a folder, started again and again.
+
+    Args:
+      folder: everything is kept in it.
+      people: the data set.
+    """
+
+    def __init__(self, folder, people):
+        self.folder, self.people, self.starts = folder, people, 0
+
+    @property
+    def run_dir(self):
+        return self.folder / "run"
+
+    @property
+    def done(self):
+        """How many steps are saved."""
+        paths = Checkpoints(self.run_dir / "checkpoints").paths()
+        return int(paths[-1].stem.removeprefix("step-")) if paths else 0
+
+    def start(self, fault=None):
+        self.starts += 1
+        log = self.folder / f"log{self.starts}"
+        where = (f"--data_dir={self.people}", f"--run_dir={self.run_dir}")
+        return Command("search", *FLAGS, *where, log=log, fault=fault)
+
+    def outcome(self):
+        """All that the search leaves: its last state, and every file but logs and the lock."""
+        checkpoint = newest(self.run_dir)
+        assert checkpoint.step == EPOCHS * STEPS_PER_EPOCH
+        assert not list(self.run_dir.rglob("*.tmp"))
+        logits = [x for name, x in checkpoint.tensors.items() if "architecture_logits" in name]
+        assert all(logit.any() for logit in logits)
+        files = ("architecture.json", "architecture.cfg", "split.json", "run.json")
+        return checkpoint.digest, [(self.run_dir / name).read_bytes() for name in files]
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    return write_people(tmp_path_factory.mktemp("people") / "sysu")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(people, tmp_path_factory):
+    search = Search(tmp_path_factory.mktemp("undisturbed"), people)
+    code, said = search.start().wait()
+    assert code == 0, said
+    return search.outcome()
+
+
+def dying_in_write(number, moment):
+    """Kills the process in its n-th write of a checkpoint."""
+    kill = functools.partial(os.kill, os.getpid(), signal.SIGKILL)
+    write_bytes, replace, writes = Path.write_bytes, Path.replace, []
+
+    def dying_write_bytes(self, data):
+        if self.name.startswith(".step-"):
+            writes.append(self)
+            if len(writes) == number and moment == "half written":
+                write_bytes(self, data[: len(data) // 2])
+                kill()
+        return write_bytes(self, data)
+
+    def dying_replace(self, target):
+        last = self.name.startswith(".step-") and len(writes) == number
+        if last and moment == "written":
+            kill()
+        replace(self, target)
+        if last and moment == "renamed":
+            kill()
+
+    Path.write_bytes, Path.replace = dying_write_bytes, dying_replace
+
+
+def test_killed_at_twenty_random_moments(people, undisturbed, tmp_path):
+    """Five times before the first step, ten times among the steps, five times inside a write."""
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")
+    chance, search = random.Random(seed), Search(tmp_path, people)
+    moments = 5 * ["beginning"] + 10 * ["steps"] + ["half written", "written", "renamed"]
+    moments += chance.choices(["half written", "written", "renamed"], k=2)
+    chance.shuffle(moments)
+    for moment in moments:
+        fault = None
+        if moment not in ("beginning", "steps"):
+            fault = functools.partial(dying_in_write, chance.randint(1, 3), moment)
+        before = search.done
+        process = search.start(fault)
+        if moment == "beginning":
+            time.sleep(chance.uniform(0, 2))
+        elif moment == "steps":
+            goal = before + chance.randint(1, 3)
+            while process.running and search.done < goal:
+                time.sleep(0.002)
+            time.sleep(chance.uniform(0, 0.03))
+        if fault is None:
+            process.signal(signal.SIGKILL)
+        code, said = process.wait()
+        print(f"{moment}: from step {before} to {search.done}")
+        assert code == -signal.SIGKILL, said
+        assert search.done >= before
+    code, said = search.start().wait()
+    assert code == 0, said
+    assert search.outcome() == undisturbed
+
+
+def failing_disk(number):
+    """From the n-th checkpoint on, the disk is full when half of it is written."""
+    write_bytes, writes = Path.write_bytes, []
+
+    def full(self, data):
+        if self.name.startswith(".step-"):
+            writes.append(self)
+            if len(writes) >= number:
+                write_bytes(self, data[: len(data) // 2])
+                raise OSError(errno.ENOSPC, "No space left on device")
+        return write_bytes(self, data)
+
+    Path.write_bytes = full
+
+
+def deleting(path, step):
+    """Deletes an image when the checkpoint after a step is due."""
+    save = Checkpoints.save_in_background
+
+    def save_and_delete(self, number, *arguments):
+        if number == step:
+            path.unlink()
+        return save(self, number, *arguments)
+
+    Checkpoints.save_in_background = save_and_delete
+
+
+def spoiling(step):
+    """Fills the images of one step with NaN."""
+    import tensorflow as tf
+
+    from cmnas_tf.data.pipeline import Batch
+    from cmnas_tf.training import inputs
+
+    training_batches = inputs.training_batches
+
+    def spoiled(source, sampler, augmentation, start, *rest):
+        def spoil(place, batch):
+            factor = tf.where(start + place == step, np.float32(np.nan), 1.0)
+            return Batch({m: x * factor for m, x in batch.images.items()}, batch.labels)
+
+        batches = training_batches(source, sampler, augmentation, start, *rest)
+        return batches.enumerate().map(spoil)
+
+    inputs.training_batches = spoiled
+
+
+def test_a_full_disk_a_lost_image_a_nan_and_a_damaged_checkpoint(people, undisturbed, tmp_path):
+    """One after the other in one search: each is said, and what was saved before it is kept."""
+    spoiled = shutil.copytree(people, tmp_path / "people")
+    search = Search(tmp_path, spoiled)
+    code, said = search.start(functools.partial(failing_disk, 4)).wait()
+    assert code == 2, said
+    assert search.done == 3
+    full = search.run_dir / "checkpoints" / "step-00000004.safetensors"
+    assert f"error: No space left on device ({full}). Nothing half-written was left" in said
+    assert not list(search.run_dir.rglob("*.tmp"))
+
+    image = spoiled / "cam1" / "0001" / "0001.jpg"
+    content = image.read_bytes()
+    code, said = search.start(functools.partial(deleting, image, 2 * STEPS_PER_EPOCH)).wait()
+    assert code == 2, said
+    assert f"error: Cannot read {image}: the file does not exist" in said
+    assert 2 * STEPS_PER_EPOCH <= search.done < EPOCHS * STEPS_PER_EPOCH
+    image.write_bytes(content)
+
+    last = search.done + 3
+    code, said = search.start(functools.partial(spoiling, last)).wait()
+    assert code == 3, said
+    assert f"objective is nan at step {last} " in said
+    assert "The last checkpoint is kept" in said
+    assert search.done == last
+
+    older, damaged = Checkpoints(search.run_dir / "checkpoints").paths()
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    code, said = search.start().wait()
+    assert code == 0, said
+    assert f"warning: {damaged} is not a checkpoint of this program, or it is truncated" in said
+    assert not older.exists()
+    assert search.outcome() == undisturbed
+
+
+def test_deterministic_runs_are_equal_bit_by_bit(people, tmp_path):
+    """With the kernels that need not be deterministic on a GPU refused, and replaced."""
+    digests = []
+    for name in ("one", "other"):
+        flags = (*TINY, "--epochs=1", "--deterministic", f"--data_dir={people}")
+        folder = tmp_path / name
+        process = Command("train", *flags, f"--run_dir={folder}", log=tmp_path / f"{name}.log")
+        code, said = process.wait()
+        assert code == 0, said
+        digests.append(newest(folder).digest)
+    assert digests[0] == digests[1]

@@ -1,0 +1,281 @@
+"""The loop: which steps are done, when it saves, from where it goes on, and when it stops."""
+
+import os
+import shutil
+import signal
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from cmnas_tf.errors import BadInput, Stopped, TrainingDiverged
+from cmnas_tf.runs import loop
+from cmnas_tf.runs.checkpoints import Checkpoints
+from cmnas_tf.runs.loop import Loop
+
+STEPS_PER_EPOCH, EPOCHS = 3, 4
+
+
+class Run:
+    """A run whose state is a number: each step multiplies it by 2 and adds the step's batch, which
+    is the step's number plus 1."""
+
+    def __init__(self, folder, **changes):
+        self.value = tf.Variable(0.0)
+        self.asked, self.done, self.epochs = [], [], []
+        self.total = lambda number: 1.0
+        self.folder = folder
+        self.loop = Loop(
+            folder=folder,
+            strategy=tf.distribute.get_strategy(),
+            state={"network": {"value": self.value}},
+            metadata={"name": "a run"},
+            steps_per_epoch=STEPS_PER_EPOCH,
+            epochs=EPOCHS,
+            keep_checkpoints=changes.get("keep", 2),
+            checkpoint_every=changes.get("every", "epoch"),
+            progress=changes.get("progress", False),
+        )
+
+    def start(self):
+        self.loop.run(self.batches, self.step, self.after_epoch)
+
+    def batches(self, start, stop, share):
+        self.asked.append((start, stop, share.first, share.count, share.of))
+        return tf.data.Dataset.range(start + 1, stop + 1, output_type=tf.float32)
+
+    def step(self, number, batch):
+        self.done.append(number)
+        self.value.assign(2 * self.value + batch)
+        return {"weights": {"cross_entropy": tf.constant(0.5), "total": self.total(number)}}
+
+    def after_epoch(self, epoch):
+        self.epochs.append(epoch)
+        return {"sites": float(len(self.epochs))}, f"separate {len(self.epochs)}"
+
+    @property
+    def steps(self):
+        return [path.name for path in Checkpoints(self.folder / "checkpoints").paths()]
+
+
+def test_every_step_is_done_once_with_its_own_batch(tmp_path):
+    run = Run(tmp_path)
+    run.start()
+    assert run.done == list(range(12))
+    assert run.asked == [(0, 12, 0, 1, 1)]
+    assert run.value.numpy() == sum((n + 1) * 2 ** (11 - n) for n in range(12))
+
+
+def test_every_epoch_is_saved_and_the_last_two_are_kept(tmp_path):
+    run = Run(tmp_path)
+    run.start()
+    assert run.steps == ["step-00000009.safetensors", "step-00000012.safetensors"]
+    newest = Checkpoints(tmp_path / "checkpoints").newest()
+    assert newest.step == 12
+    assert newest.metadata == {"name": "a run"}
+    assert newest.tensors["network/value"] == run.value.numpy()
+    assert run.epochs == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("last", [0, 2, 3, 7, 11])
+def test_an_interrupted_run_goes_on_from_its_last_checkpoint(tmp_path, last):
+    """Ctrl-C in the step ``last``: what is done again and what not, and the same end."""
+    undisturbed = Run(tmp_path / "undisturbed")
+    undisturbed.start()
+    first = Run(tmp_path / "run")
+
+    def interrupt(number):
+        if number == last:
+            raise KeyboardInterrupt
+        return 1.0
+
+    first.total = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        first.start()
+    second = Run(tmp_path / "run")
+    second.start()
+    saved = last // STEPS_PER_EPOCH * STEPS_PER_EPOCH
+    assert second.done == list(range(saved, 12))
+    assert second.asked == [(saved, 12, 0, 1, 1)]
+    assert second.value.numpy() == undisturbed.value.numpy()
+    digests = [
+        Checkpoints(run.folder / "checkpoints").newest().digest for run in (undisturbed, second)
+    ]
+    assert digests[0] == digests[1]
+
+
+def test_a_finished_run_does_nothing_but_load(tmp_path):
+    first, second = Run(tmp_path), Run(tmp_path)
+    first.start()
+    second.start()
+    assert second.done == []
+    assert second.value.numpy() == first.value.numpy()
+
+
+def test_a_run_does_not_go_on_from_a_checkpoint_of_another_network(tmp_path):
+    Run(tmp_path).start()
+    other = Run(tmp_path)
+    other.loop.state["network"]["head.kernel"] = tf.Variable([0.0])
+    with pytest.raises(BadInput, match=r"step-00000012.*network/head\.kernel is missing"):
+        other.start()
+    assert other.done == []
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_term_that_is_not_finite_stops_the_run(tmp_path, value):
+    """In step 7, the second of epoch 3: the checkpoints of step 3 and 6 are kept."""
+    run = Run(tmp_path)
+    run.total = lambda number: value if number == 7 else 1.0
+    with pytest.raises(TrainingDiverged) as error:
+        run.start()
+    assert f"term total of the weights objective is {value} at step 7 (epoch 3)" in str(error.value)
+    assert "The last checkpoint is kept" in str(error.value)
+    assert run.steps == ["step-00000003.safetensors", "step-00000006.safetensors"]
+    assert run.done[-1] == 7
+
+
+def test_before_the_first_checkpoint_none_is_promised(tmp_path):
+    run = Run(tmp_path)
+    run.total = lambda number: np.nan
+    with pytest.raises(TrainingDiverged, match="No checkpoint was written yet"):
+        run.start()
+    assert run.steps == []
+
+
+def test_terms_and_summaries_are_logged_by_step(tmp_path):
+    run = Run(tmp_path)
+    run.total = float
+    run.start()
+    logged = {}
+    for file in (tmp_path / "tensorboard").iterdir():
+        for event in tf.compat.v1.train.summary_iterator(str(file)):
+            for value in event.summary.value:
+                logged.setdefault(value.tag, {})[event.step] = float(tf.make_ndarray(value.tensor))
+    assert logged == {
+        "weights_loss/cross_entropy": dict.fromkeys(range(12), 0.5),
+        "weights_loss/total": {step: float(step) for step in range(12)},
+        "sites": {2: 1.0, 5: 2.0, 8: 3.0, 11: 4.0},
+    }
+
+
+def test_the_bar_shows_epoch_loss_and_summary_and_can_be_switched_off(tmp_path, capsys):
+    Run(tmp_path / "quiet").start()
+    assert capsys.readouterr().err == ""
+    Run(tmp_path / "shown", progress=True).start()
+    shown = capsys.readouterr().err
+    assert "epoch 4/4" in shown
+    assert "loss 1" in shown
+    assert "ce 0.5" in shown
+    assert "separate 4" in shown
+
+
+def test_the_bar_shows_what_the_architecture_alone_follows(tmp_path, capsys):
+    """Of a term that both follow, the weights'."""
+    run = Run(tmp_path, progress=True)
+    ordinary = run.step
+
+    def step(number, batch):
+        cost = {"cross_entropy": tf.constant(0.7), "expected_cost": tf.constant(0.25)}
+        return {"architecture": cost, **ordinary(number, batch)}
+
+    run.step = step
+    run.start()
+    shown = capsys.readouterr().err
+    assert "cost 0.25" in shown and "ce 0.5" in shown and "ce 0.7" not in shown
+
+
+def test_a_missing_batch_is_not_taken_for_the_end(tmp_path):
+    """A data set that ends early would leave a run short of steps without a word."""
+    run = Run(tmp_path)
+    run.batches = lambda start, stop, share: tf.data.Dataset.range(
+        1, stop - 1, output_type=tf.float32
+    )
+    with pytest.raises(ValueError, match="shorter"):
+        run.start()
+
+
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_stop_it_saves_the_step_it_is_in_and_goes_on_to_the_same_end(tmp_path, asked):
+    """In the middle of an epoch: step 4 is finished and saved, and the next run begins with 5."""
+    undisturbed = Run(tmp_path / "undisturbed")
+    undisturbed.start()
+    first = Run(tmp_path / "run")
+    own_step = first.step
+
+    def step(number, batch):
+        if number == 4:
+            os.kill(os.getpid(), asked)
+        return own_step(number, batch)
+
+    first.step = step
+    with pytest.raises(Stopped, match=f"{asked.name} after step 5") as stopped:
+        first.start()
+    assert stopped.value.signal is asked
+    second = Run(tmp_path / "run")
+    second.start()
+    assert second.done == list(range(5, 12))
+    assert second.value.numpy() == undisturbed.value.numpy()
+
+
+def test_checkpoints_can_be_due_by_steps_and_there_is_one_at_the_end(tmp_path):
+    run = Run(tmp_path, keep=9, every="5")
+    run.start()
+    assert run.steps == [f"step-{done:08d}.safetensors" for done in (5, 10, 12)]
+
+
+def test_a_disk_without_room_for_the_log_is_named(tmp_path, monkeypatch):
+    """By TensorFlow's own error, which an out-of-memory of a step has too."""
+
+    def full(*_, **__):
+        raise tf.errors.ResourceExhaustedError(None, None, "Could not flush events file.")
+
+    run = Run(tmp_path)
+    monkeypatch.setattr(tf.summary, "scalar", full)
+    with pytest.raises(OSError, match='No space left on device: "TensorBoard\'s log"'):
+        run.start()
+    assert run.done == [0]
+
+
+def test_a_worker_that_is_not_the_chief_computes_and_writes_nothing(tmp_path, monkeypatch, capsys):
+    """It begins where the chief's checkpoint is."""
+    undisturbed = Run(tmp_path / "undisturbed")
+    undisturbed.start()
+    shutil.copytree(tmp_path / "undisturbed", tmp_path / "run")
+    for path in Checkpoints(tmp_path / "run" / "checkpoints").paths()[1:]:
+        path.unlink()
+    remains = tmp_path / "run" / "checkpoints" / ".step-00000012.safetensors.1a2b3c4d.tmp"
+    remains.touch()
+    before = sorted((tmp_path / "run").rglob("*"))
+    monkeypatch.setattr(loop, "is_chief", lambda _: False)
+    worker = Run(tmp_path / "run", progress=True)
+    worker.start()
+    assert worker.done == [9, 10, 11]
+    assert worker.value.numpy() == undisturbed.value.numpy()
+    assert sorted((tmp_path / "run").rglob("*")) == before
+    assert capsys.readouterr().err == ""
+
+
+def test_a_worker_stops_after_the_step_in_which_another_was_asked_to(tmp_path, monkeypatch):
+    answers = iter([None, None, None, signal.SIGTERM])
+    monkeypatch.setattr(loop, "agreed_signal", lambda *_: next(answers))
+    run = Run(tmp_path)
+    with pytest.raises(Stopped, match="SIGTERM after step 4, which is saved"):
+        run.start()
+    assert run.done == [0, 1, 2, 3]
+    assert run.steps[-1] == "step-00000004.safetensors"
+
+
+def test_what_the_workers_must_agree_on_before_the_first_step(tmp_path, monkeypatch):
+    """Where they begin, and from which weights."""
+    seen = []
+    monkeypatch.setattr(loop, "check_agreement", lambda _, find: seen.append(find()))
+    Run(tmp_path).start()
+    Run(tmp_path).start()
+    other = Run(tmp_path / "other")
+    other.value.assign(1.0)
+    other.start()
+    assert [facts["the newest checkpoint"] for facts in seen] == [0, 12, 0]
+    assert len({facts["the weights"] for facts in seen}) == 3
+
+
+""

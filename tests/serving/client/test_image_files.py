@@ -1,0 +1,58 @@
+"""Which images a client finds, and what their folders tell."""
+
+import pytest
+
+from cmnas_tf.errors import BadInput
+from cmnas_tf.serving.client.image_files import ImageFile, find_images
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in (
+        "query/infrared/cam3/0007/b.jpg",
+        "query/infrared/cam3/0007/a.PNG",
+        "query/visible/loose.bmp",
+        "query/visible/notes.txt",
+        "query/visible/.hidden.jpg",
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    return tmp_path / "query"
+
+
+def test_what_the_path_tells(folder):
+    person = folder / "infrared" / "cam3" / "0007"
+    assert find_images(str(folder), "from_path") == [
+        ImageFile(person / "a.PNG", "infrared", "3", "0007"),
+        ImageFile(person / "b.jpg", "infrared", "3", "0007"),
+        ImageFile(folder / "visible" / "loose.bmp", "visible", "", ""),
+    ]
+
+
+def test_a_modality_that_is_given_is_that_of_all(folder):
+    assert {image.modality for image in find_images(str(folder), "visible")} == {"visible"}
+
+
+def test_a_single_file_from_where_it_lies(folder, monkeypatch):
+    monkeypatch.chdir(folder / "infrared" / "cam3" / "0007")
+    (image,) = find_images("b.jpg", "from_path")
+    assert (image.modality, image.camera, image.pid) == ("infrared", "3", "0007")
+
+
+def test_the_innermost_folder_decides(tmp_path):
+    path = tmp_path / "visible" / "thermal" / "a.jpg"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    (image,) = find_images(str(path), "from_path")
+    assert image.modality == "infrared"
+
+
+def test_what_cannot_be_used(folder, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for place in ("", str(tmp_path / "none"), str(tmp_path / "empty")):
+        with pytest.raises(BadInput, match="no folder that holds any"):
+            find_images(place, "visible")
+    (tmp_path / "empty" / "a.jpg").touch()
+    with pytest.raises(BadInput, match=r"a\.jpg lies in no folder named visible or infrared"):
+        find_images(str(tmp_path / "empty"), "from_path")

@@ -1,0 +1,98 @@
+"""What the picture of matches shows, looked up in its pixels."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageColor
+
+from cmnas_tf.serving.client.matches_picture import (
+    FRAME,
+    GAP,
+    HEIGHT,
+    RIGHT,
+    UNKNOWN,
+    WIDTH,
+    WRONG,
+    Tile,
+    draw,
+)
+from cmnas_tf.serving.client.pictured_answers import gallery_entries
+from cmnas_tf.serving.gallery import Entry, Gallery, Matches
+
+
+def tile(colour, right=None):
+    return Tile(Image.new("RGB", (4, 8), colour), ("one", "two"), right)
+
+
+@pytest.fixture(scope="module")
+def picture():
+    row = [tile("red"), tile("green", True), tile("blue", False), Tile(None, ())]
+    return np.asarray(draw([row, row]))
+
+
+def left_of(column):
+    return GAP + column * (WIDTH + 2 * FRAME + GAP) + (2 * GAP if column else 0)
+
+
+def test_every_tile_shows_its_image(picture):
+    for column, colour in enumerate(("red", "green", "blue", "#EEEEEE")):
+        inside = picture[GAP + FRAME + HEIGHT // 2, left_of(column) + FRAME + WIDTH // 2]
+        assert tuple(inside) == ImageColor.getrgb(colour)
+
+
+def test_frames_differ_in_colour_and_without_colour(picture):
+    """Along the upper edge: the frame of a right match is one line, that of a wrong one has gaps,
+    and each has a mark of its own in the corner of the image."""
+    edges, corners = [], []
+    for column, colour in enumerate((UNKNOWN, RIGHT, WRONG)):
+        left = left_of(column)
+        edge = picture[GAP + 1, left : left + WIDTH + 2 * FRAME]
+        framed = (edge == ImageColor.getrgb(colour)).all(axis=1)
+        gaps = (edge == 255).all(axis=1)
+        assert (framed | gaps).all()
+        edges.append(gaps.any())
+        corner = picture[GAP + FRAME :, left + FRAME + WIDTH - 22 : left + FRAME + WIDTH][:22]
+        corners.append((corner == 255).all(axis=2))
+    assert edges == [False, False, True]
+    assert not corners[0].any()
+    assert (corners[1] != corners[2]).sum() > 20
+
+
+def test_right_and_wrong_differ_in_brightness():
+    """Grey copies of the two frames, by the weights of ITU-R BT.601."""
+    right, wrong = (np.dot(ImageColor.getrgb(c), (0.299, 0.587, 0.114)) for c in (RIGHT, WRONG))
+    assert abs(right - wrong) > 5
+
+
+def test_captions_are_written(picture):
+    below = picture[GAP + HEIGHT + 2 * FRAME :][:30]
+    for column, written in enumerate((True, True, True, False)):
+        left = left_of(column)
+        assert (below[:, left : left + WIDTH] < 128).any() == written
+
+
+def gallery():
+    """Three images of a, the first and the last of one camera; one of b."""
+    entries = [Entry(f"{n}.jpg", i, c, "visible") for n, i, c in ("0a1", "1a2", "2b1", "3a1")]
+    rows = np.array([[1, 0], [0.6, 0.8], [0.8, 0.6], [0, 1]], np.float32)
+    return Gallery.of("digest", entries, rows)
+
+
+def matches(*found):
+    ids, cameras, scores = zip(*found, strict=True)
+    return Matches(np.array([ids]), np.array([cameras]), np.array([scores], np.float32))
+
+
+def test_a_match_is_the_entry_whose_score_it_has():
+    """Scores of the query (0.6, 0.8): 0.6, 1, 0.96, 0.8. So 0.8 of a on camera 1 is entry 3, and
+    the next of a on camera 1 is entry 0, even with the same score."""
+    query = np.array([0.6, 0.8], np.float32)
+    found = matches(("a", "2", 1.0), ("b", "1", 0.96), ("a", "1", 0.8), ("a", "1", 0.8))
+    assert gallery_entries(gallery(), query, found, 0) == [1, 2, 3, 0]
+
+
+def test_another_gallery_is_noticed():
+    from cmnas_tf.errors import BadInput
+
+    query = np.array([0.6, 0.8], np.float32)
+    with pytest.raises(BadInput, match=r"'b' and camera '1', .* not the gallery that was searched"):
+        gallery_entries(gallery(), query, matches(("b", "1", 0.96), ("b", "1", 0.9)), 0)

@@ -1,0 +1,127 @@
+"""Servers and the models they serve."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from cmnas_tf import settings
+from cmnas_tf.serving.call_error import CallError
+from cmnas_tf.serving.client.grpc_transport import GrpcTransport
+from cmnas_tf.serving.client.rest_transport import RestTransport
+from cmnas_tf.serving.client.transport import Transport
+from cmnas_tf.serving.development_server.server import LocalServer, serving
+from tests.serving import stand_in
+
+IMAGE = "tensorflow/serving:2.15.1"
+PEOPLE = 6  # in the stand-in's gallery
+
+
+class Endpoint(NamedTuple):
+    """A server that runs, and the folder whose versions it serves."""
+
+    base: Path
+    grpc: str
+    rest: str
+
+    @contextlib.contextmanager
+    def open(self, transport: str, model: str = "reid", version: int = 0) -> Iterator[Transport]:
+        kind = {"grpc": GrpcTransport, "rest": RestTransport}[transport]
+        with contextlib.closing(kind(getattr(self, transport), model, version)) as opened:
+            yield opened
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory) -> Path:
+    """Versions 1 and 2 of the stand-in, version 1 with a gallery; not to be changed."""
+    base = tmp_path_factory.mktemp("models")
+    stand_in.write(base, 1, stand_in.pictures(PEOPLE))
+    stand_in.write(base, 2)
+    return base
+
+
+@contextlib.contextmanager
+def local_server(base: Path, **changes) -> Iterator[tuple[LocalServer, Endpoint]]:
+    options = {"port": 0, "rest_api_port": 0, "grace_seconds": 5.0, **changes}
+    with serving(settings.LocalServing(model_base_path=str(base), **options)) as server:
+        ports = server.grpc_port, server.rest_port
+        yield server, Endpoint(base, *(f"127.0.0.1:{port}" for port in ports))
+
+
+@contextlib.contextmanager
+def tensorflow_serving(base: Path) -> Iterator[Endpoint]:
+    """The real one: the program that TF_SERVING_BINARY names, or a container that is there."""
+    if binary := os.environ.get("TF_SERVING_BINARY"):
+        with binary_server(binary, base) as endpoint:
+            yield endpoint
+    elif _has_container():
+        with _container(base) as endpoint:
+            yield endpoint
+    else:
+        pytest.skip(f"TF_SERVING_BINARY is not set, and docker has no {IMAGE}")
+
+
+@contextlib.contextmanager
+def binary_server(binary: str, base: Path) -> Iterator[Endpoint]:
+    import socket
+
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    command = [binary, f"--port={ports[0]}", f"--rest_api_port={ports[1]}", "--model_name=reid"]
+    command += [f"--model_base_path={base}", "--file_system_poll_wait_seconds=1"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+        try:
+            endpoint = Endpoint(base, *(f"127.0.0.1:{port}" for port in ports))
+            _wait_until_ready(endpoint, lambda: process.poll() is None)
+            yield endpoint
+        finally:
+            process.terminate()
+
+
+def _has_container() -> bool:
+    """Nothing is fetched: tests need no network."""
+    if not shutil.which("docker"):
+        return False
+    command = ["docker", "image", "inspect", IMAGE]
+    return subprocess.run(command, capture_output=True, timeout=30).returncode == 0
+
+
+@contextlib.contextmanager
+def _container(base: Path) -> Iterator[Endpoint]:
+    def docker(*words: str) -> str:
+        done = subprocess.run(["docker", *words], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    name = docker(
+        *("run", "--detach", "--rm", "-p", "127.0.0.1::8500", "-p", "127.0.0.1::8501"),
+        *("-v", f"{base}:/models/reid:ro", "-e", "MODEL_NAME=reid", IMAGE),
+        "--file_system_poll_wait_seconds=1",
+    )
+    try:
+        endpoint = Endpoint(base, *(docker("port", name, port) for port in ("8500", "8501")))
+        running = ("inspect", "--format={{.State.Running}}", name)
+        _wait_until_ready(endpoint, lambda: docker(*running) == "true")
+        yield endpoint
+    finally:
+        docker("stop", "--time=1", name)
+
+
+def _wait_until_ready(endpoint: Endpoint, is_alive) -> None:
+    end = time.monotonic() + 120
+    with endpoint.open("rest") as transport:
+        while True:
+            try:
+                transport.signatures(1.0)
+                return
+            except CallError as error:
+                assert is_alive(), "the server ended"
+                assert time.monotonic() < end, f"the server is not ready: {error}"
+            time.sleep(0.2)  # another program, which tells nobody that it is ready

@@ -1,0 +1,397 @@
+"""An exported model gives the network's embeddings, alone and whole, or there is none."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from cmnas_tf import settings
+from cmnas_tf.architecture import Architecture
+from cmnas_tf.cell_plan import CellPlan
+from cmnas_tf.data.decode import resize
+from cmnas_tf.errors import BadInput
+from cmnas_tf.models.specification import Specification
+from cmnas_tf.runs import checkpoints
+from cmnas_tf.serving import serving_module
+from cmnas_tf.serving.parity import compare
+from cmnas_tf.training.trained import load_trained
+from export.export_saved_model import export, summary
+from tests.models.genotypes import EVERYTHING
+
+HEIGHT, WIDTH = 32, 16
+SPECIFICATION = Specification(
+    Architecture.separate_until("layer1", "resnet18"), 5, HEIGHT, WIDTH, width_factor=0.125
+)
+MODALITIES = ("visible", "infrared")
+TOLERANCE = 1e-5
+
+
+def random_state(seed):
+    """Weights as at the start; batch-norm vectors random, so that every branch is another one."""
+    random = np.random.default_rng(seed)
+    state = {}
+    for name, variable in SPECIFICATION.build().get_weight_paths().items():
+        state[name] = variable.numpy()
+        if variable.shape.rank == 1:
+            noise = 0.3 * random.standard_normal(variable.shape).astype(np.float32)
+            positive = name.endswith(("gamma", "moving_variance"))
+            state[name] = np.exp(noise) if positive else noise
+    return state
+
+
+def write_run(folder):
+    """A run folder with a checkpoint whose average is not its last step's weights."""
+    path = folder / "checkpoints" / "step-00000012.safetensors"
+    tensors = {f"network/{name}": value for name, value in random_state(1).items()}
+    tensors |= {f"average/{name}": value for name, value in random_state(2).items()}
+    metadata = {
+        "specification": SPECIFICATION.to_json(),
+        "settings": {"dataset": "regdb", "seed": 3},
+        "versions": {"cmnas_tf": "0.0.9"},
+    }
+    checkpoints.write(path, 12, tensors, metadata)
+    return folder
+
+
+def options(run, base, checkpoint="", weights="average", version=0):
+    return settings.Export(
+        settings.Run(run_dir=str(run)),
+        settings.Checkpoint(checkpoint, weights),
+        settings.ExportTarget(str(base), version, TOLERANCE),
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def folder(run, tmp_path_factory):
+    """The one exported version that the tests look at."""
+    return export(options(run, tmp_path_factory.mktemp("models")))
+
+
+@pytest.fixture(scope="module")
+def signatures(folder):
+    return tf.saved_model.load(str(folder)).signatures
+
+
+@pytest.fixture(scope="module")
+def network(run):
+    return load_trained("", str(run)).network
+
+
+def images(count, height=HEIGHT, width=WIDTH, seed=0):
+    random = np.random.default_rng(seed)
+    return random.integers(0, 256, (count, height, width, 3), np.uint8)
+
+
+def encoded(image, form="png"):
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, form)
+    return stream.getvalue()
+
+
+def expected(network, pixels, modality):
+    """From [N, 32, 16, 3] uint8: ImageNet normalisation and unit rows in float64 NumPy."""
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    normalised = ((pixels / 255.0 - mean) / std).astype(np.float32)
+    embedding = network.embed(normalised, modality).embedding.numpy().astype(np.float64)
+    return embedding / np.linalg.norm(embedding, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_embeddings_are_the_networks(signatures, network, modality):
+    pixels = images(5)
+    files = tf.constant([encoded(image) for image in pixels])
+    wanted = expected(network, pixels, modality)
+    of_pixels = signatures[f"embed_{modality}_pixels"](pixels=pixels)["embedding"]
+    of_files = signatures[f"embed_{modality}"](image_bytes=files)["embedding"]
+    assert of_pixels.dtype == of_files.dtype == tf.float32
+    np.testing.assert_allclose(of_pixels, wanted, rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(of_files, wanted, rtol=0, atol=TOLERANCE)
+
+
+def test_each_modality_goes_its_own_way(signatures):
+    """The branches differ, so the same image has two embeddings."""
+    files = tf.constant([encoded(image) for image in images(3)])
+    visible, infrared = (
+        signatures[name](image_bytes=files)["embedding"].numpy()
+        for name in ("embed_visible", "embed_infrared")
+    )
+    assert np.abs(visible - infrared).max(axis=1).min() > 0.01
+
+
+@pytest.mark.parametrize("of_row", [[0, 1, 1, 0, 1], [0] * 5, [1]])
+def test_a_batch_of_both_modalities(signatures, network, of_row):
+    """Each row goes the way of its modality, also where a modality has no row."""
+    pixels = images(len(of_row))
+    both = [expected(network, pixels, modality) for modality in MODALITIES]
+    wanted = np.stack([both[m][row] for row, m in enumerate(of_row)])
+    given = {
+        "image_bytes": tf.constant([encoded(image) for image in pixels]),
+        "modality": tf.constant([MODALITIES[m] for m in of_row]),
+    }
+    for name in ("embed", "serving_default"):
+        np.testing.assert_allclose(
+            signatures[name](**given)["embedding"], wanted, rtol=0, atol=TOLERANCE
+        )
+
+
+def test_modalities_that_do_not_fit_are_refused(signatures):
+    files = tf.constant([encoded(image) for image in images(2)])
+    for modalities, message in (
+        (["visible", "thermal"], r"one of the network.*visible infrared.*visible thermal"),
+        (["visible"], "row for each image.*2.*modality.*1"),
+    ):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+            signatures["embed"](image_bytes=files, modality=tf.constant(modalities))
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_an_image_does_not_depend_on_its_batch(signatures, modality):
+    pixels = images(7)
+    embed = signatures[f"embed_{modality}_pixels"]
+    together = embed(pixels=pixels)["embedding"]
+    alone = np.concatenate([embed(pixels=image[None])["embedding"] for image in pixels])
+    np.testing.assert_allclose(together, alone, rtol=0, atol=1e-6)
+
+
+def test_images_of_any_size(signatures, network):
+    """One batch of files may hold several sizes; each is resized as in training."""
+    sizes = [(HEIGHT, WIDTH), (71, 33), (20, 11), (9, 64)]
+    pixels = [images(1, *size)[0] for size in sizes]
+    resized = np.stack([resize(image, HEIGHT, WIDTH) for image in pixels])
+    wanted = expected(network, resized, "visible")
+    files = tf.constant([encoded(image) for image in pixels])
+    answer = signatures["embed_visible"](image_bytes=files)["embedding"]
+    np.testing.assert_allclose(answer, wanted, rtol=0, atol=TOLERANCE)
+    for image, row in zip(pixels, wanted, strict=True):
+        answer = signatures["embed_visible_pixels"](pixels=image[None])["embedding"]
+        np.testing.assert_allclose(answer, row[None], rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("form", ["png", "jpeg", "bmp"])
+def test_grey_files_are_three_equal_channels(signatures, network, form):
+    """Infrared cameras often write one channel; Pillow decodes the file independently."""
+    file = encoded(images(1)[0, :, :, 0], form)
+    grey = np.asarray(Image.open(io.BytesIO(file)))
+    assert grey.shape == (HEIGHT, WIDTH)
+    wanted = expected(network, np.stack([grey] * 3, axis=-1)[None], "infrared")
+    answer = signatures["embed_infrared"](image_bytes=tf.constant([file]))["embedding"]
+    np.testing.assert_allclose(answer, wanted, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("file", [b"", b"not an image", encoded(images(1)[0], "jpeg")[:200]])
+def test_a_file_that_is_no_image_is_refused(signatures, file):
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        signatures["embed_visible"](image_bytes=tf.constant([file]))
+
+
+def test_nothing_is_stored_that_embedding_does_not_need(folder, network):
+    """Kernels and biases, and the neck, which no convolution precedes: no optimizer, no counter.
+
+    ResNet-18 with the stem and layer 1 separate has there 1 + 4 convolutions, with a kernel and a
+    bias for each modality, and 4 + 4 + 4 blocks' convolutions and 3 shortcuts with one of each. The
+    neck keeps four vectors, and the constant that its normalisation adds is a fifth.
+    """
+    stored = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
+    shapes = stored.get_variable_to_shape_map()
+    ranks = [len(shape) for name, shape in shapes.items() if name != "_CHECKPOINTABLE_OBJECT_GRAPH"]
+    separate, shared = 1 + 4, 3 * 4 + 3
+    assert ranks.count(4) == 2 * separate + shared
+    assert 2 * separate + shared <= ranks.count(1) <= 2 * separate + shared + 5
+    assert ranks.count(4) + ranks.count(1) == len(ranks)
+    assert not (folder / "keras_metadata.pb").exists()
+
+
+@pytest.mark.slow
+def test_a_program_without_this_package_gets_the_same(folder, network, tmp_path):
+    """In a fresh process that knows TensorFlow and NumPy only."""
+    pixels = images(4)
+    np.save(tmp_path / "pixels.npy", pixels)
+    for row, image in enumerate(pixels):
+        (tmp_path / f"{row}.png").write_bytes(encoded(image))
+    program = """if True:
+        import sys
+        import numpy as np
+        import tensorflow as tf
+        call = tf.saved_model.load(sys.argv[1]).signatures
+        pixels = np.load("pixels.npy")
+        files = tf.constant([open(f"{row}.png", "rb").read() for row in range(len(pixels))])
+        for modality in ("visible", "infrared"):
+            of_files = call[f"embed_{modality}"](image_bytes=files)
+            of_pixels = call[f"embed_{modality}_pixels"](pixels=pixels)
+            np.save(f"{modality}_files.npy", of_files["embedding"])
+            np.save(f"{modality}_pixels.npy", of_pixels["embedding"])
+        assert not {"cmnas_tf", "export", "official"} & set(sys.modules)
+    """
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "-c", program, str(folder)]
+    subprocess.run(command, check=True, cwd=tmp_path, env=environment, capture_output=True)
+    for modality in MODALITIES:
+        wanted = expected(network, pixels, modality)
+        for form in ("files", "pixels"):
+            answer = np.load(tmp_path / f"{modality}_{form}.npy")
+            np.testing.assert_allclose(answer, wanted, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.slow
+def test_the_parity_check_sees_a_changed_branch(folder, run):
+    """Another running mean in one infrared branch: the infrared signatures differ, no others."""
+    changed = load_trained("", str(run)).network
+    changed.backbone.layer1[0].bn1.infrared.moving_mean.assign_add([0.1] * 8)
+    ways = serving_module.ServingModule(
+        SPECIFICATION, serving_module.Encoder(changed, SPECIFICATION)
+    ).signatures
+    cases = compare(folder, changed, SPECIFICATION, ways)["cases"]
+    # Four batches each; the files of one modality are compared with their pixels, too.
+    assert len(cases) == 4 * len(ways) + 4 * 2
+    for case in cases:
+        mixed = case["signature"] in ("embed", "serving_default") and case["images"] > 1
+        differs = mixed or "infrared" in case["signature"]
+        differs &= case["against"] == "network"
+        assert (case["max_abs_difference"] > 1e-4) == differs, case
+        assert differs or case["max_abs_difference"] < TOLERANCE
+
+
+def test_what_the_version_says_of_itself(folder, run, network):
+    """The network has, classifier left out, as many trained numbers as Keras counts, less 5 x 64
+    of the classifier."""
+    extra = folder / "assets.extra"
+    assert folder.name == "1"
+    assert {file.name for file in folder.parent.iterdir()} == {"1"}
+    assert Architecture.load(extra / "architecture.json") == SPECIFICATION.architecture
+    card = json.loads((extra / "model_card.json").read_text())
+    trained = sum(int(tf.size(variable)) for variable in network.trainable_variables)
+    assert card["network"]["parameters"] == trained - 5 * 64
+    assert (card["network"]["height"], card["network"]["embedding_size"]) == (HEIGHT, 64)
+    assert card["checkpoint"]["sha256"] == load_trained("", str(run)).checkpoint.digest
+    assert card["checkpoint"]["weights"] == "average"
+    assert card["training"]["dataset"] == "regdb"
+    assert card["versions"]["training"] == {"cmnas_tf": "0.0.9"}
+    assert card["signatures"]["embed_infrared_pixels"] == {
+        "modality": "infrared",
+        "inputs": [{"name": "pixels", "dtype": "uint8", "shape": [None, None, None, 3]}],
+        "outputs": [{"name": "embedding", "dtype": "float32", "shape": [None, 64]}],
+    }
+    assert card["served"] == {"folded": True, "frozen": False, "images": 0, "wait_ms": 2.0}
+    assert card["gallery"] is None
+    parity = json.loads((extra / "parity.json").read_text())
+    assert parity["max_abs_difference"] <= parity["tolerance"] == TOLERANCE
+    shown = summary(folder)
+    assert str(folder) in shown and f"{folder.parent}:/models/reid" in shown
+    assert all(name in shown for name in card["signatures"])
+
+
+def test_results_are_shown_only_with_the_checkpoint_they_were_measured_on(run, tmp_path):
+    from cmnas_tf.serving.model_card import model_card
+
+    trained = load_trained("", str(run))
+    encoder = serving_module.Encoder(trained.network, SPECIFICATION)
+    module = serving_module.ServingModule(SPECIFICATION, encoder)
+    measured = {"dataset": {"layout": "regdb"}, "protocol": {}, "results": {"r": 1}, "chance": {}}
+    checkpoint = {"sha256": trained.checkpoint.digest, "weights": "average"}
+
+    assert model_card(trained, module, str(tmp_path))["results"] is None
+    for change in ({}, {"sha256": "other"}, {"weights": "live"}):
+        content = {**measured, "checkpoint": {**checkpoint, **change}}
+        (tmp_path / "results.json").write_text(json.dumps(content))
+        found = model_card(trained, module, str(tmp_path))["results"]
+        assert found == (None if change else measured)
+
+
+def test_the_card_of_a_network_of_cells_is_json(tmp_path):
+    from cmnas_tf.serving.model_card import model_card
+
+    plan = CellPlan(EVERYTHING, (1,))
+    specification = Specification(Architecture.shared(plan), 3, HEIGHT, WIDTH, width_factor=1 / 32)
+    weights = specification.build().get_weight_paths().items()
+    tensors = {f"average/{name}": variable.numpy() for name, variable in weights}
+    path = tmp_path / "a.safetensors"
+    checkpoints.write(path, 1, tensors, {"specification": specification.to_json()})
+    trained = load_trained(str(path), "")
+    encoder = serving_module.Encoder(trained.network, specification)
+    module = serving_module.ServingModule(specification, encoder)
+    card = json.loads(json.dumps(model_card(trained, module, "")))
+    assert CellPlan.from_json(card["network"]["backbone"]) == plan
+    assert "architecture" not in card["network"]
+
+
+@pytest.mark.slow
+def test_versions_are_numbered_and_never_replaced(run, tmp_path):
+    """The next version follows the highest there is; here it holds the last step's weights."""
+    for name in ("notes", "007", ".9.abc.tmp"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(BadInput, match=r"--version=7 is already in .*to write version 8"):
+        export(options(run, tmp_path, version=7))
+    folder = export(options(run, tmp_path, weights="live"))
+    assert folder == tmp_path / "8"
+    pixels = images(2)
+    wanted = expected(load_trained("", str(run), "live").network, pixels, "visible")
+    embed = tf.saved_model.load(str(folder)).signatures["embed_visible_pixels"]
+    np.testing.assert_allclose(embed(pixels=pixels)["embedding"], wanted, rtol=0, atol=TOLERANCE)
+    assert (
+        np.abs(wanted - expected(load_trained("", str(run)).network, pixels, "visible")).max()
+        > 0.01
+    )
+
+
+@pytest.mark.slow
+def test_a_model_that_differs_is_not_exported(run, tmp_path, monkeypatch):
+    """Here: one that forgets to normalise its input."""
+    monkeypatch.setattr(serving_module, "normalize", lambda pixels: tf.cast(pixels, tf.float32))
+    with pytest.raises(
+        BadInput, match=r"differs .* in 24 of 32 batches .*--parity_tolerance=1e-05"
+    ):
+        export(options(run, tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_an_interrupted_export_leaves_nothing(run, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tf.saved_model, "load", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        export(options(run, tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_exported(run, tmp_path):
+    """A wrong path, a search's checkpoint, no folder to write to; nothing is left behind."""
+    searched = tmp_path / "search" / "checkpoints" / "step-00000001.safetensors"
+    checkpoints.write(searched, 1, {"network/x": np.zeros(2, np.float32)}, {"settings": {}})
+    (tmp_path / "file").touch()
+    base = tmp_path / "models"
+    for given, message in (
+        (options(run, base, checkpoint=str(tmp_path / "absent")), "No checkpoint .*absent"),
+        (options(tmp_path / "search", base), "is a checkpoint of a search"),
+        (options(tmp_path, base), "holds no checkpoint"),
+        (options(run, ""), "--export_dir='' is no folder"),
+        (options(run, tmp_path / "file"), "--export_dir='.*file' is no folder"),
+    ):
+        with pytest.raises(BadInput, match=message):
+            export(given)
+    assert not base.exists()
+
+
+def test_help_is_quick():
+    """TensorFlow takes seconds to import and is not needed to print the flags."""
+    program = (
+        "import sys, export.export_saved_model as door\n"
+        "sys.argv = ['export', '--help']\n"
+        "try: door.command_line.run(door.main, door.settings.Export)\n"
+        "finally: assert 'tensorflow' not in sys.modules and 'official' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--export_dir" in done.stdout and "--weights=average|live" in done.stdout

@@ -1,0 +1,88 @@
+"""FAISS finds what NumPy finds: all of it, or as much as is said."""
+
+import numpy as np
+import pytest
+
+from cmnas_tf import settings
+from cmnas_tf.errors import BadInput
+from cmnas_tf.serving.gallery import Entry, Gallery
+from export.build_faiss_index import build_faiss_index
+
+faiss_index = pytest.importorskip("cmnas_tf.serving.faiss_index")
+pytest.importorskip("faiss")
+FaissIndex = faiss_index.FaissIndex
+
+
+def gallery_of(count, people=40, size=16, seed=0):
+    """Entries scattered around people, from three cameras in turn."""
+    random = np.random.default_rng(seed)
+    centres = random.standard_normal((people, size))
+    who = np.arange(count) % people
+    rows = centres[who] + 0.5 * random.standard_normal((count, size))
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    entries = [Entry(str(n), str(n), str(n % 3), "visible") for n in range(count)]
+    return Gallery.of("net", entries, rows)
+
+
+@pytest.mark.parametrize("kind", ["flat", "ivf", "hnsw"])
+def test_with_all_effort_every_kind_is_exact(kind, tmp_path):
+    """Read back from its file; with and without the cameras' rule."""
+    gallery = gallery_of(400)
+    FaissIndex.of(gallery, kind).save(tmp_path / "index")
+    index = FaissIndex.load(tmp_path / "index", effort=400)
+    queries = gallery_of(6, seed=1).embeddings
+    for camera in (None, ["0", "", "2", "0", "elsewhere", "1"]):
+        wanted, found = gallery.search(queries, 5, camera), index.search(queries, 5, camera)
+        np.testing.assert_array_equal(found.ids, wanted.ids)
+        np.testing.assert_array_equal(found.cameras, wanted.cameras)
+        np.testing.assert_allclose(found.scores, wanted.scores, rtol=0, atol=1e-6)
+    assert faiss_index.recall(index, gallery, 10, 50) == 1.0
+
+
+def test_recall_counts_what_is_missed():
+    """An index of the first half finds about half of the matches, and all that are its own."""
+    gallery = gallery_of(400)
+    half = FaissIndex.of(gallery[np.arange(200)], "flat")
+    measured = faiss_index.recall(half, gallery, 10, 400)
+    exact = gallery.search(gallery.embeddings, 10).ids.astype(int)
+    assert measured == pytest.approx(np.mean(exact < 200))
+    assert 0.3 < measured < 0.7
+
+
+def test_little_effort_finds_less():
+    gallery = gallery_of(2_000, people=500)
+    measured = [
+        faiss_index.recall(FaissIndex.of(gallery, "ivf", effort), gallery, 10, 100)
+        for effort in (1, 8, 60)
+    ]
+    assert measured[0] < measured[1] <= measured[2] == 1.0
+
+
+def test_embeddings_of_another_size():
+    index = FaissIndex.of(gallery_of(20), "flat")
+    with pytest.raises(BadInput, match="of 16 numbers, and those of the queries have 8: another"):
+        index.search(gallery_of(2, size=8).embeddings, 1)
+
+
+def test_k_that_cannot_be_answered():
+    index = FaissIndex.of(gallery_of(9), "flat")
+    query = np.zeros((1, 16), np.float32)
+    for k, camera, most in ((0, [""], 9), (10, [""], 9), (7, ["1"], 6)):
+        with pytest.raises(BadInput, match=f"k={k} must be 1 to {most}"):
+            index.search(query, k, camera)
+
+
+def test_the_command(tmp_path):
+    gallery_of(300).save(tmp_path / "g.npz")
+    options = settings.BuildFaissIndex(
+        settings.FaissFile(str(tmp_path / "g.npz"), str(tmp_path / "index"), "hnsw")
+    )
+    said = build_faiss_index(options)
+    assert "hnsw index of 300 entries" in said and "recall@10 1.0000" in said
+    with pytest.raises(BadInput, match="is empty or exists"):
+        build_faiss_index(options)
+    with pytest.raises(BadInput, match=r"entries\.npz is no gallery file"):
+        FaissIndex.load(tmp_path / "absent")
+    (tmp_path / "index" / "index.faiss").write_bytes(b"cut")
+    with pytest.raises(BadInput, match="holds no FAISS index that can be read"):
+        FaissIndex.load(tmp_path / "index")

@@ -1,0 +1,349 @@
+"""What only the local server can be asked: how it starts, watches, stops, and reads HTTP."""
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_serving.apis import (
+    get_model_status_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+
+from benchmarks.serving_load import load
+from cmnas_tf import settings
+from cmnas_tf.errors import BadInput
+from cmnas_tf.serving.call_error import CallError
+from cmnas_tf.serving.client.remote_model import RemoteModel
+from cmnas_tf.serving.client.retries import Retries
+from cmnas_tf.serving.client.transport import Signature
+from cmnas_tf.serving.development_server import grpc_service
+from cmnas_tf.serving.development_server.model_versions import ModelVersions
+from cmnas_tf.serving.development_server.rest_service import RestServer
+from cmnas_tf.serving.development_server.served_model import ServedModel
+from cmnas_tf.serving.development_server.server import LocalServer, serving
+from tests.serving import stand_in
+from tests.serving.conftest import Endpoint, local_server
+
+LOAD_SECONDS = float(os.environ.get("CMNAS_TF_LOAD_SECONDS", "10"))
+
+
+@pytest.fixture(scope="module")
+def endpoint(models):
+    with local_server(models) as (_, found):
+        yield found
+
+
+@pytest.fixture(scope="module")
+def versions(models):
+    """Loaded, but behind no server yet."""
+    found = ModelVersions(models)
+    found.refresh()
+    yield found
+    found.close()
+
+
+@contextlib.contextmanager
+def connection(address):
+    opened = http.client.HTTPConnection(address, timeout=60)
+    with contextlib.closing(opened):
+        yield opened
+
+
+def answer(opened):
+    response = opened.getresponse()
+    return response.status, json.loads(response.read())
+
+
+@pytest.mark.parametrize("base", ["", "none", "empty", "broken"])
+def test_there_must_be_a_model(tmp_path, base):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken" / "1").mkdir(parents=True)
+    (tmp_path / "broken" / "1" / "saved_model.pb").write_bytes(b"\xff")
+    path = str(tmp_path / base) if base else ""
+    with pytest.raises(BadInput, match=r"--model_base_path=.*export_saved_model") as raised:
+        serving(settings.LocalServing(model_base_path=path)).__enter__()
+    assert ("cannot be loaded" in str(raised.value)) == (base == "broken")
+
+
+@pytest.mark.parametrize("flag", ["port", "rest_api_port"])
+def test_a_port_that_is_taken(tmp_path, endpoint, flag):
+    taken = int((endpoint.grpc if flag == "port" else endpoint.rest).split(":")[1])
+    ports = settings.LocalServing(**{"port": 0, "rest_api_port": 0, flag: taken})
+    with pytest.raises(BadInput, match=rf"--{flag}={taken}.* cannot be listened on"):
+        LocalServer(ports, ModelVersions(tmp_path))
+
+
+def test_the_newest_version_is_served_and_shown(endpoint):
+    with connection(endpoint.rest) as opened:
+        opened.request("GET", "/v1/models/reid/versions/2")
+        assert answer(opened)[1]["model_version_status"][0]["state"] == "AVAILABLE"
+        opened.request("GET", "/v1/models/reid/metadata")
+        assert answer(opened)[1]["model_spec"]["version"] == "2"
+        opened.request("GET", "/v1/models/reid/versions/1")
+        assert answer(opened) == (404, {"error": "Model 'reid' has no version 1."})
+    with grpc.insecure_channel(endpoint.grpc) as channel:
+        request = get_model_status_pb2.GetModelStatusRequest()
+        request.model_spec.name = "reid"
+        status = model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus(request)
+        (version,) = status.model_version_status
+        assert (version.version, version.state, version.status.error_code) == (2, 30, 0)
+
+
+def test_what_happens_is_told_while_it_watches(models, tmp_path):
+    """Version 1 at first; then 2 comes, and a broken 3."""
+    shutil.copytree(models / "1", tmp_path / "1")
+    stop = threading.Event()
+    with local_server(tmp_path) as (server, _):
+        events = server.watch(stop, 0.01)
+        assert next(events) == "version 1 available"
+        shutil.copytree(models / "2", tmp_path / "aside")
+        (tmp_path / "aside").rename(tmp_path / "2")
+        assert sorted([next(events), next(events)]) == ["version 1 end", "version 2 available"]
+        (tmp_path / "3").mkdir()
+        (tmp_path / "3" / "saved_model.pb").write_bytes(b"\xff")
+        assert next(events).startswith(f"version 3 end: {tmp_path / '3'} cannot be loaded")
+        stop.set()
+        assert list(events) == []
+
+
+def test_a_body_that_is_too_large_is_not_waited_for(endpoint):
+    """The answer is there before a single byte of the body was sent."""
+    with connection(endpoint.rest) as opened:
+        opened.putrequest("POST", "/v1/models/reid:predict")
+        opened.putheader("Content-Length", str(200 * 10**6))
+        opened.endheaders()
+        status, said = answer(opened)
+    assert status == 400
+    assert "200,000,000 bytes, and at most 64,000,000" in said["error"]
+
+
+@pytest.mark.parametrize("length", [None, "-1", "many", "9" * 30])
+def test_a_body_of_unknown_size(endpoint, length):
+    with connection(endpoint.rest) as opened:
+        opened.putrequest("POST", "/v1/models/reid:predict")
+        if length:
+            opened.putheader("Content-Length", length)
+        opened.endheaders()
+        status, said = answer(opened)
+    assert (status, said) == (400, {"error": "A request must say its size in Content-Length."})
+
+
+def test_a_client_that_asks_first_is_told_before_it_sends(endpoint):
+    """As curl does with large bodies: no "100 Continue" for one that is too large."""
+    for size, first in ((10**9, b"HTTP/1.1 400"), (2, b"HTTP/1.1 100")):
+        with connection(endpoint.rest) as opened:
+            opened.putrequest("POST", "/v1/models/reid:predict")
+            opened.putheader("Content-Length", str(size))
+            opened.putheader("Expect", "100-continue")
+            opened.endheaders()
+            assert opened.sock.recv(12) == first
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "message"),
+    [
+        ("GET", "/", None, 404, "There is /v1/models/reid"),
+        ("GET", "/v1/models/reid/versions/x", None, 404, "nothing at"),
+        ("GET", "/v1/models/other", None, 404, "no model 'other'"),
+        ("GET", "/v1/models/reid:predict", None, 400, "by POST"),
+        ("POST", "/v1/models/reid/metadata", "{}", 400, "by GET"),
+        ("POST", "/v1/models/reid:predict", "{", 400, "no JSON"),
+        ("POST", "/v1/models/reid:predict", "[" * 100_000, 400, "no JSON"),
+        ("POST", "/v1/models/reid:predict", b"\xff\xfe", 400, "no JSON"),
+        ("POST", "/v1/models/reid:predict", "[]", 400, "JSON object"),
+        ("POST", "/v1/models/reid:predict", "", 400, "no JSON"),
+        ("POST", "/v1/models/reid:predict", '{"signature_name": 3}', 400, "no signature '3'"),
+        ("POST", "/v1/models/reid/versions/7:predict", "{}", 404, "Version 7 is not served"),
+    ],
+)
+def test_requests_that_cannot_be_answered(endpoint, method, path, body, status, message):
+    """The connection stays usable."""
+    with connection(endpoint.rest) as opened:
+        opened.request(method, path, body)
+        found, said = answer(opened)
+        assert found == status
+        assert message in said["error"]
+        opened.request("GET", "/v1/models/reid")
+        assert answer(opened)[0] == 200
+
+
+def test_outputs_that_are_chosen(endpoint):
+    """gRPC's ``output_filter``, and the version that answered."""
+    request = predict_pb2.PredictRequest(output_filter=["embedding"])
+    request.model_spec.name, request.model_spec.signature_name = "reid", "embed_visible_pixels"
+    request.inputs["pixels"].CopyFrom(tf.make_tensor_proto(stand_in.pictures(1)))
+    with grpc.insecure_channel(endpoint.grpc) as channel:
+        predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
+        found = predict(request)
+        assert list(found.outputs) == ["embedding"]
+        assert found.model_spec.version.value == 2
+        for change, message in (
+            (lambda: request.output_filter.append("logits"), "No output is called logits"),
+            (lambda: setattr(request.model_spec, "version_label", "best"), "labelled 'best'"),
+        ):
+            change()
+            with pytest.raises(grpc.RpcError, match=message):
+                predict(request)
+
+
+class Flaky(ServedModel):
+    """Refuses as often as it is told to, each time for another reason."""
+
+    reasons: tuple[str, ...] = ()
+
+    def version(self, name, number):
+        if self.reasons:
+            code, *self.reasons = self.reasons
+            raise CallError(code, "Come back later.")
+        return super().version(name, number)
+
+
+@contextlib.contextmanager
+def serving_as(kind, versions):
+    model = kind("reid", versions, 10**6)
+    rest = RestServer(model, "127.0.0.1", 0)
+    grpc_server, port = grpc_service.start(model, "127.0.0.1:0")
+    yield model, Endpoint(Path(), f"127.0.0.1:{port}", f"127.0.0.1:{rest.server_address[1]}")
+    rest.stop(5.0)
+    grpc_server.stop(5.0).wait()
+
+
+@pytest.mark.parametrize("transport", ["grpc", "rest"])
+def test_a_client_comes_back_and_only_when_that_may_help(versions, transport):
+    files = [stand_in.encoded(stand_in.pictures(1)[0])]
+    with serving_as(Flaky, versions) as (model, found), found.open(transport) as opened:
+        asked = RemoteModel(opened, Retries(2, 0.0, 60.0, np.random.default_rng(0)))
+        model.reasons = "UNAVAILABLE", "RESOURCE_EXHAUSTED"
+        assert "embed" in asked.signatures
+        model.reasons = "RESOURCE_EXHAUSTED", "UNAVAILABLE"
+        assert asked.embed(files, ["visible"]).shape == (1, 8)
+        for reasons in (("INVALID_ARGUMENT",), ("UNAVAILABLE",) * 3):
+            model.reasons = reasons
+            with pytest.raises(CallError, match="Come back later") as raised:
+                asked.embed(files, ["visible"])
+            assert raised.value.code == reasons[0]
+            assert not model.reasons
+
+
+@pytest.mark.parametrize("transport", ["grpc", "rest"])
+def test_more_than_is_taken(tmp_path, transport):
+    """No model is needed to say so."""
+    images = {"image_bytes": np.array([bytes(2 * 10**6)], dtype=object)}
+    with (
+        serving_as(ServedModel, ModelVersions(tmp_path)) as (_, found),
+        found.open(transport) as opened,
+        pytest.raises(CallError, match=r"bytes, and at most 1,000,000 are taken\. Send") as raised,
+    ):
+        opened.predict("embed", Signature(("image_bytes",), ("embedding",)), images, 60.0)
+    assert raised.value.code == "INVALID_ARGUMENT"
+
+
+class Faulty(ServedModel):
+    def states(self, name, number):
+        raise KeyError("a bug")
+
+
+def test_a_fault_of_the_server_is_called_one(tmp_path, capfd):
+    """And the connection stays usable."""
+    server = RestServer(Faulty("reid", ModelVersions(tmp_path), 1000), "127.0.0.1", 0)
+    with connection(f"127.0.0.1:{server.server_address[1]}") as opened:
+        for _ in range(2):
+            opened.request("GET", "/v1/models/reid")
+            assert answer(opened)[0] == 500
+    server.stop(5.0)
+    assert "KeyError: 'a bug'" in capfd.readouterr().err
+
+
+class Hesitating(ServedModel):
+    """Answers about its versions when it is told to."""
+
+    def __init__(self, base):
+        super().__init__("reid", ModelVersions(base), 1000)
+        self.asked, self.may_answer = threading.Event(), threading.Event()
+
+    def states(self, name, number):
+        self.asked.set()
+        assert self.may_answer.wait(60)
+        return {5: ("AVAILABLE", "")}
+
+
+@pytest.mark.parametrize("transport", ["grpc", "rest"])
+def test_an_answer_that_is_under_way_is_given_before_the_end(tmp_path, transport):
+    model, seen = Hesitating(tmp_path), []
+    if transport == "rest":
+        server = RestServer(model, "127.0.0.1", 0)
+        stop = threading.Thread(target=server.stop, args=(60.0,))
+
+        def ask():
+            with connection(f"127.0.0.1:{server.server_address[1]}") as opened:
+                opened.request("GET", "/v1/models/reid")
+                seen.append(answer(opened)[1]["model_version_status"][0]["version"])
+    else:
+        server, port = grpc_service.start(model, "127.0.0.1:0")
+        stop = threading.Thread(target=lambda: server.stop(60.0).wait())
+
+        def ask():
+            request = get_model_status_pb2.GetModelStatusRequest()
+            with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+                found = model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus(request)
+                seen.append(str(found.model_version_status[0].version))
+
+    client = threading.Thread(target=ask)
+    client.start()
+    assert model.asked.wait(60)
+    stop.start()
+    assert stop.is_alive() and seen == []
+    model.may_answer.set()
+    for thread in (client, stop):
+        thread.join(60)
+        assert not thread.is_alive()
+    assert seen == ["5"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
+def test_the_command_serves_until_it_is_told_to_stop(models, number):
+    command = [sys.executable, "-m", "export.local_server", f"--model_base_path={models}"]
+    command += ["--port=0", "--rest_api_port=0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        lines = [process.stdout.readline().decode() for _ in range(3)]
+        assert "for development and tests" in lines[0]
+        rest = re.search(r"http://(\S+)(/v1/models/reid)\n", lines[1])
+        assert lines[2] == "version 2 available\n"
+        with connection(rest[1]) as opened:
+            opened.request("GET", rest[2])
+            assert answer(opened)[0] == 200
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (0, b"stopped\n", b"")
+
+
+@pytest.mark.slow
+def test_under_load_and_while_versions_change_no_request_fails(models):
+    """Eight clients, mixed signatures, three swaps; ``CMNAS_TF_LOAD_SECONDS`` says how long.
+
+    ``benchmarks.serving_load`` is the same for ten minutes, which show more of the memory: here it
+    may still grow by what two versions at a time take, and the stand-in's are small.
+    """
+    result = load(models, LOAD_SECONDS, clients=8, swaps=3)
+    assert result["failures"] == []
+    assert len(result["swaps"]) == 3
+    asked = {name.split()[0] for name in result["signatures"]}
+    assert asked >= {"embed", "embed_visible", "embed_infrared", "embed_visible_pixels"}
+    assert result["requests"] > 100
+    memory = result["memory"]
+    assert memory["late_megabytes"] < 1.2 * memory["early_megabytes"]

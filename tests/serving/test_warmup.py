@@ -1,0 +1,55 @@
+"""The requests that warm up a server are ones that the model answers, for every signature."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
+
+from cmnas_tf.architecture import Architecture
+from cmnas_tf.models.specification import Specification
+from cmnas_tf.serving.gallery import Entry, Gallery
+from cmnas_tf.serving.serving_module import Encoder, ServingModule
+from cmnas_tf.serving.warmup import FILE, write_warmup
+
+ARCHITECTURE = Architecture.shared("resnet18")
+
+
+@pytest.mark.slow
+def test_every_signature_is_warmed_up(tmp_path):
+    specification = Specification(ARCHITECTURE, 5, 32, 16, width_factor=1 / 16)
+    network = specification.build()
+    rows = np.eye(2, network.head.classifier.kernel.shape[0], dtype=np.float32)
+    gallery = Gallery.of("", [Entry(name, name, "1", "visible") for name in "ab"], rows)
+    module = ServingModule(specification, Encoder(network, specification), gallery)
+    write_warmup(tmp_path, "people", specification, module.signatures)
+
+    records = tf.data.TFRecordDataset(str(tmp_path / FILE)).as_numpy_iterator()
+    requests = [PredictionLog.FromString(record).predict_log.request for record in records]
+    names = [request.model_spec.signature_name for request in requests]
+    assert sorted(set(names)) == sorted(module.signatures)
+    assert {request.model_spec.name for request in requests} == {"people"}
+    functions = module.get_inference_signatures({name: name for name in module.signatures})
+    for name, request in zip(names, requests, strict=True):
+        signature = module.signatures[name]
+        assert set(request.inputs) == set(signature.inputs)
+        given = [tf.make_ndarray(request.inputs[key]) for key in signature.inputs]
+        answer = functions[name](*map(tf.constant, given))
+        for spec in module.outputs(signature):
+            assert answer[spec.name].dtype == spec.dtype
+            assert spec.shape.is_compatible_with(answer[spec.name].shape)
+            assert len(answer[spec.name]) == len(given[0])
+
+
+def test_a_network_of_one_modality(tmp_path):
+    """It has the signatures of that modality alone, and needs no word of it by default."""
+    specification = Specification(
+        ARCHITECTURE, 5, 32, 16, width_factor=1 / 16, modalities=("visible",)
+    )
+    module = ServingModule(specification, Encoder(specification.build(), specification))
+    inputs = {name: signature.inputs for name, signature in module.signatures.items()}
+    assert inputs == {
+        "embed_visible": ("image_bytes",),
+        "embed_visible_pixels": ("pixels",),
+        "embed": ("image_bytes", "modality"),
+        "serving_default": ("image_bytes",),
+    }

@@ -1,0 +1,45 @@
+"""Asking a run to stop: the first signal is remembered, the second interrupts at once."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from cmnas_tf.interrupt import StopRequest, signals_end_at_once
+
+
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_is_remembered_and_the_second_interrupts(asked):
+    before = signal.getsignal(asked)
+    with StopRequest.listening() as request:
+        assert request.signal is None
+        os.kill(os.getpid(), asked)
+        assert request.signal is asked
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), asked)
+    assert signal.getsignal(asked) is before
+
+
+def test_outside_the_main_thread_nothing_is_changed():
+    before = signal.getsignal(signal.SIGTERM)
+    found = []
+
+    def work():
+        with StopRequest.listening() as request:
+            found.append((request.signal, signal.getsignal(signal.SIGTERM)))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [(None, before)]
+
+
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+def test_in_a_long_wait_a_signal_ends_the_process(asked):
+    """Afterwards there are the handlers of before, and not one that was installed meanwhile."""
+    before = signal.getsignal(asked)
+    with signals_end_at_once():
+        assert signal.getsignal(asked) is signal.SIG_DFL
+        signal.signal(asked, lambda *_: None)
+    assert signal.getsignal(asked) is before

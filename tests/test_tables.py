@@ -1,0 +1,39 @@
+"""Tables as text."""
+
+import pytest
+
+from cmnas_tf.evaluation.measure import Measured
+from cmnas_tf.tables import results_table, table
+
+
+def test_the_first_column_is_to_the_left_the_others_to_the_right():
+    assert table([["", "a", "long"], ["name", "1", "22"], ["n", "1000", "3"]]) == "\n".join(
+        [
+            "         a  long",
+            "----------------",
+            "name     1    22",
+            "n     1000     3",
+        ]
+    )
+
+
+def test_a_header_alone():
+    assert table([["x", "yy"]]) == "x  yy\n-----"
+
+
+def test_lines_must_be_equally_long():
+    with pytest.raises(ValueError):
+        table([["a", "b"], ["c"]])
+
+
+def test_results_are_in_percent():
+    measured = Measured(
+        "s", {1: 0.5, 5: 0.75, 10: 0.99999, 20: 1.0}, 0.12345, 0.0, dict.fromkeys("ab")
+    )
+    assert results_table([("all", measured)]) == "\n".join(
+        [
+            "     Rank-1  Rank-5  Rank-10  Rank-20    mAP  mINP  trials",
+            "----------------------------------------------------------",
+            "all   50.00   75.00   100.00   100.00  12.35  0.00       2",
+        ]
+    )
