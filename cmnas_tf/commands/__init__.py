@@ -1,0 +1,1 @@
+"""The commands: flags become components, one call is made, its answer is printed."""

@@ -1,0 +1,239 @@
+"""From the command line to a command's components and back; and errors a person can act on.
+
+A command is a component (``options.Options``) whose parts are the components that it builds.
+Nothing below this room knows a flag: what is wrong with an option is said as ``name=value`` or
+`` `name` `` there, and becomes ``--name`` here.
+"""
+
+import os
+import re
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from absl import flags
+
+from cmnas_tf.commands.help import print_help, shown
+from cmnas_tf.errors import BadInput, Stopped, TrainingDiverged, WorkerLost
+from cmnas_tf.options import Option, Options
+
+Command = TypeVar("Command", bound=Options)
+
+EXIT_BAD_INPUT = 2
+EXIT_DIVERGED = 3
+EXIT_WORKER_LOST = 4
+EXIT_OF_SIGNAL = 128  # plus the signal's number, as shells count
+
+CONFIGS = Path(__file__).parents[1] / "configs"  # those of an installed package
+
+_EVERYTHING = {"--help=all", "--helpfull"}
+# What the library calls by its function, a person does by a command.
+_COMMAND_OF = {
+    "find_architecture": "cmnas search",
+    "train_network": "cmnas train",
+    "evaluate_network": "cmnas evaluate",
+    "export_saved_model": "cmnas export",
+    "write_dataset": "cmnas make_synthetic",
+    "import_weights": "cmnas import_weights",
+    "build_gallery": "cmnas build_index",
+    "build_faiss_index": "cmnas build_faiss_index",
+    "run_trials": "cmnas trials",
+}
+_DEFINE = {
+    bool: flags.DEFINE_boolean,
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    str: flags.DEFINE_string,
+}
+
+
+def read(command: type[Command], argv: Sequence[str]) -> Command:
+    """Parses ``argv`` (program name first) into a command.
+
+    ``--flagfile=FILE`` inserts the flags of a file, one of the package's configurations where there
+    is no such file; a later flag wins over an earlier one. A flag that takes several words takes
+    them as ``--name=A,B`` and as ``--name A B``; a positional one is also given without its name.
+
+    Raises:
+      BadInput: unknown flag, malformed or disallowed value, left-over argument, missing flagfile.
+      SystemExit: after ``--help``.
+    """
+    options = command.options()
+    given = values_given(options, argv, help_of=command)
+    try:
+        return command.of_values(given)
+    except BadInput as error:
+        raise BadInput(in_flags(str(error), options)) from error
+
+
+def values_given(
+    options: Sequence[Option], argv: Sequence[str], help_of: type[Options] | None = None
+) -> dict[str, Any]:
+    """``{name: value}`` of the options that ``argv`` gives; see :func:`read`."""
+    values = _flags_of(options)
+    if help_of is not None and (asked := {"-h", "--help", *_EVERYTHING} & set(argv[1:])):
+        print_help(help_of, everything=bool(asked & _EVERYTHING))
+    try:
+        rest = values(_with_configs(argv))
+    except flags.Error as error:
+        raise BadInput(f"{error}. See --help for the flags of this command.") from error
+    words = rest[1:]
+    given: dict[str, Any] = {}
+    for known in options:
+        flag = values[known.name]
+        for old in known.old_names:
+            if values[old].present:
+                print(f"note: --{old} is called --{known.name} now", file=sys.stderr)
+                flag = flag if flag.present else values[old]
+        value = flag.value
+        if known.positional and words:
+            value, *words = words
+        elif known.type == tuple[str, ...] and flag.present and words:
+            value, words = [*value, *words], []
+        elif not flag.present:
+            continue
+        given[known.name] = _as_type(known, value)
+    if words:
+        raise BadInput(
+            f"Arguments that are no flags: {' '.join(words)}. Give options as --name=value."
+        )
+    return given
+
+
+def arguments(command: Options) -> list[str]:
+    """The flags that :func:`read` turns into ``command``; default values are left out."""
+    values = command.values()
+    return [
+        f"--{known.name}={shown(values[known.name])}"
+        for known in command.options()
+        if values[known.name] != known.default
+    ]
+
+
+def in_flags(message: str, options: Iterable[Option]) -> str:
+    """A message of the library in the words of the command line.
+
+    ``name=value`` and `` `name` `` become ``--name=value`` and ``--name`` where there is such an
+    option, and `` `function` `` the command that calls it.
+    """
+    names = {known.name for known in options}
+
+    def flag(found: re.Match[str]) -> str:
+        name = found["quoted"] or found["assigned"]
+        if name in names:
+            return f"--{name}"
+        return _COMMAND_OF.get(name, found[0]) if found["quoted"] else found[0]
+
+    return re.sub(r"`(?P<quoted>[\w.]+)`|(?<![\w.-])(?P<assigned>[\w.]+)(?==)", flag, message)
+
+
+def run(main: Callable[[Any], None], command: type[Options], argv: Sequence[str] = ()) -> None:
+    """Reads the flags, runs, explains what went wrong.
+
+    Exit codes: 0 done; 2 bad input (also a full disk); 3 the loss stopped being finite; 4 another
+    process of the run is gone; 130 stopped by Ctrl-C; 143 stopped by SIGTERM. After the last three
+    rerun the same command to resume.
+
+    Args:
+      main: called with the command.
+      command: the class of the command.
+      argv: program name first; by default those of this process.
+    """
+    # TensorFlow greets with lines of level "error" that mean nothing; set it to 0 to see them all.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    warnings.filterwarnings("ignore", category=FutureWarning, module="google")
+    before = signal.signal(signal.SIGTERM, _terminate)
+
+    def fail(message: str, code: int) -> None:
+        print(f"\nerror: {in_flags(message, command.options())}", file=sys.stderr)
+        sys.exit(code)
+
+    try:
+        main(read(command, argv or sys.argv))
+    except BadInput as error:
+        fail(str(error), EXIT_BAD_INPUT)
+    except TrainingDiverged as error:
+        fail(str(error), EXIT_DIVERGED)
+    except WorkerLost as error:
+        fail(str(error), EXIT_WORKER_LOST)
+    except Stopped as error:
+        fail(str(error), EXIT_OF_SIGNAL + error.signal)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_OF_SIGNAL + signal.SIGPIPE)
+    except OSError as error:
+        named = f" ({error.filename})" if error.filename else ""
+        fail(f"{error.strerror or error}{named}. Nothing half-written was left.", EXIT_BAD_INPUT)
+    except KeyboardInterrupt as interruption:
+        number = signal.SIGTERM if isinstance(interruption, _Terminated) else signal.SIGINT
+        fail(
+            f"Interrupted by {number.name}; nothing is half-written. Rerun the same command to "
+            "resume.",
+            EXIT_OF_SIGNAL + number,
+        )
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which then cleans up like Ctrl-C on its way out."""
+
+
+def _terminate(*_: object) -> None:
+    raise _Terminated
+
+
+def _with_configs(argv: Sequence[str]) -> list[str]:
+    """``argv``, whose ``--flagfile`` names a file of the package where there is none of its own."""
+
+    def found(word: str) -> str:
+        flag, _, name = word.partition("=")
+        if flag.lstrip("-") != "flagfile":
+            return word
+        name = expanded(name)
+        packaged = CONFIGS / Path(name).with_suffix(".flags").name
+        return f"--flagfile={packaged if not Path(name).is_file() and packaged.is_file() else name}"
+
+    return [found(word) for word in argv]
+
+
+def expanded(path: str) -> str:
+    """A path with ``~`` and ``$VARIABLE`` replaced."""
+    return os.path.expandvars(os.path.expanduser(path))  # noqa: PTH111
+
+
+def _flags_of(options: Sequence[Option]) -> flags.FlagValues:
+    values = flags.FlagValues()
+    values.set_gnu_getopt(True)  # flags may follow other words
+    for known in options:
+        for name in (known.name, *known.old_names):
+            if isinstance(known.default, tuple):
+                default = [str(number) for number in known.default]
+                flags.DEFINE_list(name, default, known.help, flag_values=values)
+            elif known.choices and isinstance(known.default, str):
+                flags.DEFINE_enum(
+                    name, known.default, list(known.choices), known.help, flag_values=values
+                )
+            else:
+                _DEFINE[known.type](name, known.default, known.help, flag_values=values)
+    return values
+
+
+def _as_type(known: Option, value: Any) -> Any:
+    if known.path and isinstance(value, str):
+        return expanded(value)
+    if not isinstance(value, list):
+        return value
+    kind = get_args(known.type)[0]
+    if kind is str:
+        return tuple(map(expanded, value)) if known.path else tuple(value)
+    try:
+        return tuple(kind(word) for word in value)
+    except ValueError as error:
+        raise BadInput(
+            f"--{known.name}={','.join(value)} must be {'whole ' if kind is int else ''}numbers "
+            "separated by commas."
+        ) from error

@@ -1,0 +1,150 @@
+"""How a component declares, checks and lists its options.
+
+A *component* is a frozen dataclass beside the code that it configures, and what that code takes.
+Its options are the fields made by :func:`option`; a field that holds another component brings that
+one's options along. Seen from outside the options of a component are flat, each by its own name:
+that is how a run is described, how flags are made, and how a study changes some of them.
+
+Values marked [pub] and [code] are the authors' (paper, released code); the others are our choice.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar, get_type_hints
+
+from cmnas_tf.errors import BadInput
+
+C = TypeVar("C", bound="Options")
+
+
+@dataclass(frozen=True)
+class Option:
+    """What there is to know of an option.
+
+    Attributes:
+      name: of the parameter.
+      type: ``bool``, ``int``, ``float``, ``str`` or a tuple of these, ``tuple[str, ...]``.
+      default: where nothing is said.
+      help: one sentence, with the unit.
+      choices: the allowed values, where they can be listed.
+      minimum, maximum: smallest and largest allowed value, inclusive.
+      affects_result: whether another value could give another result. A run is resumed only with
+        the same value of every such option.
+      required: whether nothing can be done without it.
+      path: whether it names a file or a folder.
+      advanced: whether most people never touch it.
+      positional: whether a command's first word that is no flag gives it too.
+      formerly: what values of earlier versions are called now.
+      old_names: what it was called in earlier versions.
+    """
+
+    name: str
+    type: Any
+    default: Any
+    help: str
+    choices: tuple[Any, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    affects_result: bool = True
+    required: bool = False
+    path: bool = False
+    advanced: bool = False
+    positional: bool = False
+    formerly: Mapping[Any, Any] = dataclasses.field(default_factory=dict)
+    old_names: tuple[str, ...] = ()
+
+    def check(self, value: Any) -> None:
+        """Refuses a value that is not allowed.
+
+        Raises:
+          BadInput: it is not finite, out of range or none of the choices; the option is named.
+        """
+        numbers = value if isinstance(value, tuple) else (value,)
+        if any(isinstance(n, float) and not math.isfinite(n) for n in numbers):
+            raise BadInput(f"{self.name}={value} must be finite.")
+        if self.choices and value not in self.choices:
+            words = ", ".join(repr(choice) for choice in self.choices)
+            raise BadInput(f"{self.name}={value!r} is not allowed; it must be one of {words}.")
+        low, high = self.minimum, self.maximum
+        if (low is not None and value < low) or (high is not None and value > high):
+            bounds = f"at least {low}" if high is None else f"between {low} and {high}"
+            raise BadInput(f"{self.name}={value} is out of range; it must be {bounds}.")
+
+
+def option(default: Any, help: str, **details: Any) -> Any:
+    """A dataclass field that is an option; the details are those of :class:`Option`."""
+    if unknown := set(details) - {field.name for field in dataclasses.fields(Option)}:
+        raise TypeError(f"An option has no {', '.join(sorted(unknown))}.")
+    return dataclasses.field(default=default, metadata={"help": help, **details})
+
+
+class Options:
+    """Base of a component: a frozen dataclass that checks its options when it is made."""
+
+    def __post_init__(self) -> None:
+        for own in self._own_options():
+            own.check(getattr(self, own.name))
+
+    @classmethod
+    def _own_options(cls) -> list[Option]:
+        types = get_type_hints(cls)
+        return [
+            Option(field.name, types[field.name], field.default, **field.metadata)
+            for field in dataclasses.fields(cls)  # type: ignore[arg-type]
+            if "help" in field.metadata
+        ]
+
+    @classmethod
+    def _parts(cls) -> dict[str, "type[Options]"]:
+        """By the field's name, the components that this one has."""
+        fields = dataclasses.fields(cls)  # type: ignore[arg-type]
+        return {f.name: type(f.default) for f in fields if isinstance(f.default, Options)}
+
+    @classmethod
+    def options(cls) -> list[Option]:
+        """Its own options, then those of its parts."""
+        parts = [inner for part in cls._parts().values() for inner in part.options()]
+        return cls._own_options() + parts
+
+    @classmethod
+    def of_values(cls: type[C], values: Mapping[str, Any]) -> C:
+        """The component with these values; names of others are passed over, defaults fill up."""
+        names = {own.name for own in cls._own_options()}
+        given: dict[str, Any] = {name: values[name] for name in values if name in names}
+        given |= {name: part.of_values(values) for name, part in cls._parts().items()}
+        return cls(**given)
+
+    def values(self) -> dict[str, Any]:
+        """The value of every option, by name, flat."""
+        found = {own.name: getattr(self, own.name) for own in self._own_options()}
+        for name in self._parts():
+            found |= getattr(self, name).values()
+        return found
+
+    def with_values(self: C, **changes: Any) -> C:
+        """The same component but for some options, named flat.
+
+        Raises:
+          BadInput: it has no such option, or a value is not allowed.
+        """
+        known = self.values()
+        if unknown := [name for name in changes if name not in known]:
+            raise BadInput(f"{type(self).__name__} has no option {', '.join(unknown)}.")
+        return self.of_values({**known, **changes})
+
+
+def described(components: Iterable[Options]) -> dict[str, Any]:
+    """``{option: value}`` of all that another result could follow from, flat and JSON-ready."""
+    return {
+        known.name: _plain(values[known.name])
+        for component in components
+        for values in [component.values()]
+        for known in component.options()
+        if known.affects_result
+    }
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,96 @@
+"""Registries: what the names of losses, data sets, backbones, spaces and algorithms stand for.
+
+A registration carries everything that its kind needs, so that flags, choices, help, checks and
+tables follow from it. Another package registers by calling ``register`` when it is imported; one
+that is installed is imported by itself where it has an entry point of the group
+``cmnas_tf.plugins``.
+"""
+
+import difflib
+import functools
+import importlib.metadata
+from collections.abc import Iterator, Mapping
+from typing import Generic, TypeVar
+
+from cmnas_tf.errors import BadInput
+
+T = TypeVar("T")
+
+PLUGINS = "cmnas_tf.plugins"  # the group of entry points
+
+
+class Registry(Mapping[str, T], Generic[T]):
+    """Entries by name, in the order of their registration.
+
+    Args:
+      kind: what they are, in the singular, for messages.
+    """
+
+    def __init__(self, kind: str):
+        self.kind = kind
+        self._entries: dict[str, T] = {}
+
+    def register(self, name: str, entry: T) -> T:
+        """Adds an entry; gives it back.
+
+        Raises:
+          BadInput: the name is no identifier, or another entry has it.
+        """
+        if not name.isidentifier():
+            raise BadInput(f"The {self.kind} {name!r} cannot be registered: a name is a word.")
+        if name in self._entries:
+            raise BadInput(
+                f"There is a {self.kind} {name!r} already ({self._entries[name]!r:.120}); register "
+                "yours under another name."
+            )
+        self._entries[name] = entry
+        return entry
+
+    def unregister(self, name: str) -> None:
+        """Takes an entry out again."""
+        del self._entries[name]
+
+    def __getitem__(self, name: str) -> T:
+        """The entry of that name.
+
+        Raises:
+          BadInput: there is none; the names nearest to it are offered.
+        """
+        load_plugins()
+        if name not in self._entries:
+            near = difflib.get_close_matches(str(name), self._entries, n=3, cutoff=0.5)
+            meant = f"Did you mean {' or '.join(near)}? " if near else ""
+            raise BadInput(
+                f"There is no {self.kind} {name!r}. {meant}It must be one of "
+                f"{', '.join(self._entries)}."
+            )
+        return self._entries[name]
+
+    def __contains__(self, name: object) -> bool:
+        load_plugins()
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        load_plugins()
+        return iter(list(self._entries))
+
+    def __len__(self) -> int:
+        load_plugins()
+        return len(self._entries)
+
+
+@functools.cache
+def load_plugins() -> None:
+    """Imports, once, what installed packages registered as entry points.
+
+    Raises:
+      BadInput: one of them cannot be imported.
+    """
+    for entry in importlib.metadata.entry_points(group=PLUGINS):
+        try:
+            entry.load()
+        except Exception as error:  # whatever another package's module raises
+            raise BadInput(
+                f"The plugin {entry.name!r} ({entry.value}) cannot be imported: "
+                f"{type(error).__name__}: {error}. Mend it, or uninstall its package."
+            ) from error
