@@ -12,12 +12,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 from cmnas_tf.cell_plan import CellPlan
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import write_json
 from cmnas_tf.genotype import Genotype
+from cmnas_tf.registry import Registry
 
 SEPARATE = "separate"
 SHARED = "shared"
@@ -34,10 +35,14 @@ class ResNetPlan:
     Attributes:
       blocks: residual blocks of each of the four stages.
       bottleneck: three convolutions a block (1x1, 3x3, 1x1) instead of two 3x3.
+      kind, genotype, has_torch_names: see :class:`Plan`.
     """
 
     blocks: tuple[int, int, int, int]
     bottleneck: bool
+    kind: ClassVar[str] = "resnet"
+    genotype: ClassVar[None] = None
+    has_torch_names: ClassVar[bool] = True
 
     @property
     def expansion(self) -> int:
@@ -65,16 +70,44 @@ class ResNetPlan:
         return tuple(names)
 
 
-RESNETS = {
-    "resnet18": ResNetPlan((2, 2, 2, 2), bottleneck=False),
-    "resnet34": ResNetPlan((3, 4, 6, 3), bottleneck=False),
-    "resnet50": ResNetPlan((3, 4, 6, 3), bottleneck=True),
-    "resnet101": ResNetPlan((3, 4, 23, 3), bottleneck=True),
-    "resnet152": ResNetPlan((3, 8, 36, 3), bottleneck=True),
-}
+class Plan(Protocol):
+    """What there is to know of a backbone without building it.
+
+    Attributes:
+      kind: which builder of ``models.backbones`` makes it.
+      genotype: the cells that it is made of, where it is.
+      has_torch_names: whether the authors' PyTorch program has such a network.
+    """
+
+    kind: ClassVar[str]
+    genotype: Any
+    has_torch_names: ClassVar[bool]
+
+    def sites(self) -> tuple[str, ...]:
+        """Names of all batch norms, in the order of ``config.cfg``."""
 
 
+BACKBONES: Registry[Plan] = Registry("backbone")
+for _depth, _blocks in {
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+}.items():
+    BACKBONES.register(f"resnet{_depth}", ResNetPlan(_blocks, bottleneck=_depth >= 50))
+
+# The name of a registered one, or a plan of cells.
 Backbone = str | CellPlan
+
+
+def plan_of(backbone: Backbone) -> Plan:
+    """The plan of a backbone.
+
+    Raises:
+      BadInput: no backbone of that name.
+    """
+    return BACKBONES[backbone] if isinstance(backbone, str) else backbone
 
 
 def named_backbone(name: str, cells: tuple[int, ...] = ()) -> Backbone:
@@ -87,13 +120,9 @@ def named_backbone(name: str, cells: tuple[int, ...] = ()) -> Backbone:
     Raises:
       BadInput: neither a ResNet nor such a file; or numbers of cells for a ResNet.
     """
-    if name in RESNETS:
+    if name in BACKBONES or not Path(name).exists():
+        plan_of(name)
         return stacked(name, cells)
-    if not Path(name).is_file():
-        raise BadInput(
-            f"No backbone {name!r}; it must be one of {', '.join(RESNETS)}, or the file of an "
-            "architecture or a genotype."
-        )
     return stacked(Architecture.load(name).backbone, cells)
 
 
@@ -111,8 +140,8 @@ def stacked(backbone: Backbone, cells: tuple[int, ...]) -> Backbone:
         return backbone
     if isinstance(backbone, str):
         raise BadInput(
-            f"--cells={','.join(map(str, cells))} is for a network of cells, and {backbone} has "
-            "none. Leave the flag out, or give --backbone=FILE of a genotype."
+            f"cells={','.join(map(str, cells))} is for a network of cells, and {backbone} has none. "
+            "Leave `cells` out, or give the file of a genotype as `backbone`."
         )
     return replace(backbone, cells=cells)
 
@@ -121,13 +150,9 @@ def sites_of(backbone: Backbone) -> tuple[str, ...]:
     """The searchable sites of a backbone, in the order of ``config.cfg``.
 
     Raises:
-      BadInput: no ResNet of that name.
+      BadInput: no backbone of that name.
     """
-    if isinstance(backbone, CellPlan):
-        return backbone.sites()
-    if backbone not in RESNETS:
-        raise BadInput(f"No backbone {backbone!r}; it must be one of {', '.join(RESNETS)}.")
-    return RESNETS[backbone].sites()
+    return plan_of(backbone).sites()
 
 
 @dataclass(frozen=True)
@@ -154,7 +179,7 @@ class Architecture:
             raise BadInput(
                 f"The choices do not fit {self.backbone}, which has {len(sites)} sites: "
                 f"{_some('missing', missing)}{_some('unknown', unknown)}"
-                "use an architecture of this backbone, or name the right one with --backbone."
+                "use an architecture of this backbone, or name the right one as `backbone`."
             )
         for site in sites:
             if self.choices[site] not in CHOICES:
@@ -236,7 +261,7 @@ class Architecture:
         A ``genotype.json`` is the architecture of its cells that shares every norm.
 
         Args:
-          path: the file.
+          path: the file, or the folder of a run that has one.
           backbone: the backbone it must be for; a line of integers does not name its own and is
             taken to be for this one (ResNet-50 when not given).
           cells: number of cells of each stage, other than those of the file; for an architecture of
@@ -247,6 +272,8 @@ class Architecture:
             of cells where norms are separate.
         """
         path = Path(path)
+        if path.is_dir():
+            path /= "architecture.json"
         if not path.is_file():
             raise BadInput(
                 f"No architecture file {path}. Run a search to make one, or give one of the words "
@@ -263,14 +290,14 @@ class Architecture:
         if wanted != loaded.backbone:
             if SEPARATE in loaded.choices.values():
                 raise BadInput(
-                    f"{path} says which norms of {loaded.backbone} are separate; --cells cannot "
-                    "change their number. Leave the flag out."
+                    f"{path} says which norms of {loaded.backbone} are separate; `cells` cannot "
+                    "change their number. Leave it out."
                 )
             loaded = replace(cls.shared(wanted), provenance=loaded.provenance)
         if backbone is not None and loaded.backbone != backbone:
             raise BadInput(
                 f"{path} is an architecture of {loaded.backbone}, not of {backbone}. Leave "
-                "--backbone out, which gives the file's own, or give another file."
+                "`backbone` out, which gives the file's own, or give another file."
             )
         return loaded
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from cmnas_tf.errors import BadInput
 from cmnas_tf.genotype import (
@@ -107,6 +107,8 @@ class CellPlan:
 
     genotype: Genotype
     cells: tuple[int, ...] = (2, 2, 2, 2)
+    kind: ClassVar[str] = "cells"
+    has_torch_names: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         places_of(self.cells)

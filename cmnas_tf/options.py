@@ -10,13 +10,17 @@ Values marked [pub] and [code] are the authors' (paper, released code); the othe
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_type_hints
 
 from cmnas_tf.errors import BadInput
 
 C = TypeVar("C", bound="Options")
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,8 @@ class Option:
       path: whether it names a file or a folder.
       advanced: whether most people never touch it.
       positional: whether a command's first word that is no flag gives it too.
-      formerly: what values of earlier versions are called now.
+      recorded: from a value, or from what an earlier version recorded of it, to what is recorded
+        of it and compared, JSON-ready: of a file its content, not its path.
       old_names: what it was called in earlier versions.
     """
 
@@ -52,7 +57,7 @@ class Option:
     path: bool = False
     advanced: bool = False
     positional: bool = False
-    formerly: Mapping[Any, Any] = dataclasses.field(default_factory=dict)
+    recorded: Callable[[Any], Any] = _plain
     old_names: tuple[str, ...] = ()
 
     def check(self, value: Any) -> None:
@@ -91,7 +96,14 @@ class Options:
     def _own_options(cls) -> list[Option]:
         types = get_type_hints(cls)
         return [
-            Option(field.name, types[field.name], field.default, **field.metadata)
+            Option(
+                **{
+                    "name": field.name,
+                    "type": types[field.name],
+                    "default": field.default,
+                    **field.metadata,
+                }
+            )
             for field in dataclasses.fields(cls)  # type: ignore[arg-type]
             if "help" in field.metadata
         ]
@@ -138,13 +150,9 @@ class Options:
 def described(components: Iterable[Options]) -> dict[str, Any]:
     """``{option: value}`` of all that another result could follow from, flat and JSON-ready."""
     return {
-        known.name: _plain(values[known.name])
+        known.name: known.recorded(values[known.name])
         for component in components
         for values in [component.values()]
         for known in component.options()
         if known.affects_result
     }
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value

@@ -22,13 +22,16 @@ PLUGINS = "cmnas_tf.plugins"  # the group of entry points
 class Registry(Mapping[str, T], Generic[T]):
     """Entries by name, in the order of their registration.
 
+    Attributes:
+      entries: those registered so far.
+
     Args:
       kind: what they are, in the singular, for messages.
     """
 
     def __init__(self, kind: str):
         self.kind = kind
-        self._entries: dict[str, T] = {}
+        self.entries: dict[str, T] = {}
 
     def register(self, name: str, entry: T) -> T:
         """Adds an entry; gives it back.
@@ -38,17 +41,13 @@ class Registry(Mapping[str, T], Generic[T]):
         """
         if not name.isidentifier():
             raise BadInput(f"The {self.kind} {name!r} cannot be registered: a name is a word.")
-        if name in self._entries:
+        if name in self.entries:
             raise BadInput(
-                f"There is a {self.kind} {name!r} already ({self._entries[name]!r:.120}); register "
+                f"There is a {self.kind} {name!r} already ({self.entries[name]!r:.120}); register "
                 "yours under another name."
             )
-        self._entries[name] = entry
+        self.entries[name] = entry
         return entry
-
-    def unregister(self, name: str) -> None:
-        """Takes an entry out again."""
-        del self._entries[name]
 
     def __getitem__(self, name: str) -> T:
         """The entry of that name.
@@ -57,26 +56,26 @@ class Registry(Mapping[str, T], Generic[T]):
           BadInput: there is none; the names nearest to it are offered.
         """
         load_plugins()
-        if name not in self._entries:
-            near = difflib.get_close_matches(str(name), self._entries, n=3, cutoff=0.5)
+        if name not in self.entries:
+            near = difflib.get_close_matches(str(name), self.entries, n=3, cutoff=0.5)
             meant = f"Did you mean {' or '.join(near)}? " if near else ""
             raise BadInput(
                 f"There is no {self.kind} {name!r}. {meant}It must be one of "
-                f"{', '.join(self._entries)}."
+                f"{', '.join(self.entries)}."
             )
-        return self._entries[name]
+        return self.entries[name]
 
     def __contains__(self, name: object) -> bool:
         load_plugins()
-        return name in self._entries
+        return name in self.entries
 
     def __iter__(self) -> Iterator[str]:
         load_plugins()
-        return iter(list(self._entries))
+        return iter(list(self.entries))
 
     def __len__(self) -> int:
         load_plugins()
-        return len(self._entries)
+        return len(self.entries)
 
 
 @functools.cache

@@ -1,11 +1,25 @@
-"""Losses for re-identification within and across modalities."""
+"""Losses for re-identification within and across modalities; names are loaded when first used."""
 
-from cmnas_tf.losses.c3mmd import c3mmd, class_mmd, correlation_consistency
-from cmnas_tf.losses.cross_entropy import cross_entropy
-from cmnas_tf.losses.objective import Objective
-from cmnas_tf.losses.triplet import cross_modality_triplet, hard_triplet
+from typing import TYPE_CHECKING, Any
+
+# Each file registers its losses; the published ones come first.
+from cmnas_tf.losses import published  # noqa: F401
+
+# isort: split
+from cmnas_tf.losses import hetero_center  # noqa: F401
+from cmnas_tf.losses.loss import LOSSES, Loss, LossBatch, register_loss
+from cmnas_tf.losses.objective import ArchitectureWeights, Objective
+
+if TYPE_CHECKING:
+    from cmnas_tf.losses.identity import cross_entropy
+    from cmnas_tf.losses.modality_gap import c3mmd, class_mmd, correlation_consistency
+    from cmnas_tf.losses.triplet import cross_modality_triplet, hard_triplet
 
 __all__ = [
+    "LOSSES",
+    "ArchitectureWeights",
+    "Loss",
+    "LossBatch",
     "Objective",
     "c3mmd",
     "class_mmd",
@@ -13,4 +27,13 @@ __all__ = [
     "cross_entropy",
     "cross_modality_triplet",
     "hard_triplet",
+    "register_loss",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from cmnas_tf.losses import identity, modality_gap, triplet
+
+    return next(getattr(m, name) for m in (identity, modality_gap, triplet) if hasattr(m, name))

@@ -1,43 +1,163 @@
 """Where the losses meet: one objective that gives the total and every term."""
 
+import difflib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Any
-
-import tensorflow as tf
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cmnas_tf.errors import BadInput
-from cmnas_tf.losses.c3mmd import class_mmd, correlation_consistency
-from cmnas_tf.losses.cross_entropy import cross_entropy
-from cmnas_tf.losses.triplet import cross_modality_triplet, hard_triplet
-from cmnas_tf.modality import INFRARED, VISIBLE
+from cmnas_tf.losses.loss import LOSSES, Loss, LossBatch
+from cmnas_tf.options import Option, Options
 
-TERMS = ("cross_entropy", "triplet", "correlation", "class_mmd")
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+W = TypeVar("W", bound="LossWeights")
+
 TOTAL = "total"
+_GOAL = "objective"
 
 
-@dataclass(frozen=True)
-class Objective:
-    """The weighted sum of cross entropy, triplet and the two halves of C3MMD.
+class LossWeights(Options):
+    """The weights of registered losses; what is not given has the weight it is registered with.
 
-    A term of weight 0 is not computed.
+    Args:
+      given: options by name, see :meth:`options`; a loss's weight also by the name of the loss.
 
-    Attributes:
-      cross_entropy: weight of the cross entropy over all rows.
-      triplet: weight of the batch-hard triplet on pooled features: the mean of four for two
-        modalities, the plain one for a single modality.
-      correlation: weight of the correlation consistency of the embeddings.
-      class_mmd: weight of the class-specific MMD of the embeddings.
-      margin: of the triplet; negative for the soft margin.
-      label_smoothing: of the cross entropy, 0..1.
+    Raises:
+      BadInput: unknown name (the nearest are offered) or a value that is not allowed.
     """
 
-    cross_entropy: float = 1.0
-    triplet: float = 1.0
-    correlation: float = 5.0
-    class_mmd: float = 0.05
-    margin: float = 0.4
-    label_smoothing: float = 0.0
+    _prefix, _suffix = "", ""
+
+    def __init__(self, **given: Any):
+        known = {found.name: found for found in self.options()}
+        self._given: dict[str, Any] = {}
+        for word, value in given.items():
+            name = self._weight_of(word) if word in LOSSES else word
+            if name not in known:
+                near = difflib.get_close_matches(word, [*known, *LOSSES], n=3)
+                meant = f"Did you mean {' or '.join(near)}? " if near else ""
+                raise BadInput(
+                    f"There is no loss or option {word!r} of an objective. {meant}The losses are "
+                    f"{', '.join(LOSSES)}."
+                )
+            value = float(value) if isinstance(known[name].default, float) else value
+            known[name].check(value)
+            self._given[name] = value
+
+    @classmethod
+    def _weight_of(cls, loss: str) -> str:
+        return f"{cls._prefix}{loss}_weight"
+
+    @classmethod
+    def options(cls) -> list[Option]:
+        """The weight of every registered loss."""
+        return [
+            Option(
+                cls._weight_of(name),
+                float,
+                found.weight,
+                f"Weight of the {found.title.replace('.', cls._suffix + '.', 1)}",
+                minimum=0,
+                advanced=bool(cls._prefix) or not found.weight,
+            )
+            for name, found in LOSSES.items()
+        ]
+
+    @classmethod
+    def of_values(cls: type[W], values: Mapping[str, Any]) -> W:
+        """See :class:`Options`."""
+        names = {found.name for found in cls.options()}
+        return cls(**{name: value for name, value in values.items() if name in names})
+
+    def values(self) -> dict[str, Any]:
+        """See :class:`Options`."""
+        return {found.name: self._given.get(found.name, found.default) for found in self.options()}
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.values() == other.values()  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.values().items()))
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{name}={value!r}" for name, value in self._given.items())
+        return f"{type(self).__name__}({given})"
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """``{loss: weight}`` of all registered losses, in the order of their registration."""
+        values = self.values()
+        return {name: values[self._weight_of(name)] for name in LOSSES}
+
+    def for_modalities(self: W, modalities: Collection[str]) -> W:
+        """The same for images of these modalities.
+
+        For a single one, losses that compare two have weight 0 unless a weight was given.
+        """
+        if len(modalities) > 1:
+            return self
+        between = [self._weight_of(n) for n, found in LOSSES.items() if found.modalities > 1]
+        return type(self)(**{**dict.fromkeys(between, 0.0), **self._given})
+
+
+class ArchitectureWeights(LossWeights):
+    """What the architecture follows: cross entropy + triplet + C3MMD [pub]."""
+
+    _prefix, _suffix = "architecture_", " in the architecture loss"
+
+
+class Objective(LossWeights):
+    """The terms of the objective: the weighted sum of losses.
+
+    A loss of weight 0 is not computed. For example ``Objective(triplet=2.0, hetero_center=0.5,
+    margin=0.3)``.
+    """
+
+    @classmethod
+    def options(cls) -> list[Option]:
+        """The goal, the weight of every registered loss, and the losses' own options."""
+        goal = Option(
+            _GOAL,
+            str,
+            "retrieval",
+            "What weights and architecture are to be good for: retrieval, by all terms below, or "
+            "classification, by cross entropy alone, of weight 1, whatever the weights say.",
+            choices=("retrieval", "classification"),
+        )
+        own = [inner for found in LOSSES.values() for inner in found.make.options()]
+        return [goal, *super().options(), *own]
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """``{loss: weight}``; for classification the cross entropy's is 1 and every other 0."""
+        if self.values()[_GOAL] == "classification":
+            return {**dict.fromkeys(LOSSES, 0.0), "cross_entropy": 1.0}
+        return super().weights
+
+    @property
+    def losses(self) -> dict[str, Loss]:
+        """The losses in use, with their options."""
+        used = [name for name, weight in self.weights.items() if weight]
+        return {name: LOSSES[name].make.of_values(self.values()) for name in used}
+
+    def of_architecture(self, weights: ArchitectureWeights, unknown_people: bool) -> "Objective":
+        """The objective of the architecture; goal and the losses' options are those of this one.
+
+        Args:
+          weights: of its terms.
+          unknown_people: whether it follows identities that the classifier does not know, for which
+            losses of classes are left out.
+        """
+        others = dict(weights.weights)
+        if unknown_people:
+            others |= {name: 0.0 for name, found in LOSSES.items() if found.of_classes}
+            if self.values()[_GOAL] == "classification":
+                raise BadInput(
+                    "objective=classification follows cross entropy alone, which split=identities "
+                    "leaves out of the architecture loss; give split=within_identity."
+                )
+        return Objective(**{**self._given, **others})
 
     def check(self, modalities: Collection[str]) -> None:
         """Refuses data that the terms in use cannot be computed of, before anything is computed.
@@ -45,62 +165,42 @@ class Objective:
         Raises:
           BadInput: no term is in use, or one between modalities with a single modality.
         """
-        used = [name for name in TERMS if getattr(self, name)]
+        used = self.losses
         if not used:
             raise BadInput("Every term of the objective has weight 0; give one a weight.")
-        between = [name for name in ("correlation", "class_mmd") if name in used]
+        between = [name for name in used if LOSSES[name].modalities > 1]
         if between and len(modalities) < 2:
+            weights = ", ".join(f"`{self._weight_of(name)}`" for name in between)
             raise BadInput(
                 f"{' and '.join(between)} compare two modalities, but the images are all "
-                f"{', '.join(modalities)}. Set their weights (--correlation_weight, --mmd_weight, "
-                "and those of the architecture in a search) to 0."
+                f"{', '.join(modalities)}. Set their weights ({weights}, and those of the "
+                "architecture in a search) to 0."
             )
 
     def __call__(
-        self, outputs: Mapping[str, Any], labels: tf.Tensor, images_per_identity: int
-    ) -> dict[str, tf.Tensor]:
+        self, outputs: Mapping[str, Any], labels: "tf.Tensor", images_per_identity: int
+    ) -> "dict[str, tf.Tensor]":
         """Computes the loss of a whole batch.
 
         Args:
-          outputs: ``{modality: embeddings}`` with attributes ``pooled``, ``embedding`` [P * K, D]
-            and ``logits`` [P * K, C]; every modality has the same identities in the same order, the
-            K rows of an identity next to each other.
-          labels: [P * K] integers, 0..C-1.
-          images_per_identity: K.
+          outputs, labels, images_per_identity: see :class:`LossBatch`.
 
         Returns:
-          ``{term: scalar}`` of the terms in use, unweighted, and their weighted sum ``"total"``.
+          ``{loss: scalar}`` of the losses in use, unweighted, and their weighted sum ``"total"``.
 
         Raises:
           BadInput: see :meth:`check`.
         """
+        import tensorflow as tf
+
         self.check(outputs)
-        compute = {
-            "cross_entropy": self._cross_entropy,
-            "triplet": self._triplet,
-            "correlation": self._correlation,
-            "class_mmd": self._class_mmd,
-        }
-        terms = {
-            name: compute[name](outputs, labels, images_per_identity)
-            for name in TERMS
-            if getattr(self, name)
-        }
-        return {**terms, TOTAL: tf.add_n([getattr(self, name) * terms[name] for name in terms])}
+        batch, weights = LossBatch(outputs, labels, images_per_identity), self.weights
+        terms = {name: loss(batch) for name, loss in self.losses.items()}
+        return {**terms, TOTAL: tf.add_n([weights[name] * terms[name] for name in terms])}
 
-    def _cross_entropy(self, outputs: Mapping[str, Any], labels: tf.Tensor, _: int) -> tf.Tensor:
-        logits = tf.concat([part.logits for part in outputs.values()], axis=0)
-        return cross_entropy(logits, tf.tile(labels, [len(outputs)]), self.label_smoothing)
 
-    def _triplet(self, outputs: Mapping[str, Any], labels: tf.Tensor, _: int) -> tf.Tensor:
-        pooled = [part.pooled for part in outputs.values()]
-        if len(pooled) == 1:
-            return hard_triplet(pooled[0], pooled[0], labels, self.margin)
-        visible, infrared = pooled
-        return cross_modality_triplet(visible, infrared, labels, self.margin)
-
-    def _correlation(self, outputs: Mapping[str, Any], _: tf.Tensor, __: int) -> tf.Tensor:
-        return correlation_consistency(outputs[VISIBLE].embedding, outputs[INFRARED].embedding)
-
-    def _class_mmd(self, outputs: Mapping[str, Any], _: tf.Tensor, images: int) -> tf.Tensor:
-        return class_mmd(outputs[VISIBLE].embedding, outputs[INFRARED].embedding, images)
+def short_name(term: str) -> str:
+    """What the progress bar calls a term."""
+    if term == TOTAL:
+        return "loss"
+    return LOSSES[term].short if term in LOSSES else term

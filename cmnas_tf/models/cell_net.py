@@ -12,7 +12,7 @@ from cmnas_tf.layers import Relaxation, TorchConv, max_pool_3x3
 from cmnas_tf.modality import Rows
 from cmnas_tf.models.cell import Cell, Choice, MakeEdge, MixedOperation, Weights, operation
 from cmnas_tf.models.operations import MakeNorm, below
-from cmnas_tf.models.rematerialize import recomputed
+from cmnas_tf.models.rematerialize import rematerialized
 
 
 class CellNet(keras.layers.Layer):
@@ -25,7 +25,7 @@ class CellNet(keras.layers.Layer):
 
     Attributes:
       smallest_height: of an image, in pixels.
-      recompute: whether training keeps only what enters each cell, and computes the rest again.
+      rematerialize: whether training keeps only what enters each cell, and computes the rest again.
 
     Args:
       cells: number of cells of each stage.
@@ -35,7 +35,7 @@ class CellNet(keras.layers.Layer):
       channels: of the stem, and of a node in the first stage.
     """
 
-    recompute = False
+    rematerialize = False
 
     def __init__(
         self,
@@ -89,8 +89,8 @@ class CellNet(keras.layers.Layer):
                 inputs = {"before": before, "last": last}
                 if mixture is not None:
                     inputs["weights"] = mixture
-                if self.recompute and training:
-                    given = recomputed(cell, inputs, rows=rows, training=True)
+                if self.rematerialize and training:
+                    given = rematerialized(cell, inputs, rows=rows, training=True)
                 else:
                     given = cell(**inputs, rows=rows, training=training)
                 before, last = last, given

@@ -100,7 +100,7 @@ def stripes_of(shape: tf.TensorShape) -> np.ndarray:
     if height < PARTS:
         raise BadInput(
             f"The part-aware operation cuts its input into {PARTS} horizontal stripes, and this "
-            f"one is {height} x {width} (height x width). Give taller images with --image_height, "
+            f"one is {height} x {width} (height x width). Give taller images (`image_height`), "
             "or cells without part_aware."
         )
     ends = np.arange(1, PARTS + 1) * height // PARTS

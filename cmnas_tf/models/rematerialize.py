@@ -10,7 +10,7 @@ from tensorflow import keras
 from cmnas_tf.layers.batch_norm import running_statistics_kept
 
 
-def recomputed(layer: keras.layers.Layer, inputs: Mapping[str, Any], **how: Any) -> tf.Tensor:
+def rematerialized(layer: keras.layers.Layer, inputs: Mapping[str, Any], **how: Any) -> tf.Tensor:
     """``layer(**inputs, **how)``, of which only the inputs are kept for the backward pass.
 
     There the layer is called a second time (Chen et al., "Training Deep Nets with Sublinear Memory

@@ -6,10 +6,10 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from cmnas_tf.architecture import RESNETS, ResNetPlan
+from cmnas_tf.architecture import ResNetPlan, plan_of
 from cmnas_tf.layers import TorchConv, max_pool_3x3
 from cmnas_tf.modality import Rows
-from cmnas_tf.models.rematerialize import recomputed
+from cmnas_tf.models.rematerialize import rematerialized
 
 MakeNorm = Callable[[str], keras.layers.Layer]
 
@@ -85,7 +85,7 @@ class ResNet(keras.layers.Layer):
 
     Attributes:
       smallest_height: of an image, in pixels.
-      recompute: whether training keeps only what enters each block, and computes the rest again.
+      rematerialize: whether training keeps only what enters each block, and computes the rest again.
 
     Args:
       backbone: ``"resnet18"`` .. ``"resnet152"``.
@@ -97,7 +97,7 @@ class ResNet(keras.layers.Layer):
     """
 
     smallest_height = 1
-    recompute = False
+    rematerialize = False
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class ResNet(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        plan = RESNETS[backbone]
+        plan = plan_of(backbone)
         filters = max(1, round(64 * width))
         self.conv1 = TorchConv(filters, 7, 2)
         self.bn1 = make_norm("stem")
@@ -147,8 +147,8 @@ class ResNet(keras.layers.Layer):
         x = max_pool_3x3(x)
         for blocks in self.stages.values():
             for block in blocks:
-                if self.recompute and training:
-                    x = recomputed(block, {"x": x}, rows=rows, training=True)
+                if self.rematerialize and training:
+                    x = rematerialized(block, {"x": x}, rows=rows, training=True)
                 else:
                     x = block(x, rows, training=training)
         return x

@@ -7,7 +7,6 @@ from typing import Any
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.modality import MODALITIES
 from cmnas_tf.models.two_stream import ReidNetwork, two_stream
-from cmnas_tf.settings import Input, Network
 
 
 @dataclass(frozen=True)
@@ -30,26 +29,6 @@ class Specification:
     last_stride: int = 1
     width_factor: float = 1.0
     modalities: tuple[str, ...] = MODALITIES
-
-    @classmethod
-    def of(
-        cls,
-        architecture: Architecture,
-        num_classes: int,
-        size: Input,
-        network: Network,
-        modalities: tuple[str, ...] = MODALITIES,
-    ) -> "Specification":
-        """That of the settings of a command."""
-        return cls(
-            architecture,
-            num_classes,
-            size.image_height,
-            size.image_width,
-            network.last_stride,
-            network.width,
-            modalities,
-        )
 
     def build(self, synchronized: bool = False) -> ReidNetwork:
         """The network, with fresh weights.

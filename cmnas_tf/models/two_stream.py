@@ -6,15 +6,13 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from cmnas_tf.architecture import Architecture, Backbone
-from cmnas_tf.cell_plan import CellPlan
+from cmnas_tf.architecture import Architecture, Backbone, plan_of
 from cmnas_tf.errors import BadInput
 from cmnas_tf.layers import ModalityNorm
 from cmnas_tf.modality import MODALITIES, Rows
-from cmnas_tf.models.cell_net import channels_of, derived_net
+from cmnas_tf.models.backbones import build_backbone
 from cmnas_tf.models.head import Embeddings, Head
 from cmnas_tf.models.operations import MakeNorm
-from cmnas_tf.models.resnet import ResNet
 
 
 class ReidNetwork(keras.Model):
@@ -57,6 +55,11 @@ class ReidNetwork(keras.Model):
             raise ValueError(f"modality must be one of {MODALITIES}. Received: {modality!r}")
         return self({modality: images}, training=training)
 
+    @property
+    def embedding_size(self) -> int:
+        """D, the length of an embedding."""
+        return int(self.head.classifier.kernel.shape[0])
+
     def check_height(self, height: int) -> None:
         """Refuses images that the network cannot take in, before one is given to it.
 
@@ -66,7 +69,7 @@ class ReidNetwork(keras.Model):
         if height < self.backbone.smallest_height:
             raise BadInput(
                 f"Images {height} pixels high are too small for this network: its part-aware "
-                "operations would have fewer rows than parts. Give --image_height="
+                "operations would have fewer rows than parts. Give image_height="
                 f"{self.backbone.smallest_height} or more, or cells without part_aware."
             )
 
@@ -120,15 +123,12 @@ def network_with(
     synchronized: bool,
 ) -> ReidNetwork:
     """A backbone with the norms of ``make_norm``, and the head; its variables exist on return."""
-    if isinstance(backbone, CellPlan):
-        if last_stride != 1:
-            raise BadInput(
-                f"--last_stride={last_stride} is for ResNets: a network of cells halves its "
-                "feature map at the start of every stage but the first. Leave the flag out."
-            )
-        body = derived_net(backbone, make_norm, channels_of(width))
-    else:
-        body = ResNet(backbone, make_norm, last_stride, width)
+    if plan_of(backbone).genotype is not None and last_stride != 1:
+        raise BadInput(
+            f"last_stride={last_stride} is for ResNets: a network of cells halves its feature map "
+            "at the start of every stage but the first. Leave `last_stride` out."
+        )
+    body = build_backbone(backbone, make_norm, width, last_stride)
     network = ReidNetwork(body, Head(num_classes, synchronized))
     network.create_variables()
     return network

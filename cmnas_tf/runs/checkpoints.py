@@ -7,8 +7,8 @@ A checkpoint is a ``.safetensors`` file: tensors by name (``network/backbone.con
 import contextlib
 import hashlib
 import json
+import logging
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +20,8 @@ import tensorflow as tf
 
 from cmnas_tf.errors import BadInput, TrainingDiverged
 from cmnas_tf.files import replacing
+
+logger = logging.getLogger(__name__)
 
 State = Mapping[str, Mapping[str, tf.Variable]]
 
@@ -63,7 +65,7 @@ class Checkpoint:
             raise BadInput(
                 f"The checkpoint {self.path} does not match the network: {'; '.join(problems[:4])}"
                 f"{f'; and {len(problems) - 4} more' if len(problems) > 4 else ''}. "
-                "Use the checkpoint of this very network, or another --run_dir."
+                "Use the checkpoint of this very network, or another `run_dir`."
             )
         for name, variable in wanted.items():
             variable.assign(self.tensors[name])
@@ -137,7 +139,7 @@ class Checkpoints:
     def newest(self) -> Checkpoint | None:
         """The newest checkpoint that is undamaged, or None when there is no file at all.
 
-        A damaged one is passed over with a warning on stderr.
+        A damaged one is passed over with a warning.
 
         Raises:
           BadInput: there are files and all of them are damaged.
@@ -146,11 +148,11 @@ class Checkpoints:
             try:
                 return read(path)
             except BadInput as error:
-                print(f"warning: {error}", file=sys.stderr)
+                logger.warning("%s", error)
         if self.paths():
             raise BadInput(
                 f"No checkpoint in {self.folder} can be read. Put an undamaged one there, or give "
-                "another --run_dir to start anew."
+                "another `run_dir` to start anew."
             )
         return None
 

@@ -3,33 +3,27 @@
 import errno
 import math
 import os
+import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from cmnas_tf.data.pipeline import Share
 from cmnas_tf.devices.workers import agreed_signal, check_agreement, is_chief
-from cmnas_tf.errors import Stopped, TrainingDiverged
+from cmnas_tf.errors import BadInput, Stopped, TrainingDiverged
 from cmnas_tf.interrupt import StopRequest
+from cmnas_tf.losses.objective import short_name
 from cmnas_tf.progress import progress_bar
-from cmnas_tf.runs.checkpoint_schedule import checkpoint_due
+from cmnas_tf.runs.checkpointing import Checkpointing
 from cmnas_tf.runs.checkpoints import Checkpoints, State, state_digest
+from cmnas_tf.runs.run_folder import RunFolder
 
 Batches = Callable[[int, int, Share], tf.data.Dataset]
 Step = Callable[[int, Any], Mapping[str, Mapping[str, tf.Tensor]]]
 Terms = Mapping[str, Mapping[str, float]]
-
-_SHORT = {
-    "total": "loss",
-    "cross_entropy": "ce",
-    "triplet": "tri",
-    "correlation": "corr",
-    "class_mmd": "mmd",
-    "expected_cost": "cost",
-}
 
 
 @dataclass(frozen=True)
@@ -39,28 +33,27 @@ class Loop:
     Of several workers each computes every step; the chief writes, the others only read.
 
     Attributes:
-      folder: the run's folder; ``checkpoints/`` and ``tensorboard/`` are kept in it.
+      run: the run's folder.
       strategy: what the batches are distributed over.
       state: every variable that changes from step to step.
       metadata: JSON that is stored with each checkpoint.
       steps_per_epoch: steps of an epoch.
       epochs: how long to go on.
-      keep_checkpoints: how many to keep.
-      checkpoint_every: see :func:`checkpoint_due`; there is one at the end in any case.
+      checkpointing: when to write a checkpoint (there is one at the end in any case), and how
+        many to keep.
       progress: whether to show a bar.
     """
 
-    folder: Path
+    run: RunFolder
     strategy: tf.distribute.Strategy
     state: State
     metadata: Mapping[str, Any]
     steps_per_epoch: int
     epochs: int
-    keep_checkpoints: int = 2
-    checkpoint_every: str = "epoch"
+    checkpointing: Checkpointing = Checkpointing()
     progress: bool = True
 
-    def run(
+    def steps(
         self,
         batches: Batches,
         step: Step,
@@ -80,8 +73,8 @@ class Loop:
           Stopped: SIGINT or SIGTERM asked a worker for it; a checkpoint was written.
         """
         chief = is_chief(self.strategy)
-        checkpoints = Checkpoints(self.folder / "checkpoints", self.keep_checkpoints)
-        due = checkpoint_due(self.checkpoint_every, self.steps_per_epoch)
+        checkpoints = self.run.checkpoints(self.checkpointing.keep_checkpoints)
+        due = checkpoint_due(self.checkpointing.checkpoint_every, self.steps_per_epoch)
         newest = checkpoints.newest()
         start, stop = 0, self.steps_per_epoch * self.epochs
         if newest is not None:
@@ -95,7 +88,7 @@ class Loop:
             return
         writer = tf.summary.create_noop_writer()
         if chief:
-            writer = tf.summary.create_file_writer(str(self.folder / "tensorboard"))
+            writer = tf.summary.create_file_writer(str(self.run.tensorboard))
         distributed = self.strategy.distribute_datasets_from_function(
             lambda context: batches(start, stop, _share(context))
         )
@@ -143,7 +136,7 @@ class Loop:
                     raise TrainingDiverged(
                         f"The term {name} of the {objective} objective is {value} at step {number} "
                         f"(epoch {number // self.steps_per_epoch + 1}). {kept}; lower the learning "
-                        "rate, in another --run_dir."
+                        "rate, in another `run_dir`."
                     )
 
 
@@ -171,4 +164,39 @@ def _log(writer: tf.summary.SummaryWriter, scalars: Mapping[str, float], number:
 def _in_short(terms: Terms) -> str:
     """The terms that the weights follow, and what the architecture alone does."""
     shown = {**terms["weights"], **terms.get("architecture", {}), **terms["weights"]}
-    return " ".join(f"{_SHORT[name]} {value:.3g}" for name, value in shown.items())
+    return " ".join(f"{short_name(name)} {value:.3g}" for name, value in shown.items())
+
+
+def checkpoint_due(
+    every: str, steps_per_epoch: int, clock: Callable[[], float] = time.monotonic
+) -> Callable[[int], bool]:
+    """Makes the function that says after how many steps a checkpoint is due.
+
+    Args:
+      every: ``"epoch"``, a number of steps such as ``"500"``, or minutes such as ``"10m"``.
+      steps_per_epoch: steps of an epoch.
+      clock: gives seconds.
+
+    Raises:
+      BadInput: ``every`` is nothing of these.
+    """
+    if every == "epoch":
+        return lambda done: done % steps_per_epoch == 0
+    if re.fullmatch(r"[1-9]\d*", every):
+        return lambda done: done % int(every) == 0
+    minutes = re.fullmatch(r"(\d+(?:\.\d+)?)m", every)
+    if not minutes or not float(minutes[1]):
+        raise BadInput(
+            f"checkpoint_every={every!r} must be epoch, a number of steps such as 500, or "
+            "minutes such as 10m."
+        )
+    last = clock()
+
+    def due(_: int) -> bool:
+        nonlocal last
+        if clock() - last < 60.0 * float(minutes[1]):
+            return False
+        last = clock()
+        return True
+
+    return due

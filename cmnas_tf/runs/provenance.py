@@ -2,20 +2,20 @@
 
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import cmnas_tf
-from cmnas_tf import settings as settings_module
 
 _PACKAGES = ("tensorflow", "keras", "tensorflow-addons", "tf-models-official", "numpy")
 
 
-def provenance(settings: Any) -> dict[str, Any]:
-    """Settings that shape the result, seed among them, versions and commit; JSON-ready."""
+def provenance(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that affect the result, seed among them, versions and commit; JSON-ready."""
     return {
-        "settings": settings_module.shaping_result(settings),
+        "settings": dict(settings),
         "versions": versions(),
         "commit": commit(),
     }

@@ -1,147 +1,297 @@
-"""The folder of a run: whose it is, and whether it may be gone on with."""
+"""The folder of a run: what lies where in it, whose it is, and whether it may be resumed.
+
+Importing this file needs no TensorFlow.
+"""
 
 import contextlib
+import hashlib
 import json
+import logging
 import os
 import socket
-import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import tensorflow as tf
-
-from cmnas_tf import settings as settings_module
-from cmnas_tf.devices.workers import is_chief
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import remains, write_json
-from cmnas_tf.runs.checkpoints import Checkpoints
+from cmnas_tf.options import Option
 
-_FILE = "run.json"
-_LOCK = "run.lock"
+if TYPE_CHECKING:
+    from cmnas_tf.runs.checkpoints import Checkpoint, Checkpoints
+
+logger = logging.getLogger(__name__)
 
 
-@contextlib.contextmanager
-def open_run(
-    command: str, settings: Any, fingerprint: str, strategy: tf.distribute.Strategy
-) -> Iterator[Path]:
-    """Makes ``--run_dir`` for a run, or takes up the run it already holds; keeps others out of it.
+@dataclass(frozen=True)
+class Description:
+    """What a run's result follows from; ``run.json`` holds it.
 
-    Of several workers only the chief looks at the folder and writes there.
+    Attributes:
+      command: ``"search"`` or ``"train"``.
+      data: the fingerprint of the images.
+      settings: the options that affect the result, by name.
+      devices: how many compute it.
+    """
+
+    command: str
+    data: str
+    settings: Mapping[str, Any]
+    devices: int
+
+
+class RunFolder:
+    """The folder of a run, which alone knows what lies where in it.
 
     Args:
-      command: ``"search"`` or ``"train"``.
-      settings: the command's settings; once there is a checkpoint, those that shape the result
-        must be the same as before.
-      fingerprint: of the data set, which must be the same as before too.
-      strategy: what the run is computed with; on as many devices as before, where each of them
-        normalises for itself.
-
-    Yields:
-      The folder.
-
-    Raises:
-      BadInput: no folder given, or it holds something else, a run with other settings, or a run
-        that another process is at.
+      path: of the folder; None for a temporary one, which vanishes with this object.
     """
-    folder = Path(settings.run.run_dir)
-    if not settings.run.run_dir:
-        raise BadInput("--run_dir is empty; give the folder in which this run is to be kept.")
-    if folder.exists() and not folder.is_dir():
-        raise BadInput(f"--run_dir={folder} is a file; give a folder.")
-    if not is_chief(strategy):
-        yield folder
-        return
-    known = (folder / _FILE).is_file()
-    if not known and set(folder.glob("*")) - {folder / _LOCK, *remains(folder)}:
-        raise BadInput(f"--run_dir={folder} holds files of something else; give another folder.")
-    description = {
-        "command": command,
-        "data": fingerprint,
-        "settings": settings_module.shaping_result(settings),
-        "devices": strategy.num_replicas_in_sync,
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
-        for path in remains(folder):
-            path.unlink()
-        if known:
-            before = _read(folder / _FILE)
-            if has_begun(folder):
-                _compare(folder, before, description)
-        write_json(folder / _FILE, description)
-        yield folder
 
+    def __init__(self, path: str | os.PathLike[str] | None = None):
+        self._temporary = tempfile.TemporaryDirectory(prefix="cmnas_tf-") if path is None else None
+        self.path = Path(self._temporary.name if self._temporary else str(path))
 
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Holds the folder's lock, which the kernel takes back from a process that ends in any way."""
-    import portalocker
+    @property
+    def description(self) -> Path:
+        """What the run is, see :class:`Description`."""
+        return self.path / "run.json"
 
-    with (folder / _LOCK).open("a+") as file:
-        try:
-            portalocker.lock(file, portalocker.LOCK_EX | portalocker.LOCK_NB)
-        except portalocker.AlreadyLocked as error:
-            file.seek(0)
-            raise BadInput(
-                f"--run_dir={folder} is in use by {file.read() or 'another process'}. Wait for it, "
-                "end it, or give another folder."
-            ) from error
-        except portalocker.LockException as error:
-            print(
-                f"note: {folder} lies where no file can be locked ({error}); make sure that no "
-                "other process uses it.",
-                file=sys.stderr,
-            )
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
-        try:
+    @property
+    def architecture(self) -> Path:
+        """The architecture that was found, or that is trained."""
+        return self.path / "architecture.json"
+
+    def architecture_after(self, epoch: int) -> Path:
+        """What a search would have derived after an epoch, counted from 1."""
+        return self.path / "architectures" / f"epoch_{epoch:04d}.json"
+
+    @property
+    def split(self) -> Path:
+        """Which images a search's weights and architecture learn from."""
+        return self.path / "split.json"
+
+    @property
+    def latency(self) -> Path:
+        """How long an image takes through the network that a search derived."""
+        return self.path / "latency.json"
+
+    @property
+    def candidates(self) -> Path:
+        """The folder of the runs of a search that trains its candidates one by one."""
+        return self.path / "candidates"
+
+    @property
+    def results(self) -> Path:
+        """What an evaluation measured."""
+        return self.path / "results.json"
+
+    @property
+    def tensorboard(self) -> Path:
+        """The folder of TensorBoard's logs."""
+        return self.path / "tensorboard"
+
+    @property
+    def checkpoint_folder(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    def checkpoint_paths(self) -> list[Path]:
+        """The checkpoint files, oldest first."""
+        return sorted(self.checkpoint_folder.glob("step-????????.safetensors"))
+
+    def checkpoints(self, keep: int = 2) -> "Checkpoints":
+        """The checkpoints, of which the newest ``keep`` are kept."""
+        from cmnas_tf.runs.checkpoints import Checkpoints
+
+        return Checkpoints(self.checkpoint_folder, keep)
+
+    def newest(self) -> "Checkpoint | None":
+        """The newest checkpoint that is undamaged, or None when there is no file at all."""
+        return self.checkpoints().newest()
+
+    def newest_digest(self) -> str | None:
+        """What the newest checkpoint says that its digest is; its tensors are not read."""
+        from safetensors import SafetensorError, safe_open
+
+        with (
+            contextlib.suppress(SafetensorError, IndexError),
+            safe_open(self.checkpoint_paths()[-1], framework="numpy") as file,
+        ):
+            return (file.metadata() or {}).get("sha256")
+        return None
+
+    def has_begun(self) -> bool:
+        """Whether the run has written a checkpoint."""
+        return bool(self.checkpoint_paths())
+
+    @contextlib.contextmanager
+    def opened(
+        self,
+        description: Description,
+        options: Collection[Option],
+        others: Mapping[str, Any] | None = None,
+        writes: bool = True,
+    ) -> Iterator[None]:
+        """Makes the folder for a run, or resumes the run it holds; keeps other processes out of it.
+
+        Args:
+          description: of the run; once there is a checkpoint it must be as before.
+          options: whose values ``description.settings`` holds.
+          others: see :func:`changed`.
+          writes: whether this process is the one that writes; the others only read.
+
+        Raises:
+          BadInput: it holds something else, another run, or a run that another process is at.
+        """
+        folder = self.path
+        if folder.exists() and not folder.is_dir():
+            raise BadInput(f"run_dir={folder} is a file; give a folder.")
+        if not writes:
             yield
-        finally:
+            return
+        known = self.description.is_file()
+        if not known and set(folder.glob("*")) - {self._lock, *remains(folder)}:
+            raise BadInput(f"run_dir={folder} holds files of something else; give another folder.")
+        folder.mkdir(parents=True, exist_ok=True)
+        with self._locked():
+            for path in remains(folder):
+                path.unlink()
+            if known:
+                before = self._read()
+                if self.has_begun():
+                    self._compare(before, description, options, others or {})
+            write_json(self.description, asdict(description))
+            yield
+
+    @property
+    def _lock(self) -> Path:
+        return self.path / "run.lock"
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Holds the folder's lock, which the kernel takes back from a process that ends."""
+        import portalocker
+
+        with self._lock.open("a+") as file:
+            try:
+                portalocker.lock(file, portalocker.LOCK_EX | portalocker.LOCK_NB)
+            except portalocker.AlreadyLocked as error:
+                file.seek(0)
+                raise BadInput(
+                    f"run_dir={self.path} is in use by {file.read() or 'another process'}. Wait "
+                    "for it, end it, or give another folder."
+                ) from error
+            except portalocker.LockException as error:
+                logger.info(
+                    "%s lies where no file can be locked (%s); make sure that no other process "
+                    "uses it.",
+                    self.path,
+                    error,
+                )
             file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
+            try:
+                yield
+            finally:
+                file.truncate(0)
+
+    def _read(self) -> Description:
+        file = self.description
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+            command, data = str(found["command"]), str(found["data"])
+            return Description(command, data, dict(found["settings"]), int(found["devices"]))
+        except (ValueError, TypeError, KeyError) as error:
+            raise BadInput(
+                f"{file} does not describe a run ({error}); it is damaged or not this program's. "
+                "Give another `run_dir`, or put the file back."
+            ) from error
+
+    def _compare(
+        self,
+        before: Description,
+        now: Description,
+        options: Collection[Option],
+        others: Mapping[str, Any],
+    ) -> None:
+        folder = self.path
+        if before.command != now.command:
+            raise BadInput(
+                f"run_dir={folder} holds a run of {before.command}, not of {now.command}; give "
+                "another folder."
+            )
+        if differing := changed(before.settings, now.settings, options, others):
+            raise BadInput(
+                f"run_dir={folder} holds a run with other settings ({', '.join(differing)}). Give "
+                "the same ones to resume it, or another folder to start anew."
+            )
+        if before.devices != now.devices and now.settings["batch_norm"] == "per_replica":
+            raise BadInput(
+                f"run_dir={folder} holds a run on {before.devices} devices, and here are "
+                f"{now.devices}; with batch_norm=per_replica that is another computation. Use as "
+                "many as before, or another folder."
+            )
+        if before.data != now.data:
+            raise BadInput(
+                f"run_dir={folder} holds a run on other images than `data_dir` lists now. Give the "
+                "folder it began with, as it was, or another `run_dir`."
+            )
 
 
-def has_begun(folder: Path) -> bool:
-    """Whether the run has written a checkpoint."""
-    return bool(Checkpoints(folder / "checkpoints").paths())
+def changed(
+    before: Mapping[str, Any],
+    now: Mapping[str, Any],
+    options: Collection[Option],
+    others: Mapping[str, Any] | None = None,
+) -> list[str]:
+    """What differs between the options of a run that was begun and of one that is asked for.
+
+    Args:
+      before: recorded by this version or an earlier one. An option that did not exist then had the
+        default that it was introduced with.
+      now: as recorded now.
+      options: what there is to know of those in ``now``.
+      others: what ``before`` may hold besides: by name the value that made no difference.
+
+    Returns:
+      Of each difference a few words, such as ``"epochs=60 then, 120 now"``.
+    """
+    known = {option.name: option for option in options}
+    found = []
+    for name, value in now.items():
+        option = known.get(name)
+        recorded: Callable[[Any], Any] = option.recorded if option else (lambda x: x)
+        names = (name, *(option.old_names if option else ()))
+        earlier: Sequence[Any] = [before[n] for n in names if n in before]
+        default = recorded(option.default) if option else None
+        old = recorded(earlier[0]) if earlier else default
+        if old != value:
+            found.append(f"{name}={old!r} then, {value!r} now")
+    old_names = {n for option in options for n in option.old_names}
+    for name, old in before.items():
+        if name in now or name in old_names:
+            continue
+        if name not in (others or {}):
+            found.append(f"{name}={old!r} then, not known now")
+        elif others is not None and others[name] not in (old, ANYTHING):
+            found.append(f"{name}={old!r} then, {others[name]!r} now")
+    return found
 
 
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        description = json.loads(file.read_text(encoding="utf-8"))
-        named = {key: str(description[key]) for key in ("command", "data")}
-        settings, devices = dict(description["settings"]), int(description["devices"])
-        return {**named, "settings": settings, "devices": devices}
-    except (ValueError, TypeError, KeyError) as error:
-        raise BadInput(
-            f"{file} does not describe a run ({error}); it is damaged or not this program's. Give "
-            "another --run_dir, or put the file back."
-        ) from error
+ANYTHING = object()  # in ``others``: whatever it was, it made no difference
 
 
-def _compare(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
-    if before["command"] != now["command"]:
-        raise BadInput(
-            f"--run_dir={folder} holds a run of {before['command']}, not of {now['command']}; "
-            "give another folder."
-        )
-    old, new = before["settings"], now["settings"]
-    changed = [name for name in {**old, **new} if old.get(name) != new.get(name)]
-    if changed:
-        values = ", ".join(f"--{n}: {old.get(n)!r} then, {new.get(n)!r} now" for n in changed)
-        raise BadInput(
-            f"--run_dir={folder} holds a run with other settings ({values}). Give the same ones to "
-            "go on with it, or another folder to start anew."
-        )
-    if before["devices"] != now["devices"] and new["batch_norm"] == "per_replica":
-        raise BadInput(
-            f"--run_dir={folder} holds a run on {before['devices']} devices, and here are "
-            f"{now['devices']}; with --batch_norm=per_replica that is another computation. Use as "
-            "many as before, or another folder."
-        )
-    if before["data"] != now["data"]:
-        raise BadInput(
-            f"--run_dir={folder} holds a run on other images than --data_dir lists now. Give the "
-            "folder it began with, as it was, or another --run_dir."
-        )
+def content_of(path: str) -> str:
+    """What is recorded of a file that a run takes: its content's SHA-256, not its path.
+
+    A folder of a run stands for its newest checkpoint; what is no file, such as a word, stays.
+    """
+    file = Path(path)
+    if path and file.is_dir():
+        file = next(reversed(RunFolder(file).checkpoint_paths()), file)
+    if not path or not file.is_file():
+        return path
+    return f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"

@@ -1,6 +1,16 @@
-"""What can be searched: a supernet that contains every candidate, and how to read one off it."""
+"""What can be searched: spaces of architectures, and the architectures that people name."""
 
-from cmnas_tf.search_spaces.cell_space import AUTO_REID, DARTS, CellSpace
+from cmnas_tf.search_spaces.cell_space import AUTO_REID, DARTS, CellSpace, DartsCells
 from cmnas_tf.search_spaces.norm_space import NormSpace
+from cmnas_tf.search_spaces.space import SPACES, SearchSpace, name_of
 
-__all__ = ["AUTO_REID", "DARTS", "CellSpace", "NormSpace"]
+__all__ = [
+    "AUTO_REID",
+    "DARTS",
+    "SPACES",
+    "CellSpace",
+    "DartsCells",
+    "NormSpace",
+    "SearchSpace",
+    "name_of",
+]

@@ -3,14 +3,9 @@
 import collections
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-import numpy as np
-import tensorflow as tf
-from scipy.special import entr, softmax
-
-from cmnas_tf.architecture import SHARED, Architecture
+from cmnas_tf.architecture import SHARED, Architecture, plan_of
 from cmnas_tf.cell_plan import STEM, CellPlan
 from cmnas_tf.errors import BadInput
 from cmnas_tf.genotype import (
@@ -24,13 +19,15 @@ from cmnas_tf.genotype import (
     Genotype,
     sources_of,
 )
-from cmnas_tf.layers import ModalityNorm, Relaxation
-from cmnas_tf.models import Head, ReidNetwork
-from cmnas_tf.models.cell_net import CellSupernet, channels_of
-from cmnas_tf.models.two_stream import site_layer_name
-from cmnas_tf.search_spaces.cell_costs import edge_costs
-from cmnas_tf.search_spaces.norm_space import DECIDED
-from cmnas_tf.search_spaces.random_cells import random_genotype
+from cmnas_tf.options import option
+from cmnas_tf.search_spaces.space import DECIDED, SPACES, SearchSpace
+
+if TYPE_CHECKING:
+    import numpy as np
+    import tensorflow as tf
+
+    from cmnas_tf.layers import ModalityNorm, Relaxation
+    from cmnas_tf.models import ReidNetwork
 
 AUTO_REID = OPERATIONS
 # DARTS also has sep_conv_5x5 and dil_conv_5x5; this is its list as far as Auto-ReID took it over
@@ -39,67 +36,81 @@ DARTS = tuple(name for name in OPERATIONS if name != PART_AWARE)
 
 
 @dataclass(frozen=True)
-class CellSpace:
+class CellSpace(SearchSpace):
     """All pairs of a normal and a reduction cell: two edges for each node, an operation for each.
 
     Attributes:
-      relaxation: how the logits of an edge become the weights of its candidates.
       candidates: of every edge, :data:`AUTO_REID` or :data:`DARTS`.
-      cells: number of cells of each stage.
-      width: factor on all channel numbers.
-      synchronized: batch statistics over all replicas.
+      last_stride: there is no choice.
     """
 
-    relaxation: Relaxation
-    candidates: tuple[str, ...] = AUTO_REID
-    cells: tuple[int, ...] = (2, 2, 2, 2)
-    width: float = 1.0
-    synchronized: bool = False
+    candidates: ClassVar[tuple[str, ...]] = AUTO_REID
+    last_stride: ClassVar[int] = 1
+    cells: tuple[int, ...] = option(
+        (2, 2, 2, 2), "Cells of each stage.", recorded=lambda cells: list(cells) or [2, 2, 2, 2]
+    )
+    width: float = option(
+        1.0, "Factor on the number of channels of every stage.", minimum=0.0625, maximum=4.0
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "cells", tuple(self.cells) or (2, 2, 2, 2))
 
     def check(self, modalities: Collection[str]) -> None:
-        """Refuses images of two modalities: these networks treat all images alike.
-
-        Raises:
-          BadInput: more than one modality.
-        """
+        """Refuses images of two modalities: these networks treat all images alike."""
         if len(modalities) > 1:
             raise BadInput(
                 f"The images are {' and '.join(modalities)}, and a search for cells takes one "
-                f"modality. Say which: {' or '.join(f'--modality={m}' for m in modalities)}."
+                f"modality. Say which: {' or '.join(f'modality={m}' for m in modalities)}."
             )
 
-    def supernet(self, num_classes: int) -> ReidNetwork:
+    def decisions(self) -> dict[str, tuple[str, ...]]:
+        """Every edge, and which candidate it carries; ``none`` for no edge."""
+        edges = (f"{kind}.{node}.{source}" for kind in KINDS for node, source in EDGES)
+        return dict.fromkeys(edges, self.candidates)
+
+    def supernet(
+        self, relaxation: "Relaxation", num_classes: int, synchronized: bool = False
+    ) -> "ReidNetwork":
         """The network that contains every architecture of the space.
 
         Both modalities share every norm. Those of the cells have no scale and offset, which would
         undo the weights of the mixture (DARTS); in the part-aware operation too (our choice).
         """
+        from cmnas_tf.layers import ModalityNorm
+        from cmnas_tf.models import Head, ReidNetwork
+        from cmnas_tf.models.cell_net import CellSupernet, channels_of
+        from cmnas_tf.models.two_stream import site_layer_name
 
-        def make_norm(site: str, affine: bool = True) -> ModalityNorm:
+        def make_norm(site: str, affine: bool = True) -> "ModalityNorm":
             name = site_layer_name(site)
-            return ModalityNorm(SHARED, self.synchronized, affine and site == STEM, name=name)
+            return ModalityNorm(SHARED, synchronized, affine and site == STEM, name=name)
 
         backbone = CellSupernet(
-            self.cells, self.candidates, self.relaxation, make_norm, channels_of(self.width)
+            self.cells, self.candidates, relaxation, make_norm, channels_of(self.width)
         )
-        network = ReidNetwork(backbone, Head(num_classes, self.synchronized))
+        network = ReidNetwork(backbone, Head(num_classes, synchronized))
         network.create_variables()
         return network
 
-    def logits(self, supernet: ReidNetwork) -> dict[str, tf.Variable]:
+    def logits(self, supernet: "ReidNetwork") -> "dict[str, tf.Variable]":
         """The architecture logits by kind of cell, each [14 edges, candidates]."""
         return supernet.backbone.logits()
 
-    def probabilities(self, supernet: ReidNetwork) -> dict[str, np.ndarray]:
+    def tables(self, supernet: "ReidNetwork") -> "dict[str, np.ndarray]":
         """By kind of cell, the softmax over the candidates of each edge, [14, candidates]."""
+        import numpy as np
+        from scipy.special import softmax
+
         return {
             kind: softmax(logits.numpy().astype(np.float64), axis=1)
             for kind, logits in self.logits(supernet).items()
         }
 
     def expected_cost(
-        self, supernet: ReidNetwork, height: int, width: int
-    ) -> Callable[[], tf.Tensor]:
+        self, supernet: "ReidNetwork", height: int, width: int
+    ) -> "Callable[[], tf.Tensor]":
         """What the mixture costs, as a function that can be differentiated for the logits.
 
         The multiply-adds of each candidate on each edge times its softmax probability, summed over
@@ -113,18 +124,23 @@ class CellSpace:
         Returns:
           A function without arguments that gives the cost, a scalar >= 0.
         """
+        import tensorflow as tf
+
+        from cmnas_tf.models.cell_net import channels_of
+        from cmnas_tf.search_spaces.cell_costs import edge_costs
+
         costs = edge_costs(self.cells, self.candidates, channels_of(self.width), height, width)
         work = {kind: table[..., 1] for kind, table in costs.items()}
         even = sum(table.mean(axis=1).sum() for table in work.values())
 
-        def cost() -> tf.Tensor:
+        def cost() -> "tf.Tensor":
             kinds = self.logits(supernet).items()
             shares = [tf.nn.softmax(logits) * (work[kind] / even) for kind, logits in kinds]
             return tf.add_n([tf.reduce_sum(share) for share in shares])
 
         return cost
 
-    def derive(self, supernet: ReidNetwork, provenance: Mapping[str, Any]) -> Architecture:
+    def derive(self, supernet: "ReidNetwork", provenance: Mapping[str, Any]) -> Architecture:
         """The strongest operations on the strongest edges (DARTS, section 2.4); all norms shared.
 
         The strength of an edge is the largest weight of an operation on it, ``none`` aside; the two
@@ -142,15 +158,15 @@ class CellSpace:
         shared = Architecture.shared(CellPlan(genotype, self.cells))
         return replace(shared, provenance={**found, **provenance})
 
-    def _genotype(self, supernet: ReidNetwork) -> tuple[Genotype, dict[str, Any]]:
+    def _genotype(self, supernet: "ReidNetwork") -> tuple[Genotype, dict[str, Any]]:
         """The cells, and what to write down of how they were found."""
-        probabilities = {k: self._named(t) for k, t in self.probabilities(supernet).items()}
+        probabilities = {k: self._named(t) for k, t in self.tables(supernet).items()}
         derived = {kind: derive_cell(weights) for kind, weights in probabilities.items()}
         ties = {kind: ties for kind, (_, ties) in derived.items()}
         genotype = Genotype(**{kind: cell for kind, (cell, _) in derived.items()})
         return genotype, {"probabilities": probabilities, "ties": ties}
 
-    def _named(self, table: np.ndarray) -> dict[str, dict[str, float]]:
+    def _named(self, table: "np.ndarray") -> dict[str, dict[str, float]]:
         return {
             f"{node}.{source}": dict(zip(self.candidates, row.tolist(), strict=True))
             for (node, source), row in zip(EDGES, table, strict=True)
@@ -158,17 +174,19 @@ class CellSpace:
 
     def contains(self, architecture: Architecture) -> bool:
         """Whether it is one of this space: its cells of these candidates, every norm shared."""
-        plan = architecture.backbone
-        if not isinstance(plan, CellPlan) or plan.cells != self.cells:
+        plan = plan_of(architecture.backbone)
+        if plan.genotype is None or cast(CellPlan, plan).cells != self.cells:
             return False
         operations = {decision.partition("=")[2] for decision in self.chosen(architecture)}
         return operations <= set(self.candidates) and set(architecture.choices.values()) == {SHARED}
 
-    def prefer(self, supernet: ReidNetwork, architecture: Architecture) -> None:
+    def select(self, supernet: "ReidNetwork", architecture: Architecture) -> None:
         """Sets the logits so that the supernet computes what ``architecture`` does.
 
         The edges that it does not have get ``none``.
         """
+        import numpy as np
+
         genotype = cast(CellPlan, architecture.backbone).genotype
         for kind, logits in self.logits(supernet).items():
             cell = genotype.cell(kind)
@@ -178,9 +196,34 @@ class CellSpace:
 
     def random_like(self, architecture: Architecture, seed: int) -> Architecture:
         """Random cells of the size of another's; see :func:`random_genotype`."""
+        from cmnas_tf.models.cell_net import channels_of
+        from cmnas_tf.search_spaces.random_cells import random_genotype
+
         plan = cast(CellPlan, architecture.backbone)
         genotype = random_genotype(plan, seed, channels_of(self.width), self.candidates)
         return Architecture.shared(CellPlan(genotype, plan.cells))
+
+    def random(self, seed: int) -> Architecture:
+        """Two sources for each node and an operation for each, equally likely."""
+        from cmnas_tf.search_spaces.random_cells import draw_genotype
+
+        return Architecture.shared(CellPlan(draw_genotype(seed, self.candidates), self.cells))
+
+    def mutate(self, architecture: Architecture, seed: int) -> Architecture:
+        """The architecture with one edge changed: another source or operation, equally likely."""
+        import numpy as np
+
+        random = np.random.default_rng(seed)
+        plan = cast(CellPlan, architecture.backbone)
+        cells = {kind: {n: dict(e) for n, e in plan.genotype.cell(kind).items()} for kind in KINDS}
+        kind, node = random.choice(KINDS), random.choice(NODES)
+        edges = cells[kind][node]
+        source = random.choice(list(edges))
+        operation, kept = edges[source], {s: o for s, o in edges.items() if s != source}
+        others = [(s, operation) for s in sources_of(node) if s not in edges]
+        others += [(source, o) for o in self.candidates if o not in (NONE, operation)]
+        cells[kind][node] = dict([*kept.items(), others[random.integers(len(others))]])
+        return Architecture.shared(CellPlan(Genotype(**cells), plan.cells))
 
     def chosen(self, architecture: Architecture) -> list[str]:
         """What a search decided for: the edges, with their operations."""
@@ -192,26 +235,25 @@ class CellSpace:
             for source, operation in edges.items()
         ]
 
-    def leanings(self, architecture: Architecture) -> dict[str, float]:
+    def probabilities(self, architecture: Architecture) -> dict[str, float]:
         """How much a search was for each operation on each edge, 0..1."""
         return {
             f"{kind}.{edge}={operation}": weight
-            for kind, edges in architecture.provenance["probabilities"].items()
+            for kind, edges in architecture.provenance.get("probabilities", {}).items()
             for edge, weights in edges.items()
             for operation, weight in weights.items()
         }
-
-    def save(self, architecture: Architecture, folder: Path) -> None:
-        """Writes ``architecture.json``."""
-        architecture.save(folder / "architecture.json")
 
     def describe(self, architecture: Architecture) -> str:
         """An architecture of this space, for people to read."""
         return str(cast(CellPlan, architecture.backbone).genotype)
 
-    def summary(self, supernet: ReidNetwork) -> tuple[dict[str, float], str]:
+    def summary(self, supernet: "ReidNetwork") -> tuple[dict[str, float], str]:
         """Scalars for TensorBoard, and the operations of the genotype in a few words."""
-        tables = self.probabilities(supernet)
+        import numpy as np
+        from scipy.special import entr
+
+        tables = self.tables(supernet)
         bits = np.mean([entr(table).sum(axis=1) for table in tables.values()]) / np.log(2.0)
         scalars = {"architecture/mean_entropy_bits": float(bits)}
         for kind, table in tables.items():
@@ -226,6 +268,17 @@ class CellSpace:
         )
         scalars |= {f"derived/{name}": counts[name] for name in self.candidates if name != NONE}
         return scalars, " ".join(f"{name} {count}" for name, count in counts.most_common(3))
+
+
+@dataclass(frozen=True)
+class DartsCells(CellSpace):
+    """The same without the part-aware operation: the candidates that DARTS has."""
+
+    candidates: ClassVar[tuple[str, ...]] = DARTS
+
+
+SPACES.register("reid_cells", CellSpace)
+SPACES.register("darts_cells", DartsCells)
 
 
 def derive_cell(

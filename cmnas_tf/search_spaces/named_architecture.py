@@ -1,51 +1,73 @@
-"""From the word or the file of ``--architecture`` to the architecture."""
+"""From a word or a file to an architecture."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import cast
 
-from cmnas_tf import settings as settings_module
-from cmnas_tf.architecture import SEPARATE, SHARED, Architecture, Backbone, named_backbone
+from cmnas_tf.architecture import (
+    SEPARATE,
+    SHARED,
+    Architecture,
+    Backbone,
+    named_backbone,
+    plan_of,
+)
 from cmnas_tf.cell_plan import CellPlan
 from cmnas_tf.errors import BadInput
-from cmnas_tf.models.cell_net import channels_of
-from cmnas_tf.search_spaces.random_cells import random_genotype
 
 RANDOM = "random:"
 UNTIL = "until:"
 WITHIN = "within:"
+_OF_STAGE: dict[str, Callable[[str, Backbone], Architecture]] = {
+    UNTIL: Architecture.separate_until,
+    WITHIN: Architecture.separate_within,
+}
 
 
-def named_architecture(name: str, network: settings_module.Network) -> Architecture:
-    """The architecture that ``--architecture`` names: a word, or a file, which knows its backbone.
+def named_architecture(
+    name: str, backbone: str = "", cells: tuple[int, ...] = (), width: float = 1.0
+) -> Architecture:
+    """The architecture that a word or a file names.
+
+    Args:
+      name: ``"shared"``, ``"separate"``, ``"until:STAGE"``, ``"within:STAGE"``, ``"random:SEED"``
+        (random cells of the size of the backbone's), or the file of an architecture or the folder
+        of a run that has one, which knows its backbone.
+      backbone: see :func:`named_backbone`; that of the file, or resnet50, where it is empty.
+      cells: number of cells of each stage, other than the file's.
+      width: factor on the channels, which the size of cells depends on.
 
     Raises:
-      BadInput: no such word or file, or one of another backbone than the network's settings say.
+      BadInput: no such word or file, or one of another backbone.
     """
-    if name not in (SHARED, SEPARATE) and not name.startswith((RANDOM, UNTIL, WITHIN)):
-        given = named_backbone(network.backbone, network.cells) if network.backbone else None
-        return Architecture.load(name, given, network.cells)
-    backbone = named_backbone(network.backbone or "resnet50", network.cells)
+    word = next((w for w in (RANDOM, *_OF_STAGE) if name.startswith(w)), None)
+    if name not in (SHARED, SEPARATE) and word is None:
+        return Architecture.load(name, named_backbone(backbone, cells) if backbone else None, cells)
+    of = named_backbone(backbone or "resnet50", cells)
     if name == SHARED:
-        return Architecture.shared(backbone)
+        return Architecture.shared(of)
     if name == SEPARATE:
-        return Architecture.separate(backbone)
-    if name.startswith(RANDOM):
-        return _random(name, backbone, network.width)
-    if name.startswith(WITHIN):
-        return Architecture.separate_within(name.removeprefix(WITHIN), backbone)
-    return Architecture.separate_until(name.removeprefix(UNTIL), backbone)
+        return Architecture.separate(of)
+    if word == RANDOM:
+        return _random(name, of, width)
+    return _OF_STAGE[str(word)](name.removeprefix(str(word)), of)
 
 
 def _random(name: str, backbone: Backbone, width: float) -> Architecture:
     """Random cells, as large as the backbone's and as many of them."""
     seed = name.removeprefix(RANDOM)
     if not seed.isdecimal():
-        raise BadInput(f"--architecture={name}: a seed, 0 or more, must follow {RANDOM}")
-    if not isinstance(backbone, CellPlan):
+        raise BadInput(f"architecture={name}: a seed, 0 or more, must follow {RANDOM}")
+    if plan_of(backbone).genotype is None:
         raise BadInput(
-            f"--architecture={name} draws cells as large as those of a network of cells, and the "
-            f"backbone is {backbone}. Say which network: --backbone=FILE, an architecture.json or "
+            f"architecture={name} draws cells as large as those of a network of cells, and the "
+            f"backbone is {backbone}. Say which network: `backbone`, an architecture.json or "
             "genotype.json."
         )
-    genotype = random_genotype(backbone, int(seed), channels_of(width))
-    drawn = Architecture.shared(CellPlan(genotype, backbone.cells))
+    from cmnas_tf.models.cell_net import channels_of
+    from cmnas_tf.search_spaces.random_cells import random_genotype
+
+    plan = cast(CellPlan, backbone)
+    genotype = random_genotype(plan, int(seed), channels_of(width))
+    drawn = Architecture.shared(CellPlan(genotype, plan.cells))
     return replace(drawn, provenance=genotype.provenance)

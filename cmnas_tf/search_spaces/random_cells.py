@@ -39,9 +39,9 @@ def random_genotype(
     Raises:
       BadInput: hardly any cells are of this size.
     """
-    names = [name for name in candidates if name != NONE]
     sizes = _parameters(like.cells, channels)
     wanted = _size(like.genotype, sizes)
+    names = _operations(candidates)
     random = np.random.default_rng([seed, len(names), *like.cells])
     for _ in range(_DRAWS):
         found = Genotype(**{kind: _random_cell(random, names) for kind in KINDS})
@@ -53,6 +53,18 @@ def random_genotype(
         f"Of {_DRAWS} random genotypes none had {wanted} parameters on its edges, within "
         f"{TOLERANCE:.0%}, like the one given; give one of another size."
     )
+
+
+def draw_genotype(seed: int, candidates: tuple[str, ...] = OPERATIONS) -> Genotype:
+    """Cells of any size: two sources for each node and an operation for each, equally likely."""
+    names = _operations(candidates)
+    random = np.random.default_rng([seed, len(names)])
+    cells = {kind: _random_cell(random, names) for kind in KINDS}
+    return Genotype(**cells, provenance={"drawn": {"seed": seed}})
+
+
+def _operations(candidates: tuple[str, ...]) -> list[str]:
+    return [name for name in candidates if name != NONE]
 
 
 def _random_cell(random: np.random.Generator, names: list[str]) -> dict[str, dict[str, str]]:

@@ -125,7 +125,7 @@ def _load(
     if theirs not in (ours, None):
         raise BadInput(
             f"These are weights of {theirs} and the network is a {ours} (nothing was loaded). Give "
-            f"--backbone={theirs}, or other weights."
+            f"backbone={theirs}, or other weights."
         )
     used = set(sources.values())
     known = _stored_norms(variables)

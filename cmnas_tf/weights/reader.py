@@ -54,8 +54,8 @@ def _read_safetensors(path: Path) -> State:
         with safe_open(path, framework="numpy") as file:
             if "cmnas_tf" in (file.metadata() or {}):
                 raise BadInput(
-                    f"{path} is a checkpoint of this program already; give it to --checkpoint or "
-                    "--initial_weights as it is."
+                    f"{path} is a checkpoint of this program already; give it as `checkpoint` or "
+                    "`initial_weights` as it is."
                 )
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:

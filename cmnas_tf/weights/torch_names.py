@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cmnas_tf.architecture import RESNETS
+from cmnas_tf.architecture import BACKBONES, ResNetPlan
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -95,8 +95,8 @@ def backbone_of(names: Iterable[str]) -> str | None:
     blocks = {match.group(1, 2) for match in found if match}
     depths = tuple(sum(stage == str(number) for stage, _ in blocks) for number in range(1, 5))
     bottleneck = any(match and match.group(3) == "3" for match in found)
-    plans = {(plan.blocks, plan.bottleneck): name for name, plan in RESNETS.items()}
-    return plans.get((depths, bottleneck))
+    wanted = ResNetPlan(depths, bottleneck)  # type: ignore[arg-type]
+    return next((name for name, plan in BACKBONES.items() if plan == wanted), None)
 
 
 def to_tensorflow(array: np.ndarray) -> np.ndarray:

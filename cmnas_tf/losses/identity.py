@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from cmnas_tf.losses.precision import at_least_float32
+from cmnas_tf.losses.loss import at_least_float32
 
 
 def cross_entropy(logits: tf.Tensor, labels: tf.Tensor, label_smoothing: float = 0.0) -> tf.Tensor:

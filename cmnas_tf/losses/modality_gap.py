@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from cmnas_tf.losses.precision import at_least_float32
+from cmnas_tf.losses.loss import at_least_float32
 
 
 def correlation_consistency(visible: tf.Tensor, infrared: tf.Tensor) -> tf.Tensor:

@@ -3,7 +3,7 @@
 import pytest
 
 from cmnas_tf.errors import BadInput
-from cmnas_tf.runs.checkpoint_schedule import checkpoint_due
+from cmnas_tf.runs.loop import checkpoint_due
 
 
 def due_steps(every, steps=10, clock=lambda: 0.0):
@@ -37,5 +37,5 @@ def test_every_so_many_minutes():
 
 @pytest.mark.parametrize("every", ["", "0", "-3", "0m", "3.5", "ten", "10 m", "1h", "epochs"])
 def test_anything_else_is_refused(every):
-    with pytest.raises(BadInput, match=f"--checkpoint_every='{every}' must be epoch"):
+    with pytest.raises(BadInput, match=f"checkpoint_every='{every}' must be epoch"):
         checkpoint_due(every, 4)

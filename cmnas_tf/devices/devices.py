@@ -1,0 +1,34 @@
+"""What computes a run: the options."""
+
+from dataclasses import dataclass
+
+from cmnas_tf.errors import BadInput
+from cmnas_tf.options import Options, option
+
+
+@dataclass(frozen=True)
+class Devices(Options):
+    """What computes it; the number of devices is written down with the run."""
+
+    strategy: str = option(
+        "auto",
+        "mirrored: all GPUs of this machine, or its CPU; multi_worker: those of all processes that "
+        "TF_CONFIG lists; auto: multi_worker where TF_CONFIG lists any, otherwise mirrored.",
+        choices=("auto", "one_device", "mirrored", "multi_worker"),
+        affects_result=False,
+    )
+    logical_devices: int = option(
+        0,
+        "Split the CPU into this many logical devices (0: do not).",
+        minimum=0,
+        affects_result=False,
+        advanced=True,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.logical_devices and self.strategy not in ("auto", "mirrored"):
+            raise BadInput(
+                f"logical_devices={self.logical_devices} cuts up the CPU of one process, and "
+                f"strategy={self.strategy} does not use the parts; give strategy=mirrored."
+            )

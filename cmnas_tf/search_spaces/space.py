@@ -1,0 +1,144 @@
+"""What a search space is, and the registry of spaces.
+
+A space knows its decisions, builds the network of a choice and the supernet of all choices, and
+draws and changes choices at random. It knows nothing of how it is searched. Listing spaces and
+their options needs no TensorFlow; a space imports it when it builds a network.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cmnas_tf.architecture import Architecture
+from cmnas_tf.options import Options
+from cmnas_tf.registry import Registry
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from cmnas_tf.layers import Relaxation
+    from cmnas_tf.models import ReidNetwork
+
+# A logit, and minus the others, at which a softmax is 0 or 1 in float32, and Gumbel's noise is lost.
+DECIDED = 100.0
+
+
+class SearchSpace(Options):
+    """A search space: a frozen dataclass of its options.
+
+    Attributes:
+      width: factor on all channel numbers.
+      last_stride: stride of the last stage.
+    """
+
+    width: float
+    last_stride: int
+
+    def check(self, modalities: Collection[str]) -> None:
+        """Refuses data that the space cannot be searched with.
+
+        Raises:
+          BadInput: these are not the modalities that it needs.
+        """
+        raise NotImplementedError
+
+    def decisions(self) -> Mapping[str, tuple[str, ...]]:
+        """The candidates of every decision, by its name."""
+        raise NotImplementedError
+
+    def supernet(
+        self, relaxation: "Relaxation", num_classes: int, synchronized: bool = False
+    ) -> "ReidNetwork":
+        """The network that contains every architecture of the space.
+
+        Args:
+          relaxation: how logits become mixture weights.
+          num_classes: training identities.
+          synchronized: batch statistics over all replicas.
+        """
+        raise NotImplementedError
+
+    def network(
+        self, architecture: Architecture, num_classes: int, synchronized: bool = False
+    ) -> "ReidNetwork":
+        """The network of one architecture of the space."""
+        from cmnas_tf.models import two_stream
+
+        return two_stream(
+            architecture,
+            num_classes,
+            architecture.backbone,
+            self.last_stride,
+            self.width,
+            synchronized,
+        )
+
+    def logits(self, supernet: "ReidNetwork") -> "Mapping[str, tf.Variable]":
+        """The architecture parameters of its supernet, by name."""
+        raise NotImplementedError
+
+    def expected_cost(
+        self, supernet: "ReidNetwork", height: int, width: int
+    ) -> "Callable[[], tf.Tensor]":
+        """What the mixture costs for an image, to be differentiated for the logits.
+
+        Raises:
+          BadInput: every architecture of the space costs the same.
+        """
+        raise NotImplementedError
+
+    def derive(self, supernet: "ReidNetwork", provenance: Mapping[str, Any]) -> Architecture:
+        """The architecture that the logits prefer.
+
+        Args:
+          supernet: of this space.
+          provenance: what else to write down with the architecture; JSON-ready.
+        """
+        raise NotImplementedError
+
+    def select(self, supernet: "ReidNetwork", architecture: Architecture) -> None:
+        """Sets the logits so that the supernet computes what ``architecture`` does."""
+        raise NotImplementedError
+
+    def contains(self, architecture: Architecture) -> bool:
+        """Whether it is one of the space."""
+        raise NotImplementedError
+
+    def random(self, seed: int) -> Architecture:
+        """An architecture drawn at random."""
+        raise NotImplementedError
+
+    def random_like(self, architecture: Architecture, seed: int) -> Architecture:
+        """An architecture drawn at random among those of the size of another."""
+        raise NotImplementedError
+
+    def mutate(self, architecture: Architecture, seed: int) -> Architecture:
+        """The architecture with one decision changed at random."""
+        raise NotImplementedError
+
+    def chosen(self, architecture: Architecture) -> list[str]:
+        """What a search decided for, each decision as a word."""
+        raise NotImplementedError
+
+    def probabilities(self, architecture: Architecture) -> Mapping[str, float]:
+        """How strongly a search was for each of its possible decisions, 0..1."""
+        raise NotImplementedError
+
+    def summary(self, supernet: "ReidNetwork") -> tuple[Mapping[str, float], str]:
+        """Scalars for TensorBoard, and a few words, on how far it has decided."""
+        raise NotImplementedError
+
+    def save(self, architecture: Architecture, folder: Path) -> None:
+        """Writes what is usual for such an architecture besides its JSON form."""
+
+    def describe(self, architecture: Architecture) -> str:
+        """An architecture of the space, for people to read."""
+        raise NotImplementedError
+
+
+SPACES: Registry[type[SearchSpace]] = Registry("search space")
+
+
+def name_of(space: SearchSpace) -> str:
+    """The name that a space is registered with."""
+    return next(name for name, made in SPACES.items() if made is type(space))

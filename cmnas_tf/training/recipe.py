@@ -1,0 +1,165 @@
+"""How weights are trained: the options of a training, and of what a search does to its weights."""
+
+from dataclasses import dataclass
+
+from cmnas_tf.data.augmentation import Augmentation, ImageSize
+from cmnas_tf.data.sampling import Sampling
+from cmnas_tf.errors import BadInput
+from cmnas_tf.losses import Objective
+from cmnas_tf.options import Options, option
+from cmnas_tf.runs.run_folder import content_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightOptimizer(Options):
+    """Adam or SGD with coupled weight decay, and the learning rate's schedule."""
+
+    optimizer: str = option(
+        "adam",
+        "Adam (0.5, 0.999) [code], or SGD with momentum.",
+        choices=("adam", "sgd"),
+    )
+    momentum: float = option(0.9, "Momentum of SGD.", minimum=0, maximum=0.99999, advanced=True)
+    backbone_learning_rate: float = option(
+        0.001, "Learning rate of the backbone, after warm-up. [code]", minimum=0
+    )
+    head_learning_rate: float = option(
+        0.01, "Learning rate of neck and classifier, after warm-up. [code]", minimum=0
+    )
+    weight_decay: float = option(
+        5e-4, "L2 added to the gradient of every weight (coupled, not AdamW). [code]", minimum=0
+    )
+    learning_rate_warmup: float = option(
+        10.0, "Epochs of linear warm-up, from 0.01 of the learning rate. [code]", minimum=0
+    )
+    schedule: str = option(
+        "steps",
+        "After warm-up the learning rate falls in steps, at `decay_epochs` [code], or along half a "
+        "cosine, to `final_learning_rate` of it at the end.",
+        choices=("steps", "cosine"),
+    )
+    decay_epochs: tuple[float, ...] = option(
+        (40.0, 70.0), "Epochs after which the learning rate is multiplied by 0.1. [code]"
+    )
+    final_learning_rate: float = option(
+        0.01,
+        "Cosine: what is left of the learning rate at the end.",
+        minimum=0,
+        maximum=1,
+        advanced=True,
+    )
+    schedule_every: str = option(
+        "epoch",
+        "Move the learning rate at each epoch [code], or smoothly at each step.",
+        choices=("epoch", "step"),
+        advanced=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numerics(Options):
+    """What numbers it is computed in, and how alike from run to run."""
+
+    precision: str = option(
+        "float32",
+        "Numbers of the feature maps (mixed precision); weights, statistics, losses and ranking "
+        "stay float32.",
+        choices=("float32", "bfloat16", "float16"),
+    )
+    batch_norm: str = option(
+        "per_replica",
+        "Batch statistics over each device's rows [code] or over all devices' rows.",
+        choices=("per_replica", "synchronized"),
+        advanced=True,
+    )
+    deterministic: bool = option(
+        False,
+        "Use only GPU kernels that give the same bits each time; slower, refuses some.",
+        advanced=True,
+    )
+    recompute: bool = option(
+        False,
+        "Keep only what enters each residual block or cell, and compute the rest again for the "
+        "gradient (rematerialization): less memory, another forward pass; the same but for "
+        "rounding.",
+        advanced=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start(Options):
+    """What the weights are before the first step."""
+
+    initial_weights: str = option(
+        "",
+        "Checkpoint that the network starts from, or the folder of a run that has one "
+        "(fine-tuning); or `imagenet`: torchvision's weights, fetched once [code]. Random weights without it.",
+        path=True,
+        recorded=content_of,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading(Options):
+    """How images are read."""
+
+    cache: str = option(
+        "none",
+        "What to keep in memory: nothing, the files' bytes, or decoded pixels.",
+        choices=("none", "encoded", "decoded"),
+        affects_result=False,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightTraining(Options):
+    """What every training of weights has: that of a network, and that within a search.
+
+    Attributes:
+      size: of the images that enter the network.
+      sampling: P identities and K images of each in a batch.
+      augmentation: of the training images.
+      reading: of the image files.
+      objective: the losses.
+      optimizer: of the weights.
+      start: from which weights.
+      numerics: in which numbers.
+    """
+
+    size: ImageSize = ImageSize()
+    sampling: Sampling = Sampling()
+    augmentation: Augmentation = Augmentation()
+    reading: Reading = Reading()
+    objective: Objective = Objective()
+    optimizer: WeightOptimizer = WeightOptimizer()
+    start: Start = Start()
+    numerics: Numerics = Numerics()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(WeightTraining):
+    """How an architecture is trained; the defaults are the authors' recipe of CM-NAS."""
+
+    epochs: int = option(120, "Epochs of the training. [code]", minimum=1)
+    average_decay: float = option(
+        0.997,
+        "Decay per step of the exponential moving average of weights and statistics "
+        "(0.997 SYSU-MM01, 0.968 RegDB [code]; 0 switches it off).",
+        minimum=0,
+        maximum=0.99999,
+    )
+    adopt_average_every: int = option(
+        0,
+        "Epochs after which training goes on from the moving average, which overwrites weights and "
+        "statistics (2 SYSU-MM01, 10 RegDB [code]); 0: never, the average is kept apart.",
+        minimum=0,
+        advanced=True,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.adopt_average_every and not self.average_decay:
+            raise BadInput(
+                f"adopt_average_every={self.adopt_average_every} has no moving average to adopt, "
+                "because average_decay=0 switches it off; change one of them."
+            )
