@@ -1,6 +1,5 @@
 """k-reciprocal re-ranking: worked by hand, against the released program and against loops."""
 
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
