@@ -3,8 +3,7 @@
 import datetime
 from typing import Any
 
-from cmnas_tf.models.latency import processor
-from cmnas_tf.processes import cores
+from cmnas_tf.machine import cores, processor
 from cmnas_tf.runs.provenance import commit, versions
 
 

@@ -12,11 +12,6 @@ from typing import IO
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
-def cores() -> int:
-    """How many of the machine's cores this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
 def run_command(module: str, *arguments: str) -> None:
     """Shows the line ``python -m module arguments``, and runs it to its end.
 

@@ -1,9 +1,14 @@
-"""Results as a table on the screen."""
+"""Results as a table, on the screen and in Markdown."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from tabulate import SEPARATING_LINE, DataRow, Line, TableFormat, tabulate
+
 from cmnas_tf.evaluation.measure import MEASURES, Measured
+
+_ROW = DataRow("", "  ", "")
+_SCREEN = TableFormat(None, Line("", "-", "--", ""), None, None, _ROW, _ROW, 0, None)
 
 
 def results_table(rows: Iterable[tuple[str, Measured]]) -> str:
@@ -21,17 +26,19 @@ def percent(values: Mapping[str, Any], form: str = ".2f") -> list[str]:
 
 def table(lines: Sequence[Sequence[str]]) -> str:
     """Columns of equal width, numbers to the right and words to the left; the first line heads."""
-    columns = list(zip(*lines, strict=True))
-    widths = [max(map(len, column)) for column in columns]
-    numeric = [all(map(_is_number, column[1:])) for column in columns]
-    text = [
-        "  ".join(
-            word.rjust(width) if right else word.ljust(width)
-            for word, width, right in zip(line, widths, numeric, strict=True)
-        ).rstrip()
-        for line in lines
-    ]
-    return "\n".join([text[0], "-" * (sum(widths) + 2 * len(widths) - 2), *text[1:]])
+    head, *rows = lines
+    numeric = [all(map(_is_number, column[1:])) for column in zip(*lines, strict=True)]
+    return tabulate(
+        [head, [SEPARATING_LINE], *rows],  # as tabulate's `headers` it would widen the columns
+        tablefmt=_SCREEN,
+        colalign=["right" if right else "left" for right in numeric],
+        disable_numparse=True,  # which would write 0.50 as 0.5
+    )
+
+
+def markdown_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table for GitHub, whose columns are aligned in the source too."""
+    return tabulate(lines, head, tablefmt="github", disable_numparse=True)
 
 
 def _is_number(word: str) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cmnas_tf.processes import cores, run_command
+from cmnas_tf.processes import run_command
 
 ROOT = Path(__file__).parents[1]
 # Says when it is there, and ends when it is asked to; the file is there when it did.
@@ -83,13 +83,3 @@ def test_handlers_are_as_before(modules):
     (modules / "nothing.py").touch()
     run_command("nothing")
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
-
-
-def test_cores_are_those_that_the_process_may_use():
-    code = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])"
-    code += "; from cmnas_tf.processes import cores; print(cores())"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, check=True
-    )
-    assert done.stdout == b"1\n"
-    assert cores() == len(os.sched_getaffinity(0))

@@ -3,7 +3,7 @@
 import pytest
 
 from cmnas_tf.evaluation.measure import Measured
-from cmnas_tf.tables import results_table, table
+from cmnas_tf.tables import markdown_table, results_table, table
 
 
 def test_the_first_column_is_to_the_left_the_others_to_the_right():
@@ -24,6 +24,29 @@ def test_a_header_alone():
 def test_lines_must_be_equally_long():
     with pytest.raises(ValueError):
         table([["a", "b"], ["c"]])
+
+
+def test_numbers_are_shown_as_they_were_written():
+    """A column with a word among its numbers is one of words."""
+    assert table([["+", "0", "w"], ["+1.50", "00.0", "1"], ["-2.00", "1", "1e5"]]) == "\n".join(
+        [
+            "    +     0  w",
+            "----------------",
+            "+1.50  00.0  1",
+            "-2.00     1  1e5",
+        ]
+    )
+
+
+def test_a_table_for_github():
+    assert markdown_table(["", "mean"], [["`a`", "+1.50"], ["b", ""]]) == "\n".join(
+        [
+            "|     | mean   |",
+            "|-----|--------|",
+            "| `a` | +1.50  |",
+            "| b   |        |",
+        ]
+    )
 
 
 def test_results_are_in_percent():

@@ -30,8 +30,8 @@ from cmnas_tf.data.synthetic_plan import (
 )
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import replacing, write_json, write_text
+from cmnas_tf.machine import cores
 from cmnas_tf.modality import INFRARED, MODALITIES
-from cmnas_tf.processes import cores
 from cmnas_tf.settings import SyntheticPeople
 
 MANIFEST = "synthetic.json"

@@ -1,13 +1,12 @@
 """How long a network takes for one image, on this machine."""
 
-import platform
 import statistics
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 import tensorflow as tf
 
+from cmnas_tf.machine import processor
 from cmnas_tf.modality import VISIBLE
 from cmnas_tf.models.two_stream import ReidNetwork
 
@@ -57,11 +56,3 @@ def device_name() -> str:
     for gpu in tf.config.list_physical_devices("GPU"):
         return str(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name))
     return processor()
-
-
-def processor() -> str:
-    """The processor's name, as Python or Linux knows it."""
-    file = Path("/proc/cpuinfo")
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    of_linux = (line.partition(": ")[2] for line in lines if line.startswith("model name"))
-    return platform.processor() or next(of_linux, "") or platform.machine()

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cmnas_tf.errors import BadInput
-from cmnas_tf.processes import cores
+from cmnas_tf.machine import cores
 
 # Distances worked on at once: the arrays made from this many still fit into a core's cache.
 _BLOCK_ELEMENTS = 2**18

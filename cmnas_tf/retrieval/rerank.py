@@ -5,12 +5,12 @@ described by its k-reciprocal neighbours, and two images are alike when they sha
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cmnas_tf.errors import BadInput
+from cmnas_tf.machine import available_memory
 
 _BLOCK_ROWS = 64
 
@@ -103,17 +103,6 @@ def require_memory(queries: int, gallery: int) -> None:
             f"of memory, and {available:,} are available: it compares every image with every other "
             "one. Leave --rerank out, or use a machine with more memory."
         )
-
-
-def available_memory() -> int:
-    """Bytes that this process may still take: what the system has, or its container allows."""
-    meminfo = Path("/proc/meminfo").read_text().split()
-    found = [1024 * int(meminfo[meminfo.index("MemAvailable:") + 1])]
-    for limit in ("memory.max", "memory/memory.limit_in_bytes"):  # control groups 2 and 1
-        file = Path("/sys/fs/cgroup", limit)
-        if file.is_file() and (words := file.read_text().strip()) != "max":
-            found.append(int(words))
-    return min(found)
 
 
 def re_rank_distances(

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from cmnas_tf import command_line, settings
 from cmnas_tf.files import write_json
 from cmnas_tf.interrupt import StopRequest
-from cmnas_tf.processes import cores, start_command
+from cmnas_tf.machine import cores
+from cmnas_tf.processes import start_command
 from cmnas_tf.studies.plan import FAILURE, Cell
 
 LOG = "log.txt"

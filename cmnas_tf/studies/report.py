@@ -8,6 +8,7 @@ from cmnas_tf.files import write_json, write_text
 from cmnas_tf.studies.findings import MEASURES, findings
 from cmnas_tf.studies.plan import Study
 from cmnas_tf.studies.plots import save_plots
+from cmnas_tf.tables import markdown_table
 
 Found = Mapping[str, Any]
 
@@ -77,7 +78,7 @@ def _scores(by_measure: Found, rows: Sequence[str], chance: Found) -> Iterator[s
         if row in by_measure["mAP"]:
             scores = [by_measure[measure][row] for measure in MEASURES]
             lines.append([f"`{row}`", str(scores[0]["number"]), *map(_shown_score, scores)])
-    yield from _table(["", "seeds", *MEASURES.values()], lines)
+    yield markdown_table(["", "seeds", *MEASURES.values()], lines)
 
 
 def _shown_score(score: Found) -> str:
@@ -95,7 +96,7 @@ def _differences(by_measure: Found) -> Iterator[str]:
             tests = [_shown_p(d[key]) for key in ("t_test", "adjusted", "wilcoxon")]
             lines.append([name, f"`{other}`", _points(d["mean"]), interval, *tests])
     head = ["", "against", "difference", "95 % interval", "p", "p, Holm", "p, Wilcoxon"]
-    yield from _table(head, lines)
+    yield markdown_table(head, lines)
 
 
 def _searches(searches: Found) -> Iterator[str]:
@@ -122,7 +123,7 @@ def _searches(searches: Found) -> Iterator[str]:
             ]
         )
     head = ["", "chosen, by seed", "Jaccard", "Kendall", "leanings", "seconds", "in trainings"]
-    yield from _table(head, lines)
+    yield markdown_table(head, lines)
 
 
 def _ranking(ranking: Found) -> Iterator[str]:
@@ -159,12 +160,7 @@ def _stages(stages: Found | None, subject: str) -> Iterator[str]:
         ]
         for stage, found in stages["stages"].items()
     ]
-    yield from _table(["", "worth", "95 % interval", f"separated by `{subject}`"], lines)
-
-
-def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> Iterator[str]:
-    for line in (head, ["---"] * len(head), *lines):
-        yield f"| {' | '.join(line)} |"
+    yield markdown_table(["", "worth", "95 % interval", f"separated by `{subject}`"], lines)
 
 
 def _names(names: Sequence[str]) -> str:

@@ -1,7 +1,5 @@
 """k-reciprocal re-ranking: worked by hand, against the released program and against loops."""
 
-import os
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +7,7 @@ from hypothesis import strategies as st
 
 from cmnas_tf.errors import BadInput
 from cmnas_tf.retrieval import rank, re_rank, rerank
-from cmnas_tf.retrieval.rerank import available_memory, re_rank_distances, require_memory
+from cmnas_tf.retrieval.rerank import re_rank_distances, require_memory
 
 EUCLIDEAN = "squared_euclidean"
 
@@ -169,7 +167,3 @@ def test_what_does_not_fit_into_memory_is_refused_before_it_is_tried(monkeypatch
         require_memory(11_659, 82_161)
     with pytest.raises(BadInput, match="11,659 queries and 82,161 gallery images"):
         re_rank(np.broadcast_to(1.0, (11_659, 9)), np.broadcast_to(1.0, (82_161, 9)))
-
-
-def test_available_memory_is_a_part_of_what_there_is():
-    assert 2**20 < available_memory() < os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

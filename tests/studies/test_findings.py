@@ -1,6 +1,7 @@
 """What finished cells say together, and how it is told."""
 
 import json
+import re
 
 import pytest
 
@@ -13,6 +14,11 @@ from tests.studies.small import finish, study
 
 MAIN = "all_single_shot"
 SUPERNET = {"searched": 0.7, "shared": 0.6, "random_1": 0.3, "random_2": 0.65, "other": None}
+
+
+def told(plan):
+    """The report, without the spaces that align its tables."""
+    return re.sub(" +", " ", report(plan))
 
 
 def filled(folder):
@@ -93,12 +99,11 @@ def test_the_supernet_is_compared_with_what_was_trained(tmp_path):
 
 def test_the_report_tells_all_of_it(tmp_path):
     plan = filled(tmp_path)
-    text = report(plan)
-    written = (tmp_path / "study.md").read_text()
-    assert text.startswith(written)
+    text = told(plan)
+    assert text.startswith(re.sub(" +", " ", (tmp_path / "study.md").read_text()))
     assert "- all_single_shot: mAP +13.0 against `shared`; the 95 % interval -25.1 to +51.1" in text
     assert "| `random` | 2 | 42.5 ± 10.6" in text
-    assert "| chance |  | 1.0 | 2.0 | 0.5 |" in text
+    assert "| chance | | 1.0 | 2.0 | 0.5 |" in text
     assert "| `searched` | 1, 2 | 0.50 (0.05) |" in text
     assert "- seed 1: 0.67 of 4" in text
     found = json.loads((tmp_path / "study.json").read_text())
@@ -117,7 +122,7 @@ def test_what_a_stage_is_worth_beside_what_the_search_separated(tmp_path):
         architecture = named_architecture(word, cell.train.network)
         lost = 0.1 * separate_shares(architecture)["layer4"]
         finish(cell, mean_ap=0.5 + 0.2 * cell.seed - lost, architecture=architecture)
-    text = report(plan)
+    text = told(plan)
     found = json.loads((tmp_path / "study.json").read_text())["stages"]
     assert found["stages"]["layer4"]["worth"] == pytest.approx(-0.1)
     assert found["stages"]["layer1"]["worth"] == pytest.approx(0.0, abs=1e-9)
@@ -127,7 +132,7 @@ def test_what_a_stage_is_worth_beside_what_the_search_separated(tmp_path):
     assert found["trainings"] == 20
     assert "| `layer4` | -10.0 | -10.0 to -10.0 | 0% |" in text
     assert (tmp_path / "stages.png").read_bytes().startswith(b"\x89PNG")
-    assert "## What separating a stage is worth" not in report(filled(tmp_path / "shared_alone"))
+    assert "## What separating a stage is worth" not in told(filled(tmp_path / "shared_alone"))
 
 
 def test_a_small_p_is_not_told_as_none(tmp_path):
@@ -136,7 +141,7 @@ def test_a_small_p_is_not_told_as_none(tmp_path):
     for cell in plan.cells():
         gain = 0.1 + 1e-6 * cell.seed if cell.arm.name == "searched" else 0.0
         finish(cell, mean_ap=0.5 + gain)
-    assert "| mAP | `shared` | +10.0 | +10.0 to +10.0 | < 0.001 | < 0.001 |  |" in report(plan)
+    assert "| mAP | `shared` | +10.0 | +10.0 to +10.0 | < 0.001 | < 0.001 | |" in told(plan)
 
 
 def test_what_is_not_finished_is_said_and_left_out(tmp_path):
@@ -145,14 +150,14 @@ def test_what_is_not_finished_is_said_and_left_out(tmp_path):
     missing = plan.cell("shared/seed1")
     (missing.folder / "results.json").unlink()
     (missing.folder / "failure.json").write_text('{"exit_code": 3, "message": "the loss is nan"}')
-    text = report(plan)
+    text = told(plan)
     assert "- shared/seed1: the loss is nan" in text
     assert "mAP +10.0 against `shared`; one seed says nothing of its certainty" in text
     assert "| `shared` | 1 | 50.0 | 40.0 | 30.0 |" in text
 
 
 def test_nothing_finished(tmp_path):
-    text = report(study(tmp_path))
+    text = told(study(tmp_path))
     assert "- searched/seed0: not begun, or stopped" in text
     assert json.loads((tmp_path / "study.json").read_text())["scores"] == {}
 

@@ -1,12 +1,11 @@
 """Speaking REST to a model server: JSON over HTTP, in the columnar format."""
 
 import base64
-import http.client
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import urllib3
 
 from cmnas_tf.serving.call_error import CallError, code_of
 from cmnas_tf.serving.client.transport import Signature
@@ -21,11 +20,12 @@ class RestTransport:
       version: of the model; 0: whichever the server answers with.
 
     Raises:
-      http.client.InvalidURL: the port is no number.
+      urllib3.exceptions.LocationParseError: the port is no number.
     """
 
     def __init__(self, address: str, model: str, version: int = 0):
-        self._connection = http.client.HTTPConnection(address)
+        # Without repeating calls, following redirections or asking proxies.
+        self._pool = urllib3.connection_from_url(f"http://{address}", retries=False)
         self._path = f"/v1/models/{model}" + (f"/versions/{version}" if version else "")
 
     def signatures(self, seconds: float) -> dict[str, Signature]:
@@ -47,7 +47,7 @@ class RestTransport:
     ) -> dict[str, np.ndarray]:
         """Asks once."""
         columns = {key: _json(array.tolist()) for key, array in inputs.items()}
-        body = json.dumps({"signature_name": name, "inputs": columns})
+        body = {"signature_name": name, "inputs": columns}
         answer = self._exchange("POST", f"{self._path}:predict", body, seconds)["outputs"]
         if len(signature.outputs) == 1:  # goes without its name
             answer = {signature.outputs[0]: answer}
@@ -55,26 +55,20 @@ class RestTransport:
 
     def close(self) -> None:
         """Ends the connection."""
-        self._connection.close()
+        self._pool.close()
 
-    def _exchange(self, method: str, path: str, body: str | None, seconds: float) -> Any:
-        connection = self._connection
-        connection.timeout = seconds
-        if connection.sock is not None:
-            connection.sock.settimeout(seconds)
-        headers = {"Content-Type": "application/json"} if body else {}
+    def _exchange(self, method: str, path: str, body: Any, seconds: float) -> Any:
         try:
-            connection.request(method, path, body, headers)
-            response = connection.getresponse()
-            data = response.read()
-        except (OSError, http.client.HTTPException) as error:
-            connection.close()  # the next call opens a new one
-            code = "DEADLINE_EXCEEDED" if isinstance(error, TimeoutError) else "UNAVAILABLE"
-            raise CallError(code, str(error) or type(error).__name__) from error
+            response = self._pool.request(method, path, json=body, timeout=seconds)
+        except urllib3.exceptions.HTTPError as error:
+            cause = error.__context__ or error  # what the socket said
+            code = "DEADLINE_EXCEEDED" if isinstance(cause, TimeoutError) else "UNAVAILABLE"
+            raise CallError(code, str(cause) or type(cause).__name__) from error
         try:
-            answer = json.loads(data)
+            answer = response.json()
         except ValueError:
-            answer = {"error": f"HTTP status {response.status}, and no JSON: {data[:200]!r}"}
+            said = f"HTTP status {response.status}, and no JSON: {response.data[:200]!r}"
+            answer = {"error": said}
         if response.status != 200 or "error" in answer:
             raise CallError(code_of(response.status), answer.get("error", "no reason given"))
         return answer
