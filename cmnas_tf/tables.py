@@ -1,27 +1,11 @@
-"""Results as a table, on the screen and in Markdown."""
+"""Tables, on the screen and in Markdown."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from tabulate import SEPARATING_LINE, DataRow, Line, TableFormat, tabulate
 
-from cmnas_tf.evaluation.measure import MEASURES, Measured
-
 _ROW = DataRow("", "  ", "")
 _SCREEN = TableFormat(None, Line("", "-", "--", ""), None, None, _ROW, _ROW, 0, None)
-
-
-def results_table(rows: Iterable[tuple[str, Measured]]) -> str:
-    """A table of named results, in percent: Rank-1/5/10/20, mAP, mINP, number of trials."""
-    lines = [["", *MEASURES.values(), "trials"]]
-    for name, measured in rows:
-        lines.append([name, *percent(measured.values), str(len(measured.trials))])
-    return table(lines)
-
-
-def percent(values: Mapping[str, Any], form: str = ".2f") -> list[str]:
-    """The measures in ``values``, 0..1 by their keys in results.json, in percent."""
-    return [format(100 * values[measure], form) for measure in MEASURES]
 
 
 def table(lines: Sequence[Sequence[str]]) -> str:

@@ -6,33 +6,38 @@ the number of replicas and summed over them.
 """
 
 import functools
+import logging
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 import tensorflow as tf
 
+from cmnas_tf.data.sampling import Sampling
 from cmnas_tf.devices.cluster import Cluster
+from cmnas_tf.devices.devices import Devices
 from cmnas_tf.errors import BadInput
 from cmnas_tf.interrupt import signals_end_at_once
 from cmnas_tf.models import Embeddings
-from cmnas_tf.settings import Batch, Devices
+
+logger = logging.getLogger(__name__)
 
 
 def make_strategy(
-    devices: Devices | None = None, deterministic: bool = False
+    devices: Devices | tf.distribute.Strategy | None = None, deterministic: bool = False
 ) -> tf.distribute.Strategy:
-    """The strategy that the settings name. Call it first of all.
+    """The strategy that is asked for. Call it first of all.
 
     Args:
-      devices: which ones; without it, those of the default settings.
+      devices: which ones, by default all GPUs; or a strategy, which is used as it is.
       deterministic: whether operations without a deterministic kernel are refused from now on.
 
     Raises:
       BadInput: the CPU was in use before it could be cut, or TF_CONFIG cannot be used.
     """
+    if isinstance(devices, tf.distribute.Strategy):
+        return devices
     devices = devices or Devices()
     # With it on, equal runs in two processes were seen to differ in the last bit of some gradients;
     # with it off they were not. A run that goes on must end as if it had not been interrupted.
@@ -45,8 +50,8 @@ def make_strategy(
             return _multi_worker(cluster)
         if devices.strategy == "multi_worker":
             raise BadInput(
-                "--strategy=multi_worker finds no cluster in the environment variable TF_CONFIG; "
-                "set it for each process, see BUILD.md, or give --strategy=mirrored."
+                "strategy=multi_worker finds no cluster in the environment variable TF_CONFIG; "
+                "set it for each process, see BUILD.md, or give strategy=mirrored."
             )
     os.environ.pop("TF_CONFIG", None)  # TensorFlow reads it for every strategy
     if devices.strategy == "one_device":
@@ -70,7 +75,7 @@ def _mirrored_over_parts(count: int) -> tf.distribute.Strategy:
     try:
         tf.config.set_logical_device_configuration(cpu, parts)
     except RuntimeError as error:
-        raise BadInput(f"--logical_devices={count}: {error}") from error
+        raise BadInput(f"logical_devices={count}: {error}") from error
     return tf.distribute.MirroredStrategy(
         [f"CPU:{i}" for i in range(count)],
         # The default, collectives, is for devices that compute at the same time.
@@ -80,31 +85,31 @@ def _mirrored_over_parts(count: int) -> tf.distribute.Strategy:
 
 def _multi_worker(cluster: Cluster) -> tf.distribute.Strategy:
     cluster.check_port()
-    print(f"note: {cluster}; it begins when all are there", file=sys.stderr, flush=True)
+    logger.info("%s; it begins when all are there", cluster)
     with signals_end_at_once():
         return tf.distribute.MultiWorkerMirroredStrategy()
 
 
-def check_division(strategy: tf.distribute.Strategy, batch: Batch, identities: int) -> None:
+def check_division(strategy: tf.distribute.Strategy, sampling: Sampling, identities: int) -> None:
     """Makes sure that the identities of a batch can be dealt out evenly.
 
     Args:
       strategy: over whose replicas.
-      batch: P and K; an identity's K images stay together.
+      sampling: P and K; an identity's K images stay together.
       identities: how many there are to draw from.
 
     Raises:
       BadInput: they cannot; the message says which P could.
     """
-    parts, p = strategy.num_replicas_in_sync, batch.identities_per_batch
+    parts, p = strategy.num_replicas_in_sync, sampling.identities_per_batch
     if p % parts == 0:
         return
     fit = [n for n in (p // parts * parts, -(-p // parts) * parts) if 2 <= n <= identities]
     advice = f"give {' or '.join(map(str, fit))}" if fit else f"there are {identities} in all"
     fewer = max(n for n in range(1, min(p, parts) + 1) if p % n == 0)
     raise BadInput(
-        f"--identities_per_batch={p} cannot be divided over {parts} devices, whatever "
-        f"--images_per_identity={batch.images_per_identity} is; {advice}, or use {fewer} of the "
+        f"identities_per_batch={p} cannot be divided over {parts} devices, whatever "
+        f"images_per_identity={sampling.images_per_identity} is; {advice}, or use {fewer} of the "
         "devices."
     )
 

@@ -12,7 +12,6 @@ import tensorflow as tf
 from cmnas_tf.devices.cluster import Cluster
 from cmnas_tf.errors import BadInput, WorkerLost
 from cmnas_tf.interrupt import SIGNALS
-from cmnas_tf.settings import shaping_result
 
 _LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError)
 
@@ -72,31 +71,35 @@ def check_agreement(
     differing = [name for name in facts if any(each.get(name) != facts[name] for each in said)]
     if differing:
         values = "; ".join(
-            f"{name}: "
+            (f"`{name}`: " if name.isidentifier() else f"{name}: ")
             + ", ".join(f"{each.get(name)!r} on worker {i}" for i, each in enumerate(said))
             for name in differing
         )
         raise BadInput(
-            f"The workers of TF_CONFIG differ in {values}. Start all of them with the same flags, "
-            "on the same images, and with one --run_dir that all of them can read."
+            f"The workers of TF_CONFIG differ in {values}. Start all of them alike, "
+            "on the same images, and with one `run_dir` that all of them can read."
         )
 
 
+def wait_for_all(strategy: tf.distribute.Strategy) -> None:
+    """Returns when every worker has called it: what the chief wrote before is there by then."""
+    check_agreement(strategy, lambda: {"done": True})
+
+
 def check_same_run(
-    strategy: tf.distribute.Strategy, settings: Any, contents: Mapping[str, str]
+    strategy: tf.distribute.Strategy, settings: Mapping[str, Any], contents: Mapping[str, str]
 ) -> None:
-    """Makes sure that all workers were given the same flags and files; each must call it.
+    """Makes sure that all workers were given the same options and files; each must call it.
 
     Args:
       strategy: over whose processes.
-      settings: of the command; those that shape the result count.
+      settings: the options that affect the result, by name.
       contents: what says whether files are the same, by the name that the user knows them by.
 
     Raises:
       BadInput: on every worker, naming what differs.
     """
-    flags = {f"--{name}": value for name, value in shaping_result(settings).items()}
-    check_agreement(strategy, lambda: {**flags, **contents})
+    check_agreement(strategy, lambda: {**settings, **contents})
 
 
 def agreed_signal(

@@ -1,140 +1,203 @@
-"""An evaluation: from a checkpoint to a table and to ``results.json``."""
+"""An evaluation: from a trained network to scores."""
 
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cmnas_tf import settings as settings_module
+import tensorflow as tf
+
 from cmnas_tf.data import LAYOUTS
+from cmnas_tf.data.index import Dataset
 from cmnas_tf.data.pipeline import ImageSource
-from cmnas_tf.data.protocols import settings_of
+from cmnas_tf.data.protocols import Protocol
+from cmnas_tf.devices.devices import Devices
 from cmnas_tf.devices.distribution import make_strategy
-from cmnas_tf.devices.workers import check_same_run, is_chief, naming_lost_workers
+from cmnas_tf.devices.workers import check_same_run, naming_lost_workers
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.embedding import embed_on_devices
-from cmnas_tf.evaluation.measure import chance, measure, require_measurable
-from cmnas_tf.evaluation.results_file import NAME, SCHEMA
+from cmnas_tf.evaluation.matching import Matching
+from cmnas_tf.evaluation.measure import (
+    Measured,
+    chance,
+    measure,
+    require_measurable,
+    results_table,
+)
+from cmnas_tf.evaluation.results_file import SCHEMA
 from cmnas_tf.files import write_json
+from cmnas_tf.options import described
 from cmnas_tf.runs.provenance import provenance
-from cmnas_tf.tables import results_table
-from cmnas_tf.training.inputs import load_readable
-from cmnas_tf.training.trained import Trained, load_trained
+from cmnas_tf.training.trained import TrainedNetwork
+
+
+@dataclass(frozen=True)
+class Scores(Mapping[str, Measured]):
+    """What an evaluation measured; prints as a table.
+
+    A mapping from a setting of the protocol, such as ``"all_single_shot"``, to what was measured in
+    it, trial by trial; ``rank1``, ``mAP`` and ``mINP`` are means over the settings. All values are
+    0..1.
+
+    Attributes:
+      measured: of each setting of the protocol.
+      chance: what random embeddings reach by the same protocol.
+      record: all of it with its origin, what ``results.json`` holds.
+    """
+
+    measured: Mapping[str, Measured]
+    chance: Mapping[str, Measured]
+    record: Mapping[str, Any]
+
+    def __getitem__(self, setting: str) -> Measured:
+        return self.measured[setting]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.measured)
+
+    def __len__(self) -> int:
+        return len(self.measured)
+
+    def _mean(self, name: str) -> float:
+        return sum(found.values[name] for found in self.measured.values()) / len(self)
+
+    @property
+    def rank1(self) -> float:
+        """Part of the queries whose best match is right."""
+        return self._mean("rank1")
+
+    @property
+    def mAP(self) -> float:  # noqa: N802
+        """Mean average precision."""
+        return self._mean("mAP")
+
+    @property
+    def mINP(self) -> float:  # noqa: N802
+        """Mean inverse negative penalty."""
+        return self._mean("mINP")
+
+    def save(self, file: str | os.PathLike[str]) -> None:
+        """Writes ``record`` as JSON, whole or not at all."""
+        write_json(file, self.record)
+
+    def __str__(self) -> str:
+        rows = list(self.measured.items())
+        rows += [(f"chance, {setting}", found) for setting, found in self.chance.items()]
+        return f"{self._title()}\n{results_table(rows)}"
+
+    def _title(self) -> str:
+        """What was measured and how, in a line."""
+        data, checkpoint = self.record["dataset"], self.record["checkpoint"]
+        protocol = dict(self.record["protocol"])
+        trial = [f"trial {data['trial']}"] if LAYOUTS[data["layout"]].trials > 1 else []
+        flip, rerank = protocol.pop("flip_average"), protocol.pop("rerank")
+        parameters = " ".join(f"{name} {value}" for name, value in (rerank or {}).items())
+        words = [
+            data["layout"],
+            *trial,
+            *(f"{name} {value}" for name, value in protocol.items()),
+            f"flip_average {'on' if flip else 'off'}",
+            f"rerank {parameters or 'off'}",
+        ]
+        file = Path(checkpoint["file"]).name
+        return f"{', '.join(words)}; {checkpoint['weights']} weights of {file}"
 
 
 @naming_lost_workers()
-def evaluate(settings: settings_module.Evaluate) -> str:
-    """Measures a trained network and writes ``results.json`` into the run folder.
+def evaluate_network(
+    model: TrainedNetwork,
+    dataset: Dataset,
+    protocol: Protocol | None = None,
+    matching: Matching | None = None,
+    *,
+    devices: Devices | tf.distribute.Strategy | None = None,
+    progress: bool = True,
+) -> Scores:
+    """Measures a trained network by a data set's test protocol.
 
     Args:
-      settings: of the command.
+      model: the network; for several devices, made in the scope of their strategy.
+      dataset: whose test images are embedded and ranked.
+      protocol: who asks and who answers; the data set's own with its default options.
+      matching: how images are compared.
+      devices: what computes it.
+      progress: whether to show a bar.
 
-    Returns:
-      The table that is shown; its last line is what random embeddings reach.
+    Raises:
+      BadInput: the network was trained on the test people, or not on a modality of the test
+        images; the protocol does not fit the data; an image cannot be read.
     """
-    strategy = make_strategy(settings.devices)
-    with strategy.scope():
-        trained = load_trained(
-            settings.checkpoint.checkpoint,
-            settings.run.run_dir,
-            settings.checkpoint.weights,
-            settings.arithmetic.precision,
-        )
-    data, matching, checkpoint = settings.data, settings.matching, trained.checkpoint
-    _require_unseen_people(trained, data)
-    dataset, left_out = load_readable(data, "test")
-    size, architecture = trained.specification, trained.specification.architecture
-    unknown = set(dataset.test.modalities) - set(size.modalities)
-    if unknown:
+    matching, strategy = matching or Matching(), make_strategy(devices)
+    protocol = protocol or LAYOUTS[dataset.layout].protocol()
+    checkpoint, size = model.checkpoint, model.specification
+    _require_unseen_people(model, dataset)
+    if unknown := set(dataset.test.modalities) - set(size.modalities):
         raise BadInput(
             f"The network was trained on {', '.join(size.modalities)} images only, and the test "
             f"images are also {', '.join(sorted(unknown))}. Train it on images of both modalities."
         )
-    protocol = {name: getattr(settings.protocol, name) for name in settings_of(dataset.layout)}
-    rerank = _rerank(matching)
-    require_measurable(dataset, matching.rerank, **protocol)
+    rerank = matching.rerank_parameters
+    require_measurable(dataset, protocol, matching.rerank)
+    settings = {
+        "dataset": dataset.layout,
+        "trial": dataset.trial,
+        "weights": model.weights,
+        "precision": str(model.network.compute_dtype),
+        **described([protocol, matching]),
+    }
     contents = {"the images": dataset.fingerprint, "the checkpoint": checkpoint.digest}
     check_same_run(strategy, settings, contents)
     embeddings = embed_on_devices(
         strategy,
-        trained.network,
+        model.network,
         ImageSource(dataset.test, Path(dataset.root), size.height, size.width),
         matching.embed_batch,
-        settings.progress.progress,
+        progress,
         matching.flip_average,
     )
-    measured = measure(embeddings, dataset, rerank, **protocol)
-    by_chance = chance(dataset, **protocol)
-    results = {
+    measured = {m.setting: m for m in measure(embeddings, dataset, protocol, rerank)}
+    by_chance = {m.setting: m for m in chance(dataset, protocol)}
+    record = {
         "schema": SCHEMA,
         "dataset": {
             "layout": dataset.layout,
-            "trial": data.trial,
+            "trial": dataset.trial,
             "fingerprint": dataset.fingerprint,
-            "left_out": list(left_out),
+            "left_out": list(dataset.left_out),
         },
-        "protocol": {**protocol, "flip_average": matching.flip_average, "rerank": rerank},
+        "protocol": {
+            **described([protocol]),
+            "flip_average": matching.flip_average,
+            "rerank": rerank,
+        },
         "checkpoint": {
             "file": str(checkpoint.path),
             "step": checkpoint.step,
             "sha256": checkpoint.digest,
-            "weights": trained.weights,
+            "weights": model.weights,
         },
         "architecture": {
-            "backbone": architecture.to_json()["backbone"],
-            "choices": architecture.to_cfg(),
+            "backbone": size.architecture.to_json()["backbone"],
+            "choices": size.architecture.to_cfg(),
         },
         "training": {
             part: checkpoint.metadata.get(part)
             for part in ("settings", "versions", "commit", "devices")
         },
         "evaluation": provenance(settings),
-        "results": {m.setting: m.to_json() for m in measured},
-        "chance": {m.setting: m.to_json() for m in by_chance},
+        "results": {setting: found.to_json() for setting, found in measured.items()},
+        "chance": {setting: found.to_json() for setting, found in by_chance.items()},
     }
-    file = Path(settings.run.run_dir or checkpoint.path.parent) / NAME
-    if is_chief(strategy):
-        write_json(file, results)
-    rows = [(m.setting, m) for m in measured] + [(f"chance, {m.setting}", m) for m in by_chance]
-    return (
-        f"{_described(results)}; {trained.weights} weights of {checkpoint.path.name}\n"
-        f"{results_table(rows)}\nwritten to {file}"
-    )
+    return Scores(measured, by_chance, record)
 
 
-def _require_unseen_people(trained: Trained, data: settings_module.Data) -> None:
+def _require_unseen_people(model: TrainedNetwork, dataset: Dataset) -> None:
     """Raises BadInput if the test images are of another of the data set's splits."""
-    training = trained.checkpoint.metadata.get("settings", {})
-    trial = training.get("trial", data.trial)
-    if training.get("dataset") == data.dataset and trial != data.trial:
+    training = model.checkpoint.metadata.get("settings", {})
+    trial = training.get("trial", dataset.trial)
+    if training.get("dataset") == dataset.layout and trial != dataset.trial:
         raise BadInput(
-            f"The network was trained on trial {trial} of {data.dataset}, which shares people with "
-            f"the test images of --trial={data.trial}. Give --trial={trial}."
+            f"The network was trained on trial {trial} of {dataset.layout}, which shares people "
+            f"with the test images of trial={dataset.trial}. Give trial={trial}."
         )
-
-
-def _rerank(matching: settings_module.Matching) -> dict[str, Any] | None:
-    """The parameters of ``rerank.re_rank``; None where it is not wanted."""
-    if not matching.rerank:
-        return None
-    return {
-        "k1": matching.rerank_k1,
-        "k2": matching.rerank_k2,
-        "lambda_value": matching.rerank_lambda,
-        "distance": matching.rerank_distance,
-    }
-
-
-def _described(results: dict[str, Any]) -> str:
-    """What was measured and how, in a line."""
-    layout, protocol = results["dataset"]["layout"], dict(results["protocol"])
-    trial = [f"trial {results['dataset']['trial']}"] if LAYOUTS[layout].trials > 1 else []
-    flip, rerank = protocol.pop("flip_average"), protocol.pop("rerank")
-    parameters = " ".join(f"{name} {value}" for name, value in (rerank or {}).items())
-    return ", ".join(
-        [
-            layout,
-            *trial,
-            *(f"{name} {value}" for name, value in protocol.items()),
-            f"flip_average {'on' if flip else 'off'}",
-            f"rerank {parameters or 'off'}",
-        ]
-    )

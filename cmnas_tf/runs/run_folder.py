@@ -254,7 +254,8 @@ def changed(
         default that it was introduced with.
       now: as recorded now.
       options: what there is to know of those in ``now``.
-      others: what ``before`` may hold besides: by name the value that made no difference.
+      others: what ``before`` may hold besides, or not hold yet: by name the value that made no
+        difference.
 
     Returns:
       Of each difference a few words, such as ``"epochs=60 then, 120 now"``.
@@ -266,7 +267,7 @@ def changed(
         recorded: Callable[[Any], Any] = option.recorded if option else (lambda x: x)
         names = (name, *(option.old_names if option else ()))
         earlier: Sequence[Any] = [before[n] for n in names if n in before]
-        default = recorded(option.default) if option else None
+        default = recorded(option.default) if option else (others or {}).get(name)
         old = recorded(earlier[0]) if earlier else default
         if old != value:
             found.append(f"{name}={old!r} then, {value!r} now")

@@ -1,4 +1,4 @@
-"""The bilevel search step: update 1 moves the architecture, update 2 the weights."""
+"""The bilevel search step: update 1 is the architecture's, update 2 the weights'."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,10 +7,9 @@ from functools import partial
 import tensorflow as tf
 
 from cmnas_tf.data.pipeline import Batch
-from cmnas_tf.losses import Objective
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.searching.unrolled import unrolled_gradient
-from cmnas_tf.training.gradient_step import descend, slope
+from cmnas_tf.training.gradient_step import Loss, gradient_step, loss_and_gradients
 from cmnas_tf.training.optimizers import Optimizer
 
 Run = Callable[..., dict[str, tf.Tensor]]
@@ -30,8 +29,8 @@ class Bilevel:
       images_per_identity: K.
       second_order: whether update 1 counts in how the weights would follow; their virtual step has
         the current learning rates, without momentum and decay (our choice).
-      as_tested: whether update 1 normalises by running statistics, as a test does, and not by those
-        of its batch, as training does.
+      use_running_statistics: whether update 1 normalises by running statistics, as a test does,
+        and not by those of its batch, as training does.
 
     Raises:
       ValueError: the two optimizers do not divide the trainable variables between them.
@@ -40,11 +39,11 @@ class Bilevel:
     network: ReidNetwork
     architecture_optimizer: Optimizer
     weight_optimizer: Optimizer
-    architecture_objective: Objective
-    weight_objective: Objective
+    architecture_objective: Loss
+    weight_objective: Loss
     images_per_identity: int
     second_order: bool = False
-    as_tested: bool = False
+    use_running_statistics: bool = False
 
     def __post_init__(self) -> None:
         architecture = {id(variable) for variable in self.architecture_optimizer.trained}
@@ -61,7 +60,7 @@ class Bilevel:
         self,
         architecture_batch: Batch,
         weight_batch: Batch,
-        move_architecture: bool,
+        update_architecture: bool,
         run: Run = lambda update, *batches: update(*batches),
     ) -> dict[str, dict[str, tf.Tensor]]:
         """One step: without ``run`` in a replica, with it on all of them.
@@ -69,14 +68,14 @@ class Bilevel:
         Args:
           architecture_batch: a batch of the architecture split, or this replica's share of it.
           weight_batch: the same of the weight split.
-          move_architecture: False during warm-up: the weights move alone.
+          update_architecture: False during warm-up: the weights are updated alone.
           run: how an update of these batches is run.
 
         Returns:
           The terms of each objective, before its update: ``{"architecture": ..., "weights": ...}``.
         """
         terms = {}
-        if move_architecture:
+        if update_architecture:
             terms["architecture"] = run(self.update_architecture, architecture_batch, weight_batch)
         terms["weights"] = run(self.update_weights, weight_batch)
         return terms
@@ -91,19 +90,19 @@ class Bilevel:
           weight_batch: what the weights would follow, which the second order looks ahead to.
         """
         if self.second_order:
-            return self._descend_unrolled(architecture_batch, weight_batch)
-        return descend(
+            return self._unrolled_step(architecture_batch, weight_batch)
+        return gradient_step(
             self.network,
             self.architecture_objective,
             self.architecture_optimizer,
             architecture_batch,
             self.images_per_identity,
-            training=not self.as_tested,
+            training=not self.use_running_statistics,
         )
 
     def update_weights(self, batch: Batch) -> dict[str, tf.Tensor]:
         """Update 2, in a replica; gives its terms."""
-        return descend(
+        return gradient_step(
             self.network,
             self.weight_objective,
             self.weight_optimizer,
@@ -111,7 +110,7 @@ class Bilevel:
             self.images_per_identity,
         )
 
-    def _descend_unrolled(
+    def _unrolled_step(
         self, architecture_batch: Batch, weight_batch: Batch
     ) -> dict[str, tf.Tensor]:
         """Update 1 by the second-order gradient; the terms are those after the virtual step."""
@@ -120,22 +119,22 @@ class Bilevel:
             self.weight_optimizer.trained,
             self.weight_optimizer.rates,
             partial(
-                self._slope,
+                self._loss_and_gradients,
                 self.architecture_objective,
                 architecture_batch,
-                training=not self.as_tested,
+                training=not self.use_running_statistics,
             ),
-            partial(self._slope, self.weight_objective, weight_batch),
+            partial(self._loss_and_gradients, self.weight_objective, weight_batch),
         )
         self.architecture_optimizer.apply(gradients)
         return terms
 
-    def _slope(
+    def _loss_and_gradients(
         self,
-        objective: Objective,
+        objective: Loss,
         batch: Batch,
         variables: Sequence[tf.Variable],
         training: bool = True,
     ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
         k = self.images_per_identity
-        return slope(self.network, objective, batch, k, variables, training=training)
+        return loss_and_gradients(self.network, objective, batch, k, variables, training=training)

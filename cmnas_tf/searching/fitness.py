@@ -1,28 +1,29 @@
-"""Does the supernet rank architectures as their trainings do? What it says of each.
+"""How good an architecture is, without training it to the end: retrieval of people kept apart.
 
-A search follows what its supernet says. If that does not agree with what architectures reach once
-they are trained, a better search of the same supernet finds nothing better.
+The images that the weights do not learn from are embedded and ranked among themselves. A supernet
+tells that of every architecture it contains, a network in training of its own.
 """
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from cmnas_tf import settings as settings_module
 from cmnas_tf.architecture import Architecture
-from cmnas_tf.data.index import Images
+from cmnas_tf.data.index import Dataset, Images
 from cmnas_tf.data.pipeline import ImageSource, Share
-from cmnas_tf.data.split import halve
+from cmnas_tf.data.split import split_train
+from cmnas_tf.devices.devices import Devices
 from cmnas_tf.devices.distribution import make_strategy
 from cmnas_tf.errors import BadInput
 from cmnas_tf.modality import INFRARED, VISIBLE
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.retrieval.embed import embed
 from cmnas_tf.retrieval.ranking import rank_embeddings
-from cmnas_tf.runs.checkpoints import Checkpoints
-from cmnas_tf.searching.spaces import search_space
+from cmnas_tf.runs.run_folder import RunFolder
+from cmnas_tf.search_spaces import SearchSpace
+from cmnas_tf.searching.algorithm import FITNESS_STREAM
+from cmnas_tf.searching.darts import Darts
 from cmnas_tf.training.inputs import TrainingImages
 
 # Batches that the running statistics are taken from anew for every architecture: those of the
@@ -31,48 +32,53 @@ _BATCHES = 30
 _EMBED_BATCH = 64
 
 
+def fitness(network: ReidNetwork, source: ImageSource) -> float:
+    """The mean average precision, 0..1, with which a network retrieves images of each other."""
+    return mean_average_precision(embed(network, source, _EMBED_BATCH), source.images)
+
+
 def supernet_scores(
-    settings: settings_module.Search, architectures: Mapping[str, Architecture]
+    dataset: Dataset,
+    space: SearchSpace,
+    algorithm: Darts,
+    architectures: Mapping[str, Architecture],
+    run: RunFolder,
+    seed: int,
+    devices: Devices | tf.distribute.Strategy | None = None,
 ) -> dict[str, float | None]:
     """Lets the supernet of a finished search compute what each architecture would.
 
     Args:
-      settings: of the search; its newest checkpoint is taken.
+      dataset, space, algorithm, seed: of the search.
       architectures: by name.
+      run: of the search; its newest checkpoint is taken.
+      devices: what computes it.
 
     Returns:
       By name the mean average precision, 0..1, of retrieval among the images of the architecture
       split, which the supernet's weights were not trained on, from one modality to the other; test
       images are not looked at. None for an architecture that the supernet does not contain.
     """
-    training = TrainingImages.load(settings).of_modality(settings.schedule.modality)
-    split = halve(training.dataset.train, settings.schedule.split, settings.run.seed)
-    sampler = training.sampler(split.weights, stream=3)
-    strategy = make_strategy(settings.devices)
-    space = search_space(settings)
+    images = TrainingImages(dataset, algorithm, seed)
+    split = split_train(dataset.train, algorithm.split, seed)
+    sampler = images.sampler(split.weights, FITNESS_STREAM)
+    strategy = make_strategy(devices)
     with strategy.scope():
-        supernet = space.supernet(len(training.pids))
-    newest = Checkpoints(Path(settings.run.run_dir) / "checkpoints").newest()
+        supernet = space.supernet(algorithm.make_relaxation(seed), len(images.pids))
+    newest = run.newest()
     if newest is None:
-        raise BadInput(f"{settings.run.run_dir} holds no checkpoint of a search.")
-    source = ImageSource(
-        split.architecture,
-        Path(training.dataset.root),
-        settings.input.image_height,
-        settings.input.image_width,
-        settings.pipeline.cache,
-    )
-    batches = training.batches(sampler, 0, _BATCHES, Share(0, 1, 1)).cache()
-    forward = _training_pass(supernet)
+        raise BadInput(f"{run.path} holds no checkpoint of a search.")
+    batches = images.batches(sampler, 0, _BATCHES, Share(0, 1, 1)).cache()
+    source, forward = images.source(split.architecture), _training_pass(supernet)
 
     def score(architecture: Architecture) -> float | None:
         if not space.contains(architecture):
             return None
         newest.restore({"network": supernet.get_weight_paths()})
-        space.prefer(supernet, architecture)
+        space.select(supernet, architecture)
         for batch in batches:
             forward(batch.images)
-        return _mean_ap(embed(supernet, source, _EMBED_BATCH), split.architecture)
+        return fitness(supernet, source)
 
     return {name: score(architecture) for name, architecture in architectures.items()}
 
@@ -87,7 +93,7 @@ def _training_pass(supernet: ReidNetwork) -> Callable[[dict[str, tf.Tensor]], No
     return forward
 
 
-def _mean_ap(embeddings: np.ndarray, images: Images) -> float:
+def mean_average_precision(embeddings: np.ndarray, images: Images) -> float:
     """Infrared images ask for visible ones; those of one modality ask for those of other cameras.
 
     Args:

@@ -1,129 +1,166 @@
 """A search, from the images to the architecture, readable from top to bottom."""
 
+import os
 from collections.abc import Mapping
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
+from typing import Any
 
 import tensorflow as tf
 
-from cmnas_tf import settings as settings_module
 from cmnas_tf.architecture import Architecture
-from cmnas_tf.data.pipeline import Batch, Share
-from cmnas_tf.data.split import halve
-from cmnas_tf.devices.distribution import check_division, compiled_on, make_strategy
+from cmnas_tf.data.index import Dataset
+from cmnas_tf.data.split import split_train
+from cmnas_tf.devices.devices import Devices
+from cmnas_tf.devices.distribution import check_division, make_strategy
 from cmnas_tf.devices.workers import check_same_run, is_chief, naming_lost_workers
 from cmnas_tf.files import write_json
-from cmnas_tf.models import ReidNetwork
-from cmnas_tf.models.cost import cost_of
+from cmnas_tf.models.cost import Cost, cost_of
 from cmnas_tf.models.latency import latency_of
-from cmnas_tf.models.specification import Specification
-from cmnas_tf.runs.loop import Loop
+from cmnas_tf.options import described
+from cmnas_tf.runs.checkpointing import Checkpointing
 from cmnas_tf.runs.provenance import provenance
-from cmnas_tf.runs.run_folder import open_run
-from cmnas_tf.searching.search_step import make_bilevel, objectives_of
-from cmnas_tf.searching.spaces import search_space
+from cmnas_tf.runs.run_folder import ANYTHING, Description, RunFolder
+from cmnas_tf.search_spaces import SPACES, SearchSpace
+from cmnas_tf.search_spaces import name_of as space_name
+from cmnas_tf.searching.algorithm import ALGORITHMS, SearchAlgorithm, Task
+from cmnas_tf.searching.algorithm import name_of as algorithm_name
+from cmnas_tf.searching.darts import Darts
 from cmnas_tf.training.inputs import TrainingImages
-from cmnas_tf.training.optimizers import factor_at
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+      architecture: its provenance says where it comes from and what its network costs.
+      space: that was searched.
+      run: the folder of the search.
+    """
+
+    architecture: Architecture
+    space: SearchSpace
+    run: RunFolder
+
+    @property
+    def probabilities(self) -> Mapping[str, float]:
+        """How strongly the search was for each of its possible decisions, 0..1."""
+        return self.space.probabilities(self.architecture)
+
+    @property
+    def cost(self) -> Cost:
+        """Parameters and multiply-adds of the network."""
+        return Cost(**self.architecture.provenance["cost"])
+
+    def __str__(self) -> str:
+        return f"{self.space.describe(self.architecture)}\n{self.cost}"
 
 
 @naming_lost_workers()
-def search(settings: settings_module.Search) -> Architecture:
-    """Runs a search, or goes on with it, and writes what it derives.
-
-    Leaves ``split.json`` and ``architecture.json`` in the run folder, beside the checkpoints and
-    TensorBoard's logs; of a search for norms also ``architecture.cfg``, the line of integers. What
-    it would have derived after each epoch is in ``architectures/``: the last is not always the best
-    to train.
+def find_architecture(
+    dataset: Dataset,
+    space: SearchSpace,
+    algorithm: SearchAlgorithm | None = None,
+    *,
+    run_dir: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    devices: Devices | tf.distribute.Strategy | None = None,
+    checkpointing: Checkpointing | None = None,
+    progress: bool = True,
+) -> Found:
+    """Searches a space for the best architecture, or resumes the search.
 
     Args:
-      settings: of the command.
+      dataset: on whose training images it is searched.
+      space: of architectures.
+      algorithm: how; DARTS by default.
+      run_dir: folder of the run, which then holds the architecture, the split of the images,
+        checkpoints and TensorBoard's logs; None keeps it in a temporary one.
+      seed: of all randomness.
+      devices: what computes it.
+      checkpointing: when checkpoints are written.
+      progress: whether to show a bar.
 
-    Returns:
-      The derived architecture; its provenance says what its network costs. How long an image takes
-      here is measured once and written beside it, since no two measurements are alike.
+    Raises:
+      BadInput: data, space and algorithm do not fit each other, or the folder holds another run.
+      TrainingDiverged: a loss is not finite; the last checkpoint is kept.
+      Stopped: SIGINT or SIGTERM asked for it; a checkpoint was written.
     """
-    schedule = settings.schedule
-    strategy = make_strategy(settings.devices, settings.devices.deterministic)
-    training = TrainingImages.load(settings).of_modality(schedule.modality)
-    with strategy.scope():
-        space = search_space(settings)
-    space.check(training.dataset.modalities)
-    split = halve(training.dataset.train, schedule.split, settings.run.seed)
-    architecture_sampler = training.sampler(split.architecture, stream=1)
-    weight_sampler = training.sampler(split.weights, stream=2)
-    steps_per_epoch = weight_sampler.steps_per_epoch
-    steps = steps_per_epoch * schedule.epochs
-    objectives = objectives_of(settings)
-    for objective in objectives:
-        objective.check(training.dataset.modalities)
-    check_division(strategy, settings.batch, len(training.pids))
-    check_same_run(strategy, settings, {"the images": training.dataset.fingerprint})
+    algorithm = algorithm or Darts()
+    modalities = dataset.modalities
+    algorithm = algorithm.with_objective(algorithm.objective.for_modalities(modalities))
+    if isinstance(algorithm, Darts):
+        weights = algorithm.architecture_weights.for_modalities(modalities)
+        algorithm = replace(algorithm, architecture_weights=weights)
+    strategy = make_strategy(devices, algorithm.numerics.deterministic)
+    space.check(modalities)
+    images = TrainingImages(dataset, algorithm, seed)
+    split = split_train(dataset.train, algorithm.split, seed)
+    settings = {
+        "dataset": dataset.layout,
+        "trial": dataset.trial,
+        "modality": dataset.modality,
+        "search_space": space_name(space),
+        "algorithm": algorithm_name(algorithm),
+        **described([space, algorithm]),
+        "seed": seed,
+    }
+    count = strategy.num_replicas_in_sync
+    run = RunFolder(run_dir)
+    task = Task(
+        space,
+        images,
+        split,
+        strategy,
+        run,
+        {**provenance(settings), "devices": count},
+        checkpointing or Checkpointing(),
+        progress,
+        is_chief(strategy),
+    )
+    algorithm.check(task)
+    check_division(strategy, algorithm.sampling, task.num_classes)
+    check_same_run(strategy, settings, {"the images": dataset.fingerprint})
 
-    bilevel = make_bilevel(settings, strategy, space, len(training.pids), objectives)
-    supernet = bilevel.network
-    run = compiled_on(strategy)
-
-    def step(number: int, batches: tuple[Batch, Batch]):
-        factor = factor_at(number, steps_per_epoch, schedule.epochs, settings.optimizer)
-        bilevel.weight_optimizer.set_factor(factor)
-        space.relaxation.prepare(number, number / steps)
-        move_architecture = number // steps_per_epoch >= schedule.warmup_epochs
-        return bilevel.train_step(*batches, move_architecture, run)
-
-    def batches(start: int, stop: int, share: Share) -> tf.data.Dataset:
-        samplers = (architecture_sampler, weight_sampler)
-        return tf.data.Dataset.zip(
-            tuple(training.batches(sampler, start, stop, share) for sampler in samplers)
-        )
-
-    origin = {**provenance(settings), "devices": strategy.num_replicas_in_sync}
+    description = Description("search", dataset.fingerprint, settings, count)
+    options = [*space.options(), *algorithm.options()]
     with (
-        open_run("search", settings, training.dataset.fingerprint, strategy) as folder,
-        training.naming_unreadable(),
+        run.opened(description, options, _others(), task.writes),
+        images.naming_unreadable(),
     ):
-        loop = Loop(
-            folder=folder,
-            strategy=strategy,
-            state={
-                "network": supernet.get_weight_paths(),
-                "architecture_optimizer": bilevel.architecture_optimizer.named_variables(),
-                "weight_optimizer": bilevel.weight_optimizer.named_variables(),
-            },
-            metadata=origin,
-            steps_per_epoch=steps_per_epoch,
-            epochs=schedule.epochs,
-            keep_checkpoints=settings.checkpointing.keep_checkpoints,
-            checkpoint_every=settings.checkpointing.checkpoint_every,
-            progress=settings.progress.progress,
-        )
-        if is_chief(strategy):
-            split.save(folder / "split.json")
-
-        def after_epoch(epoch: int) -> tuple[Mapping[str, float], str]:
-            if is_chief(strategy):
-                name = f"epoch_{epoch:04d}.json"
-                space.derive(supernet, origin).save(folder / "architectures" / name)
-            return space.summary(supernet)
-
-        loop.run(batches, step, after_epoch)
-        architecture = space.derive(supernet, origin)
-        network = Specification.of(
-            architecture, len(training.pids), settings.input, settings.network
-        ).build()
-        cost = cost_of(network, settings.input.image_height, settings.input.image_width)
-        architecture = replace(
-            architecture, provenance={**architecture.provenance, "cost": cost._asdict()}
-        )
-        if is_chief(strategy):
-            space.save(architecture, folder)
-            print(f"{space.describe(architecture)}\n{cost}")
-            _time(network, settings, folder / "latency.json")
-    return architecture
+        if task.writes:
+            split.save(run.split)
+        found = _with_cost(algorithm.search(task), task, algorithm)
+        if task.writes:
+            found.save(run.architecture)
+            space.save(found, run.path)
+    return Found(found, space, run)
 
 
-def _time(network: ReidNetwork, settings: settings_module.Search, file: Path) -> None:
-    """Measures how long an image takes through the derived network, says it and keeps it."""
-    if not file.exists():
-        latency = latency_of(network, settings.input.image_height, settings.input.image_width)
-        print(latency)
-        write_json(file, latency._asdict())
+def _with_cost(found: Architecture, task: Task, algorithm: SearchAlgorithm) -> Architecture:
+    """The architecture, whose provenance says what its network costs.
+
+    How long an image takes here is measured once and written beside it, since no two measurements
+    are alike.
+    """
+    network = task.space.network(found, task.num_classes)
+    size = algorithm.size.image_height, algorithm.size.image_width
+    cost = cost_of(network, *size)
+    if task.writes and not task.run.latency.exists():
+        write_json(task.run.latency, latency_of(network, *size)._asdict())
+    return replace(found, provenance={**found.provenance, "cost": cost._asdict()})
+
+
+def _others() -> dict[str, Any]:
+    """What earlier versions recorded besides, or did not yet record.
+
+    They recorded the options of all spaces, and had one algorithm; that images were left out, the
+    fingerprint tells.
+    """
+    registered = [*SPACES.values(), *ALGORITHMS.values()]
+    defaults = {o.name: o.recorded(o.default) for made in registered for o in made.options()}
+    return {
+        **defaults,
+        "algorithm": "darts",
+        **dict.fromkeys(("backbone", "cells", "skip_unreadable"), ANYTHING),
+    }

@@ -7,7 +7,7 @@ import tensorflow as tf
 from cmnas_tf.layers.batch_norm import running_statistics_kept
 
 Terms = dict[str, tf.Tensor]
-Slope = Callable[[Sequence[tf.Variable]], tuple[Terms, list[tf.Tensor]]]
+LossAndGradients = Callable[[Sequence[tf.Variable]], tuple[Terms, list[tf.Tensor]]]
 
 _DISTANCE = 0.01  # how far the weights are moved for a difference; DARTS, section 2.3
 
@@ -16,8 +16,8 @@ def unrolled_gradient(
     logits: Sequence[tf.Variable],
     weights: Sequence[tf.Variable],
     rates: Sequence[tf.Tensor],
-    architecture_slope: Slope,
-    weight_slope: Slope,
+    architecture_gradient: LossAndGradients,
+    weight_gradient: LossAndGradients,
 ) -> tuple[Terms, list[tf.Tensor]]:
     """The gradient of the architecture's loss after a virtual step of the weights, in a replica.
 
@@ -26,15 +26,15 @@ def unrolled_gradient(
     ``rate * dL_architecture(w')`` for the weights. That product is the difference of two gradients,
     at ``w`` moved by 0.01 forth and back along the vector (DARTS, Liu et al., ICLR 2019, eq. 7
     and 8, here with a rate for each variable). Running statistics are moved by no pass but that of
-    ``architecture_slope``, which stands where a first-order gradient has its only one.
+    ``architecture_gradient``, which stands where a first-order gradient has its only one.
 
     Args:
       logits: what the gradient is for.
       weights: all that the virtual step moves; they end as they began, to the last bit.
       rates: of the virtual step, a scalar for each of ``weights``.
-      architecture_slope: gives the terms of the architecture's objective and the whole batch's
+      architecture_gradient: gives the terms of the architecture's objective and the whole batch's
         gradient for the variables it is called with.
-      weight_slope: likewise of the weights' objective.
+      weight_gradient: likewise of the weights' objective.
 
     Returns:
       The terms of the architecture's objective at ``w'``, and the gradient for ``logits``.
@@ -45,18 +45,18 @@ def unrolled_gradient(
         _assign(weights, [value + step for value, step in zip(start, steps, strict=True)])
 
     with running_statistics_kept():
-        _, descent = weight_slope(weights)
+        _, descent = weight_gradient(weights)
     move([-tf.cast(rate, d.dtype) * d for rate, d in zip(rates, descent, strict=True)])
-    terms, found = architecture_slope([*logits, *weights])
+    terms, found = architecture_gradient([*logits, *weights])
     direct, following = found[: len(logits)], found[len(logits) :]
 
     along = [tf.cast(rate, f.dtype) * f for rate, f in zip(rates, following, strict=True)]
     factor = tf.math.divide_no_nan(tf.cast(_DISTANCE, along[0].dtype), tf.linalg.global_norm(along))
     with running_statistics_kept():
         move([factor * a for a in along])
-        _, forth = weight_slope(logits)
+        _, forth = weight_gradient(logits)
         move([-factor * a for a in along])
-        _, back = weight_slope(logits)
+        _, back = weight_gradient(logits)
     _assign(weights, start)
     gradient = [
         d - tf.math.divide_no_nan(f - b, 2.0 * factor)

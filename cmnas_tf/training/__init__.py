@@ -1,1 +1,1 @@
-"""Training a derived or hand-made architecture."""
+"""Training an architecture: recipe, step, optimisers, average, and the trained network."""

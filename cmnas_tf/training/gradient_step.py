@@ -1,4 +1,4 @@
-"""One gradient update: the step that search and training are made of."""
+"""One gradient step: what training and searches are made of."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,16 +6,18 @@ import tensorflow as tf
 
 from cmnas_tf.data.pipeline import Batch
 from cmnas_tf.devices.distribution import gather_batch, gradient_of_batch
-from cmnas_tf.losses import Objective
 from cmnas_tf.losses.objective import TOTAL
 from cmnas_tf.modality import Rows
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.training.optimizers import Optimizer
 
+# (outputs by modality, labels, images per identity) -> terms and their total; an ``Objective``.
+Loss = Callable[..., dict[str, tf.Tensor]]
 
-def descend(
+
+def gradient_step(
     network: ReidNetwork,
-    objective: Objective,
+    objective: Loss,
     optimizer: Optimizer,
     batch: Batch,
     images_per_identity: int,
@@ -35,16 +37,16 @@ def descend(
       The terms before the update, over the whole batch.
     """
     variables, scale = optimizer.trained, optimizer.scale
-    terms, gradients = slope(
+    terms, gradients = loss_and_gradients(
         network, objective, batch, images_per_identity, variables, scale, training
     )
     optimizer.apply(gradients)
     return terms
 
 
-def slope(
+def loss_and_gradients(
     network: ReidNetwork,
-    objective: Objective,
+    objective: Loss,
     batch: Batch,
     images_per_identity: int,
     variables: Sequence[tf.Variable],
@@ -54,7 +56,7 @@ def slope(
     """The terms over the whole batch, and the gradient of their scaled total.
 
     Args:
-      network, objective, batch, images_per_identity, training: see :func:`descend`.
+      network, objective, batch, images_per_identity, training: see :func:`gradient_step`.
       variables: what to differentiate for.
       scale: of the total.
     """

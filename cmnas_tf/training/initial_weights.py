@@ -1,11 +1,12 @@
 """What a network starts from: random weights, ImageNet's, or those of a checkpoint."""
 
+import logging
 from pathlib import Path
 
-from cmnas_tf import settings as settings_module
 from cmnas_tf.errors import BadInput
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.runs import checkpoints
+from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.weights import load_initial_state
 from cmnas_tf.weights.imagenet import imagenet_file
 from cmnas_tf.weights.reader import State, read_torch_file
@@ -16,67 +17,68 @@ from cmnas_tf.weights.torch_names import (
     torch_variables,
 )
 
+logger = logging.getLogger(__name__)
+
 IMAGENET = "imagenet"
 
 
 def start_from(
-    network: ReidNetwork, settings: settings_module.Search | settings_module.Train
+    network: ReidNetwork, name: str, progress: bool = False, supernet: bool = False
 ) -> None:
-    """Gives a new network the weights that ``--initial_weights`` names, and says what stayed fresh.
+    """Gives a new network the weights of a name, and says what stayed fresh.
 
     Of a training run's checkpoint the average is taken. Neck and classifier come along when they
-    were trained on as many identities; architecture logits always start at 0. A run that goes on
-    has its own checkpoint, and nothing is done.
+    were trained on as many identities; architecture logits always start at 0.
 
     Args:
       network: a derived network or a supernet.
-      settings: of the command.
+      name: ``"imagenet"``, a checkpoint, or the folder of a run that has one.
+      progress: whether to show a bar while weights are fetched.
+      supernet: whether the network is one.
 
     Raises:
       BadInput: the weights cannot be had, or do not fit the network; it is left as it was.
     """
-    name = settings.start.initial_weights
-    if not name or checkpoints.Checkpoints(Path(settings.run.run_dir) / "checkpoints").paths():
-        return
+    searched = False
     if name == IMAGENET:
         backbone = backbone_of(torch_variables(network))
         if backbone is None:
             raise BadInput(
-                f"--initial_weights={IMAGENET}: there are ImageNet weights of ResNets, not of a "
-                "network of cells. Leave the flag out, or give a checkpoint of the same network."
+                f"initial_weights={IMAGENET}: there are ImageNet weights of ResNets, not of a "
+                "network of cells. Leave `initial_weights` out, or give a checkpoint of the same "
+                "network."
             )
-        file = imagenet_file(backbone, settings.progress.progress)
-        state = from_torchvision(read_torch_file(file)["live"])
+        state = from_torchvision(read_torch_file(imagenet_file(backbone, progress))["live"])
     else:
-        state = _of_checkpoint(name)
+        state, searched = _of_checkpoint(name)
     try:
         report = load_initial_state(network, state)
     except BadInput as error:
-        raise BadInput(f"--initial_weights={name}: {error}{_of_search(name, settings)}") from error
-    print(f"initial weights {name}: {report}")
+        hint = _OF_SEARCH if searched and not supernet else ""
+        raise BadInput(f"initial_weights={name}: {error}{hint}") from error
+    logger.info("initial weights %s: %s", name, report)
 
 
-def _of_checkpoint(path: str) -> State:
+_OF_SEARCH = (
+    " It is a checkpoint of a search, whose network has every candidate, and norms without scale "
+    "and offset: what it derives is trained from random weights. Leave `initial_weights` out."
+)
+
+
+def _of_checkpoint(path: str) -> tuple[State, bool]:
+    """The weights of a checkpoint, and whether a search wrote it."""
     try:
-        tensors = checkpoints.read(Path(path)).tensors
+        found = RunFolder(path).newest() if Path(path).is_dir() else checkpoints.read(Path(path))
+        if found is None:
+            raise BadInput(f"The folder {path} holds no checkpoint.")
     except BadInput as error:
         raise BadInput(
-            f"--initial_weights: {error} It takes a checkpoint, or the word {IMAGENET}; a file of "
-            "PyTorch becomes a checkpoint by python -m cmnas_tf.import_weights."
+            f"`initial_weights`: {error} It takes a checkpoint, the folder of a run, or the word "
+            f"{IMAGENET}; a file of PyTorch becomes a checkpoint by `import_weights`."
         ) from error
+    tensors = found.tensors
     averaged = any(name.startswith("average/") for name in tensors)
     part = "average/" if averaged else "network/"
     own = {name: tensor for name, tensor in tensors.items() if name.startswith(part)}
-    return torch_arrays({name.removeprefix(part): tensor for name, tensor in own.items()})
-
-
-def _of_search(path: str, settings: settings_module.Search | settings_module.Train) -> str:
-    """What else there is to say when the weights of a search do not fit a derived network."""
-    if isinstance(settings, settings_module.Search) or path == IMAGENET:
-        return ""
-    if "search_space" not in checkpoints.read(Path(path)).metadata.get("settings", {}):
-        return ""
-    return (
-        " It is a checkpoint of a search, whose network has every candidate, and norms without "
-        "scale and offset: what it derives is trained from random weights. Leave the flag out."
-    )
+    state = torch_arrays({name.removeprefix(part): tensor for name, tensor in own.items()})
+    return state, "search_space" in found.metadata.get("settings", {})

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from cmnas_tf.models import ReidNetwork
-from cmnas_tf.settings import SearchSchedule, WeightOptimizer
+from cmnas_tf.training.recipe import WeightOptimizer
 
 
 class Optimizer(Protocol):
@@ -247,30 +247,23 @@ class OptimizerGroups:
 
 
 def weight_optimizer(
-    network: ReidNetwork, settings: WeightOptimizer, besides: Sequence[tf.Variable] = ()
+    network: ReidNetwork, chosen: WeightOptimizer, besides: Sequence[tf.Variable] = ()
 ) -> OptimizerGroups:
     """The optimizer of a network's weights: one group for the backbone, one for the head.
 
     Args:
       network: whose trainable variables are divided.
-      settings: which optimizer, its learning rates and weight decay.
+      chosen: which optimizer, its learning rates and weight decay.
       besides: variables that something else trains.
     """
     others = {id(variable) for variable in besides}
     backbone = [v for v in network.backbone.trainable_variables if id(v) not in others]
     make: Callable[..., Coupled] = CoupledAdam
-    if settings.optimizer == "sgd":
-        make = partial(CoupledSGD, momentum=settings.momentum)
+    if chosen.optimizer == "sgd":
+        make = partial(CoupledSGD, momentum=chosen.momentum)
     return OptimizerGroups(
-        make(backbone, settings.backbone_learning_rate, settings.weight_decay),
-        make(network.head.trainable_variables, settings.head_learning_rate, settings.weight_decay),
-    )
-
-
-def architecture_optimizer(logits: Sequence[tf.Variable], settings: SearchSchedule) -> CoupledAdam:
-    """The optimizer of the architecture logits: Adam (0.5, 0.999), without a schedule."""
-    return CoupledAdam(
-        logits, settings.architecture_learning_rate, settings.architecture_weight_decay
+        make(backbone, chosen.backbone_learning_rate, chosen.weight_decay),
+        make(network.head.trainable_variables, chosen.head_learning_rate, chosen.weight_decay),
     )
 
 
@@ -289,20 +282,20 @@ def along_cosine(epoch: float, epochs: float, final: float) -> float:
     return final + (1.0 - final) * (1.0 + math.cos(math.pi * epoch / epochs)) / 2.0
 
 
-def factor_at(step: int, steps_per_epoch: int, epochs: int, settings: WeightOptimizer) -> float:
+def factor_at(step: int, steps_per_epoch: int, epochs: int, chosen: WeightOptimizer) -> float:
     """The factor on the learning rate at a step, moving every epoch or every step.
 
     Args:
       step: steps done, >= 0.
       steps_per_epoch: steps of an epoch.
       epochs: of the whole run.
-      settings: warm-up, and how the rate falls; both are multiplied where they overlap.
+      chosen: warm-up, and how the rate falls; both are multiplied where they overlap.
     """
     epoch = step / steps_per_epoch
-    if settings.schedule_every == "epoch":
+    if chosen.schedule_every == "epoch":
         epoch = step // steps_per_epoch
-    if settings.schedule == "cosine":
-        fallen = along_cosine(epoch, epochs, settings.final_learning_rate)
+    if chosen.schedule == "cosine":
+        fallen = along_cosine(epoch, epochs, chosen.final_learning_rate)
     else:
-        fallen = in_steps(epoch, settings.decay_epochs)
-    return warm_up(epoch, settings.learning_rate_warmup) * fallen
+        fallen = in_steps(epoch, chosen.decay_epochs)
+    return warm_up(epoch, chosen.learning_rate_warmup) * fallen

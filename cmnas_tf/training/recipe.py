@@ -1,6 +1,8 @@
 """How weights are trained: the options of a training, and of what a search does to its weights."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from cmnas_tf.data.augmentation import Augmentation, ImageSize
 from cmnas_tf.data.sampling import Sampling
@@ -8,6 +10,8 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.losses import Objective
 from cmnas_tf.options import Options, option
 from cmnas_tf.runs.run_folder import content_of
+
+T = TypeVar("T", bound="WeightTraining")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +97,8 @@ class Start(Options):
     initial_weights: str = option(
         "",
         "Checkpoint that the network starts from, or the folder of a run that has one "
-        "(fine-tuning); or `imagenet`: torchvision's weights, fetched once [code]. Random weights without it.",
+        "(fine-tuning); or imagenet: torchvision's weights, fetched once [code]. Random weights "
+        "without it.",
         path=True,
         recorded=content_of,
     )
@@ -134,6 +139,10 @@ class WeightTraining(Options):
     optimizer: WeightOptimizer = WeightOptimizer()
     start: Start = Start()
     numerics: Numerics = Numerics()
+
+    def for_modalities(self: T, modalities: Collection[str]) -> T:
+        """The same for images of these modalities, see :meth:`LossWeights.for_modalities`."""
+        return replace(self, objective=self.objective.for_modalities(modalities))
 
 
 @dataclass(frozen=True, kw_only=True)

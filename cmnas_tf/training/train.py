@@ -1,106 +1,165 @@
-"""Training a derived or hand-made architecture, readable from top to bottom."""
+"""Training an architecture, readable from top to bottom."""
 
-from pathlib import Path
+import os
 
 import tensorflow as tf
 
-from cmnas_tf import settings as settings_module
 from cmnas_tf.architecture import Architecture
+from cmnas_tf.data.index import Dataset
 from cmnas_tf.data.pipeline import Share
+from cmnas_tf.devices.devices import Devices
 from cmnas_tf.devices.distribution import check_division, make_strategy
-from cmnas_tf.devices.workers import check_same_run, is_chief, naming_lost_workers
+from cmnas_tf.devices.workers import (
+    check_same_run,
+    is_chief,
+    naming_lost_workers,
+    wait_for_all,
+)
 from cmnas_tf.errors import BadInput
+from cmnas_tf.models import ReidNetwork
 from cmnas_tf.models.specification import Specification
+from cmnas_tf.options import described
+from cmnas_tf.runs.checkpointing import Checkpointing
 from cmnas_tf.runs.loop import Loop
 from cmnas_tf.runs.provenance import provenance
-from cmnas_tf.runs.run_folder import has_begun, open_run
-from cmnas_tf.search_spaces.named_architecture import named_architecture
+from cmnas_tf.runs.run_folder import ANYTHING, Description, RunFolder
+from cmnas_tf.training.initial_weights import start_from
 from cmnas_tf.training.inputs import TrainingImages
-from cmnas_tf.training.objectives import weight_objective
-from cmnas_tf.training.optimizers import factor_at
-from cmnas_tf.training.trainer import Trainee
+from cmnas_tf.training.recipe import Recipe
+from cmnas_tf.training.trained import SPECIFICATION, TrainedNetwork, load_network
+from cmnas_tf.training.trainer import Trainer
 
-SPECIFICATION = "specification"
+# What earlier versions recorded besides, and the folder's architecture and the images tell.
+_TOLD_OTHERWISE = dict.fromkeys(
+    ("architecture", "backbone", "cells", "skip_unreadable", "modality"), ANYTHING
+)
 
 
 @naming_lost_workers()
-def train(settings: settings_module.Train) -> Path:
-    """Trains a network, or goes on with it.
+def train_network(
+    dataset: Dataset,
+    architecture: Architecture,
+    recipe: Recipe | None = None,
+    *,
+    run_dir: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    width: float = 1.0,
+    last_stride: int = 1,
+    devices: Devices | tf.distribute.Strategy | None = None,
+    checkpointing: Checkpointing | None = None,
+    progress: bool = True,
+) -> TrainedNetwork:
+    """Trains a network, or resumes its training.
 
     Args:
-      settings: of the command.
+      dataset: whose training images it learns from.
+      architecture: the choice at every site of its backbone.
+      recipe: how; the authors' by default.
+      run_dir: folder of the run, which then holds checkpoints, TensorBoard's logs and the
+        architecture; None keeps it in a temporary one.
+      seed: of all randomness.
+      width: factor on the number of channels of every stage.
+      last_stride: stride of a ResNet's last stage.
+      devices: what computes it.
+      checkpointing: when checkpoints are written.
+      progress: whether to show a bar.
 
     Returns:
-      The run folder, which holds the checkpoints, TensorBoard's logs and ``architecture.json``.
-    """
-    schedule = settings.schedule
-    architecture = named_architecture(schedule.architecture, settings.network)
-    strategy = make_strategy(settings.devices, settings.devices.deterministic)
-    training = TrainingImages.load(settings)
-    sampler = training.sampler(training.dataset.train, stream=0)
-    objective = weight_objective(settings.loss)
-    specification = Specification.of(
-        architecture,
-        len(training.pids),
-        settings.input,
-        settings.network,
-        training.dataset.modalities,
-    )
-    objective.check(training.dataset.modalities)
-    check_division(strategy, settings.batch, len(training.pids))
-    files = {
-        "the images": training.dataset.fingerprint,
-        "--architecture": str(architecture.to_json()),
-    }
-    check_same_run(strategy, settings, files)
+      The trained network, with the moving average of its weights where there is one.
 
-    trainee = Trainee.begin(settings, strategy, specification, objective)
-    adopt_every = schedule.adopt_average_every * sampler.steps_per_epoch
+    Raises:
+      BadInput: data, architecture and recipe do not fit each other, or the folder holds another
+        run.
+      TrainingDiverged: a loss is not finite; the last checkpoint is kept.
+      Stopped: SIGINT or SIGTERM asked for it; a checkpoint was written.
+    """
+    recipe = (recipe or Recipe()).for_modalities(dataset.modalities)
+    objective = recipe.objective
+    strategy = make_strategy(devices, recipe.numerics.deterministic)
+    images = TrainingImages(dataset, recipe, seed)
+    sampler = images.sampler(dataset.train, stream=0)
+    specification = Specification(
+        architecture,
+        len(images.pids),
+        recipe.size.image_height,
+        recipe.size.image_width,
+        last_stride,
+        width,
+        dataset.modalities,
+    )
+    objective.check(dataset.modalities)
+    check_division(strategy, recipe.sampling, len(images.pids))
+    settings = {
+        "dataset": dataset.layout,
+        "trial": dataset.trial,
+        **described([recipe]),
+        "seed": seed,
+        "width": width,
+        "last_stride": last_stride,
+    }
+    contents = {
+        "the images": dataset.fingerprint,
+        "the architecture": str(architecture.to_json()),
+    }
+    check_same_run(strategy, settings, contents)
+
+    run = RunFolder(run_dir)
+    initial = recipe.start.initial_weights
+
+    def start(network: ReidNetwork) -> None:
+        if initial and not run.has_begun():
+            start_from(network, initial, progress)
+
+    trainer = Trainer.begin(
+        recipe, strategy, specification, objective, seed, recipe.average_decay, start
+    )
+    steps_per_epoch = sampler.steps_per_epoch
+    adopt_every = recipe.adopt_average_every * steps_per_epoch
 
     def step(number: int, batch):
         # When the next epoch begins, so that a checkpoint holds both: as the authors' do.
         if adopt_every and number and number % adopt_every == 0:
-            trainee.average.overwrite_live()
-        steps = sampler.steps_per_epoch
-        factor = factor_at(number, steps, schedule.epochs, settings.optimizer)
-        trainee.optimizer.set_factor(factor)
-        return trainee.train_step(batch)
+            trainer.average.overwrite_live()
+        trainer.set_learning_rate(number, steps_per_epoch, recipe.epochs)
+        return trainer.train_step(batch)
 
     def batches(start: int, stop: int, share: Share) -> tf.data.Dataset:
-        return training.batches(sampler, start, stop, share)
+        return images.batches(sampler, start, stop, share)
 
-    origin = {**provenance(settings), "devices": strategy.num_replicas_in_sync}
+    count = strategy.num_replicas_in_sync
+    description = Description("train", dataset.fingerprint, settings, count)
     with (
-        open_run("train", settings, training.dataset.fingerprint, strategy) as folder,
-        training.naming_unreadable(),
+        run.opened(description, recipe.options(), _TOLD_OTHERWISE, is_chief(strategy)),
+        images.naming_unreadable(),
     ):
         if is_chief(strategy):
-            _keep(architecture, folder, schedule.architecture)
+            _keep(architecture, run)
         loop = Loop(
-            folder=folder,
+            run=run,
             strategy=strategy,
-            state={
-                "network": trainee.network.get_weight_paths(),
-                "average": trainee.average.variables,
-                "weight_optimizer": trainee.optimizer.named_variables(),
+            state=trainer.state(),
+            metadata={
+                SPECIFICATION: specification.to_json(),
+                **provenance(settings),
+                "devices": count,
             },
-            metadata={SPECIFICATION: specification.to_json(), **origin},
-            steps_per_epoch=sampler.steps_per_epoch,
-            epochs=schedule.epochs,
-            keep_checkpoints=settings.checkpointing.keep_checkpoints,
-            checkpoint_every=settings.checkpointing.checkpoint_every,
-            progress=settings.progress.progress,
+            steps_per_epoch=steps_per_epoch,
+            epochs=recipe.epochs,
+            checkpointing=checkpointing or Checkpointing(),
+            progress=progress,
         )
-        loop.run(batches, step)
-    return folder
+        loop.steps(batches, step)
+    wait_for_all(strategy)
+    with strategy.scope():
+        return load_network(run, "average", recipe.numerics.precision)
 
 
-def _keep(architecture: Architecture, folder: Path, name: str) -> None:
+def _keep(architecture: Architecture, run: RunFolder) -> None:
     """Writes the architecture into the run's folder; refuses another one than the run's."""
-    kept = folder / "architecture.json"
-    if has_begun(folder) and kept.is_file() and Architecture.load(kept) != architecture:
+    kept = run.architecture
+    if run.has_begun() and kept.is_file() and Architecture.load(kept) != architecture:
         raise BadInput(
-            f"--architecture={name} is not the architecture that --run_dir={folder} began with, "
-            f"which is in {kept}; give that one, or another --run_dir."
+            f"`architecture` is not the one that run_dir={run.path} began with, which is in "
+            f"{kept}; give that one, or another `run_dir`."
         )
     architecture.save(kept)

@@ -1,4 +1,4 @@
-"""A network in training: what its step consists of, from its settings."""
+"""A network in training: what its step consists of, from a recipe."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,30 +7,31 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from cmnas_tf import settings as settings_module
 from cmnas_tf.devices.distribution import first_replica
 from cmnas_tf.losses import Objective
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.models.precision import computed_in
 from cmnas_tf.models.specification import Specification
-from cmnas_tf.training.gradient_step import descend
-from cmnas_tf.training.initial_weights import start_from
+from cmnas_tf.training.gradient_step import gradient_step
 from cmnas_tf.training.loss_scale import scaled_for
 from cmnas_tf.training.moving_average import MovingAverage
-from cmnas_tf.training.optimizers import Optimizer, weight_optimizer
+from cmnas_tf.training.optimizers import Optimizer, factor_at, weight_optimizer
+from cmnas_tf.training.recipe import WeightTraining
 
 
 @dataclass(frozen=True)
-class Trainee:
+class Trainer:
     """A derived network and what trains it.
 
     Attributes:
+      training: how its weights are trained.
       network: in training.
       optimizer: of all its trainable variables.
       average: follows the network's variables.
       train_step: distributed batch -> ``{"weights": terms}`` before the step, which it takes.
     """
 
+    training: WeightTraining
     network: ReidNetwork
     optimizer: Optimizer
     average: MovingAverage
@@ -39,37 +40,42 @@ class Trainee:
     @classmethod
     def begin(
         cls,
-        settings: settings_module.Train,
+        training: WeightTraining,
         strategy: tf.distribute.Strategy,
         specification: Specification,
         objective: Objective,
-    ) -> "Trainee":
+        seed: int,
+        average_decay: float = 0.0,
+        start_from: Callable[[ReidNetwork], None] = lambda network: None,
+    ) -> "Trainer":
         """The network as a training begins with it.
 
         Args:
-          settings: of the command.
+          training: how its weights are trained.
           strategy: in whose scope the variables are made.
           specification: of the network.
           objective: what its weights follow.
+          seed: of its random weights.
+          average_decay: of the moving average.
+          start_from: gives the new network other weights to start from.
 
         Raises:
           BadInput: the images are too small for it, or the initial weights do not fit it.
         """
-        keras.utils.set_random_seed(settings.run.seed)
-        precision = settings.arithmetic.precision
-        with strategy.scope(), computed_in(precision):
-            network = specification.build(settings.devices.batch_norm == "synchronized")
-            network.backbone.recompute = settings.devices.recompute
-            start_from(network, settings)
-            optimizer = scaled_for(precision, weight_optimizer(network, settings.optimizer))
-            average = MovingAverage(network.get_weight_paths(), settings.schedule.average_decay)
+        keras.utils.set_random_seed(seed)
+        numerics = training.numerics
+        with strategy.scope(), computed_in(numerics.precision):
+            network = specification.build(numerics.batch_norm == "synchronized")
+            network.backbone.rematerialize = numerics.recompute
+            start_from(network)
+            optimizer = scaled_for(
+                numerics.precision, weight_optimizer(network, training.optimizer)
+            )
+            average = MovingAverage(network.get_weight_paths(), average_decay)
+        k = training.sampling.images_per_identity
 
         def replica_step(batch):
-            return {
-                "weights": descend(
-                    network, objective, optimizer, batch, settings.batch.images_per_identity
-                )
-            }
+            return {"weights": gradient_step(network, objective, optimizer, batch, k)}
 
         # Nothing in it branches on a tensor; converting it takes seconds.
         @tf.function(autograph=False)
@@ -78,4 +84,17 @@ class Trainee:
             average.update()
             return first_replica(terms)
 
-        return cls(network, optimizer, average, train_step)
+        return cls(training, network, optimizer, average, train_step)
+
+    def set_learning_rate(self, step: int, steps_per_epoch: int, epochs: int) -> None:
+        """Makes the learning rate that of a step, by the schedule."""
+        factor = factor_at(step, steps_per_epoch, epochs, self.training.optimizer)
+        self.optimizer.set_factor(factor)
+
+    def state(self) -> dict[str, dict[str, tf.Variable]]:
+        """All that changes from step to step, by part of a checkpoint."""
+        return {
+            "network": self.network.get_weight_paths(),
+            "average": self.average.variables,
+            "weight_optimizer": self.optimizer.named_variables(),
+        }

@@ -1,0 +1,64 @@
+"""How images are compared, whatever the protocol: the options."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from cmnas_tf.options import Options, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matching(Options):
+    """How images are compared, whatever the protocol."""
+
+    embed_batch: int = option(
+        64, "Images that are embedded at a time.", minimum=1, affects_result=False, advanced=True
+    )
+    flip_average: bool = option(
+        False, "Average the embeddings of each image and of its mirror image."
+    )
+    rerank: bool = option(
+        False,
+        "Rank by k-reciprocal re-ranked distances (Zhong et al., CVPR 2017); memory grows with the "
+        "square of the number of images.",
+    )
+    rerank_k1: int = option(
+        20,
+        "Re-ranking: size of the neighbourhood that describes an image; where people have fewer "
+        "images than that, a smaller one does better. [pub]",
+        minimum=1,
+        advanced=True,
+    )
+    rerank_k2: int = option(
+        6,
+        "Re-ranking: nearest images whose descriptions are averaged. [pub]",
+        minimum=1,
+        advanced=True,
+    )
+    rerank_lambda: float = option(
+        0.3,
+        "Re-ranking: part of the original distance in the result. [pub]",
+        minimum=0,
+        maximum=1,
+        advanced=True,
+    )
+    rerank_distance: str = option(
+        "squared_euclidean",
+        "Re-ranking: the original distance. squared_euclidean is the paper's, and the one for a "
+        "good result. squared_dot_product is what published programs come to that hand dot "
+        "products to the released code: images that are alike count as far apart there, so take it "
+        "only to compare with such programs.",
+        choices=("squared_euclidean", "squared_dot_product"),
+        advanced=True,
+    )
+
+    @property
+    def rerank_parameters(self) -> dict[str, Any] | None:
+        """The parameters of ``retrieval.re_rank``; None where it is not wanted."""
+        if not self.rerank:
+            return None
+        return {
+            "k1": self.rerank_k1,
+            "k2": self.rerank_k2,
+            "lambda_value": self.rerank_lambda,
+            "distance": self.rerank_distance,
+        }

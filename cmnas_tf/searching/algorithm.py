@@ -1,0 +1,101 @@
+"""What a search algorithm is, what it is given, and the registry of algorithms."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from cmnas_tf.architecture import Architecture
+from cmnas_tf.options import option
+from cmnas_tf.registry import Registry
+from cmnas_tf.runs.checkpointing import Checkpointing
+from cmnas_tf.runs.run_folder import RunFolder
+from cmnas_tf.search_spaces import SearchSpace
+from cmnas_tf.training.recipe import WeightTraining
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from cmnas_tf.data.sampler import IdentitySampler
+    from cmnas_tf.data.split import Split
+    from cmnas_tf.training.inputs import TrainingImages
+
+ARCHITECTURE_STREAM, WEIGHT_STREAM, FITNESS_STREAM = 1, 2, 3
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a search is about: everything but the algorithm.
+
+    Attributes:
+      space: what is searched.
+      images: the training images, and how batches are made of them.
+      split: which of them the weights learn from, and which the architecture.
+      strategy: what computes it.
+      run: the folder of the run, open.
+      origin: settings, versions, commit and devices; JSON-ready.
+      checkpointing: when checkpoints are written.
+      progress: whether to show a bar.
+      writes: whether this process is the one that writes.
+    """
+
+    space: SearchSpace
+    images: "TrainingImages"
+    split: "Split"
+    strategy: "tf.distribute.Strategy"
+    run: RunFolder
+    origin: dict[str, Any]
+    checkpointing: Checkpointing
+    progress: bool
+    writes: bool
+
+    @property
+    def num_classes(self) -> int:
+        """Training identities."""
+        return len(self.images.pids)
+
+    @cached_property
+    def architecture_batches(self) -> "IdentitySampler":
+        """What the architecture learns from."""
+        return self.images.sampler(self.split.architecture, ARCHITECTURE_STREAM)
+
+    @cached_property
+    def weight_batches(self) -> "IdentitySampler":
+        """What the weights learn from."""
+        return self.images.sampler(self.split.weights, WEIGHT_STREAM)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchAlgorithm(WeightTraining):
+    """A search algorithm: a frozen dataclass of its options.
+
+    Attributes:
+      epochs: of the whole search; an epoch goes once through the weights' images.
+      split: how the training images are divided between weights and architecture.
+    """
+
+    epochs: int = option(60, "Epochs of the search.", minimum=1)
+    split: str = option(
+        "within_identity",
+        "Halve the images of each identity, or the identities, between weights and architecture.",
+        choices=("within_identity", "identities"),
+    )
+
+    def check(self, task: Task) -> None:
+        """Refuses a task that the algorithm cannot do, before anything is computed.
+
+        Raises:
+          BadInput: data, space and options do not fit each other.
+        """
+        self.objective.check(task.images.dataset.modalities)
+
+    def search(self, task: Task) -> Architecture:
+        """Searches, or resumes the search in ``task.run``; gives what it found."""
+        raise NotImplementedError
+
+
+ALGORITHMS: Registry[type[SearchAlgorithm]] = Registry("search algorithm")
+
+
+def name_of(algorithm: SearchAlgorithm) -> str:
+    """The name that an algorithm is registered with."""
+    return next(name for name, made in ALGORITHMS.items() if made is type(algorithm))
