@@ -9,6 +9,8 @@ Values marked [pub] and [code] are the authors' (paper, released code); the othe
 """
 
 import dataclasses
+import difflib
+import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -71,7 +73,11 @@ class Option:
             raise BadInput(f"{self.name}={value} must be finite.")
         if self.choices and value not in self.choices:
             words = ", ".join(repr(choice) for choice in self.choices)
-            raise BadInput(f"{self.name}={value!r} is not allowed; it must be one of {words}.")
+            near = difflib.get_close_matches(str(value), map(str, self.choices), n=2)
+            meant = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise BadInput(
+                f"{self.name}={value!r} is not allowed; it must be one of {words}.{meant}"
+            )
         low, high = self.minimum, self.maximum
         if (low is not None and value < low) or (high is not None and value > high):
             bounds = f"at least {low}" if high is None else f"between {low} and {high}"
@@ -119,6 +125,14 @@ class Options:
         """Its own options, then those of its parts."""
         parts = [inner for part in cls._parts().values() for inner in part.options()]
         return cls._own_options() + parts
+
+    @classmethod
+    def groups(cls) -> list[tuple[str, list[Option]]]:
+        """The options by the component that they belong to, under its first line."""
+        title = (inspect.getdoc(cls) or cls.__name__).partition("\n")[0]
+        own = cls._own_options()
+        found = [(title, own)] if own else []
+        return found + [group for part in cls._parts().values() for group in part.groups()]
 
     @classmethod
     def of_values(cls: type[C], values: Mapping[str, Any]) -> C:

@@ -5,12 +5,13 @@ Nothing below this room knows a flag: what is wrong with an option is said as ``
 `` `name` `` there, and becomes ``--name`` here.
 """
 
+import logging
 import os
 import re
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -27,7 +28,8 @@ EXIT_DIVERGED = 3
 EXIT_WORKER_LOST = 4
 EXIT_OF_SIGNAL = 128  # plus the signal's number, as shells count
 
-CONFIGS = Path(__file__).parents[1] / "configs"  # those of an installed package
+# Where configurations lie: in an installed package, and in a checkout.
+CONFIGS = (Path(__file__).parents[1] / "configs", Path(__file__).parents[2] / "configs")
 
 _EVERYTHING = {"--help=all", "--helpfull"}
 # What the library calls by its function, a person does by a command.
@@ -77,7 +79,7 @@ def values_given(
     if help_of is not None and (asked := {"-h", "--help", *_EVERYTHING} & set(argv[1:])):
         print_help(help_of, everything=bool(asked & _EVERYTHING))
     try:
-        rest = values(_with_configs(argv))
+        rest = values(with_flagfiles(argv))
     except flags.Error as error:
         raise BadInput(f"{error}. See --help for the flags of this command.") from error
     words = rest[1:]
@@ -96,6 +98,9 @@ def values_given(
         elif not flag.present:
             continue
         given[known.name] = _as_type(known, value)
+    for known in options:
+        if known.required and not given.get(known.name):
+            raise BadInput(f"--{known.name} is missing. {known.help}")
     if words:
         raise BadInput(
             f"Arguments that are no flags: {' '.join(words)}. Give options as --name=value."
@@ -127,7 +132,7 @@ def in_flags(message: str, options: Iterable[Option]) -> str:
             return f"--{name}"
         return _COMMAND_OF.get(name, found[0]) if found["quoted"] else found[0]
 
-    return re.sub(r"`(?P<quoted>[\w.]+)`|(?<![\w.-])(?P<assigned>[\w.]+)(?==)", flag, message)
+    return re.sub(r"(?<!`)`(?P<quoted>[\w.]+)`|(?<![\w.-])(?P<assigned>[\w.]+)(?==)", flag, message)
 
 
 def run(main: Callable[[Any], None], command: type[Options], argv: Sequence[str] = ()) -> None:
@@ -145,6 +150,7 @@ def run(main: Callable[[Any], None], command: type[Options], argv: Sequence[str]
     # TensorFlow greets with lines of level "error" that mean nothing; set it to 0 to see them all.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.filterwarnings("ignore", category=FutureWarning, module="google")
+    _log_to_stderr()
     before = signal.signal(signal.SIGTERM, _terminate)
 
     def fail(message: str, code: int) -> None:
@@ -178,6 +184,16 @@ def run(main: Callable[[Any], None], command: type[Options], argv: Sequence[str]
         signal.signal(signal.SIGTERM, before)
 
 
+def _log_to_stderr() -> None:
+    """Shows what the library logs: notes and warnings, each a line."""
+    logger, handler = logging.getLogger("cmnas_tf"), logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("{levelname}: {message}", style="{"))
+    logging.addLevelName(logging.INFO, "note")
+    logging.addLevelName(logging.WARNING, "warning")
+    logger.handlers, logger.propagate = [handler], False
+    logger.setLevel(logging.INFO)
+
+
 class _Terminated(KeyboardInterrupt):
     """SIGTERM, which then cleans up like Ctrl-C on its way out."""
 
@@ -186,18 +202,44 @@ def _terminate(*_: object) -> None:
     raise _Terminated
 
 
-def _with_configs(argv: Sequence[str]) -> list[str]:
-    """``argv``, whose ``--flagfile`` names a file of the package where there is none of its own."""
+def with_flagfiles(argv: Sequence[str]) -> list[str]:
+    """``argv`` with the lines of each ``--flagfile=FILE`` in its place.
 
-    def found(word: str) -> str:
-        flag, _, name = word.partition("=")
-        if flag.lstrip("-") != "flagfile":
-            return word
-        name = expanded(name)
-        packaged = CONFIGS / Path(name).with_suffix(".flags").name
-        return f"--flagfile={packaged if not Path(name).is_file() and packaged.is_file() else name}"
+    ``--search.flagfile=FILE`` puts ``search.`` before the flags of its lines.
 
-    return [found(word) for word in argv]
+    Raises:
+      BadInput: no such file, neither here nor among the package's configurations, or one that
+        contains itself.
+    """
+    return [word for given in argv for word in _lines_of(given, ())]
+
+
+def _lines_of(word: str, inside: tuple[Path, ...]) -> Iterator[str]:
+    flag, _, name = word.partition("=")
+    prefix = flag.removesuffix("flagfile")
+    if prefix == flag or prefix.strip("-").rstrip(".") not in ("", prefix.strip("-")[:-1]):
+        yield word
+        return
+    file = _flagfile(expanded(name))
+    if file in inside:
+        raise BadInput(f"--flagfile={name} contains itself; take it out of {inside[-1]}.")
+    for line in file.read_text(encoding="utf-8").splitlines():
+        own = line.strip()
+        if not own or own.startswith(("#", "//")):
+            continue
+        if not own.startswith("-"):
+            raise BadInput(f"{file} holds {own!r}; give a flag a line, as --name=value.")
+        for found in _lines_of(own, (*inside, file)):
+            yield f"--{prefix.strip('-')}{found.lstrip('-')}" if prefix.strip("-") else found
+
+
+def _flagfile(name: str) -> Path:
+    for file in (Path(name), *(folder / Path(name).name for folder in CONFIGS)):
+        for path in (file, file.with_name(f"{file.name}.flags")):
+            if path.is_file():
+                return path
+    known = sorted({path.stem for folder in CONFIGS for path in folder.glob("*.flags")})
+    raise BadInput(f"No flagfile {name}; give a file, or one of {', '.join(known)}.")
 
 
 def expanded(path: str) -> str:
@@ -213,10 +255,6 @@ def _flags_of(options: Sequence[Option]) -> flags.FlagValues:
             if isinstance(known.default, tuple):
                 default = [str(number) for number in known.default]
                 flags.DEFINE_list(name, default, known.help, flag_values=values)
-            elif known.choices and isinstance(known.default, str):
-                flags.DEFINE_enum(
-                    name, known.default, list(known.choices), known.help, flag_values=values
-                )
             else:
                 _DEFINE[known.type](name, known.default, known.help, flag_values=values)
     return values

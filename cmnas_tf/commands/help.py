@@ -35,7 +35,7 @@ def help_text(command: type[Options], everything: bool = True) -> str:
     if needed:
         lines += ["", "Required:", *_lines(needed)]
     hidden = 0
-    for title, options in groups(command):
+    for title, options in command.groups():
         optional = [known for known in options if not known.required]
         listed = [known for known in optional if everything or not known.advanced]
         hidden += len(optional) - len(listed)
@@ -44,19 +44,6 @@ def help_text(command: type[Options], everything: bool = True) -> str:
     if hidden:
         lines += ["", f"{hidden} more flags: --help=all"]
     return "\n".join(lines)
-
-
-def groups(command: type[Options]) -> Iterator[tuple[str, list[Option]]]:
-    """The options of a command by the component that they belong to, under its first line."""
-    own = command._own_options()
-    if own:
-        yield "", own
-    for part in command._parts().values():
-        title = (inspect.getdoc(part) or part.__name__).partition("\n")[0].rstrip(".")
-        if part._parts():
-            yield from groups(part)
-        else:
-            yield f"{title}:", part.options()
 
 
 def _lines(options: list[Option]) -> Iterator[str]:

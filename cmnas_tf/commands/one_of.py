@@ -1,0 +1,83 @@
+"""The choice of a registered component, with the options of all that are registered."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, Generic, TypeVar
+
+from cmnas_tf.errors import BadInput
+from cmnas_tf.options import Option, Options
+from cmnas_tf.registry import Registry
+
+T = TypeVar("T", bound=Options)
+
+
+class OneOf(Options, Generic[T]):
+    """Base of a command's part that makes one component of a registry.
+
+    Its options are the one that names the entry, and those of all entries; given ones that the named
+    entry does not have are refused.
+
+    Attributes:
+      registry: of component classes.
+      selector: the option that names the entry.
+      name: the entry.
+    """
+
+    registry: ClassVar[Registry[Any]]
+    selector: ClassVar[Option]
+
+    def __init__(self, given: Mapping[str, Any] | None = None):
+        self._given = dict(given or {})
+        self.name = str(self._given.pop(self.selector.name, self.selector.default))
+
+    def make(self) -> T:
+        """The component.
+
+        Raises:
+          BadInput: no such entry, an option that means nothing to it, or a value not allowed.
+        """
+        made = self.registry[self.name]
+        own = {found.name for found in made.options()}
+        for name, value in self._given.items():
+            if name not in own:
+                raise BadInput(
+                    f"{name}={value} means nothing to {self.selector.name}={self.name}. Leave one "
+                    "of the two out."
+                )
+        return made.of_values(self._given)
+
+    @classmethod
+    def _selector(cls) -> Option:
+        return replace(cls.selector, choices=tuple(cls.registry))
+
+    @classmethod
+    def groups(cls) -> list[tuple[str, list[Option]]]:
+        """The selector, then the groups of all entries, each option once."""
+        found: dict[str, dict[str, Option]] = {}
+        seen: set[str] = set()
+        for made in cls.registry.values():
+            for title, options in made.groups():
+                new = {option.name: option for option in options if option.name not in seen}
+                found.setdefault(title, {}).update(new)
+                seen |= set(new)
+        groups = [(title, list(options.values())) for title, options in found.items() if options]
+        return [(cls.__doc__ or "", [cls._selector()]), *groups]
+
+    @classmethod
+    def options(cls) -> list[Option]:
+        """All options of all groups."""
+        return [option for _, options in cls.groups() for option in options]
+
+    @classmethod
+    def of_values(cls, values: Mapping[str, Any]) -> "OneOf[T]":
+        """See :class:`Options`."""
+        names = {option.name for option in cls.options()}
+        return cls({name: value for name, value in values.items() if name in names})
+
+    def values(self) -> dict[str, Any]:
+        """See :class:`Options`."""
+        given = {**self._given, self.selector.name: self.name}
+        return {option.name: given.get(option.name, option.default) for option in self.options()}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, {self._given})"

@@ -1,0 +1,124 @@
+"""Options that several commands have: where a run is kept, on which images, and what is shown."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from cmnas_tf.data import LAYOUTS
+from cmnas_tf.devices.devices import Devices
+from cmnas_tf.options import Option, Options, option
+from cmnas_tf.runs.checkpointing import Checkpointing
+
+if TYPE_CHECKING:
+    from cmnas_tf.data.index import Dataset
+    from cmnas_tf.training.trained import TrainedNetwork
+
+RUN_DIR = "Folder of this run: checkpoints, logs, results."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(Options):
+    """One run: where it is kept, and what makes it repeatable."""
+
+    run_dir: str = option("", RUN_DIR, required=True, path=True, affects_result=False)
+    seed: int = option(0, "Seed of all randomness.", minimum=0, maximum=2**32 - 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataFolder(Options):
+    """Which images."""
+
+    data_dir: str = option(
+        "",
+        "Folder of the data set, laid out as its authors deliver it, or of its shards.",
+        required=True,
+        path=True,
+        affects_result=False,
+    )
+    dataset: str = option(
+        "sysu_mm01",
+        "Layout of the data set; images of your own: listed in images.csv, or in folders.",
+    )
+    trial: int = option(
+        1, "Trial of a data set with several splits (RegDB).", minimum=1, advanced=True
+    )
+
+    @classmethod
+    def _own_options(cls) -> list[Option]:
+        return [
+            replace(known, choices=tuple(LAYOUTS)) if known.name == "dataset" else known
+            for known in super()._own_options()
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data(DataFolder):
+    """Which images."""
+
+    skip_unreadable: bool = option(
+        False,
+        "Leave out and count images that cannot be decoded, instead of stopping.",
+        advanced=True,
+    )
+
+    def load(self, part: str) -> "Dataset":
+        """The data set; where it is asked for without the unreadable images of a part."""
+        from cmnas_tf.data import load_dataset
+
+        found = load_dataset(self.dataset, self.data_dir, self.trial)
+        return found.readable(part) if self.skip_unreadable else found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress(Options):
+    """What is shown."""
+
+    progress: bool = option(True, "Show a progress bar.", affects_result=False, advanced=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HowItRuns(Options):
+    """What computes a run, what is kept of it and what is shown."""
+
+    devices: Devices = Devices()
+    checkpointing: Checkpointing = Checkpointing()
+    progress: Progress = Progress()
+
+    def arguments(self) -> dict[str, Any]:
+        """The keyword arguments of ``find_architecture`` and ``train_network`` for it."""
+        return {
+            "devices": self.devices,
+            "checkpointing": self.checkpointing,
+            "progress": self.progress.progress,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedSource(Options):
+    """Which trained network."""
+
+    run_dir: str = option("", RUN_DIR, path=True, affects_result=False)
+    checkpoint: str = option(
+        "",
+        "Checkpoint to use, or a folder of a run; by default the newest one of `run_dir`.",
+        path=True,
+        affects_result=False,
+    )
+    weights: str = option(
+        "average",
+        "Use the moving average or the last step's weights.",
+        choices=("average", "live"),
+    )
+
+    def load(self, precision: str = "float32") -> "TrainedNetwork":
+        """The network.
+
+        Raises:
+          BadInput: none is named, there is none, or it does not hold a whole derived network.
+        """
+        from cmnas_tf.errors import BadInput
+        from cmnas_tf.training.trained import load_network
+
+        source = self.checkpoint or self.run_dir
+        if not source:
+            raise BadInput("Give `run_dir` of a training, or `checkpoint`.")
+        return load_network(source, self.weights, precision)
