@@ -1,69 +1,15 @@
 """``cmnas evaluate``: measure a trained network by its data set's protocol."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
-from cmnas_tf.commands.options_of_runs import Data, Progress, TrainedSource
-from cmnas_tf.data import LAYOUTS
-from cmnas_tf.data.protocols import Protocol
+from cmnas_tf.commands.options_of_runs import Data, TrainedSource
 from cmnas_tf.devices.devices import Devices
 from cmnas_tf.errors import BadInput
-from cmnas_tf.evaluation.matching import Matching
+from cmnas_tf.evaluation.matching import Arithmetic, Matching
+from cmnas_tf.evaluation.protocol_choice import ProtocolChoice
 from cmnas_tf.options import Option, Options, option
+from cmnas_tf.runs.how_it_runs import Progress
 from cmnas_tf.runs.run_folder import RunFolder
-
-
-class Protocols(Options):
-    """Who asks and who answers: the options of every data set's test protocol."""
-
-    def __init__(self, given: Mapping[str, Any] | None = None):
-        self._given = dict(given or {})
-
-    def make(self, dataset: str) -> Protocol:
-        """The protocol of a data set; options of other data sets are passed over."""
-        return LAYOUTS[dataset].protocol.of_values(self._given)
-
-    @classmethod
-    def _own_options(cls) -> list[Option]:
-        found: dict[str, Option] = {}
-        for layout in LAYOUTS.values():
-            for known in layout.protocol.options():
-                if found.setdefault(known.name, known) != known:
-                    raise BadInput(
-                        f"The protocol of {layout.title} has an option {known.name!r} that another "
-                        "data set's has otherwise; give it another name."
-                    )
-        return list(found.values())
-
-    @classmethod
-    def _parts(cls) -> dict[str, type[Options]]:
-        return {}
-
-    @classmethod
-    def of_values(cls, values: Mapping[str, Any]) -> "Protocols":
-        """See :class:`Options`."""
-        names = {known.name for known in cls._own_options()}
-        given = {name: value for name, value in values.items() if name in names}
-        for known in cls._own_options():
-            if known.name in given:
-                known.check(given[known.name])
-        return cls(given)
-
-    def values(self) -> dict[str, Any]:
-        """See :class:`Options`."""
-        return {o.name: self._given.get(o.name, o.default) for o in self._own_options()}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Arithmetic(Options):
-    """What the network is computed in."""
-
-    precision: str = option(
-        "float32",
-        "Numbers of the feature maps; weights, statistics and ranking stay float32.",
-        choices=("float32", "bfloat16", "float16"),
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +18,6 @@ class EvaluatedData(Data):
 
     @classmethod
     def _own_options(cls) -> list[Option]:
-        from dataclasses import replace
-
         return [replace(known, required=False) for known in super()._own_options()]
 
 
@@ -105,7 +49,7 @@ class Evaluate(Options):
 
     source: TrainedSource = TrainedSource()
     data: EvaluatedData = EvaluatedData()
-    protocol: Protocols = Protocols()
+    protocol: ProtocolChoice = ProtocolChoice()
     matching: Matching = Matching()
     arithmetic: Arithmetic = Arithmetic()
     devices: Devices = Devices()

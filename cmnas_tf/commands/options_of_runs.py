@@ -1,12 +1,10 @@
-"""Options that several commands have: where a run is kept, on which images, and what is shown."""
+"""Options that several commands have: where a run is kept, on which images, which network."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cmnas_tf.data import LAYOUTS
-from cmnas_tf.devices.devices import Devices
 from cmnas_tf.options import Option, Options, option
-from cmnas_tf.runs.checkpointing import Checkpointing
 
 if TYPE_CHECKING:
     from cmnas_tf.data.index import Dataset
@@ -66,30 +64,6 @@ class Data(DataFolder):
 
         found = load_dataset(self.dataset, self.data_dir, self.trial)
         return found.readable(part) if self.skip_unreadable else found
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progress(Options):
-    """What is shown."""
-
-    progress: bool = option(True, "Show a progress bar.", affects_result=False, advanced=True)
-
-
-@dataclass(frozen=True, kw_only=True)
-class HowItRuns(Options):
-    """What computes a run, what is kept of it and what is shown."""
-
-    devices: Devices = Devices()
-    checkpointing: Checkpointing = Checkpointing()
-    progress: Progress = Progress()
-
-    def arguments(self) -> dict[str, Any]:
-        """The keyword arguments of ``find_architecture`` and ``train_network`` for it."""
-        return {
-            "devices": self.devices,
-            "checkpointing": self.checkpointing,
-            "progress": self.progress.progress,
-        }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,48 +3,12 @@
 import json
 from dataclasses import dataclass
 
-from cmnas_tf.commands.one_of import OneOf
-from cmnas_tf.commands.options_of_runs import Data, HowItRuns, Run
-from cmnas_tf.options import Option, Options, option
-from cmnas_tf.search_spaces import SPACES, SearchSpace
-from cmnas_tf.searching import ALGORITHMS, SearchAlgorithm
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchData(Data):
-    """Which images."""
-
-    modality: str = option(
-        "all",
-        "Images to search on, of a data set that has two modalities.",
-        choices=("all", "visible", "infrared"),
-    )
-
-
-class Space(OneOf[SearchSpace]):
-    """What is searched."""
-
-    registry = SPACES
-    selector = Option(
-        "search_space",
-        str,
-        "norm",
-        "What is searched: which batch norms are separate per modality (CM-NAS), or the operations "
-        "of two cells, for one modality: Auto-ReID's, or those of them that DARTS has.",
-    )
-
-
-class Algorithm(OneOf[SearchAlgorithm]):
-    """How it is searched."""
-
-    registry = ALGORITHMS
-    selector = Option(
-        "algorithm",
-        str,
-        "darts",
-        "How it is searched: darts trains weights and architecture in turns; random trains some "
-        "architectures drawn at random, at the same price, and keeps the best.",
-    )
+from cmnas_tf.commands.options_of_runs import Data, Run
+from cmnas_tf.options import Options
+from cmnas_tf.runs.how_it_runs import HowItRuns
+from cmnas_tf.search_spaces import SpaceChoice
+from cmnas_tf.searching import AlgorithmChoice
+from cmnas_tf.searching.algorithm import Modality
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +16,10 @@ class Search(Options):
     """Searches a space for the best architecture, and writes it to the run's folder."""
 
     run: Run = Run()
-    data: SearchData = SearchData()
-    space: Space = Space()
-    algorithm: Algorithm = Algorithm()
+    data: Data = Data()
+    modality: Modality = Modality()
+    space: SpaceChoice = SpaceChoice()
+    algorithm: AlgorithmChoice = AlgorithmChoice()
     how: HowItRuns = HowItRuns()
 
 
@@ -66,7 +31,7 @@ def main(command: Search) -> None:
     from cmnas_tf.searching.search import find_architecture
 
     found = find_architecture(
-        command.data.load("train").of_modality(command.data.modality),
+        command.data.load("train").of_modality(command.modality.modality),
         space,
         algorithm,
         run_dir=command.run.run_dir,

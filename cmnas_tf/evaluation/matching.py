@@ -62,3 +62,14 @@ class Matching(Options):
             "lambda_value": self.rerank_lambda,
             "distance": self.rerank_distance,
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arithmetic(Options):
+    """What the network is computed in."""
+
+    precision: str = option(
+        "float32",
+        "Numbers of the feature maps; weights, statistics and ranking stay float32.",
+        choices=("float32", "bfloat16", "float16"),
+    )

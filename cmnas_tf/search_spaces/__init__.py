@@ -2,7 +2,7 @@
 
 from cmnas_tf.search_spaces.cell_space import AUTO_REID, DARTS, CellSpace, DartsCells
 from cmnas_tf.search_spaces.norm_space import NormSpace
-from cmnas_tf.search_spaces.space import SPACES, SearchSpace, name_of
+from cmnas_tf.search_spaces.space import SPACES, SearchSpace, SpaceChoice, name_of
 
 __all__ = [
     "AUTO_REID",
@@ -12,5 +12,6 @@ __all__ = [
     "DartsCells",
     "NormSpace",
     "SearchSpace",
+    "SpaceChoice",
     "name_of",
 ]

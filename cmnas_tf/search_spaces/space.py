@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cmnas_tf.architecture import Architecture
-from cmnas_tf.options import Options
+from cmnas_tf.one_of import OneOf
+from cmnas_tf.options import Option, Options
 from cmnas_tf.registry import Registry
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from cmnas_tf.layers import Relaxation
     from cmnas_tf.models import ReidNetwork
 
-# A logit, and minus the others, at which a softmax is 0 or 1 in float32, and Gumbel's noise is lost.
+# A logit, and minus the others, at which a softmax is 0 or 1 in float32 and Gumbel's noise is lost.
 DECIDED = 100.0
 
 
@@ -142,3 +143,16 @@ SPACES: Registry[type[SearchSpace]] = Registry("search space")
 def name_of(space: SearchSpace) -> str:
     """The name that a space is registered with."""
     return next(name for name, made in SPACES.items() if made is type(space))
+
+
+class SpaceChoice(OneOf[SearchSpace]):
+    """What is searched."""
+
+    registry = SPACES
+    selector = Option(
+        "search_space",
+        str,
+        "norm",
+        "What is searched: which batch norms are separate per modality (CM-NAS), or the operations "
+        "of two cells, for one modality: Auto-ReID's, or those of them that DARTS has.",
+    )

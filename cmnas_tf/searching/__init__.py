@@ -1,7 +1,15 @@
 """Search algorithms: how a space is searched, and how good what it holds is."""
 
-from cmnas_tf.searching.algorithm import ALGORITHMS, SearchAlgorithm, Task, name_of
+from cmnas_tf.searching.algorithm import ALGORITHMS, AlgorithmChoice, SearchAlgorithm, Task, name_of
 from cmnas_tf.searching.darts import Darts
 from cmnas_tf.searching.random_search import RandomSearch
 
-__all__ = ["ALGORITHMS", "Darts", "RandomSearch", "SearchAlgorithm", "Task", "name_of"]
+__all__ = [
+    "ALGORITHMS",
+    "AlgorithmChoice",
+    "Darts",
+    "RandomSearch",
+    "SearchAlgorithm",
+    "Task",
+    "name_of",
+]

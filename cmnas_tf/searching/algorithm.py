@@ -5,7 +5,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cmnas_tf.architecture import Architecture
-from cmnas_tf.options import option
+from cmnas_tf.one_of import OneOf
+from cmnas_tf.options import Option, Options, option
 from cmnas_tf.registry import Registry
 from cmnas_tf.runs.checkpointing import Checkpointing
 from cmnas_tf.runs.run_folder import RunFolder
@@ -93,9 +94,33 @@ class SearchAlgorithm(WeightTraining):
         raise NotImplementedError
 
 
+@dataclass(frozen=True, kw_only=True)
+class Modality(Options):
+    """Which of the training images a search takes."""
+
+    modality: str = option(
+        "all",
+        "Images to search on, of a data set that has two modalities.",
+        choices=("all", "visible", "infrared"),
+    )
+
+
 ALGORITHMS: Registry[type[SearchAlgorithm]] = Registry("search algorithm")
 
 
 def name_of(algorithm: SearchAlgorithm) -> str:
     """The name that an algorithm is registered with."""
     return next(name for name, made in ALGORITHMS.items() if made is type(algorithm))
+
+
+class AlgorithmChoice(OneOf[SearchAlgorithm]):
+    """How it is searched."""
+
+    registry = ALGORITHMS
+    selector = Option(
+        "algorithm",
+        str,
+        "darts",
+        "How it is searched: darts trains weights and architecture in turns; random trains some "
+        "architectures drawn at random, at the same price, and keeps the best.",
+    )

@@ -1,33 +1,41 @@
 """The arms of a study: every contender, what it searches by or which network it trains."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cmnas_tf.architecture import Architecture, stages_of
 from cmnas_tf.errors import BadInput
+from cmnas_tf.losses import LOSSES
 
-# The flags by which a search differs from the study's own. C3MMD guides the search [pub], so the
-# arms without it, or without a half of it, leave it out of the architecture's loss; the weights'
-# loss, and every training, stay the same (our choice: the paper does not say which it left out).
-SEARCHES: dict[str, tuple[str, ...]] = {
-    "searched": (),
-    "no_c3mmd": ("--architecture_correlation_weight=0", "--architecture_mmd_weight=0"),
-    "no_mmd": ("--architecture_mmd_weight=0",),
-    "no_correlation": ("--architecture_correlation_weight=0",),
-    "gumbel": ("--relaxation=gumbel",),
-    "gdas": ("--relaxation=gdas",),
-    "second_order": ("--order=second",),
-    "by_identity": ("--split=identities",),
-    "within_identity": ("--split=within_identity",),
-    "batch_statistics": ("--architecture_statistics=batch",),
-    "classification": ("--objective=classification",),
-    "darts_cells": ("--search_space=darts_cells",),
-}
 RANDOM = "random"
-# Words that stand for an arm of each stage, after which --architecture takes the stage's name. All
-# separate is `separate`, and within the stem is until the stem.
+# Words that stand for an arm of each stage, after which ``architecture`` takes the stage's name. All
+# separate is ``separate``, and within the stem is until the stem.
 BY_STAGE = {"until": slice(None, -1), "within": slice(1, None)}
+
+
+def searches() -> dict[str, dict[str, Any]]:
+    """By arm, the options in which its search differs from the study's own.
+
+    C3MMD guides the search [pub], so the arms without it, or without another loss, leave it out of
+    the architecture's loss; the weights' loss, and every training, stay the same (our choice: the
+    paper does not say which it left out).
+    """
+    return {
+        "searched": {},
+        "no_c3mmd": {"architecture_correlation_weight": 0.0, "architecture_mmd_weight": 0.0},
+        **{f"no_{loss}": {f"architecture_{loss}_weight": 0.0} for loss in LOSSES},
+        "gumbel": {"relaxation": "gumbel"},
+        "gdas": {"relaxation": "gdas"},
+        "second_order": {"order": "second"},
+        "by_identity": {"split": "identities"},
+        "within_identity": {"split": "within_identity"},
+        "batch_statistics": {"architecture_statistics": "batch"},
+        "classification": {"objective": "classification"},
+        "darts_cells": {"search_space": "darts_cells"},
+        "random_search": {"algorithm": "random"},
+    }
 
 
 @dataclass(frozen=True)
@@ -36,14 +44,14 @@ class Arm:
 
     Attributes:
       name: of its folder and of its row.
-      flags: those of its search beyond the study's own; None where it does not search.
-      architecture: what it trains, as ``--architecture`` takes it; empty where that is found or
-        drawn.
+      changes: the options in which its search differs from the study's own; None where it does not
+        search.
+      architecture: what it trains, a word or a file; empty where that is found or drawn.
       draw: which of the seed's random architectures it trains, from 1; 0 for none.
     """
 
     name: str
-    flags: tuple[str, ...] | None = None
+    changes: Mapping[str, Any] | None = None
     architecture: str = ""
     draw: int = 0
 
@@ -54,11 +62,11 @@ class Arm:
 
 
 def arms_of(words: Sequence[str], shared: Architecture, draws: int) -> list[Arm]:
-    """The arms that ``--arms`` names, in its order.
+    """The arms that words name, in their order.
 
     Args:
-      words: names of :data:`SEARCHES`, ``random``, ``until``, ``within``, and what else
-        ``--architecture`` takes.
+      words: names of :func:`searches`, ``random``, ``until``, ``within``, and what else
+        ``named_architecture`` takes.
       shared: any architecture of the backbone that is trained.
       draws: number of random architectures.
 
@@ -68,13 +76,14 @@ def arms_of(words: Sequence[str], shared: Architecture, draws: int) -> list[Arm]
     arms = [arm for word in words for arm in _arms(word, shared, draws)]
     names = [arm.name for arm in arms]
     if twice := [name for name in names if names.count(name) > 1]:
-        raise BadInput(f"--arms={','.join(words)} names {twice[0]} twice; leave one out.")
+        raise BadInput(f"arms={','.join(words)} names {twice[0]} twice; leave one out.")
     return arms
 
 
 def _arms(word: str, shared: Architecture, draws: int) -> Iterator[Arm]:
-    if word in SEARCHES:
-        yield Arm(word, flags=SEARCHES[word])
+    known = searches()
+    if word in known:
+        yield Arm(word, changes=known[word])
     elif word == RANDOM:
         for draw in range(1, draws + 1):
             yield Arm(f"{RANDOM}_{draw}", draw=draw)

@@ -1,25 +1,81 @@
-"""What a study consists of: its cells, each an arm with a seed, and the settings of each."""
+"""What a study consists of: its cells, each an arm with a seed, and what each is made of."""
 
 import json
 import math
-import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from cmnas_tf import command_line, settings
 from cmnas_tf.architecture import SHARED
 from cmnas_tf.data import LAYOUTS
 from cmnas_tf.errors import BadInput
-from cmnas_tf.search_spaces.named_architecture import named_architecture
+from cmnas_tf.evaluation.matching import Arithmetic, Matching
+from cmnas_tf.evaluation.protocol_choice import ProtocolChoice
+from cmnas_tf.options import Options, described
+from cmnas_tf.runs.how_it_runs import HowItRuns
+from cmnas_tf.runs.run_folder import ANYTHING, RunFolder, changed
+from cmnas_tf.search_spaces import SpaceChoice
+from cmnas_tf.search_spaces.network_choice import NetworkChoice
+from cmnas_tf.searching import AlgorithmChoice
+from cmnas_tf.searching.algorithm import Modality
 from cmnas_tf.studies.arms import Arm, arms_of
+from cmnas_tf.studies.comparison import Comparison
+from cmnas_tf.training.recipe import Recipe, WeightTraining
 
-Command = TypeVar("Command", settings.Search, settings.Train, settings.Evaluate)
-
-RESULTS, FAILURE = "results.json", "failure.json"
 SCHEMA = 1  # of a cell's results and of study.json
 
 _QUICK_SEEDS, _QUICK_PART = 2, 4
+# What earlier versions recorded of a cell besides, and nothing follows from.
+_MADE_NO_DIFFERENCE = ("skip_unreadable", "checkpoint", "backbone", "cells")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Searching(Options):
+    """Every search of a study."""
+
+    space: SpaceChoice = SpaceChoice()
+    algorithm: AlgorithmChoice = AlgorithmChoice()
+    modality: Modality = Modality()
+    how: HowItRuns = HowItRuns()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training(Options):
+    """Every training of a study."""
+
+    network: NetworkChoice = NetworkChoice()
+    recipe: Recipe = Recipe()
+    how: HowItRuns = HowItRuns()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluating(Options):
+    """Every evaluation of a study."""
+
+    protocol: ProtocolChoice = ProtocolChoice()
+    matching: Matching = Matching()
+    arithmetic: Arithmetic = Arithmetic()
+    how: HowItRuns = HowItRuns()
+
+
+@dataclass(frozen=True)
+class StudyData:
+    """Which images a study is about.
+
+    Attributes:
+      layout: name of the data set.
+      root: its folder.
+      trial: the split of seed 0; each further seed takes the next one, round and round.
+    """
+
+    layout: str
+    root: str
+    trial: int = 1
+
+    def trial_of(self, seed: int) -> int:
+        """The split of a seed."""
+        return (self.trial - 1 + seed) % LAYOUTS[self.layout].trials + 1
 
 
 @dataclass(frozen=True)
@@ -29,150 +85,222 @@ class Cell:
     Attributes:
       arm: the contender.
       seed: of its split, its weights, its batches.
-      folder: ``RUN_DIR/ARM/seedN``, which holds ``search``, ``train`` and ``results.json``.
-      search: settings of its search; None where it does not search.
-      train: settings of its training; without an architecture where that is found or drawn.
-      evaluate: settings of its evaluation.
+      folder: ``RUN_DIR/ARM/seedN``, see the properties.
+      data: its images; their trial is the seed's.
+      searching: its search; None where it does not search.
+      training: its training; without an architecture where that is found or drawn.
+      evaluating: its evaluation.
       after: what must be finished before: the subject's cell, where a random one is drawn like it.
     """
 
     arm: Arm
     seed: int
     folder: Path
-    search: settings.Search | None
-    train: settings.Train
-    evaluate: settings.Evaluate
+    data: StudyData
+    searching: Searching | None
+    training: Training
+    evaluating: Evaluating
     after: "Cell | None" = None
 
     @property
     def name(self) -> str:
-        """What ``--cell`` takes."""
+        """Of the cell: ``ARM/seedN``."""
         return f"{self.arm.name}/seed{self.seed}"
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """The settings that shape its result, by command; the file of its architecture aside."""
-        commands = {"search": self.search, "train": self.train, "evaluate": self.evaluate}
+    def search_run(self) -> RunFolder:
+        """The run of its search."""
+        return RunFolder(self.folder / "search")
+
+    @property
+    def train_run(self) -> RunFolder:
+        """The run of its training, evaluated there."""
+        return RunFolder(self.folder / "train")
+
+    @property
+    def results_file(self) -> Path:
+        """What it found; written last."""
+        return self.folder / "results.json"
+
+    @property
+    def failure_file(self) -> Path:
+        """Why its last attempt failed, if it did."""
+        return self.folder / "failure.json"
+
+    @property
+    def log_file(self) -> Path:
+        """What its processes said."""
+        return self.folder / "log.txt"
+
+    @property
+    def trial(self) -> int:
+        """The split of the data set."""
+        return self.data.trial_of(self.seed)
+
+    @property
+    def settings(self) -> dict[str, dict[str, Any] | None]:
+        """The options that affect its result, by what is done."""
+        data = {"dataset": self.data.layout, "trial": self.trial}
+        searching, training, evaluating = self.searching, self.training, self.evaluating
         return {
-            name: settings.shaping_result(command) if command else None
-            for name, command in commands.items()
+            "search": None
+            if searching is None
+            else {
+                **data,
+                "seed": self.seed,
+                "search_space": searching.space.name,
+                "algorithm": searching.algorithm.name,
+                **described(
+                    [searching.space.make(), searching.algorithm.make(), searching.modality]
+                ),
+            },
+            "train": {**data, "seed": self.seed, **described([training])},
+            "evaluate": {**data, "weights": "average", **described([evaluating])},
         }
 
     def results(self) -> dict[str, Any] | None:
         """What it found, once it is finished.
 
         Raises:
-          BadInput: it was done with other settings.
+          BadInput: it was done with other options.
         """
-        file = self.folder / RESULTS
-        if not file.is_file():
+        if not self.results_file.is_file():
             return None
-        found = json.loads(file.read_text(encoding="utf-8"))
-        if found["schema"] != SCHEMA or found["settings"] != self.settings:
+        found = json.loads(self.results_file.read_text(encoding="utf-8"))
+        differing = _differences(found["settings"], self)
+        if found["schema"] != SCHEMA or differing:
             raise BadInput(
-                f"{file} is of other settings than this study has now"
-                f"{_first_difference(found['settings'], self.settings)}. Give the same ones to go "
-                "on with it, or another --run_dir."
+                f"{self.results_file} is of other settings than this study has now"
+                f"{f' ({differing[0]})' if differing else ''}. Give the same ones to resume it, or "
+                "another `run_dir`."
             )
         return found
 
     def failure(self) -> dict[str, Any] | None:
         """``{"exit_code", "message"}`` of its last attempt, if that failed."""
-        file = self.folder / FAILURE
+        file = self.failure_file
         return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
-def _apart_from(subject: str, like: tuple[str, ...]) -> str:
-    return f" (with these flags {', '.join(like)} searches as {subject} does)" if like else ""
-
-
-def _first_difference(before: dict[str, Any], now: dict[str, Any]) -> str:
-    for command, values in now.items():
-        old = before.get(command) or {}
-        for name, value in (values or {}).items():
-            if old.get(name) != value:
-                return f" (--{name} of {command}: {old.get(name)!r} then, {value!r} now)"
-    return ""
+def _differences(before: Mapping[str, Any], cell: Cell) -> list[str]:
+    """In which options a finished cell differs from what it is to be now."""
+    components: dict[str, type[Options]] = {
+        "search": Searching,
+        "train": Training,
+        "evaluate": Evaluating,
+    }
+    found: list[str] = []
+    for part, now in cell.settings.items():
+        old = before.get(part)
+        if (old is None) != (now is None):
+            found.append(f"{part}: {'not' if now is None else 'only'} done now")
+        elif old is not None and now is not None:
+            options = components[part].options()
+            others: dict[str, Any] = {o.name: o.recorded(o.default) for o in options}
+            others |= {"algorithm": "darts", **dict.fromkeys(_MADE_NO_DIFFERENCE, ANYTHING)}
+            found += [f"{part}: {what}" for what in changed(old, now, options, others)]
+    return found
 
 
 @dataclass(frozen=True)
 class Study:
-    """A study's cells, by its settings.
+    """A study's cells.
 
     Attributes:
-      options: of the command.
+      folder: of all its cells.
+      data: its images.
+      comparison: what is compared.
+      searching, training, evaluating: what all arms have in common.
       arms: its contenders.
-      like_subject: names of arms that are left out, since with these flags their search is the
+      like_subject: names of arms that are left out, since with these options their search is the
         subject's.
     """
 
-    options: settings.Study
-    arms: tuple[Arm, ...]
+    folder: Path
+    data: StudyData
+    comparison: Comparison
+    searching: Searching
+    training: Training
+    evaluating: Evaluating
+    arms: tuple[Arm, ...] = ()
     like_subject: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, options: settings.Study) -> "Study":
-        """Reads the flags of all arms, so that what is wrong with one is said before any begins.
+    def of(
+        cls,
+        folder: Path,
+        data: StudyData,
+        comparison: Comparison,
+        searching: Searching,
+        training: Training,
+        evaluating: Evaluating,
+    ) -> "Study":
+        """Makes the cells of all arms, so that what is wrong with one is said before any begins.
 
         Raises:
-          BadInput: no folder given, a flag is not one of its command, or the arms do not have what
-            they are compared by.
+          BadInput: an option is not one of what it is for, or the arms do not have what they are
+            compared by.
         """
-        if not options.run.run_dir or not options.data.data_dir:
-            raise BadInput(
-                "Give --run_dir=FOLDER for what is done and --data_dir=FOLDER of images."
-            )
-        comparison = options.comparison
-        train = _read(settings.Train, options, options.recipes.train_flags, ())
-        shared = named_architecture(SHARED, train.network)
+        shared = replace(training.network, architecture=SHARED).make()
         arms = arms_of(comparison.arms, shared, comparison.random_architectures)
-        if options.queue.quick:
+        if comparison.quick:
             seeds = min(comparison.seeds, _QUICK_SEEDS)
-            options = replace(options, comparison=replace(comparison, seeds=seeds))
+            comparison = replace(comparison, seeds=seeds)
             arms = [arm for arm in arms if arm.row in (comparison.subject, *comparison.against)]
-        subject = [arm for arm in arms if arm.name == comparison.subject and arm.flags is not None]
-        if not subject:
+            searching = replace(searching, algorithm=_shortened(searching.algorithm))
+            training = replace(training, recipe=_shortened(training.recipe))
+        if not any(arm.name == comparison.subject and arm.changes is not None for arm in arms):
             raise BadInput(
-                f"--subject={comparison.subject} must be a search among --arms="
+                f"subject={comparison.subject} must be a search among arms="
                 f"{','.join(comparison.arms)}."
             )
-        study = cls(options, tuple(arms))._without_repeats()
+        study = cls(folder, data, comparison, searching, training, evaluating, tuple(arms))
+        study = study._without_repeats()
         if unknown := set(comparison.against) - {arm.row for arm in study.arms}:
             raise BadInput(
-                f"--against={','.join(comparison.against)}: no arm {', '.join(sorted(unknown))} is "
-                f"among --arms={','.join(comparison.arms)}"
+                f"against={','.join(comparison.against)}: no arm {', '.join(sorted(unknown))} is "
+                f"among arms={','.join(comparison.arms)}"
                 f"{_apart_from(comparison.subject, study.like_subject)}."
             )
-        for cell in study.cells():
+        for cell in study.of_seed(0):
             if cell.arm.architecture:
-                named_architecture(cell.arm.architecture, cell.train.network)
+                cell.training.network.make()
         return study
 
     def _without_repeats(self) -> "Study":
         """This study without the arms that search as the subject does."""
-        subject, *others = (cell for cell in self.of_seed(0) if cell.search is not None)
-        like = {
-            cell.arm for cell in others if cell.settings["search"] == subject.settings["search"]
+        subject, *others = (cell for cell in self.of_seed(0) if cell.searching is not None)
+        like = [
+            cell.arm.name
+            for cell in others
+            if cell.settings["search"] == subject.settings["search"]
+        ]
+        arms = tuple(arm for arm in self.arms if arm.name not in like)
+        in_order = tuple(arm.name for arm in self.arms if arm.name in like)
+        return replace(self, arms=arms, like_subject=in_order)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The options that the study's findings follow from, by part."""
+        return {
+            "data": {"dataset": self.data.layout, "trial": self.data.trial},
+            "comparison": described([self.comparison]),
+            "search": described([self.searching]),
+            "train": described([self.training]),
+            "evaluate": described([self.evaluating]),
         }
-        return replace(
-            self,
-            arms=tuple(arm for arm in self.arms if arm not in like),
-            like_subject=tuple(arm.name for arm in self.arms if arm in like),
-        )
 
     def cells(self) -> list[Cell]:
         """All cells: seed by seed, the searches first, what is drawn like the subject's last."""
-        return [
-            cell for seed in range(self.options.comparison.seeds) for cell in self.of_seed(seed)
-        ]
+        return [cell for seed in range(self.comparison.seeds) for cell in self.of_seed(seed)]
 
     def of_seed(self, seed: int) -> list[Cell]:
         """The cells of a seed."""
-        subject = next(arm for arm in self.arms if arm.name == self.options.comparison.subject)
+        subject = next(arm for arm in self.arms if arm.name == self.comparison.subject)
         first = self._cell(subject, seed)
         others = sorted(
-            (arm for arm in self.arms if arm != subject),
-            key=lambda arm: (arm.draw, arm.flags is None),
+            (arm for arm in self.arms if arm.name != subject.name),
+            key=lambda arm: (arm.draw, arm.changes is None),
         )
         return [first, *(self._cell(a, seed, first if a.draw else None) for a in others)]
 
@@ -185,61 +313,44 @@ class Study:
         for cell in self.cells():
             if cell.name == name:
                 return cell
-        raise BadInput(f"--cell={name}: no such cell; --dry_run lists them.")
+        raise BadInput(f"cell={name}: no such cell; `dry_run` lists them.")
 
     def _cell(self, arm: Arm, seed: int, after: Cell | None = None) -> Cell:
-        options, recipes = self.options, self.options.recipes
-        folder = Path(options.run.run_dir) / arm.name / f"seed{seed}"
-        data = options.data
-        trial = (data.trial - 1 + seed) % LAYOUTS[data.dataset].trials + 1
-        where = (f"--data_dir={data.data_dir}", f"--dataset={data.dataset}", f"--trial={trial}")
-        seeded = (*where, f"--seed={seed}")
-        search, trained = folder / "search", f"--run_dir={folder / 'train'}"
-        architecture = (f"--architecture={arm.architecture}",) if arm.architecture else ()
-        return Cell(
-            arm,
-            seed,
-            folder,
-            None
-            if arm.flags is None
-            else _read(
-                settings.Search,
-                options,
-                recipes.search_flags,
-                (*arm.flags, *seeded, f"--run_dir={search}"),
-            ),
-            _read(settings.Train, options, recipes.train_flags, (*seeded, trained, *architecture)),
-            _read(settings.Evaluate, options, recipes.evaluate_flags, (*where, trained)),
-            after,
+        searching, training = None, self.training
+        if arm.changes is not None:
+            searching = self._changed(arm.changes)
+        if arm.architecture:
+            network = replace(training.network, architecture=arm.architecture)
+            training = replace(training, network=network)
+        folder = self.folder / arm.name / f"seed{seed}"
+        return Cell(arm, seed, folder, self.data, searching, training, self.evaluating, after)
+
+    def _changed(self, changes: Mapping[str, Any]) -> Searching:
+        """The study's search with some options changed."""
+        searching = self.searching
+        of_space = {option.name for option in searching.space.options()}
+        for_space = {name: value for name, value in changes.items() if name in of_space}
+        for_algorithm = {name: value for name, value in changes.items() if name not in of_space}
+        return replace(
+            searching,
+            space=searching.space.with_values(**for_space),
+            algorithm=searching.algorithm.with_values(**for_algorithm),
         )
 
 
-def _read(
-    command: type[Command], options: settings.Study, common: str, own: tuple[str, ...]
-) -> Command:
-    """The settings of a command from the study's flags and an arm's own, which win."""
-    name = f"cmnas_tf.{command.__name__.lower()}"
-    try:
-        found = command_line.read(command, [name, *shlex.split(common), *own])
-    except BadInput as error:
-        raise BadInput(f"{name} {common} {' '.join(own)}: {error}") from error
-    return _shortened(found) if options.queue.quick else found
+def _apart_from(subject: str, like: tuple[str, ...]) -> str:
+    return f" (with these options {', '.join(like)} searches as {subject} does)" if like else ""
 
 
-def _shortened(command: Command) -> Command:
+def _shortened(component: Any) -> Any:
     """A quarter of the epochs, and of all that is counted in them."""
-    if isinstance(command, settings.Evaluate):
-        return command
-    schedule, optimizer = command.schedule, command.optimizer
-    changes: dict[str, Any] = {"epochs": math.ceil(schedule.epochs / _QUICK_PART)}
-    if isinstance(schedule, settings.SearchSchedule):
-        changes["warmup_epochs"] = schedule.warmup_epochs // _QUICK_PART
-    return replace(
-        command,
-        schedule=replace(schedule, **changes),
-        optimizer=replace(
-            optimizer,
-            learning_rate_warmup=optimizer.learning_rate_warmup / _QUICK_PART,
-            decay_epochs=tuple(epoch / _QUICK_PART for epoch in optimizer.decay_epochs),
-        ),
-    )
+    made: WeightTraining = component.make() if hasattr(component, "make") else component
+    values = made.values()
+    changes: dict[str, Any] = {
+        "epochs": math.ceil(values["epochs"] / _QUICK_PART),
+        "learning_rate_warmup": values["learning_rate_warmup"] / _QUICK_PART,
+        "decay_epochs": tuple(epoch / _QUICK_PART for epoch in values["decay_epochs"]),
+    }
+    if "warmup_epochs" in values:
+        changes["warmup_epochs"] = values["warmup_epochs"] // _QUICK_PART
+    return component.with_values(**changes)

@@ -1,56 +1,80 @@
 """The work of one cell: search, training, evaluation, and what is written down of them."""
 
-from dataclasses import replace
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.data import load_dataset
+from cmnas_tf.data.index import Dataset
 from cmnas_tf.errors import BadInput
-from cmnas_tf.evaluation.evaluate import evaluate
+from cmnas_tf.evaluation.evaluate import evaluate_network
 from cmnas_tf.evaluation.measure import MEASURES
-from cmnas_tf.evaluation.results_file import NAME, read_results
 from cmnas_tf.files import write_json
-from cmnas_tf.search_spaces.named_architecture import named_architecture
+from cmnas_tf.search_spaces import SearchSpace
+from cmnas_tf.searching import Darts
 from cmnas_tf.searching.fitness import supernet_scores
-from cmnas_tf.searching.search import search
-from cmnas_tf.searching.spaces import SearchSpace, search_space
-from cmnas_tf.studies.plan import FAILURE, RESULTS, SCHEMA, Cell, Study
-from cmnas_tf.studies.stopwatch import seconds_in, timed
-from cmnas_tf.training.train import train
-
-_FOUND = "architecture.json"
+from cmnas_tf.searching.search import find_architecture
+from cmnas_tf.studies.plan import SCHEMA, Cell, Study
+from cmnas_tf.training.train import train_network
+from cmnas_tf.training.trained import load_network
 
 
-def work(study: Study, cell: Cell) -> None:
-    """Does what is left to do of a cell, and writes its ``results.json`` last of all.
+def run_cell(study: Study, cell: Cell) -> None:
+    """Does what is left to do of a cell, and writes its results last of all.
 
     Raises:
       BadInput: the cell that it depends on is not finished; and whatever stops a search, a training
         or an evaluation.
     """
     if cell.results() is not None:
-        print(f"{cell.folder / RESULTS} is there already")
+        print(f"{cell.results_file} is there already")
         return
-    _require_unseen_people(cell)
+    dataset = load_dataset(cell.data.layout, cell.data.root, cell.trial)
+    _require_unseen_people(dataset)
     clocks = {name: cell.folder / f"{name}_seconds.json" for name in ("search", "train")}
-    if cell.search is not None:
+    if cell.searching is not None:
         with timed(clocks["search"]):
-            search(cell.search)
-    training = replace(
-        cell.train, schedule=replace(cell.train.schedule, architecture=_architecture(cell))
-    )
+            found = find_architecture(
+                dataset.of_modality(cell.searching.modality.modality),
+                _space(cell),
+                cell.searching.algorithm.make(),
+                run_dir=cell.search_run.path,
+                seed=cell.seed,
+                **cell.searching.how.arguments(),
+            )
+        print(found)
+    network, recipe = cell.training.network, cell.training.recipe
     with timed(clocks["train"]):
-        train(training)
-    print(evaluate(cell.evaluate))
+        train_network(
+            dataset,
+            _architecture(cell),
+            recipe,
+            run_dir=cell.train_run.path,
+            seed=cell.seed,
+            width=network.width,
+            last_stride=network.last_stride,
+            **cell.training.how.arguments(),
+        )
+    evaluating = cell.evaluating
+    scores = evaluate_network(
+        load_network(cell.train_run, precision=evaluating.arithmetic.precision),
+        dataset,
+        evaluating.protocol.make(cell.data.layout),
+        evaluating.matching,
+        devices=evaluating.how.devices,
+        progress=evaluating.how.progress.progress,
+    )
+    scores.save(cell.train_run.results)
+    print(scores)
 
-    architecture = Architecture.load(cell.folder / "train" / _FOUND)
-    measured = read_results(cell.folder / "train" / NAME)
-    scores = None
-    if study.options.comparison.rank_check and cell.arm.name == study.options.comparison.subject:
-        assert cell.search is not None
-        scores = supernet_scores(cell.search, _architectures(study, cell))
+    architecture = Architecture.load(cell.train_run.architecture)
+    measured: Any = scores.record
     write_json(
-        cell.folder / RESULTS,
+        cell.results_file,
         {
             "schema": SCHEMA,
             "arm": cell.arm.name,
@@ -63,69 +87,88 @@ def work(study: Study, cell: Cell) -> None:
             "seconds": {name: seconds_in(clock) for name, clock in clocks.items()},
             "results": _values(measured["results"]),
             "chance": _values(measured["chance"]),
-            "supernet_scores": scores,
+            "supernet_scores": _supernet_scores(study, cell, dataset),
         },
     )
-    (cell.folder / FAILURE).unlink(missing_ok=True)
+    cell.failure_file.unlink(missing_ok=True)
 
 
-def _require_unseen_people(cell: Cell) -> None:
+def _require_unseen_people(dataset: Dataset) -> None:
     """Raises BadInput if somebody is both trained on and tested on."""
-    data = cell.train.data
-    dataset = load_dataset(data.dataset, data.data_dir, data.trial)
     if both := set(dataset.train.pids.tolist()) & set(dataset.test.pids.tolist()):
         raise BadInput(
-            f"{len(both)} identities of {data.data_dir} are in training and in test images (among "
+            f"{len(both)} identities of {dataset.root} are in training and in test images (among "
             f"them {min(both)}); a study of them would say nothing about strangers."
         )
 
 
-def _architecture(cell: Cell) -> str:
-    """What ``--architecture`` of its training takes."""
-    if cell.search is not None:
-        return str(cell.folder / "search" / _FOUND)
+def _space(cell: Cell) -> SearchSpace:
+    assert cell.searching is not None
+    return cell.searching.space.make()
+
+
+def _architecture(cell: Cell) -> Architecture:
+    """What it trains."""
+    if cell.searching is not None:
+        return Architecture.load(cell.search_run.architecture)
     if not cell.arm.draw:
-        return cell.arm.architecture
-    file = cell.folder / _FOUND
-    _drawn(cell).save(file)
-    return str(file)
+        return cell.training.network.make()
+    drawn = _drawn(cell)
+    drawn.save(cell.folder / cell.train_run.architecture.name)
+    return drawn
 
 
 def _drawn(cell: Cell) -> Architecture:
     """The random architecture of a cell, like the one that the subject's search found."""
     subject = cell.after
-    assert subject is not None and subject.search is not None
-    found = subject.folder / "search" / _FOUND
+    assert subject is not None
+    found = subject.search_run.architecture
     if not found.is_file():
         raise BadInput(
             f"{cell.name} trains a random architecture like that of {subject.name}, which has not "
-            f"found one yet. Do --cell={subject.name} first."
+            f"found one yet. Do cell={subject.name} first."
         )
     return _space(subject).random_like(Architecture.load(found), cell.seed * 1000 + cell.arm.draw)
 
 
-def _space(cell: Cell) -> SearchSpace:
-    assert cell.search is not None
-    return search_space(cell.search)
+def _supernet_scores(study: Study, cell: Cell, dataset: Dataset) -> dict[str, Any] | None:
+    """What the subject's supernet says of what the seed trains; None of other cells."""
+    comparison = study.comparison
+    if not comparison.rank_check or cell.arm.name != comparison.subject:
+        return None
+    assert cell.searching is not None
+    algorithm = cell.searching.algorithm.make()
+    if not isinstance(algorithm, Darts):  # only that one has a supernet
+        return None
+    return supernet_scores(
+        dataset.of_modality(cell.searching.modality.modality),
+        _space(cell),
+        algorithm,
+        _architectures(study, cell),
+        cell.search_run,
+        cell.seed,
+        cell.searching.how.devices,
+    )
 
 
 def _architectures(study: Study, subject: Cell) -> dict[str, Architecture]:
     """By arm, what the seed trains that is known once the subject's search has ended."""
-    found = {subject.arm.name: Architecture.load(subject.folder / "search" / _FOUND)}
+    found = {subject.arm.name: Architecture.load(subject.search_run.architecture)}
     for cell in study.of_seed(subject.seed):
         if cell.arm.draw:
             found[cell.arm.name] = _drawn(cell)
-        elif cell.search is None:
-            found[cell.arm.name] = named_architecture(cell.arm.architecture, cell.train.network)
+        elif cell.searching is None:
+            found[cell.arm.name] = cell.training.network.make()
     return found
 
 
 def _decided(cell: Cell, architecture: Architecture) -> dict[str, Any] | None:
     """What its search chose, and how strongly; None where it does not search."""
-    if cell.search is None:
+    if cell.searching is None:
         return None
     space = _space(cell)
-    return {"chosen": space.chosen(architecture), "leanings": space.leanings(architecture)}
+    probabilities = dict(space.probabilities(architecture))
+    return {"chosen": space.chosen(architecture), "leanings": probabilities}
 
 
 def _values(results: dict[str, Any]) -> dict[str, dict[str, float]]:
@@ -133,3 +176,24 @@ def _values(results: dict[str, Any]) -> dict[str, dict[str, float]]:
         setting: {measure: found[measure] for measure in MEASURES}
         for setting, found in results.items()
     }
+
+
+@contextlib.contextmanager
+def timed(file: Path) -> Iterator[None]:
+    """Adds the seconds of the block to those in ``file``, also when the block is left early.
+
+    A process that is killed cannot say how long it worked: the sum is unknown from then on.
+    """
+    before = seconds_in(file) if file.exists() else 0.0
+    write_json(file, None)
+    started = time.monotonic()
+    try:
+        yield
+    finally:
+        if before is not None:
+            write_json(file, before + time.monotonic() - started)
+
+
+def seconds_in(file: Path) -> float | None:
+    """The seconds in ``file``; None where they are not known."""
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None

@@ -9,13 +9,14 @@ from cmnas_tf.options import Option, Options
 from cmnas_tf.registry import Registry
 
 T = TypeVar("T", bound=Options)
+Chosen = TypeVar("Chosen", bound="OneOf")
 
 
 class OneOf(Options, Generic[T]):
-    """Base of a command's part that makes one component of a registry.
+    """Base of a component that makes one component of a registry.
 
-    Its options are the one that names the entry, and those of all entries; given ones that the named
-    entry does not have are refused.
+    Its options are the one that names the entry, and those of all entries; given ones that the
+    named entry does not have are refused.
 
     Attributes:
       registry: of component classes.
@@ -45,6 +46,15 @@ class OneOf(Options, Generic[T]):
                     "of the two out."
                 )
         return made.of_values(self._given)
+
+    def with_values(self: Chosen, **changes: Any) -> Chosen:
+        """See :class:`Options`; another entry leaves out what it does not have."""
+        given = {**self._given, **changes}
+        other = changes.get(self.selector.name, self.name)
+        if other != self.name:
+            own = {found.name for found in self.registry[other].options()}
+            given = {name: value for name, value in given.items() if name in own or name in changes}
+        return type(self)({**given, self.selector.name: other})
 
     @classmethod
     def _selector(cls) -> Option:
@@ -78,6 +88,12 @@ class OneOf(Options, Generic[T]):
         """See :class:`Options`."""
         given = {**self._given, self.selector.name: self.name}
         return {option.name: given.get(option.name, option.default) for option in self.options()}
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.values() == other.values()  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.values().items()))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, {self._given})"

@@ -1,0 +1,32 @@
+"""What computes a run, what is kept of it and what is shown: the options."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from cmnas_tf.devices.devices import Devices
+from cmnas_tf.options import Options, option
+from cmnas_tf.runs.checkpointing import Checkpointing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress(Options):
+    """What is shown."""
+
+    progress: bool = option(True, "Show a progress bar.", affects_result=False, advanced=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HowItRuns(Options):
+    """What computes a run, what is kept of it and what is shown."""
+
+    devices: Devices = Devices()
+    checkpointing: Checkpointing = Checkpointing()
+    progress: Progress = Progress()
+
+    def arguments(self) -> dict[str, Any]:
+        """The keyword arguments of ``find_architecture`` and ``train_network`` for it."""
+        return {
+            "devices": self.devices,
+            "checkpointing": self.checkpointing,
+            "progress": self.progress.progress,
+        }
