@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -98,13 +98,15 @@ class Dataset:
       train: the images to search and train on; every identity has every modality of ``modalities``.
       test: every image that a test protocol may use as query or gallery.
       notes: what the loader had to leave out or noticed, one sentence each.
+      trial: which of the data set's own splits into training and test images this is, from 1.
     """
 
     layout: str
     root: Path
     train: Images
     test: Images
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    trial: int = 1
 
     @property
     def modalities(self) -> tuple[str, ...]:

@@ -10,12 +10,12 @@ import tensorflow as tf
 from cmnas_tf.data import LAYOUTS, load_dataset, read_dataset
 from cmnas_tf.data.augment import Augmentation
 from cmnas_tf.data.pipeline import ImageSource, naming_unreadable, training_batches
-from cmnas_tf.data.protocols import trials
 from cmnas_tf.data.sampler import IdentitySampler
 from cmnas_tf.data.shard_writer import write_shards
 from cmnas_tf.data.shards import ShardStore
 from cmnas_tf.data.store import FolderStore, open_store
 from cmnas_tf.data.synthetic import write_dataset
+from cmnas_tf.data.sysu_mm01 import SysuProtocol
 from cmnas_tf.data.verify import unreadable
 from cmnas_tf.errors import BadInput
 from cmnas_tf.settings import SyntheticPeople
@@ -114,8 +114,9 @@ def test_bytes_that_end_in_zeros_are_whole_in_a_graph(tmp_path):
 
 def test_the_official_gallery_goes_with_the_images(folders):
     """Its permutations lie in a file of their own."""
+    official = SysuProtocol(gallery_sampling="official")
     found = [
-        [trial.gallery.paths.tolist() for trial in trials(dataset, gallery_sampling="official")]
+        [trial.gallery.paths.tolist() for trial in official.trials_of(dataset)]
         for dataset in (
             load_dataset("sysu_mm01", folders / name) for name in ("sysu_mm01", "sysu_mm01_shards")
         )
