@@ -70,7 +70,8 @@ def test_the_data_set_is_the_same(both):
     assert shards.notes == folder.notes
     assert shards.counts() == folder.counts()
     assert shards.fingerprint == folder.fingerprint
-    assert (shards.layout, shards.root.name) == (folder.layout, f"{folder.layout}_shards")
+    assert (shards.layout, shards.trial) == (folder.layout, folder.trial)
+    assert shards.root.name == f"{folder.layout}_shards"
 
 
 def test_the_bytes_of_every_image_are_the_same(both):
