@@ -18,6 +18,7 @@ from cmnas_tf.data.pipeline import (
     training_batches,
 )
 from cmnas_tf.data.sampler import IdentitySampler
+from cmnas_tf.data.sampling import Sampling
 from cmnas_tf.data.verify import unreadable
 from cmnas_tf.errors import BadInput
 
@@ -55,7 +56,7 @@ def source(folder, images):
 
 @pytest.fixture
 def sampler(images):
-    return IdentitySampler(images, np.arange(6), 4, 2, seed=3, stream=0)
+    return IdentitySampler(images, np.arange(6), Sampling(4, 2), seed=3, stream=0)
 
 
 def batches(source, sampler, start=0, stop=4, share=Share(), augmentation=AUGMENTATION):  # noqa: B008
@@ -132,7 +133,7 @@ def test_batches_do_not_depend_on_where_the_run_starts(source, sampler, start):
 def test_every_seed_stream_step_and_modality_is_augmented_differently(source, images):
     seeds = set()
     for seed, stream in ((3, 0), (4, 0), (3, 1), (2**31, 0)):
-        sampler = IdentitySampler(images, np.arange(6), 4, 2, seed, stream)
+        sampler = IdentitySampler(images, np.arange(6), Sampling(4, 2), seed, stream)
         for parts, _ in batches(source, sampler, augmentation=seed_only):
             seeds |= {tuple(part[0].tolist()) for part in parts.values()}
     assert len(seeds) == 4 * 4 * 2
@@ -162,7 +163,7 @@ def joined(parts):
 
 
 def test_identities_that_cannot_be_cut_up_equally_are_refused(source, sampler):
-    with pytest.raises(BadInput, match=r"--identities_per_batch=4 .* over 3 devices; .* 6\."):
+    with pytest.raises(BadInput, match=r"^identities_per_batch=4 .* over 3 devices; .* 6\."):
         training_batches(source, sampler, AUGMENTATION, 0, 1, Share(0, 3, 3))
 
 

@@ -11,6 +11,7 @@ from cmnas_tf.data import LAYOUTS, load_dataset, read_dataset
 from cmnas_tf.data.augment import Augmentation
 from cmnas_tf.data.pipeline import ImageSource, naming_unreadable, training_batches
 from cmnas_tf.data.sampler import IdentitySampler
+from cmnas_tf.data.sampling import Sampling
 from cmnas_tf.data.shard_writer import write_shards
 from cmnas_tf.data.shards import ShardStore
 from cmnas_tf.data.store import FolderStore, open_store
@@ -88,7 +89,9 @@ def test_batches_are_the_same_bit_for_bit(folders, cache):
     def batches(root, kept):
         dataset = load_dataset("sysu_mm01", root)
         source = ImageSource(dataset.train, root, 24, 12, kept)
-        sampler = IdentitySampler(dataset.train, np.unique(dataset.train.pids), 4, 2, 5, 0)
+        sampler = IdentitySampler(
+            dataset.train, np.unique(dataset.train.pids), Sampling(4, 2), 5, 0
+        )
         return training_batches(source, sampler, Augmentation(pad=2), 0, 3)
 
     folder = batches(folders / "sysu_mm01", "none")
