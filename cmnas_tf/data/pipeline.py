@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from cmnas_tf.data.augment import Augmentation, normalize
+from cmnas_tf.data.augment import augment, normalize
+from cmnas_tf.data.augmentation import Augmentation
 from cmnas_tf.data.decode import decode
 from cmnas_tf.data.index import Images
 from cmnas_tf.data.sampler import IdentitySampler
@@ -155,7 +156,7 @@ def training_batches(
         for number, modality in enumerate(modalities):
             pixels = tf.stack([read(row) for row in tf.unstack(rows[number])])
             seed = tf.stack([tf.constant(streams[number]), step])
-            images[modality] = augmentation(pixels, seed, place, sampling.rows, modality)
+            images[modality] = augment(augmentation, pixels, seed, place, sampling.rows, modality)
         return Batch(images, labels)
 
     @_as_written

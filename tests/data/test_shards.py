@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from cmnas_tf.data import LAYOUTS, load_dataset, read_dataset
-from cmnas_tf.data.augment import Augmentation
+from cmnas_tf.data.augmentation import Augmentation
 from cmnas_tf.data.pipeline import ImageSource, naming_unreadable, training_batches
 from cmnas_tf.data.sampler import IdentitySampler
 from cmnas_tf.data.sampling import Sampling
