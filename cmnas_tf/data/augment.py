@@ -1,10 +1,9 @@
 """Pad and crop, flip, mix colours, normalise, erase: a whole batch at once, a pure function of
 (seed, step)."""
 
-from dataclasses import dataclass
-
 import tensorflow as tf
 
+from cmnas_tf.data.augmentation import Augmentation
 from cmnas_tf.modality import VISIBLE
 
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet, RGB, after division by 255
@@ -14,118 +13,98 @@ _LUMINANCE = (0.299, 0.587, 0.114)  # of RGB, Rec. 601
 _ERASE_ATTEMPTS = 10
 
 
-@dataclass(frozen=True)
-class Augmentation:
-    """The training augmentation of the field (Luo et al., CVPRW 2019; authors' released code).
+def augment(
+    augmentation: Augmentation,
+    images: tf.Tensor,
+    seed: tf.Tensor,
+    first_row: tf.Tensor | int,
+    rows: int,
+    modality: str,
+) -> tf.Tensor:
+    """Augments and normalises rows of a batch.
 
-    Attributes:
-      pad: zero padding on each side before the random crop back to size, in pixels.
-      flip_probability: of a horizontal flip.
-      erase_probability: of erasing one rectangle (Zhong et al., AAAI 2020).
-      channel_exchange_probability: of one channel of a visible image, R, G or B equally likely, in
-        the place of all three (Ye et al., "Channel Augmented Joint Learning for Visible-Infrared
-        Recognition", ICCV 2021).
-      greyscale_probability: of a visible image's luminance in the place of all three (same source).
-        No image has both, so the two probabilities add up to 1 at most.
-      erase_area: smallest and largest erased share of the image.
-      erase_aspect: smallest height / width of the rectangle; the largest is its inverse.
+    What happens to a row depends on the seed and on its number in the whole batch only, so that a
+    batch cut up over devices is augmented as it would be in one piece.
+
+    Args:
+      augmentation: how.
+      images: [n, H, W, 3] uint8.
+      seed: [2] integers, different for each step and modality.
+      first_row: number in the whole batch of the first of these rows.
+      rows: rows of the whole batch.
+      modality: of the images; only ``"visible"`` ones have colours to mix.
+
+    Returns:
+      [n, H, W, 3] float32, ImageNet-normalised; what was erased is 0, the mean colour (our choice:
+      the authors' released code writes the mean itself into the normalised image).
     """
+    these = slice(first_row, first_row + tf.shape(images)[0])
+    uniform = tf.random.stateless_uniform([rows, 4 + 4 * _ERASE_ATTEMPTS], seed)[these]
+    images = _crop_and_flip(augmentation, images, uniform[:, :3])
+    mixing = augmentation.channel_exchange_probability + augmentation.greyscale_probability
+    if modality == VISIBLE and mixing:
+        # A stream of its own: everything else is drawn the same with it and without.
+        of_colours = tf.random.stateless_uniform([rows, 2], tf.random.fold_in(seed, 1))[these]
+        images = _mix_colours(augmentation, images, of_colours)
+    images = normalize(images)
+    attempts = tf.reshape(uniform[:, 4:], [-1, _ERASE_ATTEMPTS, 4])
+    boxes = _boxes(augmentation, attempts, images.shape[1], images.shape[2])
+    return erase(images, tf.where(uniform[:, 3:4] < augmentation.erase_probability, boxes, 0))
 
-    pad: int = 10
-    flip_probability: float = 0.5
-    erase_probability: float = 0.5
-    channel_exchange_probability: float = 0.0
-    greyscale_probability: float = 0.0
-    erase_area: tuple[float, float] = (0.02, 0.4)
-    erase_aspect: float = 0.3
 
-    def __call__(
-        self,
-        images: tf.Tensor,
-        seed: tf.Tensor,
-        first_row: tf.Tensor | int,
-        rows: int,
-        modality: str,
-    ) -> tf.Tensor:
-        """Augments and normalises rows of a batch.
+@tf.function(autograph=False)  # a loop over images takes long outside a graph
+def _crop_and_flip(augmentation: Augmentation, images: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
+    height, width, pad = images.shape[1], images.shape[2], augmentation.pad
+    offsets = tf.cast(uniform[:, :2] * (2 * pad + 1), tf.int32)  # [n, 2]
+    flips = uniform[:, 2] < augmentation.flip_probability
+    margins = [[pad, pad], [3 * pad, 3 * pad]]
 
-        What happens to a row depends on the seed and on its number in the whole batch only, so that
-        a batch cut up over devices is augmented as it would be in one piece.
+    # Image by image, pixels and channels in one: whole rows are copied instead of numbers.
+    def of_one(number: tf.Tensor) -> tf.Tensor:
+        top, left = tf.unstack(offsets[number])
+        padded = tf.pad(tf.reshape(images[number], [height, width * 3]), margins)
+        cropped = tf.slice(padded, [top, left * 3], [height, width * 3])
+        image = tf.reshape(cropped, [height, width, 3])
+        return tf.cond(flips[number], lambda: tf.reverse(image, [1]), lambda: image)
 
-        Args:
-          images: [n, H, W, 3] uint8.
-          seed: [2] integers, different for each step and modality.
-          first_row: number in the whole batch of the first of these rows.
-          rows: rows of the whole batch.
-          modality: of the images; only ``"visible"`` ones have colours to mix.
+    return tf.map_fn(of_one, tf.range(tf.shape(images)[0]), fn_output_signature=images.dtype)
 
-        Returns:
-          [n, H, W, 3] float32, ImageNet-normalised; what was erased is 0, the mean colour (our
-          choice: the authors' released code writes the mean itself into the normalised image).
-        """
-        height, width = images.shape[1], images.shape[2]
-        these = slice(first_row, first_row + tf.shape(images)[0])
-        uniform = tf.random.stateless_uniform([rows, 4 + 4 * _ERASE_ATTEMPTS], seed)[these]
-        images = self._crop_and_flip(images, uniform[:, :3])
-        if modality == VISIBLE and self.channel_exchange_probability + self.greyscale_probability:
-            # A stream of its own: everything else is drawn the same with it and without.
-            of_colours = tf.random.stateless_uniform([rows, 2], tf.random.fold_in(seed, 1))[these]
-            images = self._mix_colours(images, of_colours)
-        images = normalize(images)
-        attempts = tf.reshape(uniform[:, 4:], [-1, _ERASE_ATTEMPTS, 4])
-        box = self._boxes(attempts, height, width)
-        return erase(images, tf.where(uniform[:, 3:4] < self.erase_probability, box, 0))
 
-    @tf.function(autograph=False)  # a loop over images takes long outside a graph
-    def _crop_and_flip(self, images: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
-        height, width = images.shape[1], images.shape[2]
-        offsets = tf.cast(uniform[:, :2] * (2 * self.pad + 1), tf.int32)  # [n, 2]
-        flips = uniform[:, 2] < self.flip_probability
-        margins = [[self.pad, self.pad], [3 * self.pad, 3 * self.pad]]
+def _mix_colours(augmentation: Augmentation, images: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
+    """A weighted sum of an image's channels in the place of all three, or the image as it was.
 
-        # Image by image, pixels and channels in one: whole rows are copied instead of numbers.
-        def of_one(number: tf.Tensor) -> tf.Tensor:
-            top, left = tf.unstack(offsets[number])
-            padded = tf.pad(tf.reshape(images[number], [height, width * 3]), margins)
-            cropped = tf.slice(padded, [top, left * 3], [height, width * 3])
-            image = tf.reshape(cropped, [height, width, 3])
-            return tf.cond(flips[number], lambda: tf.reverse(image, [1]), lambda: image)
+    Ye et al.'s released code mixes after normalising and erasing, and trains on the mixed image
+    beside the one it was made from. Here it takes that one's place, and is normalised like every
+    other (our choice).
+    """
+    exchange = augmentation.channel_exchange_probability
+    exchanged = uniform[:, :1] < exchange  # [n, 1]
+    mixed = uniform[:, :1] < exchange + augmentation.greyscale_probability
+    one_channel = tf.one_hot(tf.cast(uniform[:, 1] * 3, tf.int32), 3)  # [n, 3]
+    weights = tf.where(exchanged, one_channel, tf.constant(_LUMINANCE))[:, None, None]
+    images = tf.cast(images, tf.float32)
+    grey = tf.reduce_sum(images * weights, axis=-1, keepdims=True)  # [n, H, W, 1]
+    return tf.where(mixed[:, None, None], grey, images)
 
-        return tf.map_fn(of_one, tf.range(tf.shape(images)[0]), fn_output_signature=images.dtype)
 
-    def _mix_colours(self, images: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
-        """A weighted sum of an image's channels in the place of all three, or the image as it was.
+def _boxes(augmentation: Augmentation, uniform: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """Top, left, height, width [n, 4] int32 of the first attempt that fits into the image.
 
-        Ye et al.'s released code mixes after normalising and erasing, and trains on the mixed image
-        beside the one it was made from. Here it takes that one's place, and is normalised like
-        every other (our choice).
-        """
-        exchanged = uniform[:, :1] < self.channel_exchange_probability  # [n, 1]
-        mixed = uniform[:, :1] < self.channel_exchange_probability + self.greyscale_probability
-        one_channel = tf.one_hot(tf.cast(uniform[:, 1] * 3, tf.int32), 3)  # [n, 3]
-        weights = tf.where(exchanged, one_channel, tf.constant(_LUMINANCE))[:, None, None]
-        images = tf.cast(images, tf.float32)
-        grey = tf.reduce_sum(images * weights, axis=-1, keepdims=True)  # [n, H, W, 1]
-        return tf.where(mixed[:, None, None], grey, images)
-
-    def _boxes(self, uniform: tf.Tensor, height: int, width: int) -> tf.Tensor:
-        """Top, left, height, width [n, 4] int32 of the first attempt that fits into the image.
-
-        Area and aspect are uniform (authors' released code), the position is uniform over all that
-        fit. Where no attempt fits the box is empty.
-        """
-        low, high = self.erase_area
-        area = (low + (high - low) * uniform[..., 0]) * (height * width)  # [n, attempts]
-        aspect = self.erase_aspect
-        aspect = aspect + (1.0 / aspect - aspect) * uniform[..., 1]
-        h = tf.cast(tf.round(tf.sqrt(area * aspect)), tf.int32)
-        w = tf.cast(tf.round(tf.sqrt(area / aspect)), tf.int32)
-        fits = (h < height) & (w < width)
-        first = tf.argmax(tf.cast(fits, tf.int32), axis=1)
-        h, w = tf.where(fits, h, 0), tf.where(fits, w, 0)
-        top = tf.cast(uniform[..., 2] * tf.cast(height - h + 1, tf.float32), tf.int32)
-        left = tf.cast(uniform[..., 3] * tf.cast(width - w + 1, tf.float32), tf.int32)
-        return tf.gather(tf.stack([top, left, h, w], axis=-1), first, axis=1, batch_dims=1)
+    Area and aspect are uniform (authors' released code), the position is uniform over all that fit.
+    Where no attempt fits the box is empty.
+    """
+    low, high = augmentation.erase_area
+    area = (low + (high - low) * uniform[..., 0]) * (height * width)  # [n, attempts]
+    aspect = augmentation.erase_aspect
+    aspect = aspect + (1.0 / aspect - aspect) * uniform[..., 1]
+    h = tf.cast(tf.round(tf.sqrt(area * aspect)), tf.int32)
+    w = tf.cast(tf.round(tf.sqrt(area / aspect)), tf.int32)
+    fits = (h < height) & (w < width)
+    first = tf.argmax(tf.cast(fits, tf.int32), axis=1)
+    h, w = tf.where(fits, h, 0), tf.where(fits, w, 0)
+    top = tf.cast(uniform[..., 2] * tf.cast(height - h + 1, tf.float32), tf.int32)
+    left = tf.cast(uniform[..., 3] * tf.cast(width - w + 1, tf.float32), tf.int32)
+    return tf.gather(tf.stack([top, left, h, w], axis=-1), first, axis=1, batch_dims=1)
 
 
 def erase(images: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:

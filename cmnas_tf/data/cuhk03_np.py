@@ -4,12 +4,13 @@ People were cut out of the same pictures twice, by a detector and by hand; resul
 not to be compared with results on the other.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from cmnas_tf.data import market1501
-from cmnas_tf.data.index import Dataset
-
-BOXES = ("detected", "labeled")
+from cmnas_tf.data.index import Count, Dataset
+from cmnas_tf.data.layouts import Layout, register_dataset
+from cmnas_tf.data.protocols import SingleQuery
 
 TREE = """\
 detected/bounding_box_train/PPPP_cC_*.png    images to train on; identity P, camera C
@@ -34,3 +35,36 @@ def load(root: Path, boxes: str) -> Dataset:
     return market1501.load_folders(
         f"cuhk03_np_{boxes}", root, TREE, within=f"{boxes}/", suffix=".png"
     )
+
+
+def _register(boxes: str, published: Mapping[str, Count]) -> None:
+    register_dataset(
+        f"cuhk03_np_{boxes}",
+        Layout(
+            title=f"CUHK03-NP ({boxes})",
+            load=lambda root, trial: load(root, boxes),
+            tree=TREE,
+            marks=(boxes,),
+            protocol=SingleQuery,
+            published=published,
+        ),
+    )
+
+
+# Counts of Zhong et al., CVPR 2017.
+_register(
+    "detected",
+    {
+        "train visible": Count(7365, 767),
+        "query visible": Count(1400, 700),
+        "gallery visible": Count(5332, 700),
+    },
+)
+_register(
+    "labeled",
+    {
+        "train visible": Count(7368, 767),
+        "query visible": Count(1400, 700),
+        "gallery visible": Count(5328, 700),
+    },
+)

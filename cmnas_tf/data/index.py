@@ -2,14 +2,18 @@
 
 import hashlib
 import itertools
+import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from cmnas_tf.errors import BadInput
 from cmnas_tf.modality import MODALITIES
+
+logger = logging.getLogger("cmnas_tf")
 
 ROLES = ("query", "gallery")
 
@@ -88,9 +92,9 @@ class Images:
         return Images(*map(np.concatenate, columns))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dataset:
-    """A re-identification data set as found on disk.
+    """A re-identification data set as found on disk; printed, it is a table of its counts.
 
     Attributes:
       layout: its name, one of ``cmnas_tf.data.LAYOUTS``, for example ``"sysu_mm01"``.
@@ -98,13 +102,19 @@ class Dataset:
       train: the images to search and train on; every identity has every modality of ``modalities``.
       test: every image that a test protocol may use as query or gallery.
       notes: what the loader had to leave out or noticed, one sentence each.
+      trial: which of the data set's own splits into training and test images this is, from 1.
+      modality: which training images these are: ``"all"``, ``"visible"`` or ``"infrared"``.
+      left_out: the files that :meth:`readable` left out.
     """
 
     layout: str
     root: Path
     train: Images
     test: Images
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    trial: int = 1
+    modality: str = "all"
+    left_out: tuple[str, ...] = ()
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -121,6 +131,46 @@ class Dataset:
                 digest.update(repr(tuple(map(str, image))).encode())
             digest.update(b"/")
         return digest.hexdigest()
+
+    def of_modality(self, modality: str) -> "Dataset":
+        """The data set with the training images of one modality; itself where that is ``"all"``.
+
+        Raises:
+          BadInput: there is no such training image.
+        """
+        if modality == "all":
+            return self
+        if modality not in self.modalities:
+            raise BadInput(
+                f"modality={modality}: the images are all {', '.join(self.modalities)}. Leave it "
+                "out, or give other images."
+            )
+        return replace(self, train=self.train.of_modality(modality), modality=modality)
+
+    def readable(self, part: str) -> "Dataset":
+        """The data set without the images of ``"train"`` or ``"test"`` that cannot be decoded.
+
+        All of them are read. What is left out is in ``left_out``, said in a note and logged.
+        """
+        from cmnas_tf.data.verify import unreadable
+
+        images: Images = getattr(self, part)
+        bad = unreadable(images, self.root)
+        if not bad:
+            return self
+        path, why = next(iter(bad.items()))
+        note = f"left out {len(bad)} unreadable images, the first of them {path}: {why}"
+        logger.warning(note)
+        kept: dict[str, Any] = {part: images[~np.isin(images.paths, list(bad))]}
+        notes, left_out = (*self.notes, note), (*self.left_out, *bad)
+        return replace(self, **kept, notes=notes, left_out=left_out)
+
+    def __repr__(self) -> str:
+        lines = [
+            f"  {part:<16}{count.images:>9,} images of {count.identities:>6,} identities"
+            for part, count in self.counts().items()
+        ]
+        return "\n".join([f"{self.layout} in {self.root}, trial {self.trial}", *lines])
 
     def counts(self) -> dict[str, Count]:
         """How large each part is that has images at all.

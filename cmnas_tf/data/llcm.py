@@ -3,10 +3,24 @@
 A camera has the same number in both modalities; camera 3 has no infrared images to test with.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from cmnas_tf.data.index import Dataset, Image, Images
+import numpy as np
+
+from cmnas_tf.data.index import Count, Dataset, Image, Images
+from cmnas_tf.data.layouts import Layout, register_dataset
 from cmnas_tf.data.lists import read_lists
+from cmnas_tf.data.protocols import (
+    Protocol,
+    Trial,
+    direction_option,
+    folders_of,
+    seeded_galleries,
+    sides,
+    trials_option,
+)
 from cmnas_tf.errors import BadInput
 from cmnas_tf.modality import INFRARED, VISIBLE
 
@@ -87,3 +101,43 @@ def _test_identities(root: Path) -> set[int]:
     if not pids:
         raise BadInput(f"{file} lists no identity; get the file anew")
     return pids
+
+
+@dataclass(frozen=True)
+class LlcmProtocol(Protocol):
+    """The test protocol of LLCM.
+
+    All images of one modality ask; the gallery has one image of the other modality of each identity
+    from each camera, drawn anew in every trial.
+
+    The authors' released test swaps the two sides of ``visible_to_infrared``: there the drawn
+    infrared images ask, and all visible ones answer. Results are not to be compared with those.
+    """
+
+    direction: str = direction_option()
+    trials: int = trials_option()
+
+    def trials_of(self, dataset: Dataset) -> Iterator[Trial]:
+        """See :class:`~cmnas_tf.data.protocols.Protocol`."""
+        for name, query, others in sides(dataset.test, self.direction):
+            folders = folders_of(others, np.unique(others.cameras).tolist())
+            for seed, rows in enumerate(seeded_galleries(folders, shots=1)[: self.trials]):
+                yield Trial(f"{name}_trial_{seed + 1}", query, others[rows], "llcm", name, seed)
+
+
+register_dataset(
+    "llcm",
+    Layout(
+        title="LLCM",
+        load=lambda root, trial: load(root),
+        tree=TREE,
+        marks=("idx", *FOLDERS.values(), *(f"test_{folder}" for folder in FOLDERS.values())),
+        protocol=LlcmProtocol,
+        published={  # Zhang and Wang, CVPR 2023
+            "train visible": Count(16946, 713),
+            "train infrared": Count(13975, 713),
+            "test visible": Count(8680, 351),
+            "test infrared": Count(7166, 351),
+        },
+    ),
+)

@@ -8,7 +8,9 @@ badly cut; they are left out.
 import re
 from pathlib import Path
 
-from cmnas_tf.data.index import Dataset, Image, Images
+from cmnas_tf.data.index import Count, Dataset, Image, Images
+from cmnas_tf.data.layouts import Layout, register_dataset
+from cmnas_tf.data.protocols import SingleQuery
 from cmnas_tf.errors import BadInput
 from cmnas_tf.modality import VISIBLE
 
@@ -89,3 +91,20 @@ def _images(root: Path, folder: str, suffix: str, role: str, tree: str) -> list[
             )
         images.append(Image(f"{folder}/{name}", int(match[1]), int(match[2]), VISIBLE, role))
     return images
+
+
+register_dataset(
+    "market1501",
+    Layout(
+        title="Market-1501",
+        load=lambda root, trial: load(root),
+        tree=TREE,
+        marks=tuple(ROLE_OF),
+        protocol=SingleQuery,
+        published={  # Zheng et al., ICCV 2015; junk is not counted, the distractors as one identity
+            "train visible": Count(12936, 751),
+            "query visible": Count(3368, 750),
+            "gallery visible": Count(15913, 751),
+        },
+    ),
+)

@@ -5,8 +5,10 @@ The validation images are trained on as well; they show the training identities.
 
 from pathlib import Path
 
-from cmnas_tf.data.index import Dataset, Image, Images
+from cmnas_tf.data.index import Count, Dataset, Image, Images
+from cmnas_tf.data.layouts import Layout, register_dataset
 from cmnas_tf.data.lists import read_lists
+from cmnas_tf.data.protocols import SingleQuery
 from cmnas_tf.errors import BadInput
 from cmnas_tf.modality import VISIBLE
 
@@ -60,3 +62,20 @@ def _images(root: Path, part: str, role_of: dict[str, str], first_pid: int) -> I
         for role, line in read_lists(root, lists, TREE)
     ]
     return Images.of(sorted(images))
+
+
+register_dataset(
+    "msmt17",
+    Layout(
+        title="MSMT17",
+        load=lambda root, trial: load(root),
+        tree=TREE,
+        marks=tuple(f"list_{part}.txt" for part in ("train", "val", "query", "gallery")),
+        protocol=SingleQuery,
+        published={  # Wei et al., CVPR 2018
+            "train visible": Count(32621, 1041),
+            "query visible": Count(11659, 3060),
+            "gallery visible": Count(82161, 3060),
+        },
+    ),
+)

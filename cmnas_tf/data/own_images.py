@@ -1,7 +1,7 @@
 """Images of one's own: described line by line in ``images.csv``, or by the folders they lie in.
 
-The table (``--dataset=own_images``) leaves the files where they are and names them however they
-like. The folders (``--dataset=own_folders``) need no table.
+The table (data set ``own_images``) leaves the files where they are and names them however they
+like. The folders (data set ``own_folders``) need no table.
 
 Every query image is searched for in the whole gallery, in whatever modalities the two are. As on
 Market-1501, a query does not see gallery images of its own identity from its own camera.
@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from cmnas_tf.data.index import ROLES, Dataset, Image, Images
+from cmnas_tf.data.layouts import Layout, register_dataset
+from cmnas_tf.data.protocols import SingleQuery
 from cmnas_tf.errors import BadInput
 from cmnas_tf.modality import INFRARED, VISIBLE
 
@@ -157,3 +159,25 @@ def _whole_number(name: str, word: str, where: str) -> int:
             f"Received: {word!r}"
         )
     return int(word)
+
+
+register_dataset(
+    "own_images",
+    Layout(
+        title="images of your own",
+        load=lambda root, trial: load_table(root),
+        tree=TABLE_TREE,
+        marks=(TABLE,),
+        protocol=SingleQuery,
+    ),
+)
+register_dataset(
+    "own_folders",
+    Layout(
+        title="images of your own in folders",
+        load=lambda root, trial: load_folders(root),
+        tree=FOLDER_TREE,
+        marks=SPLITS,
+        protocol=SingleQuery,
+    ),
+)

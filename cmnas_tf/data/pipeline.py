@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from cmnas_tf.data.augment import Augmentation, normalize
+from cmnas_tf.data.augment import augment, normalize
+from cmnas_tf.data.augmentation import Augmentation
 from cmnas_tf.data.decode import decode
 from cmnas_tf.data.index import Images
 from cmnas_tf.data.sampler import IdentitySampler
@@ -115,23 +116,23 @@ def training_batches(
     Raises:
       BadInput: the identities of a batch cannot be cut into that many equal parts.
     """
-    identities, per_identity = sampler.identities_per_batch, sampler.images_per_identity
+    sampling = sampler.sampling
+    identities, per_identity = sampling.identities_per_batch, sampling.images_per_identity
     if identities % share.of:
         raise BadInput(
-            f"--identities_per_batch={identities} cannot be divided over {share.of} devices; use a "
+            f"identities_per_batch={identities} cannot be divided over {share.of} devices; use a "
             f"multiple of {share.of}, such as {-(-identities // share.of) * share.of}."
         )
     modalities = sampler.modalities
     streams = np.random.SeedSequence([sampler.seed, sampler.stream]).generate_state(2, np.uint32)
     streams = streams.astype(np.int64)  # of the augmentation of each modality
-    rows_of_batch = identities * per_identity
     of_share = identities // share.of
     read = tf.function(source.reader(), autograph=False)  # traced once
 
     def draw_share(element: np.ndarray) -> tuple[np.ndarray, ...]:
         step, part = divmod(int(element), share.count)
         drawn = sampler.draw(step)
-        places = np.arange(rows_of_batch, dtype=np.int32).reshape(share.of, of_share, per_identity)
+        places = np.arange(sampling.rows, dtype=np.int32).reshape(share.of, of_share, per_identity)
         places = places[share.first + part]
         rows = np.stack([drawn.rows[modality][places] for modality in modalities], axis=1)
         return np.full(of_share, step), places[:, 0], drawn.labels[places], rows
@@ -155,7 +156,7 @@ def training_batches(
         for number, modality in enumerate(modalities):
             pixels = tf.stack([read(row) for row in tf.unstack(rows[number])])
             seed = tf.stack([tf.constant(streams[number]), step])
-            images[modality] = augmentation(pixels, seed, place, rows_of_batch, modality)
+            images[modality] = augment(augmentation, pixels, seed, place, sampling.rows, modality)
         return Batch(images, labels)
 
     @_as_written

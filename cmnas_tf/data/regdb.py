@@ -4,10 +4,14 @@ Half of the identities are trained on, the other half tested with. Ten such spli
 data set as lists, and a result is the mean over ten trainings.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from cmnas_tf.data.index import Dataset, Image, Images
+from cmnas_tf.data.index import Count, Dataset, Image, Images
+from cmnas_tf.data.layouts import Layout, register_dataset
 from cmnas_tf.data.lists import read_lists
+from cmnas_tf.data.protocols import Protocol, Trial, direction_option, sides
 from cmnas_tf.modality import INFRARED, VISIBLE
 
 # RegDB numbers no cameras; these numbers are our choice.
@@ -36,7 +40,7 @@ def load(root: Path, trial: int) -> Dataset:
       BadInput: if a list is missing, or a line is malformed or contradicts another.
     """
     train, test = (_images(root, split, trial) for split in ("train", "test"))
-    return Dataset(layout="regdb", root=root, train=train, test=test)
+    return Dataset(layout="regdb", root=root, train=train, test=test, trial=trial)
 
 
 def _images(root: Path, split: str, trial: int) -> Images:
@@ -50,3 +54,34 @@ def _images(root: Path, split: str, trial: int) -> Images:
         for camera, line in read_lists(root, lists, TREE)
     ]
     return Images.of(sorted(images))
+
+
+@dataclass(frozen=True)
+class RegdbProtocol(Protocol):
+    """The test protocol of RegDB: all images of one modality ask, all of the other answer."""
+
+    direction: str = direction_option()
+
+    def trials_of(self, dataset: Dataset) -> Iterator[Trial]:
+        """See :class:`~cmnas_tf.data.protocols.Protocol`."""
+        for name, query, gallery in sides(dataset.test, self.direction):
+            yield Trial(name, query, gallery, "regdb", name)
+
+
+register_dataset(
+    "regdb",
+    Layout(
+        title="RegDB",
+        load=load,
+        tree=TREE,
+        marks=("idx", *FOLDERS.values()),
+        protocol=RegdbProtocol,
+        published={  # Nguyen et al., Sensors 2017, in each trial
+            "train visible": Count(2060, 206),
+            "train infrared": Count(2060, 206),
+            "test visible": Count(2060, 206),
+            "test infrared": Count(2060, 206),
+        },
+        trials=10,
+    ),
+)

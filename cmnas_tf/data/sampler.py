@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cmnas_tf.data.index import Images
+from cmnas_tf.data.sampling import Sampling, steps_per_epoch
 from cmnas_tf.errors import BadInput
 from cmnas_tf.modality import MODALITIES
 
@@ -31,8 +32,7 @@ class IdentitySampler:
     Args:
       images: the table to draw from; identity ``label`` is the label-th smallest of ``pids``.
       pids: all identities that have labels; those that ``images`` does not hold are not drawn.
-      identities_per_batch: P.
-      images_per_identity: K.
+      sampling: P and K.
       seed: seed of the run.
       stream: tells apart samplers of one run; a small integer.
 
@@ -41,24 +41,17 @@ class IdentitySampler:
     """
 
     def __init__(
-        self,
-        images: Images,
-        pids: np.ndarray,
-        identities_per_batch: int,
-        images_per_identity: int,
-        seed: int,
-        stream: int,
+        self, images: Images, pids: np.ndarray, sampling: Sampling, seed: int, stream: int
     ):
         self.images = images
-        self.identities_per_batch = identities_per_batch
-        self.images_per_identity = images_per_identity
+        self.sampling = sampling
         self.modalities = tuple(m for m in MODALITIES if m in set(images.modalities))
         self.seed = seed
         self.stream = stream
         self._labels = np.flatnonzero(np.isin(np.sort(pids), images.pids))
-        if len(self._labels) < identities_per_batch:
+        if len(self._labels) < sampling.identities_per_batch:
             raise BadInput(
-                f"--identities_per_batch={identities_per_batch}, but there are only "
+                f"identities_per_batch={sampling.identities_per_batch}, but there are only "
                 f"{len(self._labels)} identities to draw from; use at most that many."
             )
         self._rows = {
@@ -77,19 +70,18 @@ class IdentitySampler:
 
     @property
     def steps_per_epoch(self) -> int:
-        """int(max(images of a modality) / (P * K)) + 1 (authors' released code)."""
+        """Steps of an epoch, by the modality that has most images."""
         largest = max(len(self.images.of_modality(modality)) for modality in self.modalities)
-        return largest // (self.identities_per_batch * self.images_per_identity) + 1
+        return steps_per_epoch(largest, self.sampling.rows)
 
     def draw(self, step: int) -> Drawn:
         """Batch number ``step`` (>= 0)."""
         random = np.random.default_rng([self.seed, self.stream, step])
-        places = random.choice(len(self._labels), self.identities_per_batch, replace=False)
+        per_identity = self.sampling.images_per_identity
+        places = random.choice(len(self._labels), self.sampling.identities_per_batch, replace=False)
         rows = {
-            modality: np.concatenate(
-                [random.choice(of_identity[p], self.images_per_identity) for p in places]
-            )
-            for modality, of_identity in self._rows.items()
+            modality: np.concatenate([random.choice(of_pid[p], per_identity) for p in places])
+            for modality, of_pid in self._rows.items()
         }
-        labels = np.repeat(self._labels[places], self.images_per_identity)
+        labels = np.repeat(self._labels[places], per_identity)
         return Drawn(labels.astype(np.int32), rows)

@@ -83,7 +83,7 @@ def read_index(root: Path, layout: str, trial: int) -> Dataset:
     for row in _rows(root):
         tables[row.part].append(row.image)
     train, test = (Images.of(tables[part]) for part in PARTS)
-    dataset = Dataset(layout, root, train, test, tuple(manifest["notes"]))
+    dataset = Dataset(layout, root, train, test, tuple(manifest["notes"]), trial)
     if dataset.fingerprint != manifest["fingerprint"]:
         raise BadInput(
             f"{root / INDEX} lists another data set than {root / MANIFEST} names (its fingerprint "

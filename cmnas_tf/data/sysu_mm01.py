@@ -3,15 +3,30 @@
 The validation identities are trained on as well, as the data set's authors allow.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from cmnas_tf.data.index import Dataset, Image, Images
+from cmnas_tf.data.index import Count, Dataset, Image, Images
+from cmnas_tf.data.layouts import Layout, register_dataset
+from cmnas_tf.data.protocols import (
+    TRIALS,
+    Folder,
+    Protocol,
+    Trial,
+    folders_of,
+    seeded_galleries,
+    trials_option,
+)
 from cmnas_tf.errors import BadInput
 from cmnas_tf.modality import INFRARED, VISIBLE
+from cmnas_tf.options import option
 
 CAMERAS = {1: VISIBLE, 2: VISIBLE, 3: INFRARED, 4: VISIBLE, 5: VISIBLE, 6: INFRARED}
+GALLERY_CAMERAS = {"all": (1, 2, 4, 5), "indoor": (1, 2)}
+SHOTS = {1: "single_shot", 10: "multi_shot"}
 
 TREE = """\
 cam1 .. cam6/PPPP/NNNN.jpg               images by camera and identity, four digits each
@@ -49,6 +64,71 @@ def load(root: Path) -> Dataset:
     )
 
 
+@dataclass(frozen=True)
+class SysuProtocol(Protocol):
+    """The test protocol of SYSU-MM01.
+
+    Every infrared image asks, in both modes; the gallery has ``shots`` images of each identity from
+    each camera, drawn anew in every trial.
+    """
+
+    mode: str = option(
+        "all",
+        "SYSU-MM01 gallery: all cameras or the indoor ones.",
+        choices=tuple(GALLERY_CAMERAS),
+    )
+    shots: int = option(
+        1, "SYSU-MM01 gallery images per identity and camera.", choices=tuple(SHOTS)
+    )
+    trials: int = trials_option()
+    gallery_sampling: str = option(
+        "seeded",
+        "SYSU-MM01 gallery: as the AGW and CM-NAS code draws it, or the official permutation.",
+        choices=("seeded", "official"),
+    )
+
+    def trials_of(self, dataset: Dataset) -> Iterator[Trial]:
+        """See :class:`~cmnas_tf.data.protocols.Protocol`."""
+        test = dataset.test
+        folders = folders_of(test, GALLERY_CAMERAS[self.mode])
+        for camera, pid, rows in folders:
+            if len(rows) < self.shots:
+                raise BadInput(
+                    f"A gallery with shots={self.shots} needs that many images of each identity "
+                    f"from each camera, but cam{camera}/{pid:04d} of {dataset.root} has "
+                    f"{len(rows)}. Use shots=1"
+                )
+        query = test.of_modality(INFRARED)
+        seeded = self.gallery_sampling == "seeded"
+        if seeded:
+            galleries = seeded_galleries(folders, self.shots)
+        else:
+            galleries = _official_galleries(dataset.root, folders, self.shots)
+        setting = f"{self.mode}_{SHOTS[self.shots]}"
+        for seed, rows in enumerate(galleries[: self.trials]):
+            name = f"{setting}_trial_{seed + 1}"
+            yield Trial(name, query, test[rows], "sysu", setting, seed if seeded else None)
+
+
+def _official_galleries(root: Path, folders: list[Folder], shots: int) -> list[list[int]]:
+    """As in the data set's evaluation code: trial t takes the first images of its row of
+    ``exp/rand_perm_cam.mat``."""
+    orders = gallery_orders(root)
+    galleries: list[list[int]] = [[] for _ in range(TRIALS)]
+    for camera, pid, rows in folders:
+        order = orders.get((camera, pid), np.empty((TRIALS, 0)))
+        numbers = np.arange(1, len(rows) + 1)
+        if order.shape != (TRIALS, len(rows)) or (np.sort(order) != numbers).any():
+            raise BadInput(
+                f"exp/rand_perm_cam.mat must hold {TRIALS} orders of {len(rows)} images for "
+                f"cam{camera}/{pid:04d} of {root}. Received: a table {order.shape}. Unpack images "
+                "and lists again, or use gallery_sampling=seeded"
+            )
+        for gallery, places in zip(galleries, order[:, :shots].tolist(), strict=True):
+            gallery += [rows[place - 1] for place in places]
+    return galleries
+
+
 def gallery_orders(root: Path) -> dict[tuple[int, int], np.ndarray]:
     """The official order of each folder's images, from ``exp/rand_perm_cam.mat``.
 
@@ -66,7 +146,7 @@ def gallery_orders(root: Path) -> dict[tuple[int, int], np.ndarray]:
     if not file.is_file():
         raise BadInput(
             f"{file} is missing, and the official gallery sampling is written in it. Get it from "
-            "evaluation/data_split of github.com/wuancong/SYSU-MM01, or use the seeded sampling"
+            "evaluation/data_split of github.com/wuancong/SYSU-MM01, or use gallery_sampling=seeded"
         )
     cameras = _read_mat(file, "rand_perm_cam").ravel()
     if cameras.dtype != object or len(cameras) != len(CAMERAS):
@@ -137,3 +217,21 @@ def _read_mat(file: Path, name: str) -> np.ndarray:
             f"{file} is not a MATLAB file (version 7.2 or older) with the variable {name!r}, or it "
             f"is truncated ({type(error).__name__}: {error}). Get the file anew"
         ) from error
+
+
+register_dataset(
+    "sysu_mm01",
+    Layout(
+        title="SYSU-MM01",
+        load=lambda root, trial: load(root),
+        tree=TREE,
+        marks=("exp", *(f"cam{camera}" for camera in CAMERAS)),
+        protocol=SysuProtocol,
+        published={  # Wu et al., ICCV 2017; the infrared test images are the queries
+            "train visible": Count(22258, 395),
+            "train infrared": Count(11909, 395),
+            "test infrared": Count(3803, 96),
+        },
+        companions=("exp/rand_perm_cam.mat",),
+    ),
+)

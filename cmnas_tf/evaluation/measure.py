@@ -1,13 +1,15 @@
 """Measuring embeddings by a data set's protocol, averaged over its trials."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from cmnas_tf.data import LAYOUTS
 from cmnas_tf.data.index import Dataset, Images
-from cmnas_tf.data.protocols import trials
+from cmnas_tf.data.protocols import Protocol, Trial
+from cmnas_tf.errors import BadInput
 from cmnas_tf.retrieval.ranking import Ranking, has_match, rank, rank_embeddings
 from cmnas_tf.retrieval.rerank import re_rank, require_memory
 
@@ -82,9 +84,9 @@ class Measured:
         return {**self.values, "trials": per_trial}
 
 
-def require_measurable(dataset: Dataset, rerank: bool, **protocol: Any) -> None:
+def require_measurable(dataset: Dataset, protocol: Protocol | None, rerank: bool) -> None:
     """Raises BadInput if :func:`measure` could not draw a gallery, or not re-rank it in memory."""
-    for trial in trials(dataset, **protocol):
+    for trial in _trials(dataset, protocol):
         if rerank:
             require_memory(len(trial.query), len(trial.gallery))
 
@@ -92,23 +94,26 @@ def require_measurable(dataset: Dataset, rerank: bool, **protocol: Any) -> None:
 def measure(
     embeddings: np.ndarray,
     dataset: Dataset,
+    protocol: Protocol | None = None,
     rerank: Mapping[str, Any] | None = None,
-    **protocol: Any,
 ) -> list[Measured]:
-    """Ranks every trial of the data set's protocol.
+    """Ranks every trial of a test protocol.
 
     Args:
       embeddings: [N, D], one row for each of ``dataset.test``, L2-normalised.
-      dataset: which has the protocol.
+      dataset: whose test images ask and answer.
+      protocol: the protocol that the data set is registered with; None means its default options.
       rerank: parameters of ``rerank.re_rank``, to rank by its distances under the same rules; None
         ranks by the embeddings themselves.
-      **protocol: settings of the protocol, see ``protocols.trials``.
 
     Returns:
       One :class:`Measured` for each setting that the protocol has.
+
+    Raises:
+      BadInput: the protocol is that of another data set, or the test images do not suffice for it.
     """
     results: dict[str, dict[str, TrialResult]] = {}
-    for trial in trials(dataset, **protocol):
+    for trial in _trials(dataset, protocol):
         query, gallery = trial.query, trial.gallery
         labels = query.pids, gallery.pids, query.cameras, gallery.cameras
         asking = embeddings[_rows_of(dataset.test, query)]
@@ -123,17 +128,28 @@ def measure(
     return [Measured.average(setting, found) for setting, found in results.items()]
 
 
+def _trials(dataset: Dataset, protocol: Protocol | None) -> Iterator[Trial]:
+    of_dataset = LAYOUTS[dataset.layout].protocol
+    protocol = of_dataset() if protocol is None else protocol
+    if not isinstance(protocol, of_dataset):
+        raise BadInput(
+            f"{dataset.layout} is tested by {of_dataset.__name__}. Received: {protocol}. Leave the "
+            "protocol out, or give one of that kind."
+        )
+    return protocol.trials_of(dataset)
+
+
 def _rows_of(images: Images, part: Images) -> np.ndarray:
     """Where the images of ``part`` stand in ``images``; [len(part)] int64."""
     place = {path: row for row, path in enumerate(images.paths)}
     return np.array([place[path] for path in part.paths], np.int64)
 
 
-def chance(dataset: Dataset, **protocol: Any) -> list[Measured]:
+def chance(dataset: Dataset, protocol: Protocol | None = None) -> list[Measured]:
     """What random embeddings reach by the same protocol: the floor under every result.
 
     Neighbours by chance tell nothing about identity, so re-ranking would not move the floor.
     """
     random = np.random.default_rng(0).standard_normal((len(dataset.test), 64))
     unit = random / np.linalg.norm(random, axis=1, keepdims=True)
-    return measure(unit.astype(np.float32), dataset, **protocol)
+    return measure(unit.astype(np.float32), dataset, protocol)

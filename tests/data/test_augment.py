@@ -6,7 +6,9 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cmnas_tf.data.augment import MEAN, STD, Augmentation, erase, normalize
+from cmnas_tf.data import augment as module
+from cmnas_tf.data.augment import MEAN, STD, erase, normalize
+from cmnas_tf.data.augmentation import Augmentation
 
 ATTEMPTS = 10
 NOTHING = Augmentation(pad=0, flip_probability=0.0, erase_probability=0.0)
@@ -18,7 +20,8 @@ def pixels(n, height=16, width=8, seed=0):
 
 def augment(augmentation, images, seed=(0, 0), first_row=0, rows=None, modality="visible"):
     rows = rows or len(images)
-    return augmentation(images, tf.constant(seed), first_row, rows, modality).numpy()
+    seed = tf.constant(seed)
+    return module.augment(augmentation, images, seed, first_row, rows, modality).numpy()
 
 
 def normalized(image):

@@ -1,11 +1,15 @@
 """The table of images: rows in, rows out, and how it is cut."""
 
+import io
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image as Picture
 
 from cmnas_tf.data.index import Count, Dataset, Image, Images
+from cmnas_tf.errors import BadInput
 
 ROWS = [
     Image("cam3/0002/b.jpg", 2, 3, "infrared"),
@@ -84,6 +88,16 @@ def test_counts_of_images_and_identities_by_part_and_modality():
     assert without_roles.counts() == {"test infrared": Count(images=1, identities=1)}
 
 
+def test_a_data_set_is_printed_as_its_counts():
+    dataset = Dataset("regdb", "folder", Images.of(ROWS), Images.of(ROWS[:1] * 1234), trial=3)
+    assert str(dataset).splitlines() == [
+        "regdb in folder, trial 3",
+        "  train visible           2 images of      2 identities",
+        "  train infrared          1 images of      1 identities",
+        "  test infrared       1,234 images of      1 identities",
+    ]
+
+
 def test_the_fingerprint_changes_with_any_field_order_or_part():
     """And with nothing else: not with the folder, nor with notes."""
 
@@ -103,3 +117,56 @@ def test_the_fingerprint_changes_with_any_field_order_or_part():
         ),
     ]
     assert len({same, *others}) == 8
+
+
+def test_the_training_images_of_one_modality():
+    """What is tested stays; another fingerprint, because other images are trained on."""
+    dataset = Dataset("sysu_mm01", "root", Images.of(ROWS), Images.of(ROWS), ("a note",), trial=2)
+    assert dataset.of_modality("all") is dataset
+    infrared = dataset.of_modality("infrared")
+    assert list(infrared.train) == ROWS[:1]
+    assert list(infrared.test) == ROWS
+    assert (dataset.modality, infrared.modality) == ("all", "infrared")
+    assert (infrared.notes, infrared.trial) == (("a note",), 2)
+    assert infrared.fingerprint != dataset.fingerprint
+    with pytest.raises(BadInput, match=r"^modality=visible: the images are all infrared\. Leave"):
+        infrared.of_modality("visible")
+    with pytest.raises(BadInput, match="modality=thermal: the images are all visible, infrared"):
+        dataset.of_modality("thermal")
+
+
+@pytest.fixture
+def spoiled(tmp_path):
+    """Four training and two test images, of which two and one are cut off."""
+    content = io.BytesIO()
+    Picture.new("RGB", (8, 16)).save(content, "PNG")
+    paths = {"train": ["a", "b", "c", "d"], "test": ["x", "y"]}
+    for path in (*paths["train"], *paths["test"]):
+        cut = -30 if path in ("b", "c", "x") else None
+        (tmp_path / path).write_bytes(content.getvalue()[:cut])
+    train, test = (
+        Images.of(Image(path, pid, 1, "visible") for pid, path in enumerate(part))
+        for part in paths.values()
+    )
+    return Dataset("sysu_mm01", tmp_path, train, test, ("a note",))
+
+
+def test_unreadable_images_are_left_out_and_counted(spoiled, caplog):
+    """Only those of the part that is going to be used are looked at."""
+    train = spoiled.readable("train")
+    assert (train.train.paths.tolist(), len(train.test)) == (["a", "d"], 2)
+    assert train.left_out == ("b", "c")
+    (said,) = caplog.messages
+    assert said.startswith("left out 2 unreadable images, the first of them b: not a complete JPEG")
+    assert train.notes == ("a note", said)
+    both = train.readable("test")
+    assert both.test.paths.tolist() == ["y"]
+    assert both.left_out == ("b", "c", "x")
+    assert len(spoiled.train) == 4
+
+
+def test_where_every_image_can_be_read_nothing_is_said(spoiled, caplog):
+    whole = spoiled.readable("train").readable("test")
+    caplog.clear()
+    assert whole.readable("train") is whole
+    assert caplog.messages == []

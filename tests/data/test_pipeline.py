@@ -8,7 +8,8 @@ import tensorflow as tf
 from PIL import Image as Picture
 
 from cmnas_tf.data import pipeline
-from cmnas_tf.data.augment import Augmentation, normalize
+from cmnas_tf.data.augment import augment, normalize
+from cmnas_tf.data.augmentation import Augmentation
 from cmnas_tf.data.decode import decode
 from cmnas_tf.data.index import Image, Images
 from cmnas_tf.data.pipeline import (
@@ -18,6 +19,7 @@ from cmnas_tf.data.pipeline import (
     training_batches,
 )
 from cmnas_tf.data.sampler import IdentitySampler
+from cmnas_tf.data.sampling import Sampling
 from cmnas_tf.data.verify import unreadable
 from cmnas_tf.errors import BadInput
 
@@ -55,12 +57,15 @@ def source(folder, images):
 
 @pytest.fixture
 def sampler(images):
-    return IdentitySampler(images, np.arange(6), 4, 2, seed=3, stream=0)
+    return IdentitySampler(images, np.arange(6), Sampling(4, 2), seed=3, stream=0)
 
 
-def batches(source, sampler, start=0, stop=4, share=Share(), augmentation=AUGMENTATION):  # noqa: B008
-    """The batches as NumPy arrays: a list of ``({modality: images}, labels)``."""
-    made = training_batches(source, sampler, augmentation, start, stop, share)
+def batches(source, sampler, start=0, stop=4, share=Share(), by=augment):  # noqa: B008
+    """The batches as NumPy arrays: a list of ``({modality: images}, labels)``; ``by`` takes the
+    place of ``augment``."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "augment", by)
+        made = training_batches(source, sampler, AUGMENTATION, start, stop, share)
     return [
         ({name: part.numpy() for name, part in batch.images.items()}, batch.labels.numpy())
         for batch in made
@@ -74,14 +79,14 @@ def same(one, other):
         np.testing.assert_array_equal(one[0][modality], other[0][modality])
 
 
-def unchanged(images, seed, first_row, rows, modality):
-    """In the place of an augmentation: lets the decoded pixels through."""
+def unchanged(augmentation, images, seed, first_row, rows, modality):
+    """In the place of ``augment``: lets the decoded pixels through."""
     return tf.cast(images, tf.float32)
 
 
 def test_a_batch_holds_the_drawn_images_decoded(source, sampler):
     """Row by row the file that the sampler drew, in the order of the labels, visible first."""
-    found = batches(source, sampler, augmentation=unchanged)
+    found = batches(source, sampler, by=unchanged)
     assert len(found) == 4
     for step, (parts, labels) in enumerate(found):
         drawn = sampler.draw(step)
@@ -93,8 +98,8 @@ def test_a_batch_holds_the_drawn_images_decoded(source, sampler):
             np.testing.assert_array_equal(pixels, [decode(data, 16, 8) for data in files])
 
 
-def seed_only(images, seed, first_row, rows, modality):
-    """In the place of an augmentation: two uniforms drawn from its seed tell which one it was."""
+def seed_only(augmentation, images, seed, first_row, rows, modality):
+    """In the place of ``augment``: two uniforms drawn from its seed tell which one it was."""
     return tf.random.stateless_uniform([images.shape[0], 2], seed)[:1] + tf.zeros(
         [images.shape[0], 1]
     )
@@ -104,18 +109,19 @@ def test_what_reaches_the_network_is_augmented(source, sampler):
     """The augmentation of the decoded pixels under the batch's seed, in each step and modality."""
     seeds = set()
 
-    def noting(images, seed, first_row, rows, modality):
+    def noting(augmentation, images, seed, first_row, rows, modality):
         tf.py_function(lambda one: seeds.add(tuple(one.numpy().tolist())), [seed], [])
-        return AUGMENTATION(images, seed, first_row, rows, modality)
+        return augment(augmentation, images, seed, first_row, rows, modality)
 
-    plain = batches(source, sampler, augmentation=unchanged)
-    found = batches(source, sampler, augmentation=noting)
+    plain = batches(source, sampler, by=unchanged)
+    found = batches(source, sampler, by=noting)
     assert len(seeds) == 8
     for step in range(4):
         for modality in ("visible", "infrared"):
             pixels = plain[step][0][modality].astype(np.uint8)
             candidates = {
-                seed: AUGMENTATION(pixels, tf.constant(seed), 0, 8, modality) for seed in seeds
+                seed: augment(AUGMENTATION, pixels, tf.constant(seed), 0, 8, modality)
+                for seed in seeds
             }
             augmented = found[step][0][modality]
             (seed,) = (s for s, one in candidates.items() if np.allclose(augmented, one, atol=1e-5))
@@ -132,8 +138,8 @@ def test_batches_do_not_depend_on_where_the_run_starts(source, sampler, start):
 def test_every_seed_stream_step_and_modality_is_augmented_differently(source, images):
     seeds = set()
     for seed, stream in ((3, 0), (4, 0), (3, 1), (2**31, 0)):
-        sampler = IdentitySampler(images, np.arange(6), 4, 2, seed, stream)
-        for parts, _ in batches(source, sampler, augmentation=seed_only):
+        sampler = IdentitySampler(images, np.arange(6), Sampling(4, 2), seed, stream)
+        for parts, _ in batches(source, sampler, by=seed_only):
             seeds |= {tuple(part[0].tolist()) for part in parts.values()}
     assert len(seeds) == 4 * 4 * 2
 
@@ -162,7 +168,7 @@ def joined(parts):
 
 
 def test_identities_that_cannot_be_cut_up_equally_are_refused(source, sampler):
-    with pytest.raises(BadInput, match=r"--identities_per_batch=4 .* over 3 devices; .* 6\."):
+    with pytest.raises(BadInput, match=r"^identities_per_batch=4 .* over 3 devices; .* 6\."):
         training_batches(source, sampler, AUGMENTATION, 0, 1, Share(0, 3, 3))
 
 

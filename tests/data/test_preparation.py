@@ -38,7 +38,7 @@ def test_counts_stand_beside_the_published_ones(monkeypatch):
         "gallery visible": Count(9, 2),
     }
     layout = dataclasses.replace(LAYOUTS["market1501"], published=published)
-    monkeypatch.setitem(LAYOUTS, "market1501", layout)
+    monkeypatch.setitem(LAYOUTS._entries, "market1501", layout)
     dataset = dataset_of(
         "market1501",
         {"train visible": (6, 3), "train infrared": (6, 3), "query visible": (3, 2)},

@@ -7,11 +7,18 @@ import numpy as np
 import pytest
 import scipy.io
 
-from cmnas_tf.data import LAYOUTS, protocols
+from cmnas_tf.data import LAYOUTS, Protocol, SingleQuery
 from cmnas_tf.data.index import Dataset, Image, Images
-from cmnas_tf.data.sysu_mm01 import CAMERAS
+from cmnas_tf.data.llcm import LlcmProtocol
+from cmnas_tf.data.regdb import RegdbProtocol
+from cmnas_tf.data.sysu_mm01 import CAMERAS, SysuProtocol
 from cmnas_tf.errors import BadInput
 from cmnas_tf.modality import INFRARED, VISIBLE
+
+
+def trials_of(dataset, **options):
+    """The trials of the data set's protocol with these options."""
+    return list(LAYOUTS[dataset.layout].protocol(**options).trials_of(dataset))
 
 
 def sysu(counts, root="nowhere"):
@@ -34,7 +41,7 @@ def seeded(goldens):
 @pytest.mark.parametrize("shots", [1, 10])
 def test_seeded_galleries_equal_the_released_code(seeded, mode, shots):
     dataset = sysu({**seeded["tree"], "cam3/0007": 4, "cam6/0012": 3})
-    trials = list(protocols.trials(dataset, mode=mode, shots=shots))
+    trials = trials_of(dataset, mode=mode, shots=shots)
     setting = f"{mode}_{'single' if shots == 1 else 'multi'}_shot"
     assert [trial.name for trial in trials] == [f"{setting}_trial_{n}" for n in range(1, 11)]
     for seed, trial in enumerate(trials):
@@ -75,7 +82,7 @@ def test_official_galleries_take_the_first_images_of_the_trials_order(tmp_path):
     write_orders(tmp_path, orders)
     dataset = sysu({**counts, "cam3/0003": 2}, tmp_path)
     for shots in (1, 10):
-        trials = list(protocols.trials(dataset, shots=shots, gallery_sampling="official"))
+        trials = trials_of(dataset, shots=shots, gallery_sampling="official")
         assert len(trials) == 10
         for row, trial in enumerate(trials):
             assert trial.gallery.paths.tolist() == [
@@ -87,7 +94,7 @@ def test_official_galleries_take_the_first_images_of_the_trials_order(tmp_path):
 
 def test_fewer_trials(tmp_path):
     dataset = sysu({"cam1/0003": 12, "cam3/0003": 2})
-    three, ten = (list(protocols.trials(dataset, trials=n)) for n in (3, 10))
+    three, ten = (trials_of(dataset, trials=n) for n in (3, 10))
     assert len(three) == 3
     for few, all_of_them in zip(three, ten, strict=False):
         assert few.gallery.paths.tolist() == all_of_them.gallery.paths.tolist()
@@ -104,25 +111,25 @@ def test_official_orders_must_fit_the_folders(tmp_path, counts, message):
     write_orders(tmp_path, orders_of(counts))
     dataset = sysu({"cam1/0003": 12}, tmp_path)
     with pytest.raises(BadInput, match=message):
-        list(protocols.trials(dataset, gallery_sampling="official"))
+        trials_of(dataset, gallery_sampling="official")
 
 
 def test_official_orders_count_from_one(tmp_path):
     orders = orders_of({"cam1/0003": 12})
     write_orders(tmp_path, {folder: order - 1 for folder, order in orders.items()})
     with pytest.raises(BadInput, match="must hold 10 orders of 12 images for cam1/0003"):
-        list(protocols.trials(sysu({"cam1/0003": 12}, tmp_path), gallery_sampling="official"))
+        trials_of(sysu({"cam1/0003": 12}, tmp_path), gallery_sampling="official")
 
 
 def test_official_orders_missing(tmp_path):
     dataset = sysu({"cam1/0003": 12}, tmp_path)
     with pytest.raises(BadInput, match=r"rand_perm_cam\.mat is missing.*seeded"):
-        list(protocols.trials(dataset, gallery_sampling="official"))
+        trials_of(dataset, gallery_sampling="official")
 
 
 def test_too_few_images_for_many_shots():
     with pytest.raises(BadInput, match=r"shots=10 .*cam2/0003 of nowhere has 4\. Use shots=1"):
-        list(protocols.trials(sysu({"cam1/0003": 12, "cam2/0003": 4}), shots=10))
+        trials_of(sysu({"cam1/0003": 12, "cam2/0003": 4}), shots=10)
 
 
 def regdb():
@@ -135,7 +142,7 @@ def regdb():
 
 
 def test_regdb_asks_in_both_directions():
-    there, back = protocols.trials(regdb())
+    there, back = trials_of(regdb())
     assert (there.name, there.setting, there.rule) == (
         "visible_to_infrared",
         "visible_to_infrared",
@@ -150,7 +157,7 @@ def test_regdb_asks_in_both_directions():
 
 @pytest.mark.parametrize("direction", ["visible_to_infrared", "infrared_to_visible"])
 def test_regdb_asks_in_one_direction(direction):
-    assert [trial.name for trial in protocols.trials(regdb(), direction=direction)] == [direction]
+    assert [trial.name for trial in trials_of(regdb(), direction=direction)] == [direction]
 
 
 def llcm():
@@ -191,7 +198,7 @@ def test_llcm_galleries_are_drawn_as_by_the_released_code(direction, query, gall
     """Which seeds Python's generator with the trial, from 0, and takes ``random.choice`` of the
     sorted files of each folder, identity by identity and camera by camera."""
     dataset, counts = llcm()
-    trials = list(protocols.trials(dataset, direction=direction))
+    trials = trials_of(dataset, direction=direction)
     assert [trial.name for trial in trials] == [f"{direction}_trial_{n}" for n in range(1, 11)]
     folders = sorted(
         (folder for folder in counts if folder.startswith(gallery)),
@@ -212,7 +219,7 @@ def test_llcm_galleries_are_drawn_as_by_the_released_code(direction, query, gall
 
 def test_llcm_asks_in_both_directions():
     dataset, _ = llcm()
-    trials = list(protocols.trials(dataset, trials=2))
+    trials = trials_of(dataset, trials=2)
     assert [(trial.setting, trial.name[-1]) for trial in trials] == [
         ("visible_to_infrared", "1"),
         ("visible_to_infrared", "2"),
@@ -241,48 +248,55 @@ def test_the_data_set_says_who_asks(layout):
         Image("d", 7, 2, VISIBLE, "query"),
     ]
     test = Images.of(rows)
-    (trial,) = protocols.trials(Dataset(layout, "nowhere", test[:0], test))
+    (trial,) = trials_of(Dataset(layout, "nowhere", test[:0], test))
     assert trial.query.paths.tolist() == ["b", "d"]
     assert trial.gallery.paths.tolist() == ["a", "c"]
     assert (trial.rule, trial.name, trial.setting) == ("market", "single_query", "single_query")
 
 
 def test_every_layout_has_a_protocol():
-    settings = {
-        "sysu_mm01": ("mode", "shots", "trials", "gallery_sampling"),
-        "regdb": ("direction",),
-        "llcm": ("direction", "trials"),
-        **dict.fromkeys(SAY_WHO_ASKS, ()),
+    """With the options that its authors left to choose."""
+    names = {
+        "sysu_mm01": ["mode", "shots", "trials", "gallery_sampling"],
+        "regdb": ["direction"],
+        "llcm": ["direction", "trials"],
+        **{name: [] for name in SAY_WHO_ASKS},
     }
-    assert {layout: protocols.settings_of(layout) for layout in LAYOUTS} == settings
-    with pytest.raises(BadInput, match=r"\['cuhk03.*'sysu_mm01'\]\. Received: 'sysu'"):
-        protocols.settings_of("sysu")
+    protocols = {name: layout.protocol for name, layout in LAYOUTS.items()}
+    assert {name: list(protocol().values()) for name, protocol in protocols.items()} == names
+    assert all(issubclass(protocol, Protocol) for protocol in protocols.values())
+
+
+def test_options_of_one_name_are_one_option():
+    """So that one flag gives them to whatever data set is tested."""
+    of_name = {}
+    for layout in LAYOUTS.values():
+        for known in layout.protocol.options():
+            assert of_name.setdefault(known.name, known) == known
+    assert len(of_name) == 5
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("protocol", "options", "message"),
     [
-        ({"mode": "outdoor"}, "mode must be one of all, indoor. Received: 'outdoor'"),
-        ({"shots": 5}, "shots must be one of 1, 10. Received: 5"),
-        ({"trials": 11}, "trials must be one of 1, .*10. Received: 11"),
-        ({"gallery_sampling": "random"}, "one of seeded, official. Received: 'random'"),
-        ({"direction": "both"}, "sysu_mm01 has no setting direction .* it has mode, shots"),
+        (SysuProtocol, {"mode": "outdoor"}, "mode='outdoor' .* one of 'all', 'indoor'"),
+        (SysuProtocol, {"shots": 5}, "shots=5 .* one of 1, 10"),
+        (SysuProtocol, {"trials": 11}, "trials=11 .* between 1 and 10"),
+        (SysuProtocol, {"gallery_sampling": "random"}, "='random' .* 'seeded', 'official'"),
+        (RegdbProtocol, {"direction": "sideways"}, "direction='sideways' .* one of 'both', "),
+        (LlcmProtocol, {"direction": "sideways"}, "direction='sideways' .* one of 'both', "),
+        (LlcmProtocol, {"trials": 0}, "trials=0 .* between 1 and 10"),
     ],
 )
-def test_bad_settings(settings, message):
+def test_values_that_are_not_allowed(protocol, options, message):
     with pytest.raises(BadInput, match=message):
-        list(protocols.trials(sysu({"cam1/0003": 12}), **settings))
+        protocol(**options)
 
 
-@pytest.mark.parametrize("dataset", [regdb(), llcm()[0]], ids=lambda dataset: dataset.layout)
-def test_bad_direction(dataset):
-    with pytest.raises(BadInput, match=r"direction must be one of both, .*Received: 'sideways'"):
-        list(protocols.trials(dataset, direction="sideways"))
-
-
-def test_bad_settings_of_other_layouts():
-    dataset, _ = llcm()
-    with pytest.raises(BadInput, match=r"trials must be one of 1, .*10\. Received: 0"):
-        list(protocols.trials(dataset, trials=0))
-    with pytest.raises(BadInput, match=r"market1501 has no setting trials .* it has none"):
-        list(protocols.trials(Dataset("market1501", "", *[dataset.test] * 2), trials=3))
+@pytest.mark.parametrize(
+    ("protocol", "name"),
+    [(SysuProtocol, "direction"), (RegdbProtocol, "trials"), (SingleQuery, "trials")],
+)
+def test_a_protocol_has_no_options_of_others(protocol, name):
+    with pytest.raises(BadInput, match=f"{protocol.__name__} has no option {name}"):
+        protocol().with_values(**{name: 3})

@@ -45,6 +45,7 @@ def test_identities_are_folders_and_cameras_are_modalities(tree):
 
 def test_trials_are_splits(tree):
     first, last = (load_dataset("regdb", tree, trial) for trial in (1, 10))
+    assert (first.trial, last.trial) == (1, 10)
     assert first.train.paths.tolist() == last.test.paths.tolist()
     assert first.test.paths.tolist() == last.train.paths.tolist()
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from cmnas_tf.data.index import Image, Images
 from cmnas_tf.data.sampler import IdentitySampler
+from cmnas_tf.data.sampling import Sampling, steps_per_epoch
 from cmnas_tf.errors import BadInput
 
 
@@ -25,9 +26,8 @@ def table(visible, infrared):
 
 
 def sampler_of(images, p=2, k=2, seed=0, stream=0, pids=None):
-    return IdentitySampler(
-        images, np.unique(images.pids) if pids is None else pids, p, k, seed, stream
-    )
+    pids = np.unique(images.pids) if pids is None else pids
+    return IdentitySampler(images, pids, Sampling(p, k), seed, stream)
 
 
 def drawn(batch):
@@ -122,6 +122,7 @@ def test_images_are_drawn_with_replacement():
 )
 def test_steps_per_epoch(visible, infrared, p, k, steps):
     assert sampler_of(table(visible, infrared), p, k).steps_per_epoch == steps
+    assert steps_per_epoch(max(sum(visible), sum(infrared)), Sampling(p, k).rows) == steps
 
 
 def test_steps_per_epoch_of_sysu_mm01():
@@ -139,7 +140,7 @@ def test_one_modality_alone_is_drawn_from():
 def test_fewer_identities_than_p_are_refused():
     images = table([2, 2, 2], [2, 2, 2])
     sampler_of(images, p=3)
-    with pytest.raises(BadInput, match=r"--identities_per_batch=4, .* only 3 identities"):
+    with pytest.raises(BadInput, match=r"^identities_per_batch=4, .* only 3 identities"):
         sampler_of(images, p=4)
 
 

@@ -8,14 +8,15 @@ import pytest
 import tensorflow as tf
 
 from cmnas_tf.data import LAYOUTS, load_dataset, read_dataset
-from cmnas_tf.data.augment import Augmentation
+from cmnas_tf.data.augmentation import Augmentation
 from cmnas_tf.data.pipeline import ImageSource, naming_unreadable, training_batches
-from cmnas_tf.data.protocols import trials
 from cmnas_tf.data.sampler import IdentitySampler
+from cmnas_tf.data.sampling import Sampling
 from cmnas_tf.data.shard_writer import write_shards
 from cmnas_tf.data.shards import ShardStore
 from cmnas_tf.data.store import FolderStore, open_store
 from cmnas_tf.data.synthetic import write_dataset
+from cmnas_tf.data.sysu_mm01 import SysuProtocol
 from cmnas_tf.data.verify import unreadable
 from cmnas_tf.errors import BadInput
 from cmnas_tf.settings import SyntheticPeople
@@ -70,7 +71,8 @@ def test_the_data_set_is_the_same(both):
     assert shards.notes == folder.notes
     assert shards.counts() == folder.counts()
     assert shards.fingerprint == folder.fingerprint
-    assert (shards.layout, shards.root.name) == (folder.layout, f"{folder.layout}_shards")
+    assert (shards.layout, shards.trial) == (folder.layout, folder.trial)
+    assert shards.root.name == f"{folder.layout}_shards"
 
 
 def test_the_bytes_of_every_image_are_the_same(both):
@@ -87,7 +89,9 @@ def test_batches_are_the_same_bit_for_bit(folders, cache):
     def batches(root, kept):
         dataset = load_dataset("sysu_mm01", root)
         source = ImageSource(dataset.train, root, 24, 12, kept)
-        sampler = IdentitySampler(dataset.train, np.unique(dataset.train.pids), 4, 2, 5, 0)
+        sampler = IdentitySampler(
+            dataset.train, np.unique(dataset.train.pids), Sampling(4, 2), 5, 0
+        )
         return training_batches(source, sampler, Augmentation(pad=2), 0, 3)
 
     folder = batches(folders / "sysu_mm01", "none")
@@ -114,8 +118,9 @@ def test_bytes_that_end_in_zeros_are_whole_in_a_graph(tmp_path):
 
 def test_the_official_gallery_goes_with_the_images(folders):
     """Its permutations lie in a file of their own."""
+    official = SysuProtocol(gallery_sampling="official")
     found = [
-        [trial.gallery.paths.tolist() for trial in trials(dataset, gallery_sampling="official")]
+        [trial.gallery.paths.tolist() for trial in official.trials_of(dataset)]
         for dataset in (
             load_dataset("sysu_mm01", folders / name) for name in ("sysu_mm01", "sysu_mm01_shards")
         )

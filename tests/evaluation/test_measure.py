@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from cmnas_tf.data import LAYOUTS
 from cmnas_tf.data.index import Dataset, Image, Images
-from cmnas_tf.data.protocols import trials
+from cmnas_tf.data.regdb import RegdbProtocol
+from cmnas_tf.data.sysu_mm01 import SysuProtocol
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.measure import (
     Measured,
@@ -97,11 +99,11 @@ def test_every_trial_ranks_its_own_rows(layout, rerank):
     of_path = dict(zip(dataset.test.paths, embeddings, strict=True))
     found = {
         name: result.ranking
-        for measured in measure(embeddings, dataset, rerank)
+        for measured in measure(embeddings, dataset, rerank=rerank)
         for name, result in measured.trials.items()
     }
     expected = {}
-    for trial in trials(dataset):
+    for trial in LAYOUTS[layout].protocol().trials_of(dataset):
         query, gallery = (
             np.stack([of_path[path] for path in part.paths]).astype(np.float64)
             for part in (trial.query, trial.gallery)
@@ -124,23 +126,37 @@ def test_every_trial_ranks_its_own_rows(layout, rerank):
 def test_the_seeds_of_galleries_are_written_down():
     """Trial n of SYSU-MM01 draws with seed n - 1; RegDB draws nothing."""
     dataset = dataset_of("sysu_mm01", 3, 2)
-    (measured,) = measure(embeddings_of(dataset), dataset, trials=3)
+    (measured,) = measure(embeddings_of(dataset), dataset, SysuProtocol(trials=3))
     assert [result.gallery_seed for result in measured.trials.values()] == [0, 1, 2]
     dataset = dataset_of("regdb", 3, 2)
-    (measured,) = measure(embeddings_of(dataset), dataset, direction="visible_to_infrared")
+    protocol = RegdbProtocol("visible_to_infrared")
+    (measured,) = measure(embeddings_of(dataset), dataset, protocol)
     assert [result.gallery_seed for result in measured.trials.values()] == [None]
 
 
 def test_what_cannot_be_measured_is_known_without_embeddings(monkeypatch):
     """Galleries that cannot be drawn, and re-ranking that does not fit into memory."""
     dataset = dataset_of("sysu_mm01", 3, 2)
-    require_measurable(dataset, rerank=True)
+    require_measurable(dataset, None, rerank=True)
     with pytest.raises(BadInput, match="shots=10"):
-        require_measurable(dataset, rerank=False, shots=10)
+        require_measurable(dataset, SysuProtocol(shots=10), rerank=False)
     monkeypatch.setattr("cmnas_tf.retrieval.rerank.available_memory", lambda: 1000)
-    require_measurable(dataset, rerank=False)
+    require_measurable(dataset, None, rerank=False)
     with pytest.raises(BadInput, match="12 queries and 12 gallery images"):
-        require_measurable(dataset, rerank=True)
+        require_measurable(dataset, None, rerank=True)
+
+
+def test_the_protocol_of_another_data_set_is_refused():
+    """SYSU-MM01's gallery cameras would find RegDB's infrared queries among themselves."""
+    dataset = dataset_of("regdb", 3, 2)
+    for ask in (
+        lambda p: measure(embeddings_of(dataset), dataset, p),
+        lambda p: chance(dataset, p),
+    ):
+        with pytest.raises(
+            BadInput, match=r"regdb is tested by RegdbProtocol.*SysuProtocol\(mode="
+        ):
+            ask(SysuProtocol())
 
 
 def test_queries_without_a_match_are_skipped_and_counted():
@@ -166,13 +182,13 @@ def test_queries_without_a_match_are_skipped_and_counted():
 def test_settings_are_measured_apart():
     """RegDB: one trial for each direction. SYSU-MM01: ten trials of one setting."""
     dataset = dataset_of("regdb", 3, 2)
-    both = measure(embeddings_of(dataset), dataset, direction="both")
+    both = measure(embeddings_of(dataset), dataset, RegdbProtocol("both"))
     assert [(m.setting, list(m.trials)) for m in both] == [
         ("visible_to_infrared", ["visible_to_infrared"]),
         ("infrared_to_visible", ["infrared_to_visible"]),
     ]
     dataset = dataset_of("sysu_mm01", 3, 2)
-    (indoor,) = measure(embeddings_of(dataset), dataset, mode="indoor")
+    (indoor,) = measure(embeddings_of(dataset), dataset, SysuProtocol(mode="indoor"))
     assert indoor.setting == "indoor_single_shot"
     assert len(indoor.trials) == 10
     rank1 = [result.ranking.cmc[0] for result in indoor.trials.values()]
@@ -188,7 +204,7 @@ def test_queries_without_a_match_are_counted():
         for pid, camera in ((2, 1), (1, 2), (1, 3), (2, 3), (2, 6))
     )
     dataset = Dataset("sysu_mm01", "nowhere", rows[:0], rows)
-    (measured,) = measure(embeddings_of(dataset), dataset, trials=1)
+    (measured,) = measure(embeddings_of(dataset), dataset, SysuProtocol(trials=1))
     (result,) = measured.trials.values()
     assert (result.queries, result.skipped) == (2, 1)
 
@@ -213,5 +229,5 @@ def test_chance_is_what_a_guess_is_worth():
 
 def test_chance_follows_the_protocol():
     """A single direction has a single floor."""
-    (only,) = chance(dataset_of("regdb", 5, 2), direction="infrared_to_visible")
+    (only,) = chance(dataset_of("regdb", 5, 2), RegdbProtocol("infrared_to_visible"))
     assert only.setting == "infrared_to_visible"

@@ -1,0 +1,60 @@
+"""The form in which an image enters the network, and what is done to it in training."""
+
+from dataclasses import dataclass
+
+from cmnas_tf.errors import BadInput
+from cmnas_tf.options import Options, option
+
+
+@dataclass(frozen=True)
+class ImageSize(Options):
+    """The form in which an image enters the network."""
+
+    image_height: int = option(256, "Height of the network's input, in pixels. [code]", minimum=16)
+    image_width: int = option(128, "Width of the network's input, in pixels. [code]", minimum=8)
+
+
+@dataclass(frozen=True)
+class Augmentation(Options):
+    """The training augmentation of the field (Luo et al., CVPRW 2019; authors' released code).
+
+    Erasing is that of Zhong et al., AAAI 2020; exchanged channels and greyscale are those of Ye et
+    al., "Channel Augmented Joint Learning for Visible-Infrared Recognition", ICCV 2021. No image
+    has both of the latter, so their probabilities add up to 1 at most.
+
+    Attributes:
+      erase_area: smallest and largest erased share of the image.
+      erase_aspect: smallest height / width of the rectangle; the largest is its inverse.
+    """
+
+    pad: int = option(10, "Zero padding before the random crop, in pixels. [code]", minimum=0)
+    flip_probability: float = option(
+        0.5, "Probability of a horizontal flip. [code]", minimum=0, maximum=1
+    )
+    erase_probability: float = option(
+        0.5, "Probability of erasing a rectangle. [code]", minimum=0, maximum=1
+    )
+    channel_exchange_probability: float = option(
+        0.0,
+        "Probability that one of R, G, B of a visible image takes the place of all three "
+        "(Ye et al., ICCV 2021).",
+        minimum=0,
+        maximum=1,
+    )
+    greyscale_probability: float = option(
+        0.0,
+        "Probability that a visible image becomes its luminance instead (Ye et al., ICCV 2021).",
+        minimum=0,
+        maximum=1,
+    )
+    erase_area: tuple[float, float] = (0.02, 0.4)
+    erase_aspect: float = 0.3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.channel_exchange_probability + self.greyscale_probability > 1:
+            raise BadInput(
+                f"channel_exchange_probability={self.channel_exchange_probability} and "
+                f"greyscale_probability={self.greyscale_probability} add up to more than 1, and no "
+                "image gets both; lower one of them."
+            )
