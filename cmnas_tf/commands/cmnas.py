@@ -31,7 +31,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "train": Command("train", "Train", "train one architecture"),
         "evaluate": Command("evaluate", "Evaluate", "measure a trained network by its protocol"),
         "trials": Command("trials", "Trials", "train and evaluate on each of a data set's splits"),
-        "study": Command("study", "Study", "compare searches and architectures over seeds"),
+        "study": Command("study", "StudyCommand", "compare searches and architectures over seeds"),
     },
     "Data": {
         "prepare": Command("prepare", "Prepare", "look through a data set; write it as shards"),
