@@ -16,10 +16,10 @@ from cmnas_tf.data.shard_writer import write_shards
 from cmnas_tf.data.shards import ShardStore
 from cmnas_tf.data.store import FolderStore, open_store
 from cmnas_tf.data.synthetic import write_dataset
+from cmnas_tf.data.synthetic_plan import SyntheticPeople
 from cmnas_tf.data.sysu_mm01 import SysuProtocol
 from cmnas_tf.data.verify import unreadable
 from cmnas_tf.errors import BadInput
-from cmnas_tf.settings import SyntheticPeople
 
 SMALL = {"train_identities": 4, "test_identities": 2, "image_height": 32, "image_width": 16}
 KINDS = {"sysu_mm01": 1, "regdb": 2, "market1501": 1, "own_images": 1}  # with their trials
