@@ -76,7 +76,7 @@ def read_index(root: Path, layout: str, trial: int) -> Dataset:
     if held != wanted:
         raise BadInput(
             f"{root} holds shards of {held[0]}, trial {held[1]}, not of {layout}, trial {trial}. "
-            f"Give --dataset={held[0]} --trial={held[1]}, or shards of the other"
+            f"Give dataset={held[0]} trial={held[1]}, or shards of the other"
         )
     _verify(root, manifest)
     tables: dict[str, list[Image]] = {part: [] for part in PARTS}
@@ -144,7 +144,7 @@ def sha256(file: Path) -> str:
     return digest.hexdigest()
 
 
-_ANEW = "Copy the folder again, or write it anew with python -m cmnas_tf.prepare --shards_dir=..."
+_ANEW = "Copy the folder again, or write it anew: `write_shards`"
 
 
 def _read_manifest(root: Path) -> dict[str, Any]:
@@ -155,7 +155,7 @@ def _read_manifest(root: Path) -> dict[str, Any]:
         if version != SCHEMA_VERSION:
             raise BadInput(
                 f"{file} is of schema version {version!r}; this program reads {SCHEMA_VERSION}. "
-                "Write the shards with this program: python -m cmnas_tf.prepare --shards_dir=..."
+                "Write the shards with this program: `write_shards`"
             )
         for key in ("layout", "trial", "fingerprint", "notes"):
             manifest[key]
