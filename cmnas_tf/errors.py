@@ -29,7 +29,7 @@ class Stopped(RuntimeError):
 
     def __init__(self, signal: signal.Signals, step: int):
         super().__init__(
-            f"Stopped by {signal.name} after step {step}, which is saved. Rerun the same command to "
-            "resume."
+            f"Stopped by {signal.name} after step {step}, which is saved. Rerun the same command "
+            "to resume."
         )
         self.signal = signal

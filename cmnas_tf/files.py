@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from cmnas_tf.errors import BadInput
+
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -32,6 +34,23 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             shutil.rmtree(aside)
         else:
             aside.unlink(missing_ok=True)
+
+
+def new_path(path: str | os.PathLike[str], name: str) -> Path:
+    """The path of what is going to be written.
+
+    Args:
+      path: as given.
+      name: of the parameter.
+
+    Raises:
+      BadInput: it is empty, or something is there.
+    """
+    if not str(path) or Path(path).exists():
+        raise BadInput(
+            f"{name}={str(path)!r} is empty or exists; give the path of a new file or folder."
+        )
+    return Path(path)
 
 
 def remains(folder: Path) -> list[Path]:

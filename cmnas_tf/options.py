@@ -130,6 +130,8 @@ class Options:
     def groups(cls) -> list[tuple[str, list[Option]]]:
         """The options by the component that they belong to, under its first line."""
         title = (inspect.getdoc(cls) or cls.__name__).partition("\n")[0]
+        if not dataclasses.is_dataclass(cls):  # which lists its options itself
+            return [(title, cls.options())]
         own = cls._own_options()
         found = [(title, own)] if own else []
         return found + [group for part in cls._parts().values() for group in part.groups()]

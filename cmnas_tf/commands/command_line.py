@@ -64,11 +64,25 @@ def read(command: type[Command], argv: Sequence[str]) -> Command:
       SystemExit: after ``--help``.
     """
     options = command.options()
-    given = values_given(options, argv, help_of=command)
+    given = values_given(options, _rewritten(command, argv), help_of=command)
     try:
         return command.of_values(given)
     except BadInput as error:
         raise BadInput(in_flags(str(error), options)) from error
+
+
+def _rewritten(command: type[Options], argv: Sequence[str]) -> list[str]:
+    """``argv`` without flagfiles, and with flags of earlier versions in today's words."""
+    rewrite = getattr(command, "rewritten", lambda word: None)
+    found: list[str] = []
+    for word in with_flagfiles(argv):
+        words = rewrite(word)
+        if words is not None:
+            print(
+                f"note: {word.partition('=')[0]} is written {' '.join(words)} now", file=sys.stderr
+            )
+        found += [word] if words is None else with_flagfiles(words)
+    return found
 
 
 def values_given(
@@ -79,7 +93,7 @@ def values_given(
     if help_of is not None and (asked := {"-h", "--help", *_EVERYTHING} & set(argv[1:])):
         print_help(help_of, everything=bool(asked & _EVERYTHING))
     try:
-        rest = values(with_flagfiles(argv))
+        rest = values(list(argv))
     except flags.Error as error:
         raise BadInput(f"{error}. See --help for the flags of this command.") from error
     words = rest[1:]

@@ -53,6 +53,5 @@ class Prefixed(Options):
 
 def prefixed(name: str, component: type[Options]) -> Prefixed:
     """A part that holds a component with default values under a prefix."""
-    kind = type(f"Prefixed{component.__name__}", (Prefixed,), {})
-    kind.prefix, kind.component = name, component
-    return kind()
+    members = {"prefix": name, "component": component}
+    return type(f"Prefixed{component.__name__}", (Prefixed,), members)()

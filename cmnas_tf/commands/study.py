@@ -79,18 +79,25 @@ class StudyCommand(Options):
     train: Prefixed = prefixed("train", Training)
     evaluate: Prefixed = prefixed("evaluate", Evaluating)
 
+    @staticmethod
+    def rewritten(word: str) -> list[str] | None:
+        """A flag of earlier versions, whose value was flags, in today's words; else None."""
+        name, _, value = word.lstrip("-").partition("=")
+        if name not in _FLAGS_IN_FLAGS:
+            return None
+        prefix = _FLAGS_IN_FLAGS[name]
+        return [_behind(prefix, flag) for flag in shlex.split(value)]
 
-# Flags of earlier versions, whose values are flags themselves.
-FLAGS_IN_FLAGS = {"search_flags": "search", "train_flags": "train", "evaluate_flags": "evaluate"}
+
+_FLAGS_IN_FLAGS = {"search_flags": "search", "train_flags": "train", "evaluate_flags": "evaluate"}
 
 
-def rewritten(word: str) -> list[str] | None:
-    """A flag of earlier versions in today's words; None for any other."""
-    name, _, value = word.lstrip("-").partition("=")
-    if name not in FLAGS_IN_FLAGS:
-        return None
-    prefix = FLAGS_IN_FLAGS[name]
-    return [f"--{prefix}.{flag.lstrip('-')}" for flag in shlex.split(value)]
+def _behind(prefix: str, flag: str) -> str:
+    """A flag with its prefix; ``--nox`` is ``--x=false`` there."""
+    name, assigned, value = flag.lstrip("-").partition("=")
+    if not assigned and name.startswith("no"):
+        return f"--{prefix}.{name.removeprefix('no')}=false"
+    return f"--{prefix}.{name}{assigned}{value}"
 
 
 def make(command: StudyCommand) -> Study:

@@ -1,6 +1,6 @@
 """Measuring embeddings by a data set's protocol, averaged over its trials."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
