@@ -6,6 +6,7 @@ registers its own with :func:`register_dataset`.
 
 from cmnas_tf.data import (  # noqa: F401
     cuhk03_np,
+    dukemtmc_reid,
     llcm,
     market1501,
     msmt17,
