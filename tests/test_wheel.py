@@ -159,20 +159,3 @@ def test_configurations_are_found_from_any_folder(environment, tmp_path):
         cwd=tmp_path,
     )
     assert "168 cells" in said
-
-
-@pytest.mark.parametrize("python", ["3.9", "3.12"])
-def test_another_python_is_refused_in_a_sentence(wheel, tmp_path, python):
-    """pip says which Python the package wants, before anything is installed."""
-    pip = (sys.executable, "-m", "pip", "install", "--dry-run", "--no-deps", "--no-index")
-    where = (
-        f"--find-links={wheel.parent}",
-        "--only-binary=:all:",
-        f"--target={tmp_path / 'there'}",
-    )
-    done = subprocess.run(
-        [*pip, *where, f"--python-version={python}", "cmnas_tf"], capture_output=True, text=True
-    )
-    assert done.returncode
-    assert "require a different python version: 0.2.0 Requires-Python <3.12,>=3.10" in done.stderr
-    assert not (tmp_path / "there").exists()
