@@ -89,11 +89,5 @@ class OneOf(Options, Generic[T]):
         given = {**self._given, self.selector.name: self.name}
         return {option.name: given.get(option.name, option.default) for option in self.options()}
 
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.values() == other.values()  # type: ignore[attr-defined]
-
-    def __hash__(self) -> int:
-        return hash(tuple(self.values().items()))
-
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, {self._given})"

@@ -46,6 +46,11 @@ class Prefixed(Options):
         given = {n.removeprefix(own): v for n, v in values.items() if n.startswith(own)}
         return cls(cls.component.of_values(given))
 
+    def with_values(self, **changes: Any) -> "Prefixed":
+        """See :class:`Options`."""
+        own = {name.removeprefix(f"{self.prefix}."): value for name, value in changes.items()}
+        return type(self)(self.made.with_values(**own))
+
     def values(self) -> dict[str, Any]:
         """See :class:`Options`."""
         return {f"{self.prefix}.{name}": value for name, value in self.made.values().items()}

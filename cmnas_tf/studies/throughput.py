@@ -54,7 +54,7 @@ def measure(
     Raises:
       BadInput: a batch cannot be dealt out to the devices.
     """
-    darts = Darts.of_values({**searching.algorithm.values(), "order": "first"})
+    darts: Darts = searching.algorithm.with_values(algorithm="darts", order="first").make()
     strategies = []
     for how, weights in ((searching.how, darts), (training.how, training.recipe)):
         strategies.append(make_strategy(how.devices, weights.numerics.deterministic))
