@@ -77,11 +77,11 @@ def _rewritten(command: type[Options], argv: Sequence[str]) -> list[str]:
     found: list[str] = []
     for word in with_flagfiles(argv):
         words = rewrite(word)
-        if words is not None:
+        if words:
             print(
                 f"note: {word.partition('=')[0]} is written {' '.join(words)} now", file=sys.stderr
             )
-        found += [word] if words is None else with_flagfiles(words)
+        found += [word] if words is None else _rewritten(command, words)
     return found
 
 
