@@ -29,6 +29,9 @@ class OneOf(Options, Generic[T]):
 
     def __init__(self, given: Mapping[str, Any] | None = None):
         self._given = dict(given or {})
+        for known in self.options():
+            if known.name in self._given:
+                known.check(self._given[known.name])
         self.name = str(self._given.pop(self.selector.name, self.selector.default))
 
     def make(self) -> T:

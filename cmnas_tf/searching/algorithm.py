@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.one_of import OneOf
@@ -74,6 +74,7 @@ class SearchAlgorithm(WeightTraining):
       split: how the training images are divided between weights and architecture.
     """
 
+    kind: ClassVar[str] = "search"
     epochs: int = option(60, "Epochs of the search.", minimum=1)
     split: str = option(
         "within_identity",

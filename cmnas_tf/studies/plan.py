@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from cmnas_tf.architecture import SHARED
 from cmnas_tf.data import LAYOUTS
@@ -22,6 +22,7 @@ from cmnas_tf.searching.algorithm import Modality
 from cmnas_tf.studies.arms import Arm, arms_of
 from cmnas_tf.studies.comparison import Comparison
 from cmnas_tf.training.recipe import Recipe, WeightTraining
+from cmnas_tf.training.recipes import ByRecipe
 
 SCHEMA = 1  # of a cell's results and of study.json
 
@@ -31,9 +32,10 @@ _MADE_NO_DIFFERENCE = ("skip_unreadable", "checkpoint", "backbone", "cells")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Searching(Options):
+class Searching(ByRecipe):
     """Every search of a study."""
 
+    kind: ClassVar[str] = "search"
     space: SpaceChoice = SpaceChoice()
     algorithm: AlgorithmChoice = AlgorithmChoice()
     modality: Modality = Modality()
@@ -41,9 +43,10 @@ class Searching(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training(Options):
+class Training(ByRecipe):
     """Every training of a study."""
 
+    kind: ClassVar[str] = "train"
     network: NetworkChoice = NetworkChoice()
     recipe: Recipe = Recipe()
     how: HowItRuns = HowItRuns()

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from cmnas_tf.data.augmentation import Augmentation, ImageSize
 from cmnas_tf.data.index import Dataset
@@ -11,6 +11,7 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.losses import Objective
 from cmnas_tf.options import Options, described, option
 from cmnas_tf.runs.run_folder import ANYTHING, content_of
+from cmnas_tf.training.recipes import RECIPES
 
 T = TypeVar("T", bound="WeightTraining")
 
@@ -122,6 +123,7 @@ class WeightTraining(Options):
     """What every training of weights has: that of a network, and that within a search.
 
     Attributes:
+      kind: of a named recipe's values, ``"search"`` or ``"train"``.
       size: of the images that enter the network.
       sampling: P identities and K images of each in a batch.
       augmentation: of the training images.
@@ -132,6 +134,7 @@ class WeightTraining(Options):
       numerics: in which numbers.
     """
 
+    kind: ClassVar[str] = "train"
     size: ImageSize = ImageSize()
     sampling: Sampling = Sampling()
     augmentation: Augmentation = Augmentation()
@@ -140,6 +143,14 @@ class WeightTraining(Options):
     optimizer: WeightOptimizer = WeightOptimizer()
     start: Start = Start()
     numerics: Numerics = Numerics()
+
+    @classmethod
+    def named(cls: type[T], name: str, **changes: Any) -> T:
+        """That of a named recipe of :data:`RECIPES`, with some options changed.
+
+        What a recipe says besides, of the network or the space, is for them.
+        """
+        return cls.of_values(RECIPES[name].values(cls.kind)).with_values(**changes)
 
     def for_modalities(self: T, modalities: Collection[str]) -> T:
         """The same for images of these modalities, see :meth:`LossWeights.for_modalities`."""
