@@ -1,5 +1,6 @@
 """What a search algorithm is, what it is given, and the registry of algorithms."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -125,3 +126,9 @@ class AlgorithmChoice(OneOf[SearchAlgorithm]):
         "How it is searched: darts trains weights and architecture in turns; random trains some "
         "architectures drawn at random, at the same price, and keeps the best.",
     )
+
+    def for_modalities(self, modalities: Collection[str]) -> "AlgorithmChoice":
+        """The same for images of these modalities, see :class:`WeightTraining`."""
+        made = self.make()
+        before, now = made.values(), made.for_modalities(modalities).values()
+        return self.with_values(**{name: now[name] for name in now if now[name] != before[name]})

@@ -12,6 +12,7 @@ from cmnas_tf.data import LAYOUTS
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.matching import Arithmetic, Matching
 from cmnas_tf.evaluation.protocol_choice import ProtocolChoice
+from cmnas_tf.modality import MODALITIES
 from cmnas_tf.options import Options, described
 from cmnas_tf.runs.how_it_runs import HowItRuns
 from cmnas_tf.runs.run_folder import ANYTHING, RunFolder, changed
@@ -75,6 +76,12 @@ class StudyData:
     layout: str
     root: str
     trial: int = 1
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Of the training images, as their authors say; both where they say nothing."""
+        published = LAYOUTS[self.layout].published
+        return tuple(m for m in MODALITIES if f"train {m}" in published) or MODALITIES
 
     def trial_of(self, seed: int) -> int:
         """The split of a seed."""
@@ -244,6 +251,10 @@ class Study:
           BadInput: an option is not one of what it is for, or the arms do not have what they are
             compared by.
         """
+        only = searching.modality.modality
+        searched = data.modalities if only == "all" else (only,)
+        searching = replace(searching, algorithm=searching.algorithm.for_modalities(searched))
+        training = replace(training, recipe=training.recipe.for_modalities(data.modalities))
         shared = replace(training.network, architecture=SHARED).make()
         arms = arms_of(comparison.arms, shared, comparison.random_architectures)
         if comparison.quick:
