@@ -21,9 +21,7 @@ class WeightOptimizer(Options):
     """Adam or SGD with coupled weight decay, and the learning rate's schedule."""
 
     optimizer: str = option(
-        "adam",
-        "Adam (0.5, 0.999) [code], or SGD with momentum.",
-        choices=("adam", "sgd"),
+        "adam", "Adam (0.5, 0.999) [code], or SGD with momentum.", choices=("adam", "sgd")
     )
     momentum: float = option(0.9, "Momentum of SGD.", minimum=0, maximum=0.99999, advanced=True)
     backbone_learning_rate: float = option(
@@ -33,10 +31,16 @@ class WeightOptimizer(Options):
         0.01, "Learning rate of neck and classifier, after warm-up. [code]", minimum=0
     )
     weight_decay: float = option(
-        5e-4, "L2 added to the gradient of every weight (coupled, not AdamW). [code]", minimum=0
+        5e-4,
+        "L2 added to the gradient of every weight (coupled, not AdamW). [code]",
+        minimum=0,
+        advanced=True,
     )
     learning_rate_warmup: float = option(
-        10.0, "Epochs of linear warm-up, from 0.01 of the learning rate. [code]", minimum=0
+        10.0,
+        "Epochs of linear warm-up, from 0.01 of the learning rate. [code]",
+        minimum=0,
+        advanced=True,
     )
     schedule: str = option(
         "steps",
@@ -168,6 +172,7 @@ class Recipe(WeightTraining):
         "(0.997 SYSU-MM01, 0.968 RegDB [code]; 0 switches it off).",
         minimum=0,
         maximum=0.99999,
+        advanced=True,
     )
     adopt_average_every: int = option(
         0,

@@ -48,7 +48,7 @@ RECIPES.register(
         both={
             "image_height": 384,
             "image_width": 128,
-            # [pub], with the margin and K = 4, which is the default
+            "images_per_identity": 4,  # [pub], with the objective and its margin
             "cross_entropy_weight": 0.5,
             "triplet_weight": 0.5,
             "correlation_weight": 0.0,
@@ -57,6 +57,7 @@ RECIPES.register(
         },
         search={
             "search_space": "reid_cells",
+            "split": "within_identity",  # [pub]
             "architecture_cross_entropy_weight": 0.5,
             "architecture_triplet_weight": 0.5,
             "architecture_correlation_weight": 0.0,
@@ -85,6 +86,7 @@ RECIPES.register(
             "image_height": 64,
             "image_width": 32,
             "identities_per_batch": 8,
+            "images_per_identity": 4,
             "pad": 4,
             "cache": "decoded",
             "backbone_learning_rate": 0.003,
