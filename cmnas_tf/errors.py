@@ -20,16 +20,16 @@ class WorkerLost(RuntimeError):
 
 
 class Stopped(RuntimeError):
-    """A run that was asked to stop by a signal, and wrote a checkpoint before it did.
+    """Work that was asked to stop by a signal, and saved what it had done before it did.
 
     Args:
       signal: SIGINT (Ctrl-C) or SIGTERM (a scheduler takes the machine).
-      step: steps that are done.
+      done: what is done and saved, such as ``"step 5"``.
     """
 
-    def __init__(self, signal: signal.Signals, step: int):
+    def __init__(self, signal: signal.Signals, done: str):
         super().__init__(
-            f"Stopped by {signal.name} after step {step}, which is saved. Rerun the same command "
-            "to resume."
+            f"Stopped by {signal.name} after {done}, which is saved. Rerun the same command to "
+            "resume."
         )
         self.signal = signal

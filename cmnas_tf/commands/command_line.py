@@ -28,8 +28,7 @@ EXIT_DIVERGED = 3
 EXIT_WORKER_LOST = 4
 EXIT_OF_SIGNAL = 128  # plus the signal's number, as shells count
 
-# Where configurations lie: in an installed package, and in a checkout.
-CONFIGS = (Path(__file__).parents[1] / "configs", Path(__file__).parents[2] / "configs")
+CONFIGS = Path(__file__).parents[1] / "configs"
 
 _EVERYTHING = {"--help=all", "--helpfull"}
 _DEFINE = {
@@ -219,17 +218,23 @@ def _lines_of(word: str, inside: tuple[Path, ...]) -> Iterator[str]:
 
 
 def _flagfile(name: str) -> Path:
-    for file in (Path(name), *(folder / Path(name).name for folder in CONFIGS)):
+    for file in (Path(name), CONFIGS / Path(name).name):
         for path in (file, file.with_name(f"{file.name}.flags")):
             if path.is_file():
                 return path
-    known = sorted({path.stem for folder in CONFIGS for path in folder.glob("*.flags")})
+    known = sorted(path.stem for path in CONFIGS.glob("*.flags"))
     raise BadInput(f"No flagfile {name}; give a file, or one of {', '.join(known)}.")
 
 
 def expanded(path: str) -> str:
-    """A path with ``~`` and ``$VARIABLE`` replaced."""
-    return os.path.expandvars(os.path.expanduser(path))  # noqa: PTH111
+    """A path with ``~`` and ``$VARIABLE`` replaced.
+
+    ``configs/...`` is one of the package's configurations where there is none of its own.
+    """
+    path = os.path.expandvars(os.path.expanduser(path))  # noqa: PTH111
+    packaged = CONFIGS.parent / path
+    own = path.startswith("configs/") and not Path(path).exists() and packaged.exists()
+    return str(packaged) if own else path
 
 
 def _flags_of(options: Sequence[Option]) -> flags.FlagValues:

@@ -9,6 +9,7 @@ import shlex
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -142,7 +143,8 @@ def main(command: StudyCommand) -> None:
     if command.place.people:
         people = f"--flagfile={command.place.people}"
         run_command("make_synthetic", people, f"--data_dir={command.data.data_dir}")
-    cells = Queue(study.cells(), work.jobs, starter(arguments(command), work.jobs))
+    start = starter(arguments(command), work.jobs)
+    cells = Queue(study.cells(), work.jobs, start, partial(print, flush=True))
     cells.run()
     print(report(study))
     if cells.failed:
