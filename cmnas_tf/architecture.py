@@ -75,13 +75,15 @@ class Plan(Protocol):
 
     Attributes:
       kind: which builder of ``models.backbones`` makes it.
-      genotype: the cells that it is made of, where it is.
       has_torch_names: whether the authors' PyTorch program has such a network.
     """
 
     kind: ClassVar[str]
-    genotype: Any
     has_torch_names: ClassVar[bool]
+
+    @property
+    def genotype(self) -> Genotype | None:
+        """The cells that it is made of; None where it is not."""
 
     def sites(self) -> tuple[str, ...]:
         """Names of all batch norms, in the order of ``config.cfg``."""
@@ -140,8 +142,8 @@ def stacked(backbone: Backbone, cells: tuple[int, ...]) -> Backbone:
         return backbone
     if isinstance(backbone, str):
         raise BadInput(
-            f"cells={','.join(map(str, cells))} is for a network of cells, and {backbone} has none. "
-            "Leave `cells` out, or give the file of a genotype as `backbone`."
+            f"cells={','.join(map(str, cells))} is for a network of cells, and {backbone} has "
+            "none. Leave `cells` out, or give the file of a genotype as `backbone`."
         )
     return replace(backbone, cells=cells)
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cmnas_tf.data.synthetic import write_dataset
-from cmnas_tf.settings import SyntheticPeople
+from cmnas_tf.data.synthetic_plan import SyntheticPeople
 
 TINY = (
     "--backbone=resnet18",

@@ -28,8 +28,7 @@ EXIT_DIVERGED = 3
 EXIT_WORKER_LOST = 4
 EXIT_OF_SIGNAL = 128  # plus the signal's number, as shells count
 
-# Where configurations lie: in an installed package, and in a checkout.
-CONFIGS = (Path(__file__).parents[1] / "configs", Path(__file__).parents[2] / "configs")
+CONFIGS = Path(__file__).parents[1] / "configs"
 
 _EVERYTHING = {"--help=all", "--helpfull"}
 # What the library calls by its function, a person does by a command.
@@ -65,11 +64,25 @@ def read(command: type[Command], argv: Sequence[str]) -> Command:
       SystemExit: after ``--help``.
     """
     options = command.options()
-    given = values_given(options, argv, help_of=command)
+    given = values_given(options, _rewritten(command, argv), help_of=command)
     try:
         return command.of_values(given)
     except BadInput as error:
         raise BadInput(in_flags(str(error), options)) from error
+
+
+def _rewritten(command: type[Options], argv: Sequence[str]) -> list[str]:
+    """``argv`` without flagfiles, and with flags of earlier versions in today's words."""
+    rewrite = getattr(command, "rewritten", lambda word: None)
+    found: list[str] = []
+    for word in with_flagfiles(argv):
+        words = rewrite(word)
+        if words is not None:
+            print(
+                f"note: {word.partition('=')[0]} is written {' '.join(words)} now", file=sys.stderr
+            )
+        found += [word] if words is None else with_flagfiles(words)
+    return found
 
 
 def values_given(
@@ -80,7 +93,7 @@ def values_given(
     if help_of is not None and (asked := {"-h", "--help", *_EVERYTHING} & set(argv[1:])):
         print_help(help_of, everything=bool(asked & _EVERYTHING))
     try:
-        rest = values(with_flagfiles(argv))
+        rest = values(list(argv))
     except flags.Error as error:
         raise BadInput(f"{error}. See --help for the flags of this command.") from error
     words = rest[1:]
@@ -235,17 +248,23 @@ def _lines_of(word: str, inside: tuple[Path, ...]) -> Iterator[str]:
 
 
 def _flagfile(name: str) -> Path:
-    for file in (Path(name), *(folder / Path(name).name for folder in CONFIGS)):
+    for file in (Path(name), CONFIGS / Path(name).name):
         for path in (file, file.with_name(f"{file.name}.flags")):
             if path.is_file():
                 return path
-    known = sorted({path.stem for folder in CONFIGS for path in folder.glob("*.flags")})
+    known = sorted(path.stem for path in CONFIGS.glob("*.flags"))
     raise BadInput(f"No flagfile {name}; give a file, or one of {', '.join(known)}.")
 
 
 def expanded(path: str) -> str:
-    """A path with ``~`` and ``$VARIABLE`` replaced."""
-    return os.path.expandvars(os.path.expanduser(path))  # noqa: PTH111
+    """A path with ``~`` and ``$VARIABLE`` replaced.
+
+    ``configs/...`` is one of the package's configurations where there is none of its own.
+    """
+    path = os.path.expandvars(os.path.expanduser(path))  # noqa: PTH111
+    packaged = CONFIGS.parent / path
+    own = path.startswith("configs/") and not Path(path).exists() and packaged.exists()
+    return str(packaged) if own else path
 
 
 def _flags_of(options: Sequence[Option]) -> flags.FlagValues:

@@ -1,59 +1,60 @@
-"""``python -m cmnas_tf.demo``: everything once, on synthetic people, with the commands shown.
+"""``cmnas demo``: everything once, on synthetic people, with the commands shown.
 
-Each line that it prints can be typed by hand, with other data. A demonstration that was interrupted
-goes on where it was.
+Each line that it prints can be typed by hand, with other data. Rerun it to resume an interrupted
+demonstration.
 """
 
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
-from cmnas_tf import command_line, settings
 from cmnas_tf.architecture import Architecture
-from cmnas_tf.processes import run_command
+from cmnas_tf.commands.options_of_runs import RUN_DIR
+from cmnas_tf.commands.processes import run_command
+from cmnas_tf.options import Options, option
+from cmnas_tf.runs.run_folder import RunFolder
 
 NETWORKS = {"all shared": "shared", "all separate": "separate", "searched": None}
 
 
-def main(options: settings.Demo) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Demo(Options):
+    """Searches, retrains, evaluates and exports a small network on synthetic people."""
+
+    run_dir: str = option("runs/demo", RUN_DIR, path=True)
+    seed: int = option(0, "Seed of all randomness.", minimum=0, maximum=2**32 - 1)
+
+
+def main(command: Demo) -> None:
     """Data, search, three trainings, three evaluations, export; then the table."""
     from cmnas_tf.tables import table
 
-    folder = Path(options.run.run_dir or "runs/demo")
-    seed = f"--seed={options.run.seed}"
+    folder, seed = Path(command.run_dir), f"--seed={command.seed}"
     started = time.monotonic()
     data = f"--data_dir={folder / 'data'}"
-    run_command("cmnas_tf.make_synthetic", "--flagfile=configs/demo_data.flags", data)
-    run_command(
-        "cmnas_tf.search",
-        "--flagfile=configs/demo_search.flags",
-        data,
-        f"--run_dir={folder / 'search'}",
-        seed,
-    )
-    found = folder / "search" / "architecture.json"
+    run_command("make_synthetic", "--flagfile=configs/demo_data.flags", data)
+    search = folder / "search"
+    run_command("search", "--flagfile=configs/demo_search.flags", data, f"--run_dir={search}", seed)
     lines = [["", "Rank-1", "mAP", "architecture (0 separate, 1 shared)"]]
     for name, word in NETWORKS.items():
-        run = folder / name.replace(" ", "_")
-        architecture = f"--architecture={word or found}"
+        run = RunFolder(folder / name.replace(" ", "_"))
         run_command(
-            "cmnas_tf.train",
+            "train",
             "--flagfile=configs/demo_train.flags",
             data,
-            f"--run_dir={run}",
-            architecture,
+            f"--run_dir={run.path}",
+            f"--architecture={word or search}",
             seed,
         )
-        run_command("cmnas_tf.evaluate", data, f"--run_dir={run}")
-        results = json.loads((run / "results.json").read_text())
+        run_command("evaluate", data, f"--run_dir={run.path}")
+        results = json.loads(run.results.read_text(encoding="utf-8"))
         if len(lines) == 1:
             lines.append(["chance", *_figures(results["chance"]), ""])
-        strip = Architecture.load(run / "architecture.json").strip()
+        strip = Architecture.load(run.architecture).strip()
         lines.append([name, *_figures(results["results"]), strip])
     exported = folder / "export"
-    run_command(
-        "export.export_saved_model", f"--run_dir={folder / 'searched'}", f"--export_dir={exported}"
-    )
+    run_command("export", f"--run_dir={folder / 'searched'}", f"--export_dir={exported}")
     print()
     print(table(lines))
     print(f"\nSavedModel    {exported}")
@@ -64,7 +65,3 @@ def main(options: settings.Demo) -> None:
 def _figures(results: dict) -> list[str]:
     single_shot = results["all_single_shot"]
     return [f"{100 * single_shot[name]:.1f}" for name in ("rank1", "mAP")]
-
-
-if __name__ == "__main__":
-    command_line.run(main, settings.Demo)

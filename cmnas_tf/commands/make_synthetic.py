@@ -1,21 +1,47 @@
-"""``python -m cmnas_tf.make_synthetic``: synthetic people in the tree of a real data set."""
+"""``cmnas make_synthetic``: synthetic people in the tree of a real data set."""
 
-from cmnas_tf import command_line, settings
-from cmnas_tf.errors import BadInput
+from dataclasses import dataclass
+
+from cmnas_tf.data.synthetic_plan import SyntheticPeople, images_of
+from cmnas_tf.options import Options, option
 from cmnas_tf.progress import progress_bar
 
 
-def main(options: settings.MakeSynthetic) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Target(Options):
+    """Where and how the files are written."""
+
+    data_dir: str = option(
+        "",
+        "Folder to write; it must not exist or hold this very data set.",
+        required=True,
+        path=True,
+    )
+    processes: int = option(
+        0, "Processes that draw at the same time; 0: one per core.", minimum=0, advanced=True
+    )
+    contact_sheet: str = option(
+        "", "Also write a picture of some people as this PNG file.", path=True
+    )
+    progress: bool = option(True, "Show a progress bar.", advanced=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MakeSynthetic(Options):
+    """Draws synthetic people into the tree of a real data set."""
+
+    target: Target = Target()
+    people: SyntheticPeople = SyntheticPeople()
+
+
+def main(command: MakeSynthetic) -> None:
     """Draws the data set, unless the folder holds it already."""
     from cmnas_tf.data.synthetic import contact_sheet, write_dataset
-    from cmnas_tf.data.synthetic_plan import images_of
 
-    target = options.target
-    if not target.data_dir:
-        raise BadInput("--data_dir is empty; give the folder to write the data set to.")
-    with progress_bar(images_of(options.people), "image", target.progress) as bar:
+    target, people = command.target, command.people
+    with progress_bar(images_of(people), "image", target.progress) as bar:
         written = write_dataset(
-            options.people,
+            people,
             target.data_dir,
             processes=target.processes or None,
             progress=bar.update,
@@ -27,9 +53,5 @@ def main(options: settings.MakeSynthetic) -> None:
         from cmnas_tf.files import replacing
 
         with replacing(target.contact_sheet) as aside:
-            Image.fromarray(contact_sheet(options.people)).save(aside, format="PNG")
+            Image.fromarray(contact_sheet(people)).save(aside, format="PNG")
         print(f"{target.contact_sheet} written")
-
-
-if __name__ == "__main__":
-    command_line.run(main, settings.MakeSynthetic)

@@ -58,11 +58,15 @@ class Data(DataFolder):
         advanced=True,
     )
 
-    def load(self, part: str) -> "Dataset":
-        """The data set; where it is asked for without the unreadable images of a part."""
+    def load_listed(self) -> "Dataset":
+        """The data set with all the images that it lists."""
         from cmnas_tf.data import load_dataset
 
-        found = load_dataset(self.dataset, self.data_dir, self.trial)
+        return load_dataset(self.dataset, self.data_dir, self.trial)
+
+    def load(self, part: str) -> "Dataset":
+        """The data set; where it is asked for without the unreadable images of a part."""
+        found = self.load_listed()
         return found.readable(part) if self.skip_unreadable else found
 
 

@@ -1,19 +1,64 @@
-"""``python -m cmnas_tf.prepare``: is a data set whole? And, where wanted, the same as shards."""
+"""``cmnas prepare``: is a data set whole? And, where wanted, the same as shards."""
 
-from cmnas_tf import command_line, settings
+from dataclasses import dataclass
+
+from cmnas_tf.commands.options_of_runs import DataFolder
+from cmnas_tf.data import LAYOUTS
+from cmnas_tf.errors import BadInput
+from cmnas_tf.options import Options, option
+from cmnas_tf.runs.how_it_runs import Progress
 
 
-def main(options: settings.Prepare) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Preparation(Options):
+    """What is looked at, and what is written."""
+
+    all_trials: bool = option(
+        False, "Look at every trial of the data set (RegDB), not at `trial` alone."
+    )
+    shards_dir: str = option(
+        "",
+        "Write the images and lists as TFRecord shards to this folder, which must not exist.",
+        path=True,
+    )
+    shard_megabytes: int = option(
+        128,
+        "Size that no shard of several images exceeds, in megabytes (10^6 bytes).",
+        minimum=1,
+        advanced=True,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.all_trials and self.shards_dir:
+            raise BadInput(
+                f"shards_dir={self.shards_dir} takes one trial, and `all_trials` means several; "
+                "give `trial` in the place of `all_trials`."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepare(Options):
+    """Looks through a data set: counts, faults, and where wanted the same as shards."""
+
+    data: DataFolder = DataFolder()
+    preparation: Preparation = Preparation()
+    progress: Progress = Progress()
+
+
+def main(command: Prepare) -> None:
     """Prints what the data set holds and what is wrong with it; refuses it if it must be mended."""
     from cmnas_tf.data import preparation
+    from cmnas_tf.data.shard_writer import require_absent
 
-    examined = preparation.examine(options)
+    data, wanted, shown = command.data, command.preparation, command.progress.progress
+    if wanted.shards_dir:
+        require_absent(wanted.shards_dir)
+    every = range(1, LAYOUTS[data.dataset].trials + 1)
+    trials = every if wanted.all_trials else [data.trial]
+    examined = preparation.examine(data.dataset, data.data_dir, trials, shown)
     print(examined)
     preparation.require_fit(examined)
     print("\nfit for use")
-    if options.preparation.shards_dir:
-        print(preparation.write(options, examined))
-
-
-if __name__ == "__main__":
-    command_line.run(main, settings.Prepare)
+    if wanted.shards_dir:
+        print(preparation.write(examined, wanted.shards_dir, wanted.shard_megabytes, shown))

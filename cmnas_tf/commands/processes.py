@@ -12,8 +12,8 @@ from typing import IO
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
-def run_command(module: str, *arguments: str) -> None:
-    """Shows the line ``python -m module arguments``, and runs it to its end.
+def run_command(name: str, *arguments: str) -> None:
+    """Shows a command as it could be typed, and runs it to its end.
 
     The command is asked to stop, so that it saves what it did, when this process is asked to (by
     Ctrl-C or SIGTERM), and when this process is killed.
@@ -21,33 +21,33 @@ def run_command(module: str, *arguments: str) -> None:
     Raises:
       SystemExit: the command failed or was stopped; with its exit code.
     """
-    print(f"\n$ python -m {module} {shlex.join(arguments)}", flush=True)
-    process = start_command(module, *arguments)
+    print(f"\n$ python -m cmnas_tf {name} {shlex.join(arguments)}", flush=True)
+    process = start_command(name, *arguments)
     with process, _passing_signals_on(process):
         code = process.wait()
     if code:
         code = 128 - code if code < 0 else code
-        said = "was stopped; the same command goes on" if code > 128 else "failed; see above"
-        print(f"\npython -m {module} {said}.", file=sys.stderr)
+        said = "was stopped; rerun to resume" if code > 128 else "failed; see above"
+        print(f"\ncmnas {name} {said}.", file=sys.stderr)
         raise SystemExit(code)
 
 
 def start_command(
-    module: str,
+    name: str,
     *arguments: str,
     output: IO[bytes] | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen:
-    """Starts ``python -m module arguments``; it is asked to stop when this process is killed.
+    """Starts a command; it is asked to stop when this process is killed.
 
     Args:
-      module: that of the command.
-      *arguments: its own.
+      name: of the command.
+      *arguments: its flags.
       output: a file that takes what it says, in the place of this process's terminal.
       environment: variables besides those of this process.
     """
     return subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
+        [sys.executable, "-m", "cmnas_tf", name, *arguments],
         stdout=output,
         stderr=None if output is None else subprocess.STDOUT,
         env={**os.environ, **(environment or {})},

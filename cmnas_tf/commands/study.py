@@ -1,43 +1,159 @@
-"""``python -m cmnas_tf.study``: does the search help? Every arm with every seed, then the answer.
+"""``cmnas study``: does the search help? Every arm with every seed, then the answer.
 
 A cell is an arm with a seed: a search where the arm has one, a training, an evaluation. Whatever
-interrupted it, the same command goes on; what is finished is not done again. It exits with 1 where
-a cell failed: the others are done, and the same command tries that one again.
+interrupted it, rerun the same command to resume; what is finished is not done again. It exits with
+1 where a cell failed: the others are done, and the same command tries that one again.
 """
 
-from cmnas_tf import command_line, settings
-from cmnas_tf.processes import run_command
+import shlex
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cmnas_tf.commands.command_line import arguments
+from cmnas_tf.commands.options_of_runs import RUN_DIR, DataFolder
+from cmnas_tf.commands.prefixed import Prefixed, prefixed
+from cmnas_tf.commands.processes import run_command, start_command
+from cmnas_tf.machine import cores
+from cmnas_tf.options import Options, option
+from cmnas_tf.studies.comparison import Comparison
+from cmnas_tf.studies.plan import Evaluating, Searching, Study, StudyData, Training
+
+if TYPE_CHECKING:
+    from cmnas_tf.studies.plan import Cell
 
 
-def main(options: settings.Study) -> None:
-    """Works off all cells, or one, or lists them; then says what they found."""
-    from cmnas_tf.studies.plan import Study
+@dataclass(frozen=True, kw_only=True)
+class Place(Options):
+    """Where a study is kept, and on which people."""
 
-    study = Study.of(options)
-    queue = options.queue
-    if queue.dry_run or queue.measure_steps:
+    run_dir: str = option("", RUN_DIR, required=True, path=True, affects_result=False)
+    people: str = option(
+        "",
+        "Flagfile of make_synthetic: the people that `data_dir` shall hold, drawn where it does "
+        "not exist.",
+        path=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work(Options):
+    """How the work is done."""
+
+    jobs: int = option(
+        1, "Cells that are worked on at a time, each in a process.", minimum=1, affects_result=False
+    )
+    cell: str = option(
+        "",
+        "Do this cell alone, here: ARM/seedN, as `dry_run` lists them.",
+        affects_result=False,
+        advanced=True,
+    )
+    dry_run: bool = option(
+        False, "List all cells, and what they cost; do nothing.", affects_result=False
+    )
+    measure_steps: int = option(
+        0,
+        "A dry run that also takes this many steps of a search and of a training, on random "
+        "pixels, and says the hours of all; 20 will do, 0 is none.",
+        minimum=0,
+        affects_result=False,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyCommand(Options):
+    """Compares searches and architectures: every arm with every seed, then what they say together.
+
+    The options of searches, trainings and evaluations have the prefixes ``search.``, ``train.`` and
+    ``evaluate.``, and --search.flagfile=FILE reads those of a file.
+    """
+
+    place: Place = Place()
+    data: DataFolder = DataFolder()
+    comparison: Comparison = Comparison()
+    work: Work = Work()
+    search: Prefixed = prefixed("search", Searching)
+    train: Prefixed = prefixed("train", Training)
+    evaluate: Prefixed = prefixed("evaluate", Evaluating)
+
+    @staticmethod
+    def rewritten(word: str) -> list[str] | None:
+        """A flag of earlier versions, whose value was flags, in today's words; else None."""
+        name, _, value = word.lstrip("-").partition("=")
+        if name not in _FLAGS_IN_FLAGS:
+            return None
+        prefix = _FLAGS_IN_FLAGS[name]
+        return [_behind(prefix, flag) for flag in shlex.split(value)]
+
+
+_FLAGS_IN_FLAGS = {"search_flags": "search", "train_flags": "train", "evaluate_flags": "evaluate"}
+
+
+def _behind(prefix: str, flag: str) -> str:
+    """A flag with its prefix; ``--nox`` is ``--x=false`` there."""
+    name, assigned, value = flag.lstrip("-").partition("=")
+    if not assigned and name.startswith("no"):
+        return f"--{prefix}.{name.removeprefix('no')}=false"
+    return f"--{prefix}.{name}{assigned}{value}"
+
+
+def make(command: StudyCommand) -> Study:
+    """The study that a command asks for."""
+    data = command.data
+    return Study.of(
+        Path(command.place.run_dir),
+        StudyData(data.dataset, data.data_dir, data.trial),
+        command.comparison,
+        command.search.made,
+        command.train.made,
+        command.evaluate.made,
+    )
+
+
+def main(command: StudyCommand) -> None:
+    """Runs all remaining cells, or one, or lists them; then says what they found."""
+    study, work = make(command), command.work
+    if work.dry_run or work.measure_steps:
         from cmnas_tf.studies.budget import describe
 
-        print(describe(study))
+        print(describe(study, bool(command.place.people), work.measure_steps, work.jobs))
         return
-    if queue.cell:
-        from cmnas_tf.studies.run_cell import work
+    if work.cell:
+        from cmnas_tf.studies.run_cell import run_cell
 
-        work(study, study.cell(queue.cell))
+        run_cell(study, study.cell(work.cell))
         return
 
-    from cmnas_tf.studies.queue import Queue, starter
+    from cmnas_tf.studies.queue import Queue
     from cmnas_tf.studies.report import report
 
-    if options.recipes.people:
-        people = f"--flagfile={options.recipes.people}"
-        run_command("cmnas_tf.make_synthetic", people, f"--data_dir={options.data.data_dir}")
-    cells = Queue(study.cells(), queue.jobs, starter(options))
+    if command.place.people:
+        people = f"--flagfile={command.place.people}"
+        run_command("make_synthetic", people, f"--data_dir={command.data.data_dir}")
+    start = starter(arguments(command), work.jobs)
+    cells = Queue(study.cells(), work.jobs, start, partial(print, flush=True))
     cells.run()
     print(report(study))
     if cells.failed:
         raise SystemExit(1)
 
 
-if __name__ == "__main__":
-    command_line.run(main, settings.Study)
+def starter(argv: Sequence[str], jobs: int) -> "Callable[[Cell], subprocess.Popen]":
+    """Starts a cell as the study's own command, with ``--cell``; it writes to the cell's log.
+
+    The processor's cores are divided among the jobs.
+    """
+    threads = str(max(1, cores() // jobs))
+    environment = {"TF_NUM_INTRAOP_THREADS": threads, "OMP_NUM_THREADS": threads}
+
+    def start(cell: "Cell") -> subprocess.Popen:
+        cell.folder.mkdir(parents=True, exist_ok=True)
+        own = [*argv, f"--cell={cell.name}"]
+        with cell.log_file.open("ab") as log:
+            return start_command("study", *own, output=log, environment=environment)
+
+    return start

@@ -1,29 +1,111 @@
-"""``python -m cmnas_tf.trials``: train and evaluate on each of a data set's own splits.
+"""``cmnas trials``: train and evaluate on each of a data set's own splits.
 
-Whatever interrupted it, the same command goes on; what is finished is not done again.
+Whatever interrupted it, rerun the same command to resume; what is finished is not done again.
 """
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cmnas_tf import command_line, settings
-from cmnas_tf.processes import run_command
+from cmnas_tf.commands.command_line import arguments
+from cmnas_tf.commands.evaluate import Evaluate, EvaluatedData
+from cmnas_tf.commands.options_of_runs import TrainedSource
+from cmnas_tf.commands.processes import run_command
+from cmnas_tf.commands.train import Train
+from cmnas_tf.errors import BadInput
+from cmnas_tf.evaluation.matching import Arithmetic, Matching
+from cmnas_tf.evaluation.protocol_choice import ProtocolChoice
+from cmnas_tf.evaluation.trials import Trial, numbers_of, summarise
+from cmnas_tf.options import Options, option
 
 
-def main(options: settings.Trials) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Splits(Options):
+    """Which of the data set's own splits into training and test images."""
+
+    splits: str = option(
+        "all",
+        "Trials to do and to sum up: all, or numbers and ranges such as 1-3,7.",
+        old_names=("trials",),
+    )
+
+
+class Directions(ProtocolChoice):
+    """Who asks, in the test protocols."""
+
+    @classmethod
+    def _own_options(cls):
+        return [known for known in super()._own_options() if known.name == "direction"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trials(Train):
     """Trains and evaluates one trial after the other; shows their mean and spread."""
-    from cmnas_tf.evaluation.trials import summarise, trials_of
 
-    trials = trials_of(options)
-    for place, trial in enumerate(trials, start=1):
+    splits: Splits = Splits()
+    protocol: Directions = Directions()
+    matching: Matching = Matching()
+
+
+def main(command: Trials) -> None:
+    """Runs the remaining trials, and says what all of them reached."""
+    trials = trials_of(command)
+    for place, (trial, train, evaluate) in enumerate(trials, start=1):
         print(f"\ntrial {trial.number} ({place} of {len(trials)})", flush=True)
         if trial.is_finished():
-            print(f"finished before: {trial.results_file}")
+            print(f"finished before: {trial.run.results}")
             continue
-        run_command("cmnas_tf.train", *command_line.arguments(trial.train))
+        run_command("train", *arguments(train))
         if trial.results() is None:
-            run_command("cmnas_tf.evaluate", *command_line.arguments(trial.evaluate))
-    print(f"\n{summarise(trials, Path(options.run.run_dir) / 'trials.json')}")
+            run_command("evaluate", *arguments(evaluate))
+    summary = summarise([t for t, _, _ in trials], Path(command.run.run_dir) / "trials.json")
+    print(f"\n{summary}")
 
 
-if __name__ == "__main__":
-    command_line.run(main, settings.Trials)
+def trials_of(command: Trials) -> list[tuple[Trial, Train, Evaluate]]:
+    """The trials that are asked for, each in a folder of its own, and the commands that do them.
+
+    Raises:
+      BadInput: there is no such trial, the data set has but one split, or the images of a trial are
+        not there.
+    """
+    if command.data.trial != 1:
+        raise BadInput(
+            f"trial={command.data.trial} names a single trial; give splits={command.data.trial}."
+        )
+    return [
+        _trial(command, number)
+        for number in numbers_of(command.splits.splits, command.data.dataset)
+    ]
+
+
+def _trial(command: Trials, number: int) -> tuple[Trial, Train, Evaluate]:
+    folder = str(Path(command.run.run_dir) / f"trial_{number:02d}")
+    data, how, recipe = replace(command.data, trial=number), command.how, command.recipe
+    train = Train(
+        run=replace(command.run, run_dir=folder),
+        data=data,
+        network=command.network,
+        recipe=recipe,
+        how=how,
+    )
+    precision = recipe.numerics.precision
+    evaluate = Evaluate(
+        source=TrainedSource(run_dir=folder),
+        data=EvaluatedData(**data.values()),
+        protocol=command.protocol,
+        matching=command.matching,
+        arithmetic=Arithmetic(precision=precision),
+        devices=how.devices,
+        progress=how.progress,
+    )
+    trial = Trial.of(
+        number,
+        folder,
+        data.load_listed(),
+        command.network,
+        recipe,
+        command.run.seed,
+        command.protocol.make(data.dataset),
+        command.matching,
+    )
+    return trial, train, evaluate

@@ -199,5 +199,5 @@ def naming_unreadable(images: Images, root: Path) -> Iterator[None]:
         others = f", and {len(found) - 1} more like it" if len(found) > 1 else ""
         raise BadInput(
             f"Cannot read {open_store(root).where(path)}: {why}{others}. Replace it, or give "
-            "--skip_unreadable to leave such images out and count them."
+            "`skip_unreadable` to leave such images out and count them."
         ) from error

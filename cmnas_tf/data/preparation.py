@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 
-from cmnas_tf import settings as settings_module
-from cmnas_tf.data import LAYOUTS, read_dataset
 from cmnas_tf.data.checks import identity_faults, unmatched
 from cmnas_tf.data.index import Count, Dataset
-from cmnas_tf.data.shard_writer import require_absent, write_shards
+from cmnas_tf.data.layouts import LAYOUTS
+from cmnas_tf.data.loading import read_dataset
+from cmnas_tf.data.shard_writer import write_shards
 from cmnas_tf.data.verify import Content, duplicates, read_contents
 from cmnas_tf.errors import BadInput
 from cmnas_tf.progress import progress_bar
@@ -77,51 +78,55 @@ def _compared(found: Count, published: Count | None) -> str:
     return f"differs: {published.images} images of {published.identities} identities"
 
 
-def examine(settings: settings_module.Prepare) -> Examined:
+def examine(
+    layout: str, root: str | PathLike[str], trials: Sequence[int] = (1,), progress: bool = False
+) -> Examined:
     """Reads the lists and every file of a data set.
 
     Args:
-      settings: of the command.
+      layout: the data set's name in ``LAYOUTS``.
+      root: its folder, of files or of shards.
+      trials: which of its splits; they are read one after the other, each file once.
+      progress: whether to show a bar.
 
     Raises:
-      BadInput: the lists cannot be read, or ``--shards_dir`` exists.
+      BadInput: the lists cannot be read.
     """
-    data, preparation = settings.data, settings.preparation
-    if preparation.shards_dir:
-        require_absent(preparation.shards_dir)
-    numbers = range(1, LAYOUTS[data.dataset].trials + 1) if preparation.all_trials else [data.trial]
-    trials = {number: read_dataset(data.dataset, data.data_dir, number) for number in numbers}
-    paths = {path: None for d in trials.values() for path in (d.train + d.test).paths}
-    with progress_bar(len(paths), "file", settings.progress.progress) as bar:
-        contents = read_contents(data.data_dir, paths, bar.update)
-    return Examined(trials, contents)
+    datasets = {trial: read_dataset(layout, root, trial) for trial in trials}
+    paths = {path: None for d in datasets.values() for path in (d.train + d.test).paths}
+    with progress_bar(len(paths), "file", progress) as bar:
+        contents = read_contents(root, paths, bar.update)
+    return Examined(datasets, contents)
 
 
-def write(settings: settings_module.Prepare, examined: Examined) -> str:
+def write(
+    examined: Examined,
+    shards_dir: str | PathLike[str],
+    shard_megabytes: int = 128,
+    progress: bool = False,
+) -> str:
     """Writes what was examined as shards.
 
     Args:
-      settings: of the command.
       examined: one trial of a data set without faults.
+      shards_dir: must not exist.
+      shard_megabytes: size that no shard of several images exceeds, in megabytes (10^6 bytes).
+      progress: whether to show a bar.
 
     Returns:
       What was written, for people to read.
+
+    Raises:
+      BadInput: the folder exists.
     """
-    data, preparation = settings.data, settings.preparation
-    with progress_bar(len(examined.contents), "image", settings.progress.progress) as bar:
-        manifest = write_shards(
-            examined.trials[data.trial],
-            data.trial,
-            preparation.shards_dir,
-            preparation.shard_megabytes * 10**6,
-            LAYOUTS[data.dataset].companions,
-            bar.update,
-        )
+    (dataset,) = examined.trials.values()
+    with progress_bar(len(examined.contents), "image", progress) as bar:
+        manifest = write_shards(dataset, shards_dir, shard_megabytes * 10**6, bar.update)
     shards = manifest["shards"]
     megabytes = sum(shard["bytes"] for shard in shards) / 1e6
     return (
-        f"{len(shards)} shards of {megabytes:.1f} MB in all written to {preparation.shards_dir}; "
-        f"give it as --data_dir, with --dataset={data.dataset} --trial={data.trial}"
+        f"{len(shards)} shards of {megabytes:.1f} MB in all written to {shards_dir}; give it as "
+        f"`data_dir`, with dataset={dataset.layout} trial={dataset.trial}"
     )
 
 
@@ -131,5 +136,5 @@ def require_fit(examined: Examined) -> None:
     if faults:
         raise BadInput(
             f"The data set is not fit for use: mend what is listed above ({faults} findings), and "
-            "run this command again."
+            "examine it again."
         )

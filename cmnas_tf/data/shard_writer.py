@@ -6,12 +6,13 @@ import itertools
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from cmnas_tf.data.index import Dataset, Image
+from cmnas_tf.data.layouts import LAYOUTS
 from cmnas_tf.data.shards import COLUMNS, INDEX, MANIFEST, PARTS, SCHEMA_VERSION, Place, Row, sha256
 from cmnas_tf.data.store import in_threads, open_store
 from cmnas_tf.errors import BadInput
@@ -24,10 +25,8 @@ _BEFORE, _BEHIND = 12, 4
 
 def write_shards(
     dataset: Dataset,
-    trial: int,
-    folder: str | os.PathLike[str],
+    shards_dir: str | os.PathLike[str],
     shard_bytes: int,
-    companions: Iterable[str] = (),
     progress: Callable[[int], Any] = lambda images: None,
 ) -> dict[str, Any]:
     """Writes a data set as shards. The folder appears whole or not at all.
@@ -35,11 +34,10 @@ def write_shards(
     The same images give the same bytes.
 
     Args:
-      dataset: what to write; every image of it must be readable.
-      trial: the data set's trial it is.
-      folder: must not exist.
+      dataset: what to write; every image of it must be readable. What its test protocol needs
+        beside the images is copied where it exists.
+      shards_dir: the folder; it must not exist.
       shard_bytes: a shard takes images until the next one would make it larger than this.
-      companions: files of ``dataset.root`` that are copied where they exist.
       progress: called with the number of images just written.
 
     Returns:
@@ -49,9 +47,9 @@ def write_shards(
       BadInput: the folder exists.
       OSError: an image cannot be read, or the disk is full.
     """
-    folder = Path(folder)
-    require_absent(folder)
-    with replacing(folder) as aside:
+    require_absent(shards_dir)
+    companions = LAYOUTS[dataset.layout].companions
+    with replacing(shards_dir) as aside:
         aside.mkdir()
         rows = list(_write_images(dataset, aside, shard_bytes, progress))
         with (aside / INDEX).open("w", newline="", encoding="utf-8") as file:
@@ -65,7 +63,7 @@ def write_shards(
         manifest = {
             "schema_version": SCHEMA_VERSION,
             "layout": dataset.layout,
-            "trial": trial,
+            "trial": dataset.trial,
             "modalities": list(dataset.modalities),
             "counts": {part: asdict(count) for part, count in dataset.counts().items()},
             "fingerprint": dataset.fingerprint,
@@ -80,11 +78,11 @@ def write_shards(
     return manifest
 
 
-def require_absent(folder: str | os.PathLike[str]) -> None:
-    """Raises BadInput if ``folder`` exists."""
-    if Path(folder).exists():
+def require_absent(shards_dir: str | os.PathLike[str]) -> None:
+    """Raises BadInput if the folder exists, for whoever wants to know before the long way there."""
+    if Path(shards_dir).exists():
         raise BadInput(
-            f"--shards_dir={folder} exists; give a folder that does not, or remove it first."
+            f"shards_dir={shards_dir} exists; give a folder that does not, or remove it first."
         )
 
 

@@ -76,7 +76,7 @@ def read_index(root: Path, layout: str, trial: int) -> Dataset:
     if held != wanted:
         raise BadInput(
             f"{root} holds shards of {held[0]}, trial {held[1]}, not of {layout}, trial {trial}. "
-            f"Give --dataset={held[0]} --trial={held[1]}, or shards of the other"
+            f"Give dataset={held[0]} trial={held[1]}, or shards of the other"
         )
     _verify(root, manifest)
     tables: dict[str, list[Image]] = {part: [] for part in PARTS}
@@ -113,7 +113,7 @@ class ShardStore:
     def read(self, path: str) -> bytes:
         """The bytes of one image.
 
-        Read at their position rather than through a memory map: other threads go on meanwhile, and
+        Read at their position rather than through a memory map: other threads run meanwhile, and
         a shard that is cut off while it is in use gives too few bytes, not a crash.
         """
         shard, offset, length = self._places[path]
@@ -144,7 +144,7 @@ def sha256(file: Path) -> str:
     return digest.hexdigest()
 
 
-_ANEW = "Copy the folder again, or write it anew with python -m cmnas_tf.prepare --shards_dir=..."
+_ANEW = "Copy the folder again, or write it anew: `write_shards`"
 
 
 def _read_manifest(root: Path) -> dict[str, Any]:
@@ -155,7 +155,7 @@ def _read_manifest(root: Path) -> dict[str, Any]:
         if version != SCHEMA_VERSION:
             raise BadInput(
                 f"{file} is of schema version {version!r}; this program reads {SCHEMA_VERSION}. "
-                "Write the shards with this program: python -m cmnas_tf.prepare --shards_dir=..."
+                "Write the shards with this program: `write_shards`"
             )
         for key in ("layout", "trial", "fingerprint", "notes"):
             manifest[key]
@@ -164,7 +164,7 @@ def _read_manifest(root: Path) -> dict[str, Any]:
     except BadInput:
         raise
     except (ValueError, TypeError, KeyError) as error:
-        raise BadInput(f"{file} is no manifest of shards ({error!r}). {_ANEW}") from error
+        raise BadInput(f"{file} is not a manifest of shards ({error!r}). {_ANEW}") from error
     return manifest
 
 

@@ -42,7 +42,7 @@ class Split:
         )
 
 
-def halve(images: Images, kind: str, seed: int) -> Split:
+def split_train(images: Images, kind: str, seed: int) -> Split:
     """Halves the training images; a pure function of its arguments (our choice of split).
 
     Args:
@@ -68,7 +68,7 @@ def _within_identity(images: Images, seed: int) -> np.ndarray:
             if len(rows) == 1:
                 raise BadInput(
                     f"Identity {pid} has a single {modality} image, {images.paths[rows[0]]}, which "
-                    "cannot be halved; remove the identity or use --split=identities."
+                    "cannot be halved; remove the identity or use split=identities."
                 )
             random = np.random.default_rng([seed, zlib.crc32(modality.encode()), pid])
             for_weights[random.permutation(rows)[: (len(rows) + 1) // 2]] = True
@@ -78,6 +78,6 @@ def _within_identity(images: Images, seed: int) -> np.ndarray:
 def _by_identity(images: Images, seed: int) -> np.ndarray:
     pids = np.unique(images.pids)
     if len(pids) < 2:
-        raise BadInput(f"--split=identities needs at least 2 identities; found {len(pids)}.")
+        raise BadInput(f"split=identities needs at least 2 identities; found {len(pids)}.")
     chosen = np.random.default_rng([seed, len(pids)]).permutation(pids)[: (len(pids) + 1) // 2]
     return np.isin(images.pids, chosen)

@@ -1,12 +1,11 @@
 """Writes synthetic people to disk, in the exact tree of a data set that exists.
 
-The files are a pure function of :class:`SyntheticPeople`: the same settings give the same bytes,
+The files are a pure function of :class:`SyntheticPeople`: the same options give the same bytes,
 whatever the number of processes. A tree appears whole or not at all, and holds a manifest that says
 what made it.
 """
 
 import concurrent.futures
-import dataclasses
 import functools
 import io
 import json
@@ -21,6 +20,7 @@ import numpy as np
 from cmnas_tf.data.synthetic_cameras import draw_image
 from cmnas_tf.data.synthetic_plan import (
     ONLY_OF,
+    SyntheticPeople,
     cameras_of,
     drawn_people,
     frames_of,
@@ -32,33 +32,32 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.files import replacing, write_json, write_text
 from cmnas_tf.machine import cores
 from cmnas_tf.modality import INFRARED, MODALITIES
-from cmnas_tf.settings import SyntheticPeople
 
 MANIFEST = "synthetic.json"
-GENERATOR_VERSION = 1  # raise it when the same settings begin to give other files
+GENERATOR_VERSION = 1  # raise it when the same options begin to give other files
 TRIALS = 10  # permutations of SYSU-MM01's galleries, splits of RegDB
 JPEG_QUALITY = 95
 
 
 def write_dataset(
-    settings: SyntheticPeople,
+    people: SyntheticPeople,
     root: str | os.PathLike[str],
     *,
     processes: int | None = None,
     progress: Callable[[int], Any] = lambda images: None,
 ) -> bool:
-    """Draws the data set of ``settings`` into the folder ``root``.
+    """Draws the data set of ``people`` into the folder ``root``.
 
     More than one process are started afresh ("spawn"), so a script that asks for them needs the
     usual ``if __name__ == "__main__":``.
 
     Args:
-      settings: what to draw.
+      people: what to draw.
       root: a folder that does not exist, is empty, or holds this very data set.
       processes: how many draw at the same time, by default one per core; the files do not depend
         on it.
       progress: called with the number of images just written, as ``tqdm.update`` takes it; the
-        numbers add up to ``images_of(settings)``.
+        numbers add up to ``images_of(people)``.
 
     Returns:
       True if the data set was written, False if it was there already.
@@ -72,79 +71,75 @@ def write_dataset(
         raise BadInput(
             f"processes must be at least 1. Received: {processes}. Leave it out for one per core."
         )
-    if _is_there(settings, root):
+    if _is_there(people, root):
         return False
     with replacing(root) as aside:
         aside.mkdir()
-        _TREES[settings.dataset].write_lists(settings, aside)
-        draw = functools.partial(_write_person, settings, aside)
+        _TREES[people.dataset].write_lists(people, aside)
+        draw = functools.partial(_write_person, people, aside)
         if processes == 1:
-            _report(map(draw, drawn_people(settings)), progress)
+            _report(map(draw, drawn_people(people)), progress)
         else:
             # Spawned, not forked: the caller may have threads (TensorFlow has) that would not
             # survive a fork.
             spawn = multiprocessing.get_context("spawn")
             pool = concurrent.futures.ProcessPoolExecutor(processes, mp_context=spawn)
             try:
-                _report(pool.map(draw, drawn_people(settings)), progress)
+                _report(pool.map(draw, drawn_people(people)), progress)
             finally:
                 pool.shutdown(cancel_futures=True)
-        write_json(aside / MANIFEST, _manifest(settings))
+        write_json(aside / MANIFEST, _manifest(people))
     return True
 
 
-def contact_sheet(settings: SyntheticPeople, people: int = 8) -> np.ndarray:
-    """The first images of the first ``people``: a row each, a column for each camera.
+def contact_sheet(people: SyntheticPeople, rows: int = 8) -> np.ndarray:
+    """The first images of the first ``rows`` people: a row each, a column for each camera.
 
     Returns:
       uint8, [rows, columns, 3] (red, green, blue): visible cameras first, then infrared ones, with
       a white gap around every image.
     """
-    gap = max(1, settings.image_height // 32)
-    columns = sorted(
-        cameras_of(settings), key=lambda camera: cameras_of(settings)[camera] == INFRARED
-    )
+    gap = max(1, people.image_height // 32)
+    columns = sorted(cameras_of(people), key=lambda camera: cameras_of(people)[camera] == INFRARED)
 
     def tile(pid: int, camera: int) -> np.ndarray:
-        image = draw_image(settings, pid, camera, frame=1)
+        image = draw_image(people, pid, camera, frame=1)
         if image.ndim == 2:
             image = np.repeat(image[..., None], 3, axis=2)
         return np.pad(image, ((gap, gap), (gap, gap), (0, 0)), constant_values=255)
 
-    return np.block(
-        [[[tile(pid, camera)] for camera in columns] for pid in pids_of(settings)[:people]]
-    )
+    return np.block([[[tile(pid, camera)] for camera in columns] for pid in pids_of(people)[:rows]])
 
 
-def _is_there(settings: SyntheticPeople, root: Path) -> bool:
-    """Whether ``root`` holds the data set of ``settings``; it must hold that or nothing."""
+def _is_there(people: SyntheticPeople, root: Path) -> bool:
+    """Whether ``root`` holds the data set of ``people``; it must hold that or nothing."""
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
     found = "files that are not synthetic people"
     manifest = root / MANIFEST
     if manifest.is_file():
-        wanted, there = _manifest(settings), json.loads(manifest.read_text(encoding="utf-8"))
+        wanted, there = _manifest(people), json.loads(manifest.read_text(encoding="utf-8"))
         if there == wanted:
             return True
-        found = "synthetic people drawn with other settings or by another version"
+        found = "synthetic people drawn with other options or by another version"
     raise BadInput(
         f"{root} holds {found}. The folder must not exist, be empty, or hold the data set of these "
-        "very settings. Name another folder, or remove this one first."
+        "very options. Name another folder, or remove this one first."
     )
 
 
-def _manifest(settings: SyntheticPeople) -> dict[str, Any]:
+def _manifest(people: SyntheticPeople) -> dict[str, Any]:
     seen_by = [
-        cameras_of(settings)[camera]
-        for person in drawn_people(settings)
-        for camera, _ in views_of(settings, person)
+        cameras_of(people)[camera]
+        for person in drawn_people(people)
+        for camera, _ in views_of(people, person)
     ]
     return {
         "generator_version": GENERATOR_VERSION,
         "settings": {
             name: value
-            for name, value in dataclasses.asdict(settings).items()
-            if ONLY_OF.get(name, settings.dataset) == settings.dataset
+            for name, value in people.values().items()
+            if ONLY_OF.get(name, people.dataset) == people.dataset
         },
         "images": {modality: seen_by.count(modality) for modality in MODALITIES},
     }
@@ -155,17 +150,17 @@ def _report(written: Iterable[int], progress: Callable[[int], Any]) -> None:
         progress(images)
 
 
-def _write_person(settings: SyntheticPeople, root: Path, person: int) -> int:
+def _write_person(people: SyntheticPeople, root: Path, person: int) -> int:
     """Draws all images of one person; returns how many."""
     import cv2
 
-    views = views_of(settings, person)
+    views = views_of(people, person)
     for camera, frame in views:
-        path = root / _TREES[settings.dataset].path(settings, person, camera, frame)
+        path = root / _TREES[people.dataset].path(people, person, camera, frame)
         path.parent.mkdir(parents=True, exist_ok=True)
-        image = draw_image(settings, person, camera, frame)
-        if frame not in frames_of(settings):  # junk shows half of the person
-            image = image[:, : settings.image_width // 2]
+        image = draw_image(people, person, camera, frame)
+        if frame not in frames_of(people):  # junk shows half of the person
+            image = image[:, : people.image_width // 2]
         if image.ndim == 3:
             image = image[..., ::-1]  # OpenCV's order is blue, green, red
         quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if path.suffix == ".jpg" else []
@@ -173,26 +168,26 @@ def _write_person(settings: SyntheticPeople, root: Path, person: int) -> int:
     return len(views)
 
 
-def _sysu_path(settings: SyntheticPeople, person: int, camera: int, frame: int) -> str:
+def _sysu_path(people: SyntheticPeople, person: int, camera: int, frame: int) -> str:
     return f"cam{camera}/{person:04d}/{frame:04d}.jpg"
 
 
-def _write_sysu_lists(settings: SyntheticPeople, root: Path) -> None:
+def _write_sysu_lists(people: SyntheticPeople, root: Path) -> None:
     """Who is for training, validation (a quarter of the training people) and testing, and in which
     order the ten official trials take the images of a gallery."""
-    train, pids = settings.train_identities, list(pids_of(settings))
+    train, pids = people.train_identities, list(pids_of(people))
     first_val = train - max(1, train // 4)
-    people = {"train": pids[:first_val], "val": pids[first_val:train], "test": pids[train:]}
-    for name, ids in people.items():
+    parts = {"train": pids[:first_val], "val": pids[first_val:train], "test": pids[train:]}
+    for name, ids in parts.items():
         write_text(root / "exp" / f"{name}_id.txt", ",".join(map(str, ids)) + "\n")
         _write_mat(root / "exp" / f"{name}_id.mat", "id", np.array([ids], np.uint16))
 
-    orders = np.empty((len(cameras_of(settings)), 1), object)
-    for row, camera in enumerate(cameras_of(settings)):
-        rng = stream(settings.seed, "gallery orders", camera)
+    orders = np.empty((len(cameras_of(people)), 1), object)
+    for row, camera in enumerate(cameras_of(people)):
+        rng = stream(people.seed, "gallery orders", camera)
         of_camera = np.empty((len(pids), 1), object)
         for pid in pids:
-            frames = np.tile(np.array(frames_of(settings), np.uint16), (TRIALS, 1))
+            frames = np.tile(np.array(frames_of(people), np.uint16), (TRIALS, 1))
             of_camera[pid - 1, 0] = rng.permuted(frames, axis=1)
         orders[row, 0] = of_camera
     _write_mat(root / "exp" / "rand_perm_cam.mat", "rand_perm_cam", orders)
@@ -210,33 +205,33 @@ def _write_mat(path: Path, name: str, value: np.ndarray) -> None:
 _REGDB_FOLDERS = {1: "Visible", 2: "Thermal"}  # by camera
 
 
-def _regdb_path(settings: SyntheticPeople, person: int, camera: int, frame: int) -> str:
+def _regdb_path(people: SyntheticPeople, person: int, camera: int, frame: int) -> str:
     return f"{_REGDB_FOLDERS[camera]}/{person}/{frame:04d}.bmp"
 
 
-def _write_regdb_lists(settings: SyntheticPeople, root: Path) -> None:
+def _write_regdb_lists(people: SyntheticPeople, root: Path) -> None:
     """Ten splits of all people into training and testing; labels from 0, by ascending id."""
     for trial in range(1, TRIALS + 1):
-        shuffled = stream(settings.seed, "split", trial).permutation(pids_of(settings))
-        train, test = np.split(shuffled, [settings.train_identities])
+        shuffled = stream(people.seed, "split", trial).permutation(pids_of(people))
+        train, test = np.split(shuffled, [people.train_identities])
         for name, pids in ("train", np.sort(train)), ("test", np.sort(test)):
             for camera, folder in _REGDB_FOLDERS.items():
                 lines = [
-                    f"{_regdb_path(settings, pid, camera, frame)} {label}\n"
+                    f"{_regdb_path(people, pid, camera, frame)} {label}\n"
                     for label, pid in enumerate(pids)
-                    for frame in frames_of(settings)
+                    for frame in frames_of(people)
                 ]
                 write_text(root / "idx" / f"{name}_{folder.lower()}_{trial}.txt", "".join(lines))
 
 
-def _market_path(settings: SyntheticPeople, person: int, camera: int, frame: int) -> str:
+def _market_path(people: SyntheticPeople, person: int, camera: int, frame: int) -> str:
     """A camera's first image of a person to test on is the query, the others are the gallery."""
     folder, identity, box = "bounding_box_test", f"{person:04d}", 0
-    if frame not in frames_of(settings):
+    if frame not in frames_of(people):
         identity = "-1"
-    elif person not in pids_of(settings):  # distractors share a number
-        identity, box = "0000", person - len(pids_of(settings))
-    elif person <= settings.train_identities:
+    elif person not in pids_of(people):  # distractors share a number
+        identity, box = "0000", person - len(pids_of(people))
+    elif person <= people.train_identities:
         folder = "bounding_box_train"
     elif frame == 1:
         folder = "query"
@@ -247,12 +242,12 @@ class _Tree(NamedTuple):
     """How a data set lies on disk.
 
     Attributes:
-      path: where an image is, by (settings, person, camera, frame).
+      path: where an image is, by (people, person, camera, frame).
       write_lists: writes the files that say who is for training and who for testing.
     """
 
     path: Callable[[SyntheticPeople, int, int, int], str]
-    write_lists: Callable[[SyntheticPeople, Path], None] = lambda settings, root: None
+    write_lists: Callable[[SyntheticPeople, Path], None] = lambda people, root: None
 
 
 _TREES = {

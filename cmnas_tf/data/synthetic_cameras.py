@@ -13,9 +13,8 @@ import numpy as np
 
 from cmnas_tf.data.synthetic_bodies import Part, Point, Pose, body_parts
 from cmnas_tf.data.synthetic_people import Person, draw_person, people_materials
-from cmnas_tf.data.synthetic_plan import cameras_of, stream
+from cmnas_tf.data.synthetic_plan import SyntheticPeople, cameras_of, stream
 from cmnas_tf.modality import INFRARED
-from cmnas_tf.settings import SyntheticPeople
 
 
 @dataclass(frozen=True)
@@ -67,27 +66,27 @@ class Camera:
     spot: tuple[float, float]
 
 
-def _fine_grid(settings: SyntheticPeople) -> int:
+def _fine_grid(people: SyntheticPeople) -> int:
     """Pixels of the fine grid per image pixel and axis: small images need more of them."""
-    return min(4, max(2, math.ceil(192 / settings.image_height)))
+    return min(4, max(2, math.ceil(192 / people.image_height)))
 
 
 @functools.lru_cache(maxsize=16)
-def draw_camera(settings: SyntheticPeople, camera: int) -> Camera:
-    """The place and the sensor that camera number ``camera`` is under ``settings``."""
-    rng = stream(settings.seed, "camera", camera)
-    people = people_materials(settings)
+def draw_camera(people: SyntheticPeople, camera: int) -> Camera:
+    """The place and the sensor that camera number ``camera`` is under ``people``."""
+    rng = stream(people.seed, "camera", camera)
+    of_people = people_materials(people)
     surroundings = rng.uniform(0.2, 0.8, (7, 1)) + rng.uniform(-0.08, 0.08, (7, 3))
     # What is behind people gets less of the illuminator's light.
     infrared = rng.uniform(0.5, 0.8) * (0.5 * surroundings.mean(axis=1) + rng.uniform(0, 0.4, 7))
     surroundings = np.column_stack([surroundings, infrared])
-    materials = np.concatenate([people, surroundings], dtype=np.float32)
-    rows = range(len(people), len(materials))
+    materials = np.concatenate([of_people, surroundings], dtype=np.float32)
+    rows = range(len(of_people), len(materials))
     return Camera(
-        modality=cameras_of(settings)[camera],
+        modality=cameras_of(people)[camera],
         colours=np.ascontiguousarray(materials[:, :3]),
         infrared=np.ascontiguousarray(materials[:, 3]),
-        place=_draw_place(settings, rng, rows),
+        place=_draw_place(people, rng, rows),
         furniture=tuple(rows[4:]),
         tilt=rng.uniform(0.05, 0.25),
         light=rng.uniform(-0.8, 0.8),
@@ -97,14 +96,14 @@ def draw_camera(settings: SyntheticPeople, camera: int) -> Camera:
     )
 
 
-def _draw_place(settings: SyntheticPeople, rng: np.random.Generator, rows: range) -> np.ndarray:
+def _draw_place(people: SyntheticPeople, rng: np.random.Generator, rows: range) -> np.ndarray:
     """Wall, floor and furniture, four images wide; ``rows`` are the place's own materials."""
-    height = settings.image_height * _fine_grid(settings)
-    width = 4 * settings.image_width * _fine_grid(settings)
+    height = people.image_height * _fine_grid(people)
+    width = 4 * people.image_width * _fine_grid(people)
     wall, trim, floor, joint, *furniture = rows
     place = Scene(np.full((height, width), wall, np.uint8), np.zeros((height, width), np.float32))
     horizon = rng.uniform(0.6, 0.8) * height
-    for _ in range(round(4 + 16 * settings.difficulty)):  # doors, posters, posts, shelves
+    for _ in range(round(4 + 16 * people.difficulty)):  # doors, posters, posts, shelves
         left, broad = rng.uniform(-0.1, 1) * width, rng.uniform(0.01, 0.12) * width
         top = rng.uniform(0.0, 0.5) * height
         bottom = horizon if rng.random() < 0.6 else top + rng.uniform(0.05, 0.3) * height
@@ -186,25 +185,25 @@ def paint(scene: Scene, part: Part, view: View) -> None:
     scene.slant[row + first_row, column + first_column] = slant
 
 
-def draw_image(settings: SyntheticPeople, pid: int, camera: int, frame: int) -> np.ndarray:
+def draw_image(people: SyntheticPeople, pid: int, camera: int, frame: int) -> np.ndarray:
     """One image of one person, a pure function of its arguments.
 
     Returns:
       uint8, [height, width, 3] (red, green, blue) of a visible camera, [height, width] of an
       infrared one.
     """
-    rng = stream(settings.seed, "image", pid, camera, frame)
-    seen_by = draw_camera(settings, camera)
-    scene = _draw_scene(settings, draw_person(settings, pid), seen_by, rng)
-    return photograph(settings, scene, seen_by, rng)
+    rng = stream(people.seed, "image", pid, camera, frame)
+    seen_by = draw_camera(people, camera)
+    scene = _draw_scene(people, draw_person(people, pid), seen_by, rng)
+    return photograph(people, scene, seen_by, rng)
 
 
 def _draw_scene(
-    settings: SyntheticPeople, person: Person, camera: Camera, rng: np.random.Generator
+    people: SyntheticPeople, person: Person, camera: Camera, rng: np.random.Generator
 ) -> Scene:
     """The camera's place, a person in it, and now and then something in front of the person."""
-    hard, fine = settings.difficulty, _fine_grid(settings)
-    height, width = settings.image_height * fine, settings.image_width * fine
+    hard, fine = people.difficulty, _fine_grid(people)
+    height, width = people.image_height * fine, people.image_width * fine
     window = int(rng.random() * (camera.place.shape[1] - width))
     place = camera.place[:, window : window + width]
     scene = Scene(place.copy(), np.zeros(place.shape, np.float32))
@@ -240,19 +239,19 @@ def _order(view: View, part: Part) -> float:
 
 
 def photograph(
-    settings: SyntheticPeople, scene: Scene, camera: Camera, rng: np.random.Generator
+    people: SyntheticPeople, scene: Scene, camera: Camera, rng: np.random.Generator
 ) -> np.ndarray:
     """What the sensor of ``camera`` makes of ``scene``; shapes as in :func:`draw_image`."""
     light = _illuminator if camera.modality == INFRARED else _lamps
-    reflected = light(settings, scene, camera, rng)  # on the fine grid
-    return _exposed(settings, reflected, rng)
+    reflected = light(people, scene, camera, rng)  # on the fine grid
+    return _exposed(people, reflected, rng)
 
 
 def _lamps(
-    settings: SyntheticPeople, scene: Scene, camera: Camera, rng: np.random.Generator
+    people: SyntheticPeople, scene: Scene, camera: Camera, rng: np.random.Generator
 ) -> np.ndarray:
     """Colours, lit from one side, with the camera's exposure and white balance."""
-    hard = settings.difficulty
+    hard = people.difficulty
     facing = np.sqrt(1 - scene.slant**2)
     lit = camera.light * scene.slant + math.sqrt(1 - camera.light**2) * facing
     light = 0.45 + 0.55 * lit.clip(0)
@@ -263,7 +262,7 @@ def _lamps(
 
 
 def _illuminator(
-    settings: SyntheticPeople, scene: Scene, camera: Camera, rng: np.random.Generator
+    people: SyntheticPeople, scene: Scene, camera: Camera, rng: np.random.Generator
 ) -> np.ndarray:
     """Infrared reflectances, lit from the camera: what faces it is bright, corners are dark."""
     height, width = scene.slant.shape
@@ -272,19 +271,19 @@ def _illuminator(
     columns = np.arange(width, dtype=np.float32)[None] / width - column
     spot = np.exp(-1.2 * rows**2 - 0.6 * columns**2)
     light = (0.3 + 0.7 * np.sqrt(1 - scene.slant**2)) * spot
-    gain = 1.15 * camera.exposure * (1 + 0.3 * settings.difficulty * rng.uniform(-1, 1))
+    gain = 1.15 * camera.exposure * (1 + 0.3 * people.difficulty * rng.uniform(-1, 1))
     return (gain * camera.infrared).take(scene.materials) * light
 
 
-def _exposed(settings: SyntheticPeople, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _exposed(people: SyntheticPeople, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """What lens and sensor do to any light: pixels, blur, noise, 8 bits."""
     import cv2
 
-    hard = settings.difficulty
+    hard = people.difficulty
     image = cv2.resize(
-        image, (settings.image_width, settings.image_height), interpolation=cv2.INTER_AREA
+        image, (people.image_width, people.image_height), interpolation=cv2.INTER_AREA
     )
-    blur = settings.image_height / 128 * rng.uniform(0.2, 0.3 + 0.5 * hard)
+    blur = people.image_height / 128 * rng.uniform(0.2, 0.3 + 0.5 * hard)
     image = cv2.GaussianBlur(image, (0, 0), blur)
     noise = rng.standard_normal(image.shape, dtype=np.float32) * np.sqrt(image + 0.1)
     image += (0.01 + 0.03 * hard) * noise

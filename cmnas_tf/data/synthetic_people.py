@@ -14,8 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from cmnas_tf.data.synthetic_plan import stream
-from cmnas_tf.settings import SyntheticPeople
+from cmnas_tf.data.synthetic_plan import SyntheticPeople, stream
 
 T = TypeVar("T")
 
@@ -34,15 +33,15 @@ _CONTRAST = 0.2  # the least, in luminance and in infrared, between the two mate
 
 
 @functools.lru_cache(maxsize=8)
-def garment_materials(settings: SyntheticPeople) -> np.ndarray:
+def garment_materials(people: SyntheticPeople) -> np.ndarray:
     """The palette that everybody wears.
 
     Returns:
       [materials, 4] float64: red, green, blue, infrared reflectance, 0..1. The correlation of
-      luminance with infrared is ``settings.reflectance_correlation``, exactly.
+      luminance with infrared is ``people.reflectance_correlation``, exactly.
     """
-    count, tied = settings.materials, settings.reflectance_correlation
-    rng = stream(settings.seed, "garment materials")
+    count, tied = people.materials, people.reflectance_correlation
+    rng = stream(people.seed, "garment materials")
 
     def well_apart() -> np.ndarray:
         levels = (rng.permutation(count) + rng.uniform(0.2, 0.8, count)) / count
@@ -78,9 +77,9 @@ def _contrasting(luminance: np.ndarray, infrared: np.ndarray) -> list[tuple[int,
     ]
 
 
-def people_materials(settings: SyntheticPeople) -> np.ndarray:
+def people_materials(people: SyntheticPeople) -> np.ndarray:
     """All that people are made of: skin, hair, garments; [3 + 4 + materials, 4] as above."""
-    return np.concatenate([_SKIN, _HAIR, garment_materials(settings)])
+    return np.concatenate([_SKIN, _HAIR, garment_materials(people)])
 
 
 @dataclass(frozen=True)
@@ -190,10 +189,10 @@ class Person:
 
 
 @functools.lru_cache(maxsize=64)
-def draw_person(settings: SyntheticPeople, pid: int) -> Person:
-    """The person that ``pid`` is under ``settings``: the same in every camera and every image."""
-    rng = stream(settings.seed, "person", pid)
-    garments = garment_materials(settings)
+def draw_person(people: SyntheticPeople, pid: int) -> Person:
+    """The person that ``pid`` is under ``people``: the same in every camera and every image."""
+    rng = stream(people.seed, "person", pid)
+    garments = garment_materials(people)
     pairs = _contrasting(garments[:, :3] @ _LUMINANCE, garments[:, 3])
     first_garment = len(_SKIN) + len(_HAIR)
 

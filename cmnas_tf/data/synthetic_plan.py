@@ -1,11 +1,13 @@
-"""What follows from the settings of a synthetic data set: cameras, people, views and streams."""
+"""Synthetic people, and what follows from them: cameras, people, views and streams."""
 
 import zlib
+from dataclasses import dataclass
 
 import numpy as np
 
 from cmnas_tf.data import market1501, regdb, sysu_mm01
-from cmnas_tf.settings import SyntheticPeople
+from cmnas_tf.errors import BadInput
+from cmnas_tf.options import Options, option
 
 # Which cameras a layout has, and what they see.
 CAMERAS = {
@@ -13,49 +15,97 @@ CAMERAS = {
     "regdb": regdb.CAMERAS,
     "market1501": market1501.CAMERAS,
 }
-# Settings of one layout alone; to the others they are 0.
+# Options of one layout alone; to the others they are 0.
 ONLY_OF = {"distractors": "market1501", "junk": "market1501"}
 
 
-def cameras_of(settings: SyntheticPeople) -> dict[int, str]:
+@dataclass(frozen=True)
+class SyntheticPeople(Options):
+    """Synthetic people: everything that decides the files of such a data set."""
+
+    dataset: str = option(
+        "sysu_mm01",
+        "The data set whose tree is imitated.",
+        choices=tuple(CAMERAS),
+    )
+    train_identities: int = option(300, "People to train on.", minimum=2, maximum=4999)
+    test_identities: int = option(50, "Other people, to test on.", minimum=2, maximum=4999)
+    images_per_camera: int = option(
+        2, "Images of every person from every camera.", minimum=1, maximum=9999
+    )
+    distractors: int = option(
+        10, "Market-1501: further people, in the gallery only.", minimum=0, maximum=4999
+    )
+    junk: int = option(
+        50, "Market-1501: badly cut images in the gallery folder.", minimum=0, maximum=9999
+    )
+    image_height: int = option(64, "Height of an image, in pixels.", minimum=32, maximum=4096)
+    image_width: int = option(32, "Width of an image, in pixels.", minimum=16, maximum=4096)
+    materials: int = option(6, "Garment materials that all people share.", minimum=4, maximum=64)
+    reflectance_correlation: float = option(
+        0.5,
+        "Correlation of luminance with infrared reflectance over the materials; at 1 infrared is a "
+        "grey-scale photograph.",
+        minimum=0,
+        maximum=1,
+    )
+    difficulty: float = option(
+        0.5,
+        "0 (easy) to 1 (hard): variety of views, positions, scales, occlusion, clutter, light, "
+        "blur and noise.",
+        minimum=0,
+        maximum=1,
+    )
+    seed: int = option(0, "Seed of every random draw.", minimum=0, maximum=2**32 - 1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.dataset == "market1501" and self.images_per_camera < 2:
+            raise BadInput(
+                f"images_per_camera={self.images_per_camera} leaves no gallery to market1501, "
+                "where the first image from each camera is the query; it must be at least 2."
+            )
+
+
+def cameras_of(people: SyntheticPeople) -> dict[int, str]:
     """Camera number -> modality, as the layout has them."""
-    return CAMERAS[settings.dataset]
+    return CAMERAS[people.dataset]
 
 
-def pids_of(settings: SyntheticPeople) -> range:
+def pids_of(people: SyntheticPeople) -> range:
     """The people, 1..N: those to train on first, then those to test on."""
-    return range(1, settings.train_identities + settings.test_identities + 1)
+    return range(1, people.train_identities + people.test_identities + 1)
 
 
-def drawn_people(settings: SyntheticPeople) -> range:
+def drawn_people(people: SyntheticPeople) -> range:
     """Everybody who is drawn: the people of :func:`pids_of`, then the distractors."""
-    return range(1, len(pids_of(settings)) + _of_layout(settings, "distractors") + 1)
+    return range(1, len(pids_of(people)) + _of_layout(people, "distractors") + 1)
 
 
-def frames_of(settings: SyntheticPeople) -> range:
+def frames_of(people: SyntheticPeople) -> range:
     """The numbers of a person's images from one camera, junk not counted."""
-    return range(1, settings.images_per_camera + 1)
+    return range(1, people.images_per_camera + 1)
 
 
-def views_of(settings: SyntheticPeople, person: int) -> list[tuple[int, int]]:
+def views_of(people: SyntheticPeople, person: int) -> list[tuple[int, int]]:
     """Camera and frame of every image of a person; frames beyond :func:`frames_of` are junk.
 
     Junk goes round the people to test on and round the cameras.
     """
-    views = [(camera, frame) for camera in cameras_of(settings) for frame in frames_of(settings)]
-    place = person - settings.train_identities - 1
-    if place in range(settings.test_identities):
-        cameras, junk = list(cameras_of(settings)), _of_layout(settings, "junk")
+    views = [(camera, frame) for camera in cameras_of(people) for frame in frames_of(people)]
+    place = person - people.train_identities - 1
+    if place in range(people.test_identities):
+        cameras, junk = list(cameras_of(people)), _of_layout(people, "junk")
         views += [
-            (cameras[number % len(cameras)], settings.images_per_camera + 1 + number)
-            for number in range(place, junk, settings.test_identities)
+            (cameras[number % len(cameras)], people.images_per_camera + 1 + number)
+            for number in range(place, junk, people.test_identities)
         ]
     return views
 
 
-def images_of(settings: SyntheticPeople) -> int:
+def images_of(people: SyntheticPeople) -> int:
     """How many images the data set has."""
-    return sum(len(views_of(settings, person)) for person in drawn_people(settings))
+    return sum(len(views_of(people, person)) for person in drawn_people(people))
 
 
 def stream(seed: int, name: str, *numbers: int) -> np.random.Generator:
@@ -63,5 +113,5 @@ def stream(seed: int, name: str, *numbers: int) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32(name.encode()), *numbers])
 
 
-def _of_layout(settings: SyntheticPeople, name: str) -> int:
-    return getattr(settings, name) if ONLY_OF[name] == settings.dataset else 0
+def _of_layout(people: SyntheticPeople, name: str) -> int:
+    return getattr(people, name) if ONLY_OF[name] == people.dataset else 0

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cmnas_tf.evaluation.measure import MEASURES
+from cmnas_tf.evaluation.measure import MEASURES, percent
 from cmnas_tf.evaluation.results_file import read_results
-from cmnas_tf.tables import percent, table
+from cmnas_tf.tables import table
 
 # Settings of an evaluation that its data set and its checkpoint say more of.
 _SAID_OTHERWISE = {"dataset", "trial", "checkpoint", "weights"}
@@ -60,7 +60,7 @@ def _differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[str]:
     yield from _architectures(a["architecture"], b["architecture"])
     for part in ("evaluation", "training"):
         one, other = a[part], b[part]
-        yield from _lines(f"{part}, --", _settings(one, part), _settings(other, part))
+        yield from _lines(f"{part}, ", _settings(one, part), _settings(other, part))
         yield from _lines(f"{part}, version of ", one["versions"] or {}, other["versions"] or {})
         yield from _lines(f"{part}, ", {"commit": one["commit"]}, {"commit": other["commit"]})
 

@@ -17,7 +17,7 @@ from cmnas_tf.devices.distribution import make_strategy
 from cmnas_tf.devices.workers import check_same_run, naming_lost_workers
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.embedding import embed_on_devices
-from cmnas_tf.evaluation.matching import Matching
+from cmnas_tf.evaluation.matching import Matching, evaluation_settings
 from cmnas_tf.evaluation.measure import (
     Measured,
     chance,
@@ -139,13 +139,8 @@ def evaluate_network(
         )
     rerank = matching.rerank_parameters
     require_measurable(dataset, protocol, matching.rerank)
-    settings = {
-        "dataset": dataset.layout,
-        "trial": dataset.trial,
-        "weights": model.weights,
-        "precision": str(model.network.compute_dtype),
-        **described([protocol, matching]),
-    }
+    precision = str(model.network.compute_dtype)
+    settings = evaluation_settings(dataset, protocol, matching, model.weights, precision)
     contents = {"the images": dataset.fingerprint, "the checkpoint": checkpoint.digest}
     check_same_run(strategy, settings, contents)
     embeddings = embed_on_devices(

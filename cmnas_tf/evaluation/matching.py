@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from cmnas_tf.options import Options, option
+from cmnas_tf.data.index import Dataset
+from cmnas_tf.data.protocols import Protocol
+from cmnas_tf.options import Options, described, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,3 +75,16 @@ class Arithmetic(Options):
         "Numbers of the feature maps; weights, statistics and ranking stay float32.",
         choices=("float32", "bfloat16", "float16"),
     )
+
+
+def evaluation_settings(
+    dataset: Dataset, protocol: Protocol, matching: Matching, weights: str, precision: str
+) -> dict[str, Any]:
+    """What the result of an evaluation follows from, besides images and weights; JSON-ready."""
+    return {
+        "dataset": dataset.layout,
+        "trial": dataset.trial,
+        "weights": weights,
+        "precision": precision,
+        **described([protocol, matching]),
+    }

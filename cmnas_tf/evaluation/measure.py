@@ -1,6 +1,6 @@
 """Measuring embeddings by a data set's protocol, averaged over its trials."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from cmnas_tf.data.protocols import Protocol, Trial
 from cmnas_tf.errors import BadInput
 from cmnas_tf.retrieval.ranking import Ranking, has_match, rank, rank_embeddings
 from cmnas_tf.retrieval.rerank import re_rank, require_memory
+from cmnas_tf.tables import table
 
 RANKS = (1, 5, 10, 20)
 # What is measured: the key in results.json, and the field's own word.
@@ -153,3 +154,16 @@ def chance(dataset: Dataset, protocol: Protocol | None = None) -> list[Measured]
     random = np.random.default_rng(0).standard_normal((len(dataset.test), 64))
     unit = random / np.linalg.norm(random, axis=1, keepdims=True)
     return measure(unit.astype(np.float32), dataset, protocol)
+
+
+def results_table(rows: Iterable[tuple[str, Measured]]) -> str:
+    """A table of named results, in percent: Rank-1/5/10/20, mAP, mINP, number of trials."""
+    lines = [["", *MEASURES.values(), "trials"]]
+    for name, measured in rows:
+        lines.append([name, *percent(measured.values), str(len(measured.trials))])
+    return table(lines)
+
+
+def percent(values: Mapping[str, Any], form: str = ".2f") -> list[str]:
+    """The measures in ``values``, 0..1 by their keys in results.json, in percent."""
+    return [format(100 * values[measure], form) for measure in MEASURES]

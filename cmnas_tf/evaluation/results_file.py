@@ -7,8 +7,8 @@ from typing import Any
 
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.measure import MEASURES
+from cmnas_tf.runs.run_folder import RunFolder
 
-NAME = "results.json"
 # To be raised whenever a key changes its place or its meaning.
 SCHEMA = 1
 
@@ -26,21 +26,24 @@ _KEYS = {
 
 
 def read_results(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Reads a results file.
+    """Reads a results file, or that of the folder of a run.
 
     Raises:
       BadInput: there is no such file, it is not a results file, or one of another schema.
     """
     path = Path(path)
+    if path.is_dir():
+        path = RunFolder(path).results
     if not path.is_file():
-        wrong = "is a folder" if path.is_dir() else "does not exist"
-        raise BadInput(f"{path} {wrong}; give the {NAME} that an evaluation wrote.")
+        raise BadInput(f"{path} does not exist; give the results.json that an evaluation wrote.")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise BadInput(f"{path} is not JSON ({error}); give the file of an evaluation.") from error
     if not isinstance(content, dict) or not {"checkpoint", "results"} <= set(content):
-        raise BadInput(f"{path} is not a results file; give the {NAME} that an evaluation wrote.")
+        raise BadInput(
+            f"{path} is not a results file; give the results.json that an evaluation wrote."
+        )
     schema = content.get("schema", 0)
     if schema != SCHEMA:
         raise BadInput(

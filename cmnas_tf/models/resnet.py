@@ -1,7 +1,7 @@
 """ResNet-18 to ResNet-152 in torchvision's form, with every batch norm supplied from outside."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import tensorflow as tf
 from tensorflow import keras
@@ -85,7 +85,8 @@ class ResNet(keras.layers.Layer):
 
     Attributes:
       smallest_height: of an image, in pixels.
-      rematerialize: whether training keeps only what enters each block, and computes the rest again.
+      rematerialize: whether training keeps only what enters each block, and computes the rest
+        again.
 
     Args:
       backbone: ``"resnet18"`` .. ``"resnet152"``.
@@ -108,7 +109,7 @@ class ResNet(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        plan = plan_of(backbone)
+        plan = cast(ResNetPlan, plan_of(backbone))
         filters = max(1, round(64 * width))
         self.conv1 = TorchConv(filters, 7, 2)
         self.bn1 = make_norm("stem")

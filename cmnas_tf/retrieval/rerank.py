@@ -101,7 +101,7 @@ def require_memory(queries: int, gallery: int) -> None:
         raise BadInput(
             f"Re-ranking {queries:,} queries and {gallery:,} gallery images takes {needed:,} bytes "
             f"of memory, and {available:,} are available: it compares every image with every other "
-            "one. Leave --rerank out, or use a machine with more memory."
+            "one. Leave `rerank` out, or use a machine with more memory."
         )
 
 

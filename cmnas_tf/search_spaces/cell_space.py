@@ -41,11 +41,9 @@ class CellSpace(SearchSpace):
 
     Attributes:
       candidates: of every edge, :data:`AUTO_REID` or :data:`DARTS`.
-      last_stride: there is no choice.
     """
 
     candidates: ClassVar[tuple[str, ...]] = AUTO_REID
-    last_stride: ClassVar[int] = 1
     cells: tuple[int, ...] = option(
         (2, 2, 2, 2), "Cells of each stage.", recorded=lambda cells: list(cells) or [2, 2, 2, 2]
     )

@@ -63,7 +63,7 @@ class NormSpace(SearchSpace):
     width: float = option(
         1.0, "Factor on the number of channels of every stage.", minimum=0.0625, maximum=4.0
     )
-    last_stride: int = option(
+    last_stride: int = option(  # type: ignore[assignment]
         1,
         "Stride of a ResNet's last stage; 1 keeps a larger feature map. [code]",
         choices=(1, 2),

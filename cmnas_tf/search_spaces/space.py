@@ -29,11 +29,14 @@ class SearchSpace(Options):
 
     Attributes:
       width: factor on all channel numbers.
-      last_stride: stride of the last stage.
     """
 
     width: float
-    last_stride: int
+
+    @property
+    def last_stride(self) -> int:
+        """Stride of the last stage."""
+        return 1
 
     def check(self, modalities: Collection[str]) -> None:
         """Refuses data that the space cannot be searched with.

@@ -9,6 +9,7 @@ from cmnas_tf.architecture import Architecture
 from cmnas_tf.errors import BadInput
 from cmnas_tf.losses import ArchitectureWeights, Objective
 from cmnas_tf.options import option
+from cmnas_tf.search_spaces import SearchSpace
 from cmnas_tf.searching.algorithm import ALGORITHMS, SearchAlgorithm, Task
 
 if TYPE_CHECKING:
@@ -120,13 +121,19 @@ class Darts(SearchAlgorithm):
 
     def begin(
         self,
-        task: Task,
+        space: SearchSpace,
+        num_classes: int,
+        strategy: "tf.distribute.Strategy",
+        seed: int,
         start_from: "Callable[[ReidNetwork], None]" = lambda network: None,
     ) -> "tuple[Bilevel, Relaxation]":
         """The supernet as a search begins with it and what moves it; and its mixture.
 
         Args:
-          task: what the search is about.
+          space: that is searched.
+          num_classes: training identities.
+          strategy: in whose scope the variables are made.
+          seed: of the random weights and of the mixture.
           start_from: gives the new supernet other weights to start from.
 
         Raises:
@@ -140,13 +147,13 @@ class Darts(SearchAlgorithm):
         from cmnas_tf.training.loss_scale import scaled_for
         from cmnas_tf.training.optimizers import CoupledAdam, weight_optimizer
 
-        numerics, size, space = self.numerics, self.size, task.space
-        with task.strategy.scope():
-            relaxation = self.make_relaxation(task.images.seed)
-        keras.utils.set_random_seed(task.images.seed)
-        with task.strategy.scope(), computed_in(numerics.precision):
+        numerics, size = self.numerics, self.size
+        with strategy.scope():
+            relaxation = self.make_relaxation(seed)
+        keras.utils.set_random_seed(seed)
+        with strategy.scope(), computed_in(numerics.precision):
             synchronized = numerics.batch_norm == "synchronized"
-            supernet = space.supernet(relaxation, task.num_classes, synchronized)
+            supernet = space.supernet(relaxation, num_classes, synchronized)
             supernet.check_height(size.image_height)
             architecture_loss: Loss = self.architecture_objective
             if self.latency_weight:
@@ -190,7 +197,9 @@ class Darts(SearchAlgorithm):
             if initial and not run.has_begun():
                 start_from(supernet, initial, task.progress, supernet=True)
 
-        bilevel, relaxation = self.begin(task, start)
+        bilevel, relaxation = self.begin(
+            space, task.num_classes, task.strategy, task.images.seed, start
+        )
         supernet = bilevel.network
         on_devices = compiled_on(task.strategy)
         steps_per_epoch = task.weight_batches.steps_per_epoch

@@ -86,12 +86,8 @@ def find_architecture(
       TrainingDiverged: a loss is not finite; the last checkpoint is kept.
       Stopped: SIGINT or SIGTERM asked for it; a checkpoint was written.
     """
-    algorithm = algorithm or Darts()
     modalities = dataset.modalities
-    algorithm = algorithm.with_objective(algorithm.objective.for_modalities(modalities))
-    if isinstance(algorithm, Darts):
-        weights = algorithm.architecture_weights.for_modalities(modalities)
-        algorithm = replace(algorithm, architecture_weights=weights)
+    algorithm = (algorithm or Darts()).for_modalities(modalities)
     strategy = make_strategy(devices, algorithm.numerics.deterministic)
     space.check(modalities)
     images = TrainingImages(dataset, algorithm, seed)

@@ -10,8 +10,8 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.losses import LOSSES
 
 RANDOM = "random"
-# Words that stand for an arm of each stage, after which ``architecture`` takes the stage's name. All
-# separate is ``separate``, and within the stem is until the stem.
+# Words that stand for an arm of each stage, after which ``architecture`` takes the stage's name.
+# All separate is ``separate``, and within the stem is until the stem.
 BY_STAGE = {"until": slice(None, -1), "within": slice(1, None)}
 
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cmnas_tf import settings
 from cmnas_tf.data import LAYOUTS, load_dataset
 from cmnas_tf.data.index import Count
+from cmnas_tf.data.sampling import steps_per_epoch
 from cmnas_tf.modality import MODALITIES
 from cmnas_tf.studies.plan import Cell, Study
 
@@ -39,49 +39,59 @@ def steps_of(cells: Sequence[Cell], images: int) -> Steps:
     """
     search = train = 0.0
     for cell in cells:
-        if cell.search is not None:
-            schedule = cell.search.schedule
-            factor = _SECOND_ORDER if schedule.order == "second" else 1.0
-            search += factor * schedule.epochs * (images // 2 // cell.search.batch.rows + 1)
-        train += cell.train.schedule.epochs * (images // cell.train.batch.rows + 1)
+        if cell.searching is not None:
+            algorithm = cell.searching.algorithm.make()
+            second = getattr(algorithm, "order", "first") == "second"
+            steps = algorithm.epochs * steps_per_epoch(images // 2, algorithm.sampling.rows)
+            search += steps * (_SECOND_ORDER if second else 1.0)
+        recipe = cell.training.recipe
+        train += recipe.epochs * steps_per_epoch(images, recipe.sampling.rows)
     return Steps(search, train)
 
 
-def describe(study: Study) -> str:
-    """All cells and how they stand; their steps, and with ``--measure_steps`` their hours here."""
-    cells, queue = study.cells(), study.options.queue
+def describe(study: Study, people_follow: bool, measure_steps: int = 0, jobs: int = 1) -> str:
+    """All cells and how they stand; their steps, and where they are measured their hours here.
+
+    Args:
+      study: described.
+      people_follow: whether people are drawn where there are no images yet.
+      measure_steps: steps to measure; 0 for none.
+      jobs: cells that are worked on at a time.
+    """
+    cells = study.cells()
     lines = [f"{cell.name:<26} {_state(cell)}" for cell in cells]
-    searches = sum(cell.search is not None for cell in cells)
+    searches = sum(cell.searching is not None for cell in cells)
     lines.append(f"\n{len(cells)} cells: {searches} searches, {len(cells)} trainings")
-    counts = _training_counts(study.options)
+    counts = _training_counts(study, people_follow)
     if not counts:
         lines.append(
-            f"the number of steps is known once there are images in --data_dir="
-            f"{study.options.data.data_dir}"
+            f"the number of steps is known once there are images in data_dir={study.data.root}"
         )
         return "\n".join(lines)
     steps = steps_of(cells, max(count.images for count in counts.values()))
     lines.append(f"about {steps.search:.0f} search steps and {steps.train:.0f} training steps")
-    if queue.measure_steps:
-        lines.append(_hours(study, steps, counts))
+    if measure_steps:
+        lines.append(_hours(study, steps, counts, measure_steps, jobs))
     else:
-        lines.append("--measure_steps=20 measures how many hours they take on this machine")
+        lines.append("measure_steps=20 measures how many hours they take on this machine")
     return "\n".join(lines)
 
 
-def _hours(study: Study, steps: Steps, counts: Mapping[str, Count]) -> str:
+def _hours(
+    study: Study, steps: Steps, counts: Mapping[str, Count], measure_steps: int, jobs: int
+) -> str:
     from cmnas_tf.studies.throughput import measure  # which starts TensorFlow
 
-    queue, subject = study.options.queue, study.cells()[0]
-    assert subject.search is not None
+    subject = study.cells()[0]
+    assert subject.searching is not None
     identities = max(count.identities for count in counts.values())
-    pace = measure(subject.search, subject.train, identities, tuple(counts), queue.measure_steps)
+    pace = measure(subject.searching, subject.training, identities, tuple(counts), measure_steps)
     hours = steps.hours(pace.search_seconds, pace.train_seconds)
-    shared = f", {hours / queue.jobs:,.1f} with --jobs={queue.jobs} on as many"
+    shared = f", {hours / jobs:,.1f} with jobs={jobs} on as many"
     return (
-        f"{hours:,.1f} hours of one {pace.device}{shared if queue.jobs > 1 else ''}: "
+        f"{hours:,.1f} hours of one {pace.device}{shared if jobs > 1 else ''}: "
         f"{pace.search_seconds:.3g} s a search step and {pace.train_seconds:.3g} s a training "
-        f"step, medians of {queue.measure_steps} on pixels that lay ready"
+        f"step, medians of {measure_steps} on pixels that lay ready"
     )
 
 
@@ -92,13 +102,13 @@ def _state(cell: Cell) -> str:
     return f"failed: {failure['message']}" if failure else "to do"
 
 
-def _training_counts(options: settings.Study) -> dict[str, Count]:
+def _training_counts(study: Study, people_follow: bool) -> dict[str, Count]:
     """Training images by modality: as they lie there, or as published; none if not known."""
-    data = options.data
-    if Path(data.data_dir).is_dir():
-        counts = load_dataset(data.dataset, data.data_dir, data.trial).counts()
-    elif options.recipes.people:
+    data = study.data
+    if Path(data.root).is_dir():
+        counts = load_dataset(data.layout, data.root, data.trial).counts()
+    elif people_follow:
         return {}
     else:
-        counts = dict(LAYOUTS[data.dataset].published)
+        counts = dict(LAYOUTS[data.layout].published)
     return {m: counts[name] for m in MODALITIES if (name := f"train {m}") in counts}

@@ -26,10 +26,10 @@ class Comparison(Options):
             "within_identity",
             "batch_statistics",
         ),
-        "The contenders: searches that cmnas_tf/studies/arms.py names (ablations: no_LOSS for every "
-        "loss; random_search for the random baseline), but for those that are the subject's with "
-        "the options given, random, until and within for each stage, and all that `architecture` "
-        "of a training takes.",
+        "The contenders: searches that cmnas_tf/studies/arms.py names (no_LOSS for every loss: "
+        "ablations; random_search: the baseline), but for those that are the subject's with "
+        "the options given, random, until and within for each stage, and all that the option "
+        "architecture of a training takes.",
     )
     subject: str = option(
         "searched", "The search whose worth is asked for: differences are its score minus another."

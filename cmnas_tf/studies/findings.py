@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from cmnas_tf import settings as settings_module
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.errors import BadInput
 from cmnas_tf.studies import statistics
@@ -32,7 +31,7 @@ def findings(study: Study) -> dict[str, Any]:
     cells = study.cells()
     finished = {cell: found for cell in cells if (found := cell.results()) is not None}
     _require_same_images(finished)
-    comparison = study.options.comparison
+    comparison = study.comparison
     nothing: Results = {"results": {}, "chance": {}}
     any_results = next(iter(finished.values()), nothing)
     scores = {
@@ -41,7 +40,7 @@ def findings(study: Study) -> dict[str, Any]:
     }
     return {
         "schema": SCHEMA,
-        "settings": settings_module.shaping_result(study.options),
+        "settings": study.settings,
         "commits": sorted({str(found["commit"]) for found in finished.values()}),
         "like_subject": list(study.like_subject),
         "rows": list(dict.fromkeys(arm.row for arm in study.arms)),
@@ -78,7 +77,7 @@ def _require_same_images(finished: Mapping[Cell, Results]) -> None:
         if found["fingerprint"] != fingerprint:
             raise BadInput(
                 f"{cell.folder} and {other.folder} are of different images, so they say nothing "
-                "about each other. Begin anew in another --run_dir."
+                "about each other. Begin anew in another `run_dir`."
             )
 
 

@@ -1,21 +1,20 @@
-"""The queue: cells in processes of their own, several at a time, until all are done or it stops."""
+"""The queue: cells in processes of their own, several at a time, until all are done."""
 
+import logging
 import signal
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from cmnas_tf import command_line, settings
+from cmnas_tf.errors import Stopped
 from cmnas_tf.files import write_json
 from cmnas_tf.interrupt import StopRequest
-from cmnas_tf.machine import cores
-from cmnas_tf.processes import start_command
-from cmnas_tf.studies.plan import FAILURE, Cell
+from cmnas_tf.studies.plan import Cell
 
-LOG = "log.txt"
+logger = logging.getLogger(__name__)
+
 _POLL_SECONDS = 0.2
 
 
@@ -28,7 +27,7 @@ class Running(NamedTuple):
 
 
 class Queue:
-    """Works off those cells that are not finished.
+    """Runs all cells that are not finished.
 
     Attributes:
       failed: by the name of a cell, what went wrong with it.
@@ -37,16 +36,24 @@ class Queue:
       cells: all of the study, each after the one that it depends on.
       jobs: how many are worked on at a time.
       start: begins a cell's work in a process that ends with 0 once the cell is finished.
+      say: is told, a line at a time, what is done and how long the rest takes.
 
     Raises:
       BadInput: a finished cell is of other settings.
     """
 
-    def __init__(self, cells: Sequence[Cell], jobs: int, start: Callable[[Cell], subprocess.Popen]):
+    def __init__(
+        self,
+        cells: Sequence[Cell],
+        jobs: int,
+        start: Callable[[Cell], subprocess.Popen],
+        say: Callable[[str], None] = logger.info,
+    ):
         self.failed: dict[str, str] = {}
         self._total = len(cells)
         self._jobs = jobs
         self._start = start
+        self._say = say
         self._running: list[Running] = []
         self._waiting: list[Cell] = []
         self._durations: dict[str, list[float]] = {}
@@ -61,10 +68,10 @@ class Queue:
         """Runs until every cell is finished or has failed.
 
         Raises:
-          SystemExit: Ctrl-C or SIGTERM asked for it; the cells at work were told to save what they
+          Stopped: Ctrl-C or SIGTERM asked for it; the cells at work were told to save what they
             did, and were waited for.
         """
-        print(f"{self._total} cells, {self._total - len(self._waiting)} finished before")
+        self._say(f"{self._total} cells, {self._total - len(self._waiting)} finished before")
         with StopRequest.listening() as request:
             while (self._waiting or self._running) and not request.signal:
                 self._begin()
@@ -95,18 +102,18 @@ class Queue:
             return
         self._note(cell, time.monotonic() - running.begun)
         said = ", ".join(f"mAP {100 * found['mAP']:.1f}" for found in found["results"].values())
-        self._say(cell, said)
+        self._tell(cell, said)
 
     def _fail(self, cell: Cell, code: int, message: str) -> None:
         self.failed[cell.name] = message
-        write_json(cell.folder / FAILURE, {"exit_code": code, "message": message})
-        self._say(cell, f"FAILED: {message}")
+        write_json(cell.failure_file, {"exit_code": code, "message": message})
+        self._tell(cell, f"FAILED: {message}")
 
-    def _say(self, cell: Cell, what: str) -> None:
+    def _tell(self, cell: Cell, what: str) -> None:
         left = [*self._waiting, *(running.cell for running in self._running)]
         minutes = seconds_left(self._durations, [kind_of(c) for c in left], self._jobs) / 60
         done = f"{self._total - len(left)}/{self._total}"
-        print(f"{done:>9}  {cell.name:<24} {what}; about {minutes:.0f} minutes left", flush=True)
+        self._say(f"{done:>9}  {cell.name:<24} {what}; about {minutes:.0f} minutes left")
 
     def _note(self, cell: Cell, seconds: float) -> None:
         self._durations.setdefault(kind_of(cell), []).append(seconds)
@@ -116,13 +123,13 @@ class Queue:
             running.process.send_signal(number)
         for running in self._running:
             running.process.wait()
-        print("\nstopped; the same command goes on", file=sys.stderr)
-        raise SystemExit(command_line.EXIT_OF_SIGNAL + number)
+        done = self._total - len(self._waiting) - len(self._running)
+        raise Stopped(number, f"{done} of {self._total} cells")
 
 
 def kind_of(cell: Cell) -> str:
     """Cells of one kind take about as long: each search is a kind, and all that only train."""
-    return cell.arm.name if cell.search is not None else "train"
+    return cell.arm.name if cell.searching is not None else "train"
 
 
 def seconds_left(durations: Mapping[str, Sequence[float]], left: Sequence[str], jobs: int) -> float:
@@ -142,26 +149,9 @@ def seconds_left(durations: Mapping[str, Sequence[float]], left: Sequence[str], 
     )
 
 
-def starter(options: settings.Study) -> Callable[[Cell], subprocess.Popen]:
-    """Starts a cell's work as the study's own command, with ``--cell``; it writes to ``log.txt``.
-
-    The processor's cores are divided among the jobs.
-    """
-    threads = str(max(1, cores() // options.queue.jobs))
-    environment = {"TF_NUM_INTRAOP_THREADS": threads, "OMP_NUM_THREADS": threads}
-
-    def start(cell: Cell) -> subprocess.Popen:
-        cell.folder.mkdir(parents=True, exist_ok=True)
-        arguments = [*command_line.arguments(options), f"--cell={cell.name}"]
-        with (cell.folder / LOG).open("ab") as log:
-            return start_command("cmnas_tf.study", *arguments, output=log, environment=environment)
-
-    return start
-
-
 def last_words(cell: Cell) -> str:
     """What a process that failed said last: its error, or how its traceback ends."""
-    log = (cell.folder / LOG).read_text(encoding="utf-8", errors="replace")
+    log = cell.log_file.read_text(encoding="utf-8", errors="replace")
     lines = [line.rstrip() for line in log.splitlines() if line.strip()]
     said = [line for line in lines if line.startswith("error: ")]
     # What is indented only explains what stands before it.

@@ -1,7 +1,6 @@
 """What a study found, for people to read: ``study.md`` and pictures, beside ``study.json``."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from cmnas_tf.files import write_json, write_text
@@ -19,11 +18,11 @@ def report(study: Study) -> str:
     Returns:
       The text of ``study.md``.
     """
-    folder = Path(study.options.run.run_dir)
+    folder = study.folder
     found = findings(study)
     write_json(folder / "study.json", found)
-    pictures = save_plots(found, study.options.comparison.subject, folder)
-    text = "\n".join(_lines(found, study.options.comparison.subject, pictures))
+    pictures = save_plots(found, study.comparison.subject, folder)
+    text = "\n".join(_lines(found, study.comparison.subject, pictures))
     write_text(folder / "study.md", text)
     return f"{text}\nwritten to {folder / 'study.md'}"
 

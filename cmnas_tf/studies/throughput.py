@@ -2,29 +2,26 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from statistics import median
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from cmnas_tf import settings
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.data.pipeline import Batch
 from cmnas_tf.devices.distribution import check_division, compiled_on, make_strategy
 from cmnas_tf.models.latency import device_name
 from cmnas_tf.models.specification import Specification
-from cmnas_tf.searching.search_step import make_bilevel, objectives_of
-from cmnas_tf.searching.spaces import search_space
-from cmnas_tf.training.objectives import weight_objective
-from cmnas_tf.training.trainer import Trainee
+from cmnas_tf.searching import Darts
+from cmnas_tf.studies.plan import Searching, Training
+from cmnas_tf.training.recipe import WeightTraining
+from cmnas_tf.training.trainer import Trainer
 
 _WARM_UP = 2  # the first compiles, the second still asks for memory
-_RANDOM_WEIGHTS = settings.Start()
 
 
-class Pace(NamedTuple):
+class Throughput(NamedTuple):
     """Measured on pixels that lie ready: reading images is not counted.
 
     Attributes:
@@ -39,17 +36,17 @@ class Pace(NamedTuple):
 
 
 def measure(
-    search: settings.Search,
-    train: settings.Train,
+    searching: Searching,
+    training: Training,
     identities: int,
     modalities: tuple[str, ...],
     steps: int,
-) -> Pace:
-    """Takes steps of a search, and of training an architecture drawn from its space.
+) -> Throughput:
+    """Takes steps of a search by DARTS, and of training an architecture drawn from its space.
 
     Args:
-      search: settings of the command, but for the weights it starts from and its order.
-      train: settings of the command, but for the weights it starts from.
+      searching: of the study, but for the weights it starts from and its order.
+      training: of the study, but for the weights it starts from.
       identities: in training.
       modalities: of the training images.
       steps: of each that count.
@@ -57,62 +54,67 @@ def measure(
     Raises:
       BadInput: a batch cannot be dealt out to the devices.
     """
+    darts = Darts.of_values({**searching.algorithm.values(), "order": "first"})
     strategies = []
-    for command in (search, train):
-        strategies.append(make_strategy(command.devices, command.devices.deterministic))
-        check_division(strategies[-1], command.batch, identities)
-    only = search.schedule.modality
+    for how, weights in ((searching.how, darts), (training.how, training.recipe)):
+        strategies.append(make_strategy(how.devices, weights.numerics.deterministic))
+        check_division(strategies[-1], weights.sampling, identities)
+    only = searching.modality.modality
     searched = modalities if only == "all" else (only,)
-    search_seconds, architecture = _of_search(strategies[0], search, identities, searched, steps)
-    specification = Specification.of(
-        architecture, identities, train.input, train.network, modalities
+    search_seconds, architecture = _of_search(
+        strategies[0], searching, darts.for_modalities(searched), identities, searched, steps
     )
-    train_seconds = _of_training(strategies[1], train, specification, steps)
-    return Pace(search_seconds, train_seconds, device_name())
+    size, network = training.recipe.size, training.network
+    specification = Specification(
+        architecture,
+        identities,
+        size.image_height,
+        size.image_width,
+        network.last_stride,
+        network.width,
+        modalities,
+    )
+    recipe = training.recipe.for_modalities(modalities)
+    train_seconds = _of_training(strategies[1], recipe, specification, steps)
+    return Throughput(search_seconds, train_seconds, device_name())
 
 
 def _of_search(
     strategy: tf.distribute.Strategy,
-    search: settings.Search,
+    searching: Searching,
+    darts: Darts,
     identities: int,
     modalities: tuple[str, ...],
     steps: int,
 ) -> tuple[float, Architecture]:
     """Seconds of a step, and an architecture drawn from the space."""
-    schedule = replace(search.schedule, order="first")
-    search = replace(search, start=_RANDOM_WEIGHTS, schedule=schedule)
-    with strategy.scope():
-        space = search_space(search)
-    bilevel = make_bilevel(search, strategy, space, identities, objectives_of(search))
-    batch, run = _batch(strategy, search, modalities), compiled_on(strategy)
+    space = searching.space.make()
+    bilevel, _ = darts.begin(space, identities, strategy, seed=0)
+    batch, run = _batch(strategy, darts, modalities), compiled_on(strategy)
     seconds = _seconds(strategy, lambda: bilevel.train_step(batch, batch, True, run), steps)
-    random = np.random.default_rng(0)
-    for logits in space.logits(bilevel.network).values():
-        logits.assign(random.standard_normal(logits.shape))
-    return seconds, space.derive(bilevel.network, {})
+    return seconds, space.random(seed=0)
 
 
 def _of_training(
     strategy: tf.distribute.Strategy,
-    train: settings.Train,
+    recipe: WeightTraining,
     specification: Specification,
     steps: int,
 ) -> float:
     """Seconds of a step."""
-    train = replace(train, start=_RANDOM_WEIGHTS)
-    trainee = Trainee.begin(train, strategy, specification, weight_objective(train.loss))
-    batch = _batch(strategy, train, specification.modalities)
-    return _seconds(strategy, lambda: trainee.train_step(batch), steps)
+    trainer = Trainer.begin(
+        recipe, strategy, specification, recipe.objective, seed=0, average_decay=0.9
+    )
+    batch = _batch(strategy, recipe, specification.modalities)
+    return _seconds(strategy, lambda: trainer.train_step(batch), steps)
 
 
 def _batch(
-    strategy: tf.distribute.Strategy,
-    command: settings.Search | settings.Train,
-    modalities: tuple[str, ...],
+    strategy: tf.distribute.Strategy, training: WeightTraining, modalities: tuple[str, ...]
 ) -> Batch:
     """A batch of noise on the devices, each with its share."""
-    shape, k = command.input, command.batch.images_per_identity
-    identities = command.batch.identities_per_batch // strategy.num_replicas_in_sync
+    shape, k = training.size, training.sampling.images_per_identity
+    identities = training.sampling.identities_per_batch // strategy.num_replicas_in_sync
 
     def share(context: tf.distribute.InputContext) -> Batch:
         random = np.random.default_rng(context.replica_id_in_sync_group)

@@ -2,14 +2,15 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from cmnas_tf.data.augmentation import Augmentation, ImageSize
+from cmnas_tf.data.index import Dataset
 from cmnas_tf.data.sampling import Sampling
 from cmnas_tf.errors import BadInput
 from cmnas_tf.losses import Objective
-from cmnas_tf.options import Options, option
-from cmnas_tf.runs.run_folder import content_of
+from cmnas_tf.options import Options, described, option
+from cmnas_tf.runs.run_folder import ANYTHING, content_of
 
 T = TypeVar("T", bound="WeightTraining")
 
@@ -172,3 +173,23 @@ class Recipe(WeightTraining):
                 f"adopt_average_every={self.adopt_average_every} has no moving average to adopt, "
                 "because average_decay=0 switches it off; change one of them."
             )
+
+
+# What earlier versions recorded besides: the folder's architecture and the images tell it.
+TOLD_OTHERWISE: dict[str, Any] = dict.fromkeys(
+    ("architecture", "backbone", "cells", "skip_unreadable"), ANYTHING
+)
+
+
+def training_settings(
+    dataset: Dataset, recipe: Recipe, seed: int, width: float, last_stride: int
+) -> dict[str, Any]:
+    """What the result of a training follows from, besides images and architecture; JSON-ready."""
+    return {
+        "dataset": dataset.layout,
+        "trial": dataset.trial,
+        **described([recipe]),
+        "seed": seed,
+        "width": width,
+        "last_stride": last_stride,
+    }

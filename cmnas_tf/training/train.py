@@ -18,21 +18,15 @@ from cmnas_tf.devices.workers import (
 from cmnas_tf.errors import BadInput
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.models.specification import Specification
-from cmnas_tf.options import described
 from cmnas_tf.runs.checkpointing import Checkpointing
 from cmnas_tf.runs.loop import Loop
 from cmnas_tf.runs.provenance import provenance
-from cmnas_tf.runs.run_folder import ANYTHING, Description, RunFolder
+from cmnas_tf.runs.run_folder import Description, RunFolder
 from cmnas_tf.training.initial_weights import start_from
 from cmnas_tf.training.inputs import TrainingImages
-from cmnas_tf.training.recipe import Recipe
+from cmnas_tf.training.recipe import TOLD_OTHERWISE, Recipe, training_settings
 from cmnas_tf.training.trained import SPECIFICATION, TrainedNetwork, load_network
 from cmnas_tf.training.trainer import Trainer
-
-# What earlier versions recorded besides, and the folder's architecture and the images tell.
-_TOLD_OTHERWISE = dict.fromkeys(
-    ("architecture", "backbone", "cells", "skip_unreadable", "modality"), ANYTHING
-)
 
 
 @naming_lost_workers()
@@ -89,14 +83,7 @@ def train_network(
     )
     objective.check(dataset.modalities)
     check_division(strategy, recipe.sampling, len(images.pids))
-    settings = {
-        "dataset": dataset.layout,
-        "trial": dataset.trial,
-        **described([recipe]),
-        "seed": seed,
-        "width": width,
-        "last_stride": last_stride,
-    }
+    settings = training_settings(dataset, recipe, seed, width, last_stride)
     contents = {
         "the images": dataset.fingerprint,
         "the architecture": str(architecture.to_json()),
@@ -129,7 +116,7 @@ def train_network(
     count = strategy.num_replicas_in_sync
     description = Description("train", dataset.fingerprint, settings, count)
     with (
-        run.opened(description, recipe.options(), _TOLD_OTHERWISE, is_chief(strategy)),
+        run.opened(description, recipe.options(), TOLD_OTHERWISE, is_chief(strategy)),
         images.naming_unreadable(),
     ):
         if is_chief(strategy):

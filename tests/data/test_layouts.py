@@ -21,13 +21,12 @@ TINY = Layout(
 
 
 @pytest.fixture
-def tiny(tmp_path):
-    """A registered data set, and its folder."""
+def tiny(tmp_path, registered):
+    """The folder of a data set that is registered as ``tiny``."""
     for image in ROWS:
         (tmp_path / image.path).touch()
-    register_dataset("tiny", TINY)
-    yield tmp_path
-    LAYOUTS.unregister("tiny")
+    registered("tiny", TINY)
+    return tmp_path
 
 
 def test_a_data_set_of_another_package_is_loaded_by_its_name(tiny, caplog):
@@ -45,25 +44,19 @@ def test_a_folder_of_it_is_told_from_others(tiny):
         load_dataset("msmt17", tiny)
 
 
-@pytest.fixture
-def special(tiny):
-    """A data set whose folder has what that of ``tiny`` has, and ``list.txt``."""
-    register_dataset("special", dataclasses.replace(TINY, marks=(*TINY.marks, "list.txt")))
-    yield tiny
-    LAYOUTS.unregister("special")
-
-
-def test_the_special_case_of_a_layout_is_told_from_it(special):
-    """In both directions, and it is what a third one is told."""
-    load_dataset("tiny", special)
+def test_the_special_case_of_a_layout_is_told_from_it(tiny, registered):
+    """In both directions, and it is what a third one is told. Its folder has what that of ``tiny``
+    has, and ``list.txt``."""
+    registered("special", dataclasses.replace(TINY, marks=(*TINY.marks, "list.txt")))
+    load_dataset("tiny", tiny)
     with pytest.raises(BadInput, match=r"looks like tiny, not like special: it has no list\.txt"):
-        load_dataset("special", special)
-    (special / "list.txt").touch()
-    load_dataset("special", special)
+        load_dataset("special", tiny)
+    (tiny / "list.txt").touch()
+    load_dataset("special", tiny)
     with pytest.raises(BadInput, match=r"like special, not like tiny: it has list\.txt\. Read it"):
-        load_dataset("tiny", special)
+        load_dataset("tiny", tiny)
     with pytest.raises(BadInput, match=r"looks like special, not like msmt17"):
-        load_dataset("msmt17", special)
+        load_dataset("msmt17", tiny)
 
 
 @pytest.mark.parametrize(
@@ -91,6 +84,7 @@ def test_data_sets_and_options_are_listed_without_heavy_imports():
     """So that the help of a command comes at once."""
     program = """
 import sys
+import cmnas_tf.data.augmentation, cmnas_tf.data.sampling, cmnas_tf.data.synthetic_plan
 from cmnas_tf.data import LAYOUTS
 print(*(known.name for layout in LAYOUTS.values() for known in layout.protocol.options()))
 print(*({"tensorflow", "scipy", "cv2", "PIL"} & set(sys.modules)))

@@ -233,7 +233,7 @@ def test_a_file_that_cannot_be_read_is_named(source, sampler, spoil, path, conte
     """In whatever step it comes up; no batch is made from anything else instead."""
     spoiled = spoil({path: content(source, path)})
     with (
-        pytest.raises(BadInput, match=rf"{path}: {why}.*--skip_unreadable") as raised,
+        pytest.raises(BadInput, match=rf"{path}: {why}.*`skip_unreadable`") as raised,
         naming_unreadable(spoiled.images, spoiled.root),
     ):
         batches(spoiled, sampler, stop=40)

@@ -4,9 +4,11 @@ import dataclasses
 
 import pytest
 
-from cmnas_tf.data import LAYOUTS
+from cmnas_tf.data import LAYOUTS, load_dataset
 from cmnas_tf.data.index import Count, Dataset, Image, Images
-from cmnas_tf.data.preparation import Examined, require_fit
+from cmnas_tf.data.preparation import Examined, examine, require_fit, write
+from cmnas_tf.data.synthetic import write_dataset
+from cmnas_tf.data.synthetic_plan import SyntheticPeople
 from cmnas_tf.data.verify import Content
 from cmnas_tf.errors import BadInput
 
@@ -30,17 +32,16 @@ def examined(*datasets, **faults):
     return Examined(dict(enumerate(datasets, start=1)), contents)
 
 
-def test_counts_stand_beside_the_published_ones(monkeypatch):
+def test_counts_stand_beside_the_published_ones(registered):
     """Worked by hand: one part as published, one not, one that nobody published, one missing."""
     published = {
         "train visible": Count(6, 3),
         "query visible": Count(2, 2),
         "gallery visible": Count(9, 2),
     }
-    layout = dataclasses.replace(LAYOUTS["market1501"], published=published)
-    monkeypatch.setitem(LAYOUTS._entries, "market1501", layout)
+    registered("made_up", dataclasses.replace(LAYOUTS["market1501"], published=published))
     dataset = dataset_of(
-        "market1501",
+        "made_up",
         {"train visible": (6, 3), "train infrared": (6, 3), "query visible": (3, 2)},
     )
     lines = str(examined(dataset)).splitlines()
@@ -78,3 +79,21 @@ def test_a_fault_that_several_trials_share_is_told_once():
     assert [fault.split(" training")[0] for fault in found.faults[1:]] == ["trial 2: 1"]
     with pytest.raises(BadInput, match=r"not fit for use.*\(2 findings\)"):
         require_fit(found)
+
+
+def test_a_data_set_is_examined_and_written(tmp_path, capsys):
+    """RegDB with two people to train on and two to test with: each file is read once, whatever the
+    number of trials. Nothing is printed."""
+    people = SyntheticPeople("regdb", 2, 2, images_per_camera=2, image_height=32, image_width=16)
+    write_dataset(people, tmp_path / "files", processes=1)
+    found = examine("regdb", tmp_path / "files", trials=(1, 10))
+    assert (list(found.trials), len(found.contents), found.faults) == ([1, 10], 16, [])
+    shards = tmp_path / "shards"
+    said = write(examine("regdb", tmp_path / "files", [4]), shards)
+    assert said == (
+        f"1 shards of 0.0 MB in all written to {shards}; give it as `data_dir`, with dataset=regdb "
+        "trial=4"
+    )
+    expected = load_dataset("regdb", tmp_path / "files", 4).fingerprint
+    assert load_dataset("regdb", shards, 4).fingerprint == expected
+    assert capsys.readouterr() == ("", "")

@@ -1,5 +1,6 @@
 """What is written as shards: the images and their tables, whole or not at all."""
 
+import dataclasses
 import hashlib
 import json
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from cmnas_tf.data import LAYOUTS
 from cmnas_tf.data.index import Dataset, Image, Images
 from cmnas_tf.data.shard_writer import write_shards
 from cmnas_tf.errors import BadInput
@@ -23,8 +25,7 @@ def dataset(tmp_path):
     for image in ROWS + TEST:
         (root / image.path).parent.mkdir(parents=True, exist_ok=True)
         (root / image.path).write_bytes(random.bytes(1000))
-    (root / "list.txt").write_text("a list")
-    return Dataset("regdb", root, Images.of(ROWS), Images.of(TEST), ("a note",))
+    return Dataset("regdb", root, Images.of(ROWS), Images.of(TEST), ("a note",), trial=3)
 
 
 def examples(folder):
@@ -37,7 +38,7 @@ def examples(folder):
 
 
 def test_every_image_is_an_example_with_its_row_of_the_table(dataset, tmp_path):
-    write_shards(dataset, 3, tmp_path / "shards", 2500)
+    write_shards(dataset, tmp_path / "shards", 2500)
     listed = [("train", image) for image in ROWS] + [("test", image) for image in TEST]
     for found, (part, image) in zip(examples(tmp_path / "shards"), listed, strict=True):
         assert found == {
@@ -51,16 +52,21 @@ def test_every_image_is_an_example_with_its_row_of_the_table(dataset, tmp_path):
         }
 
 
-def test_the_manifest_says_what_it_is_and_what_there_is(dataset, tmp_path):
-    """A record is a little over 1,000 bytes, so two fit into 2,500."""
+def test_the_manifest_says_what_it_is_and_what_there_is(dataset, tmp_path, registered):
+    """A record is a little over 1,000 bytes, so two fit into 2,500. Of two files that the protocol
+    may need there is one."""
+    companions = ("list.txt", "none.txt")
+    registered("made_up", dataclasses.replace(LAYOUTS["regdb"], companions=companions))
+    dataset = dataclasses.replace(dataset, layout="made_up")
+    (dataset.root / "list.txt").write_text("a list")
     target = tmp_path / "shards"
-    returned = write_shards(dataset, 3, target, 2500, ("list.txt", "none.txt"))
+    returned = write_shards(dataset, target, 2500)
     manifest = json.loads((target / "manifest.json").read_text())
     assert manifest == returned
     shards, files = manifest.pop("shards"), manifest.pop("files")
     assert manifest == {
         "schema_version": 1,
-        "layout": "regdb",
+        "layout": "made_up",
         "trial": 3,
         "modalities": ["visible"],
         "counts": {
@@ -86,17 +92,17 @@ def test_the_manifest_says_what_it_is_and_what_there_is(dataset, tmp_path):
 
 @pytest.mark.parametrize(("size", "shards"), [(1, 6), (10**6, 1)])
 def test_a_shard_holds_at_least_one_image(dataset, tmp_path, size, shards):
-    assert len(write_shards(dataset, 1, tmp_path / "shards", size)["shards"]) == shards
+    assert len(write_shards(dataset, tmp_path / "shards", size)["shards"]) == shards
 
 
 def test_the_same_images_give_the_same_bytes(dataset, tmp_path):
-    one, other = (write_shards(dataset, 1, tmp_path / name, 2500) for name in ("one", "other"))
+    one, other = (write_shards(dataset, tmp_path / name, 2500) for name in ("one", "other"))
     assert one == other
 
 
 def test_progress_counts_the_images(dataset, tmp_path):
     reported = []
-    write_shards(dataset, 1, tmp_path / "shards", 2500, progress=reported.append)
+    write_shards(dataset, tmp_path / "shards", 2500, progress=reported.append)
     assert sum(reported) == 6
 
 
@@ -110,7 +116,7 @@ def test_an_interrupted_writing_leaves_nothing(dataset, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_shards(dataset, 1, target, 2500, progress=interrupt)
+        write_shards(dataset, target, 2500, progress=interrupt)
     assert seen == [False] * 5
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
@@ -123,7 +129,7 @@ def test_a_full_disk_is_an_error_of_the_system(dataset, tmp_path, monkeypatch):
 
     monkeypatch.setattr(tf.io.TFRecordWriter, "write", full)
     with pytest.raises(OSError, match="Cannot write the shards: No space left on device"):
-        write_shards(dataset, 1, tmp_path / "shards", 2500)
+        write_shards(dataset, tmp_path / "shards", 2500)
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
@@ -131,5 +137,5 @@ def test_a_full_disk_is_an_error_of_the_system(dataset, tmp_path, monkeypatch):
 def test_what_exists_is_not_touched(dataset, tmp_path, make):
     target = tmp_path / "shards"
     make(target)
-    with pytest.raises(BadInput, match=r"--shards_dir=.*shards exists"):
-        write_shards(dataset, 1, target, 2500)
+    with pytest.raises(BadInput, match=r"^shards_dir=.*shards exists"):
+        write_shards(dataset, target, 2500)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cmnas_tf.data import LAYOUTS, load_dataset, read_dataset
+from cmnas_tf.data import load_dataset, read_dataset
 from cmnas_tf.data.augmentation import Augmentation
 from cmnas_tf.data.pipeline import ImageSource, naming_unreadable, training_batches
 from cmnas_tf.data.sampler import IdentitySampler
@@ -16,10 +16,10 @@ from cmnas_tf.data.shard_writer import write_shards
 from cmnas_tf.data.shards import ShardStore
 from cmnas_tf.data.store import FolderStore, open_store
 from cmnas_tf.data.synthetic import write_dataset
+from cmnas_tf.data.synthetic_plan import SyntheticPeople
 from cmnas_tf.data.sysu_mm01 import SysuProtocol
 from cmnas_tf.data.verify import unreadable
 from cmnas_tf.errors import BadInput
-from cmnas_tf.settings import SyntheticPeople
 
 SMALL = {"train_identities": 4, "test_identities": 2, "image_height": 32, "image_width": 16}
 KINDS = {"sysu_mm01": 1, "regdb": 2, "market1501": 1, "own_images": 1}  # with their trials
@@ -34,8 +34,7 @@ def folders(tmp_path_factory):
     own_images(root / "regdb", root / "own_images")
     for layout, trial in KINDS.items():
         dataset = load_dataset(layout, root / layout, trial)
-        companions = LAYOUTS[layout].companions
-        write_shards(dataset, trial, root / f"{layout}_shards", 20_000, companions)
+        write_shards(dataset, root / f"{layout}_shards", 20_000)
     return root
 
 
@@ -109,7 +108,7 @@ def test_bytes_that_end_in_zeros_are_whole_in_a_graph(tmp_path):
         file = folder / path.replace("train", split)
         file.parent.mkdir(parents=True)
         file.write_bytes(split.encode() + bytes(9))
-    write_shards(read_dataset("own_folders", folder), 1, tmp_path / "shards", 10**6)
+    write_shards(read_dataset("own_folders", folder), tmp_path / "shards", 10**6)
     read = open_store(tmp_path / "shards").reader(["", path])
     (found,) = tf.data.Dataset.range(1, 2).map(read)
     assert found.shape == []
@@ -136,7 +135,7 @@ def test_the_official_gallery_goes_with_the_images(folders):
     ],
 )
 def test_another_data_set_or_trial_is_refused_by_name(folders, layout, trial, message):
-    with pytest.raises(BadInput, match=f"{message}.*--dataset=regdb --trial=2"):
+    with pytest.raises(BadInput, match=f"{message}.*dataset=regdb trial=2"):
         load_dataset(layout, folders / "regdb_shards", trial)
 
 
@@ -171,9 +170,9 @@ def edit(**values):
         (lambda root: (root / "00002.tfrecord").unlink(), r"00002\.tfrecord is missing"),
         (change("index.csv", flip), r"index\.csv is damaged"),
         (change("exp/rand_perm_cam.mat", flip), r"rand_perm_cam\.mat is damaged"),
-        (change("manifest.json", lambda data: data[:-9]), r"manifest\.json is no manifest"),
-        (change("manifest.json", lambda data: b"[]"), r"manifest\.json is no manifest"),
-        (edit(shards=None), r"manifest\.json is no manifest of shards"),
+        (change("manifest.json", lambda data: data[:-9]), r"manifest\.json is not a manifest"),
+        (change("manifest.json", lambda data: b"[]"), r"manifest\.json is not a manifest"),
+        (edit(shards=None), r"manifest\.json is not a manifest of shards"),
         (edit(fingerprint="0"), r"index\.csv lists another data set than .*manifest\.json"),
         (edit(schema_version=2), r"manifest\.json is of schema version 2; this program reads 1"),
     ],
@@ -181,7 +180,7 @@ def edit(**values):
 def test_shards_that_are_not_as_written_are_named(shards, spoil, message):
     """And what to do."""
     spoil(shards)
-    with pytest.raises(BadInput, match=f"(?s){message}.*cmnas_tf.prepare --shards_dir="):
+    with pytest.raises(BadInput, match=f"(?s){message}.*`write_shards`"):
         load_dataset("sysu_mm01", shards)
 
 

@@ -10,9 +10,8 @@ from cmnas_tf.data import load_dataset
 from cmnas_tf.data.index import Count
 from cmnas_tf.data.synthetic import MANIFEST, contact_sheet, write_dataset
 from cmnas_tf.data.synthetic_cameras import draw_image
-from cmnas_tf.data.synthetic_plan import images_of
+from cmnas_tf.data.synthetic_plan import SyntheticPeople, images_of
 from cmnas_tf.errors import BadInput
-from cmnas_tf.settings import SyntheticPeople
 
 SMALL = SyntheticPeople(
     train_identities=5,
@@ -255,13 +254,13 @@ def test_the_manifest_of_market1501_also_names_what_it_alone_has(market):
 
 def test_settings_of_another_layout_make_no_other_data_set(sysu, market):
     assert write_dataset(dataclasses.replace(SMALL, junk=7), sysu) is False
-    with pytest.raises(BadInput, match="drawn with other settings"):
+    with pytest.raises(BadInput, match="drawn with other options"):
         write_dataset(dataclasses.replace(MARKET, junk=7), market)
 
 
 def test_a_folder_with_another_data_set_is_refused_and_kept(sysu):
     before = contents(sysu)
-    with pytest.raises(BadInput, match=f"{sysu} holds synthetic people drawn with other settings"):
+    with pytest.raises(BadInput, match=f"{sysu} holds synthetic people drawn with other options"):
         write_dataset(dataclasses.replace(SMALL, difficulty=0.25), sysu)
     assert contents(sysu) == before
 
@@ -295,7 +294,7 @@ def test_no_processes_are_refused(tmp_path):
 
 def test_a_contact_sheet_has_a_row_for_each_person_and_infrared_last():
     """Images 32 x 16 with a gap of 1 around each: 34 x 18."""
-    sheet = contact_sheet(SMALL, people=2)
+    sheet = contact_sheet(SMALL, rows=2)
     assert sheet.shape == (2 * 34, 6 * 18, 3)
     tiles = sheet.reshape(2, 34, 6, 18, 3).swapaxes(1, 2)  # [people, cameras, 34, 18, 3]
     assert (tiles[:, :, 0] == 255).all() and (tiles[:, :, :, -1] == 255).all()

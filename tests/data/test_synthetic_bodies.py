@@ -6,7 +6,7 @@ import pytest
 
 from cmnas_tf.data.synthetic_bodies import Pose, body_parts
 from cmnas_tf.data.synthetic_people import draw_person
-from cmnas_tf.settings import SyntheticPeople
+from cmnas_tf.data.synthetic_plan import SyntheticPeople
 
 SETTINGS = SyntheticPeople()
 

@@ -14,8 +14,7 @@ from cmnas_tf.data.synthetic_cameras import (
     paint,
     photograph,
 )
-from cmnas_tf.data.synthetic_plan import cameras_of
-from cmnas_tf.settings import SyntheticPeople
+from cmnas_tf.data.synthetic_plan import SyntheticPeople, cameras_of
 
 SETTINGS = SyntheticPeople()
 EASY = SyntheticPeople(difficulty=0.0)

@@ -7,7 +7,7 @@ from cmnas_tf.data.synthetic_people import (
     garment_materials,
     people_materials,
 )
-from cmnas_tf.settings import SyntheticPeople
+from cmnas_tf.data.synthetic_plan import SyntheticPeople
 
 
 def luminance(materials):

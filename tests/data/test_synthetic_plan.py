@@ -1,8 +1,14 @@
 import pytest
 
-from cmnas_tf.data.synthetic_plan import drawn_people, images_of, pids_of, stream, views_of
+from cmnas_tf.data.synthetic_plan import (
+    SyntheticPeople,
+    drawn_people,
+    images_of,
+    pids_of,
+    stream,
+    views_of,
+)
 from cmnas_tf.errors import BadInput
-from cmnas_tf.settings import SyntheticPeople
 
 
 def test_counts_follow_from_the_layout():
@@ -39,7 +45,7 @@ def test_junk_goes_round_the_people_to_test_on_and_the_cameras():
 
 
 def test_market1501_needs_images_for_the_gallery():
-    with pytest.raises(BadInput, match=r"--images_per_camera=1 leaves no gallery to market1501"):
+    with pytest.raises(BadInput, match=r"^images_per_camera=1 leaves no gallery to market1501"):
         SyntheticPeople(dataset="market1501", images_per_camera=1)
 
 
