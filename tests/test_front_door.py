@@ -88,6 +88,6 @@ def test_the_first_block_of_readme(tmp_path, monkeypatch):
 def test_an_option_is_a_field_of_its_component():
     """The sentence below that block."""
     changed = reid.Recipe(epochs=30).with_values(image_height=128, triplet_weight=2.0)
-    assert changed.image == reid.ImageSize(image_height=128)
+    assert changed.size == reid.ImageSize(image_height=128)
     assert changed.objective.weights["triplet"] == 2.0
     assert changed.with_values(image_height=288, triplet_weight=1.0) == reid.Recipe(epochs=30)

@@ -17,6 +17,7 @@ from cmnas_tf.commands.command_line import arguments
 from cmnas_tf.commands.options_of_runs import RUN_DIR, DataFolder
 from cmnas_tf.commands.prefixed import Prefixed, prefixed
 from cmnas_tf.commands.processes import run_command, start_command
+from cmnas_tf.commands.words import flag_behind
 from cmnas_tf.machine import cores
 from cmnas_tf.options import Options, option
 from cmnas_tf.studies.comparison import Comparison
@@ -91,7 +92,7 @@ class StudyCommand(Options):
         if name not in _FLAGS_IN_FLAGS:
             return None
         prefix = _FLAGS_IN_FLAGS[name]
-        return [_behind(prefix, flag) for flag in shlex.split(value)]
+        return [flag_behind(prefix, flag) for flag in shlex.split(value)]
 
 
 _FLAGS_IN_FLAGS = {"search_flags": "search", "train_flags": "train", "evaluate_flags": "evaluate"}
@@ -100,14 +101,6 @@ _SAID_BY_STUDY = {
     for prefix in _FLAGS_IN_FLAGS.values()
     for name in ("data_dir", "dataset", "trial", "run_dir", "seed")
 }
-
-
-def _behind(prefix: str, flag: str) -> str:
-    """A flag with its prefix; ``--nox`` is ``--x=false`` there."""
-    name, assigned, value = flag.lstrip("-").partition("=")
-    if not assigned and name.startswith("no"):
-        return f"--{prefix}.{name.removeprefix('no')}=false"
-    return f"--{prefix}.{name}{assigned}{value}"
 
 
 def make(command: StudyCommand) -> Study:
