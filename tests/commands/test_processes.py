@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from cmnas_tf.processes import run_command
 
 ROOT = Path(__file__).parents[1]

@@ -8,6 +8,7 @@ import types
 import numpy as np
 import pytest
 import tensorflow as tf
+from cmnas_tf.settings import Batch, Devices
 from tensorflow import keras
 
 from cmnas_tf.devices import distribution
@@ -23,7 +24,6 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.layers import ModalityNorm
 from cmnas_tf.models import Embeddings
 from cmnas_tf.searching.bilevel import Bilevel
-from cmnas_tf.settings import Batch, Devices
 from cmnas_tf.training.gradient_step import descend
 from cmnas_tf.training.optimizers import CoupledAdam
 from tests.training.tiny import (

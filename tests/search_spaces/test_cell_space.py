@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
+from cmnas_tf.training.objectives import CostAware
 from scipy.special import softmax
 
 from cmnas_tf.architecture import Architecture
@@ -20,7 +21,6 @@ from cmnas_tf.search_spaces import AUTO_REID, DARTS, CellSpace
 from cmnas_tf.search_spaces.cell_costs import edge_costs
 from cmnas_tf.search_spaces.cell_space import strongest
 from cmnas_tf.training.gradient_step import descend
-from cmnas_tf.training.objectives import CostAware
 from cmnas_tf.training.optimizers import CoupledAdam
 from tests.models.genotypes import EVERYTHING
 from tests.oracles.finite_differences import assert_variable_gradients, central_differences

@@ -1,13 +1,13 @@
 """The words of ``--architecture``, and its files."""
 
 import pytest
+from cmnas_tf.settings import Network
 
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.cell_plan import CellPlan
 from cmnas_tf.errors import BadInput
 from cmnas_tf.search_spaces.named_architecture import named_architecture
 from cmnas_tf.search_spaces.random_cells import random_genotype
-from cmnas_tf.settings import Network
 from tests.models.genotypes import EVERYTHING
 
 RESNET18 = Network(backbone="resnet18")

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from cmnas_tf.searching.search_step import make_bilevel, objectives_of
+from cmnas_tf.searching.spaces import search_space
 
 from cmnas_tf import settings
 from cmnas_tf.errors import BadInput
-from cmnas_tf.searching.search_step import make_bilevel, objectives_of
-from cmnas_tf.searching.spaces import search_space
 
 
 def bilevel(**groups):

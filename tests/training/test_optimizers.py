@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+from cmnas_tf.settings import WeightOptimizer
 
 from cmnas_tf.layers import Softmax
 from cmnas_tf.search_spaces import NormSpace
-from cmnas_tf.settings import WeightOptimizer
 from cmnas_tf.training.optimizers import (
     CoupledAdam,
     CoupledSGD,

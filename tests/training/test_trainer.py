@@ -2,6 +2,7 @@
 
 import numpy as np
 import tensorflow as tf
+from cmnas_tf.training.objectives import weight_objective
 
 from cmnas_tf import settings
 from cmnas_tf.architecture import Architecture
@@ -9,7 +10,6 @@ from cmnas_tf.data.pipeline import Batch
 from cmnas_tf.modality import MODALITIES
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.training.gradient_step import descend
-from cmnas_tf.training.objectives import weight_objective
 from cmnas_tf.training.trainer import Trainee
 
 NETWORK = settings.Network(backbone="resnet18", width=1 / 16)
