@@ -1,4 +1,4 @@
-"""Checkpoints: one file holds everything a run needs to go on, or a network to be used.
+"""Checkpoints: one file holds everything that resuming a run, or using a network, needs.
 
 A checkpoint is a ``.safetensors`` file: tensors by name (``network/backbone.conv1.kernel``,
 ``average/...``, ``weight_optimizer/...``), and JSON in its header. It is written aside and renamed.
@@ -101,7 +101,7 @@ class Checkpoints:
         return self._path(step)
 
     def save_in_background(self, step: int, state: State, metadata: Mapping[str, Any]) -> None:
-        """Copies the state, and writes it like :meth:`save` while the caller goes on.
+        """Copies the state, and writes it like :meth:`save` in the background.
 
         Raises:
           TrainingDiverged: a variable is not finite; nothing is written.

@@ -1,4 +1,4 @@
-"""The loop around a step: batches in, loss terms out, progress, checkpoints, and going on."""
+"""The loop around a step: batches in, loss terms out, progress, checkpoints, resuming."""
 
 import errno
 import math
@@ -38,7 +38,7 @@ class Loop:
       state: every variable that changes from step to step.
       metadata: JSON that is stored with each checkpoint.
       steps_per_epoch: steps of an epoch.
-      epochs: how long to go on.
+      epochs: how many there are.
       checkpointing: when to write a checkpoint (there is one at the end in any case), and how
         many to keep.
       progress: whether to show a bar.

@@ -40,7 +40,7 @@ def gallery_of(
     """A gallery for a network: as it is, of a file, or of a folder of images, which are embedded.
 
     Raises:
-      BadInput: another network made it, it has no entries, or an image is none.
+      BadInput: another network made it, it has no entries, or an image is invalid.
     """
     if isinstance(source, Gallery):
         gallery, name = source, "The gallery"

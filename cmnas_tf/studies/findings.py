@@ -123,18 +123,19 @@ def _searches(finished: Mapping[Cell, Results]) -> dict[str, Any]:
 def _search(by_seed: Mapping[int, Results]) -> dict[str, Any]:
     decided = [results["decided"] for results in by_seed.values()]
     chosen = [found["chosen"] for found in decided]
-    leanings = [list(found["leanings"].values()) for found in decided]
-    possible = len(leanings[0])
+    probabilities = [found.get("probabilities") or found["leanings"] for found in decided]
+    values = [list(by_name.values()) for by_name in probabilities]
+    possible = len(values[0])
 
     def by_chance(one: Sequence[str], other: Sequence[str]) -> float:
         return statistics.jaccard_by_chance(len(one), len(other), possible)
 
     return {
         "chosen": dict(zip(by_seed, chosen, strict=True)),
-        "leanings": dict(zip(by_seed, (found["leanings"] for found in decided), strict=True)),
+        "probabilities": dict(zip(by_seed, probabilities, strict=True)),
         "jaccard": _mean(statistics.over_pairs(statistics.jaccard, chosen)),
         "jaccard_by_chance": _mean(statistics.over_pairs(by_chance, chosen)),
-        "kendall": _mean(statistics.over_pairs(statistics.kendall, leanings)),
+        "kendall": _mean(statistics.over_pairs(statistics.kendall, values)),
         "seconds": _mean([found["seconds"]["search"] for found in by_seed.values()]),
         "trainings": _mean([_in_trainings(found["seconds"]) for found in by_seed.values()]),
     }

@@ -71,16 +71,16 @@ def _scores(by_row: Found, rows: Sequence[str], subject: str, measure: str) -> F
 
 def _choices(search: Found, subject: str) -> Figure:
     """How much each seed's search was for each decision; of very many, those that a seed made."""
-    leanings = search["leanings"]
-    names = list(next(iter(leanings.values())))
+    probabilities = search["probabilities"]
+    names = list(next(iter(probabilities.values())))
     if len(names) > _MANY:
         made = {name for chosen in search["chosen"].values() for name in chosen}
         names = [name for name in names if name in made]
-    table = [[by_name[name] for name in names] for by_name in leanings.values()]
+    table = [[by_name[name] for name in names] for by_name in probabilities.values()]
     figure, axes = _figure(2.5 + 0.22 * len(names), 2.6 + 0.3 * len(table))
     picture = axes.imshow(table, cmap="RdBu", vmin=0, vmax=1, aspect="auto")
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
-    axes.set_yticks(range(len(table)), [f"seed {seed}" for seed in leanings])
+    axes.set_yticks(range(len(table)), [f"seed {seed}" for seed in probabilities])
     axes.set_title(f"{subject}: probability of each decision", fontsize=10)
     figure.colorbar(picture, ax=axes, fraction=0.03, pad=0.02)
     return figure

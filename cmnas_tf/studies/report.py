@@ -101,12 +101,12 @@ def _differences(by_measure: Found) -> Iterator[str]:
 def _searches(searches: Found) -> Iterator[str]:
     yield (
         "How alike the seeds' choices are (Jaccard: of sets this large, by chance as much as in "
-        "brackets; Kendall: of the order in which decisions are leant to), how far the leanings "
-        "went, and what a search costs.\n"
+        "brackets; Kendall: of the order of the decisions' probabilities), the range of those "
+        "probabilities, and what a search costs.\n"
     )
     lines = []
     for name, found in searches.items():
-        leanings = [value for by in found["leanings"].values() for value in by.values()]
+        probabilities = [p for by in found["probabilities"].values() for p in by.values()]
         alike = ""
         if found["jaccard"] is not None:
             alike = f"{found['jaccard']:.2f} ({found['jaccard_by_chance']:.2f})"
@@ -116,12 +116,12 @@ def _searches(searches: Found) -> Iterator[str]:
                 ", ".join(str(len(chosen)) for chosen in found["chosen"].values()),
                 alike,
                 _number(found["kendall"]),
-                f"{min(leanings):.2f} to {max(leanings):.2f}",
+                f"{min(probabilities):.2f} to {max(probabilities):.2f}",
                 _number(found["seconds"], ".0f"),
                 _number(found["trainings"], ".1f"),
             ]
         )
-    head = ["", "chosen, by seed", "Jaccard", "Kendall", "leanings", "seconds", "in trainings"]
+    head = ["", "chosen, by seed", "Jaccard", "Kendall", "probabilities", "seconds", "in trainings"]
     yield markdown_table(head, lines)
 
 

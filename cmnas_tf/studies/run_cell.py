@@ -171,7 +171,7 @@ def _decided(cell: Cell, architecture: Architecture) -> dict[str, Any] | None:
         return None
     space = _space(cell)
     probabilities = dict(space.probabilities(architecture))
-    return {"chosen": space.chosen(architecture), "leanings": probabilities}
+    return {"chosen": space.chosen(architecture), "probabilities": probabilities}
 
 
 def _values(results: dict[str, Any]) -> dict[str, dict[str, float]]:
