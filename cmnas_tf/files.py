@@ -36,23 +36,6 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             aside.unlink(missing_ok=True)
 
 
-def new_path(path: str | os.PathLike[str], name: str) -> Path:
-    """The path of what is going to be written.
-
-    Args:
-      path: as given.
-      name: of the parameter.
-
-    Raises:
-      BadInput: it is empty, or something is there.
-    """
-    if not str(path) or Path(path).exists():
-        raise BadInput(
-            f"{name}={str(path)!r} is empty or exists; give the path of a new file or folder."
-        )
-    return Path(path)
-
-
 def remains(folder: Path) -> list[Path]:
     """Files that :func:`replacing` left in ``folder`` and below, in processes that were killed.
 
