@@ -75,8 +75,8 @@ def _read_pickle(path: Path) -> Any:
     except ImportError as error:
         raise BadInput(
             f"{path} is not a .safetensors file, so PyTorch has to read it, and it is not "
-            "installed. Install it (pip install torch), or write the file as .safetensors where "
-            "it is: safetensors.torch.save_file(state_dict, FILE)."
+            'installed. Install it (pip install "cmnas_tf[torch]"), or write the file as '
+            ".safetensors where it is: safetensors.torch.save_file(state_dict, FILE)."
         ) from error
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
