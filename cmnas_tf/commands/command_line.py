@@ -136,7 +136,7 @@ def run(main: Callable[[Any], None], command: type[Options], argv: Sequence[str]
     # TensorFlow greets with lines of level "error" that mean nothing; set it to 0 to see them all.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.filterwarnings("ignore", category=FutureWarning, module="google")
-    _log_to_stderr()
+    _log_to_stderr(command)
     before = signal.signal(signal.SIGTERM, _terminate)
 
     def fail(message: str, code: int) -> None:
@@ -170,10 +170,15 @@ def run(main: Callable[[Any], None], command: type[Options], argv: Sequence[str]
         signal.signal(signal.SIGTERM, before)
 
 
-def _log_to_stderr() -> None:
-    """Shows what the library logs: notes and warnings, each a line."""
+def _log_to_stderr(command: type[Options]) -> None:
+    """Shows what the library logs: notes and warnings, each a line, in the command's words."""
+
+    class Formatter(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return in_flags(super().format(record), command.options())
+
     logger, handler = logging.getLogger("cmnas_tf"), logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("{levelname}: {message}", style="{"))
+    handler.setFormatter(Formatter("{levelname}: {message}", style="{"))
     logging.addLevelName(logging.INFO, "note")
     logging.addLevelName(logging.WARNING, "warning")
     logger.handlers, logger.propagate = [handler], False

@@ -17,7 +17,7 @@ from cmnas_tf.commands.command_line import arguments
 from cmnas_tf.commands.options_of_runs import RUN_DIR, DataFolder
 from cmnas_tf.commands.prefixed import Prefixed, prefixed
 from cmnas_tf.commands.processes import run_command, start_command
-from cmnas_tf.commands.words import flag_behind
+from cmnas_tf.commands.words import flag_behind, in_flags
 from cmnas_tf.machine import cores
 from cmnas_tf.options import Options, option
 from cmnas_tf.studies.comparison import Comparison
@@ -122,7 +122,8 @@ def main(command: StudyCommand) -> None:
     if work.dry_run or work.measure_steps:
         from cmnas_tf.studies.budget import describe
 
-        print(describe(study, bool(command.place.people), work.measure_steps, work.jobs))
+        said = describe(study, bool(command.place.people), work.measure_steps, work.jobs)
+        print(in_flags(said, command.options()))
         return
     if work.cell:
         from cmnas_tf.studies.run_cell import run_cell

@@ -323,8 +323,8 @@ def test_what_the_library_logs_is_shown_as_notes(run):
         logger = logging.getLogger("cmnas_tf.somewhere.below")
         logger.debug("unseen")
         logger.info("%d images", 3)
-        logger.warning("beware")
+        logger.warning("beware of seed=3 and `run_dir`")
 
     code, shown = run(main)
     assert (code, shown.out) == (0, "")
-    assert shown.err == "note: 3 images\nwarning: beware\n"
+    assert shown.err == "note: 3 images\nwarning: beware of --seed=3 and --run_dir\n"
