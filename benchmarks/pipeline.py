@@ -16,12 +16,14 @@ from PIL import Image
 
 from benchmarks.batch import HEIGHT, WIDTH
 from cmnas_tf.data import load_dataset
-from cmnas_tf.data.augment import MEAN, STD, Augmentation
+from cmnas_tf.data.augment import MEAN, STD
+from cmnas_tf.data.augmentation import Augmentation
 from cmnas_tf.data.index import Dataset
 from cmnas_tf.data.pipeline import ImageSource, training_batches
 from cmnas_tf.data.sampler import IdentitySampler
+from cmnas_tf.data.sampling import Sampling
 from cmnas_tf.data.synthetic import write_dataset
-from cmnas_tf.settings import SyntheticPeople
+from cmnas_tf.data.synthetic_plan import SyntheticPeople
 
 PEOPLE, IDENTITIES, IMAGES_PER_IDENTITY = 24, 16, 4
 STEPS = 16  # of one run: 2048 images
@@ -75,9 +77,8 @@ def _data() -> Dataset:
 
 def _sampler() -> IdentitySampler:
     images = _data().train
-    return IdentitySampler(
-        images, np.unique(images.pids), IDENTITIES, IMAGES_PER_IDENTITY, seed=0, stream=0
-    )
+    sampling = Sampling(identities_per_batch=IDENTITIES, images_per_identity=IMAGES_PER_IDENTITY)
+    return IdentitySampler(images, np.unique(images.pids), sampling, seed=0, stream=0)
 
 
 def _augmented(path: str, random: np.random.Generator) -> np.ndarray:

@@ -68,13 +68,14 @@ def _steps(logical_devices: int) -> dict[str, float]:
 
     from cmnas_tf.architecture import Architecture
     from cmnas_tf.data.pipeline import Batch
+    from cmnas_tf.devices.devices import Devices
     from cmnas_tf.devices.distribution import compiled_on, make_strategy
     from cmnas_tf.losses import Objective
     from cmnas_tf.models import two_stream
     from cmnas_tf.runs.checkpoints import Checkpoints
-    from cmnas_tf.settings import Devices, WeightOptimizer
-    from cmnas_tf.training.gradient_step import descend
+    from cmnas_tf.training.gradient_step import gradient_step
     from cmnas_tf.training.optimizers import weight_optimizer
+    from cmnas_tf.training.recipe import WeightOptimizer
 
     strategy = make_strategy(Devices(logical_devices=logical_devices))
     with strategy.scope():
@@ -90,7 +91,7 @@ def _steps(logical_devices: int) -> dict[str, float]:
 
     shares = strategy.experimental_distribute_values_from_function(share_of)
 
-    run, step = compiled_on(strategy), partial(descend, network, Objective(), optimizer)
+    run, step = compiled_on(strategy), partial(gradient_step, network, Objective(), optimizer)
 
     seconds = []
     for _ in range(WARMUP + STEPS):

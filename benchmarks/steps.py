@@ -17,9 +17,9 @@ from cmnas_tf.models import ReidNetwork, two_stream
 from cmnas_tf.models.two_stream import network_with
 from cmnas_tf.search_spaces import NormSpace
 from cmnas_tf.searching.bilevel import Bilevel
-from cmnas_tf.settings import WeightOptimizer
-from cmnas_tf.training.gradient_step import descend
+from cmnas_tf.training.gradient_step import gradient_step
 from cmnas_tf.training.optimizers import CoupledAdam, weight_optimizer
+from cmnas_tf.training.recipe import WeightOptimizer
 
 BACKBONE = "resnet50"
 Run = Callable[[], None]
@@ -50,7 +50,7 @@ def derived_rewritten() -> Run:
 
 def supernet() -> Run:
     """The weights' step of the supernet."""
-    return _training_step(lambda: _space().supernet(batch.CLASSES))
+    return _training_step(lambda: NormSpace(BACKBONE).supernet(Softmax(), batch.CLASSES))
 
 
 def naive_supernet() -> Run:
@@ -65,8 +65,8 @@ def search() -> Run:
     by the statistics of their batch."""
     strategy = make_strategy()
     with strategy.scope():
-        space = _space()
-        network = space.supernet(batch.CLASSES)
+        space = NormSpace(BACKBONE)
+        network = space.supernet(Softmax(), batch.CLASSES)
         logits = list(space.logits(network).values())
         bilevel = Bilevel(
             network,
@@ -88,17 +88,13 @@ def _training_step(make_network: Callable[[], ReidNetwork], deterministic: bool 
         optimizer = weight_optimizer(network, WeightOptimizer(), besides=logits)
     objective, one = Objective(), _batch()
 
-    step = partial(descend, network, objective, optimizer)
+    step = partial(gradient_step, network, objective, optimizer)
     run = compiled_on(strategy)
     return lambda: _finish(run(step, one, batch.IMAGES_PER_IDENTITY))
 
 
 def _all_separate() -> ReidNetwork:
     return two_stream(Architecture.separate(BACKBONE), batch.CLASSES, BACKBONE)
-
-
-def _space() -> NormSpace:
-    return NormSpace(BACKBONE, Softmax())
 
 
 def _batch() -> Batch:

@@ -122,10 +122,13 @@ def named_backbone(name: str, cells: tuple[int, ...] = ()) -> Backbone:
     Raises:
       BadInput: neither a ResNet nor such a file; or numbers of cells for a ResNet.
     """
-    if name in BACKBONES or not Path(name).exists():
+    if name not in BACKBONES and Path(name).exists():
+        return stacked(Architecture.load(name).backbone, cells)
+    try:
         plan_of(name)
-        return stacked(name, cells)
-    return stacked(Architecture.load(name).backbone, cells)
+    except BadInput as error:
+        raise BadInput(f"{error} Or give the file of an architecture or a genotype.") from error
+    return stacked(name, cells)
 
 
 def stacked(backbone: Backbone, cells: tuple[int, ...]) -> Backbone:

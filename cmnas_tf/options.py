@@ -9,14 +9,13 @@ Values marked [pub] and [code] are the authors' (paper, released code); the othe
 """
 
 import dataclasses
-import difflib
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_type_hints
 
-from cmnas_tf.errors import BadInput
+from cmnas_tf.errors import BadInput, did_you_mean
 
 C = TypeVar("C", bound="Options")
 
@@ -73,10 +72,9 @@ class Option:
             raise BadInput(f"{self.name}={value} must be finite.")
         if self.choices and value not in self.choices:
             words = ", ".join(repr(choice) for choice in self.choices)
-            near = difflib.get_close_matches(str(value), map(str, self.choices), n=2)
-            meant = f" Did you mean {' or '.join(near)}?" if near else ""
             raise BadInput(
-                f"{self.name}={value!r} is not allowed; it must be one of {words}.{meant}"
+                f"{self.name}={value!r} is not allowed; it must be one of {words}."
+                f"{did_you_mean(value, map(str, self.choices))}"
             )
         low, high = self.minimum, self.maximum
         if (low is not None and value < low) or (high is not None and value > high):
@@ -157,10 +155,23 @@ class Options:
         Raises:
           BadInput: it has no such option, or a value is not allowed.
         """
-        known = self.values()
+        known = {own.name for own in self.options()}
         if unknown := [name for name in changes if name not in known]:
             raise BadInput(f"{type(self).__name__} has no option {', '.join(unknown)}.")
-        return self.of_values({**known, **changes})
+        own = {found.name for found in self._own_options()}
+        new = {name: value for name, value in changes.items() if name in own}
+        for field, part in self._parts().items():
+            names = {found.name for found in part.options()}
+            if inner := {name: value for name, value in changes.items() if name in names}:
+                new[field] = getattr(self, field).with_values(**inner)
+        return dataclasses.replace(self, **new)  # type: ignore[type-var]
+
+    # Of components that are no dataclasses; the others compare their fields.
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.values() == other.values()  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.values().items()))
 
 
 def described(components: Iterable[Options]) -> dict[str, Any]:

@@ -7,17 +7,17 @@ Nothing below this room knows a flag: what is wrong with an option is said as ``
 
 import logging
 import os
-import re
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from absl import flags
 
-from cmnas_tf.commands.help import print_help, shown
+from cmnas_tf.commands.help import print_help
+from cmnas_tf.commands.words import in_flags, shown
 from cmnas_tf.errors import BadInput, Stopped, TrainingDiverged, WorkerLost
 from cmnas_tf.options import Option, Options
 
@@ -28,22 +28,9 @@ EXIT_DIVERGED = 3
 EXIT_WORKER_LOST = 4
 EXIT_OF_SIGNAL = 128  # plus the signal's number, as shells count
 
-# Where configurations lie: in an installed package, and in a checkout.
-CONFIGS = (Path(__file__).parents[1] / "configs", Path(__file__).parents[2] / "configs")
+CONFIGS = Path(__file__).parents[1] / "configs"
 
 _EVERYTHING = {"--help=all", "--helpfull"}
-# What the library calls by its function, a person does by a command.
-_COMMAND_OF = {
-    "find_architecture": "cmnas search",
-    "train_network": "cmnas train",
-    "evaluate_network": "cmnas evaluate",
-    "export_saved_model": "cmnas export",
-    "write_dataset": "cmnas make_synthetic",
-    "import_weights": "cmnas import_weights",
-    "build_gallery": "cmnas build_index",
-    "build_faiss_index": "cmnas build_faiss_index",
-    "run_trials": "cmnas trials",
-}
 _DEFINE = {
     bool: flags.DEFINE_boolean,
     int: flags.DEFINE_integer,
@@ -77,11 +64,11 @@ def _rewritten(command: type[Options], argv: Sequence[str]) -> list[str]:
     found: list[str] = []
     for word in with_flagfiles(argv):
         words = rewrite(word)
-        if words is not None:
+        if words:
             print(
                 f"note: {word.partition('=')[0]} is written {' '.join(words)} now", file=sys.stderr
             )
-        found += [word] if words is None else with_flagfiles(words)
+        found += [word] if words is None else _rewritten(command, words)
     return found
 
 
@@ -130,23 +117,6 @@ def arguments(command: Options) -> list[str]:
         for known in command.options()
         if values[known.name] != known.default
     ]
-
-
-def in_flags(message: str, options: Iterable[Option]) -> str:
-    """A message of the library in the words of the command line.
-
-    ``name=value`` and `` `name` `` become ``--name=value`` and ``--name`` where there is such an
-    option, and `` `function` `` the command that calls it.
-    """
-    names = {known.name for known in options}
-
-    def flag(found: re.Match[str]) -> str:
-        name = found["quoted"] or found["assigned"]
-        if name in names:
-            return f"--{name}"
-        return _COMMAND_OF.get(name, found[0]) if found["quoted"] else found[0]
-
-    return re.sub(r"(?<!`)`(?P<quoted>[\w.]+)`|(?<![\w.-])(?P<assigned>[\w.]+)(?==)", flag, message)
 
 
 def run(main: Callable[[Any], None], command: type[Options], argv: Sequence[str] = ()) -> None:
@@ -248,17 +218,23 @@ def _lines_of(word: str, inside: tuple[Path, ...]) -> Iterator[str]:
 
 
 def _flagfile(name: str) -> Path:
-    for file in (Path(name), *(folder / Path(name).name for folder in CONFIGS)):
+    for file in (Path(name), CONFIGS / Path(name).name):
         for path in (file, file.with_name(f"{file.name}.flags")):
             if path.is_file():
                 return path
-    known = sorted({path.stem for folder in CONFIGS for path in folder.glob("*.flags")})
+    known = sorted(path.stem for path in CONFIGS.glob("*.flags"))
     raise BadInput(f"No flagfile {name}; give a file, or one of {', '.join(known)}.")
 
 
 def expanded(path: str) -> str:
-    """A path with ``~`` and ``$VARIABLE`` replaced."""
-    return os.path.expandvars(os.path.expanduser(path))  # noqa: PTH111
+    """A path with ``~`` and ``$VARIABLE`` replaced.
+
+    ``configs/...`` is one of the package's configurations where there is none of its own.
+    """
+    path = os.path.expandvars(os.path.expanduser(path))  # noqa: PTH111
+    packaged = CONFIGS.parent / path
+    own = path.startswith("configs/") and not Path(path).exists() and packaged.exists()
+    return str(packaged) if own else path
 
 
 def _flags_of(options: Sequence[Option]) -> flags.FlagValues:

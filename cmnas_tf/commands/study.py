@@ -9,6 +9,7 @@ import shlex
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,7 +69,8 @@ class StudyCommand(Options):
     """Compares searches and architectures: every arm with every seed, then what they say together.
 
     The options of searches, trainings and evaluations have the prefixes ``search.``, ``train.`` and
-    ``evaluate.``, and --search.flagfile=FILE reads those of a file.
+    ``evaluate.``, and --search.flagfile=FILE reads those of a file; what that says of data, folder
+    and seed is passed over, since the study says it.
     """
 
     place: Place = Place()
@@ -81,8 +83,11 @@ class StudyCommand(Options):
 
     @staticmethod
     def rewritten(word: str) -> list[str] | None:
-        """A flag of earlier versions, whose value was flags, in today's words; else None."""
+        """A flag of earlier versions, whose value was flags, in today's words; of what the study
+        says itself none; else None."""
         name, _, value = word.lstrip("-").partition("=")
+        if name in _SAID_BY_STUDY:
+            return []
         if name not in _FLAGS_IN_FLAGS:
             return None
         prefix = _FLAGS_IN_FLAGS[name]
@@ -90,6 +95,11 @@ class StudyCommand(Options):
 
 
 _FLAGS_IN_FLAGS = {"search_flags": "search", "train_flags": "train", "evaluate_flags": "evaluate"}
+_SAID_BY_STUDY = {
+    f"{prefix}.{name}"
+    for prefix in _FLAGS_IN_FLAGS.values()
+    for name in ("data_dir", "dataset", "trial", "run_dir", "seed")
+}
 
 
 def _behind(prefix: str, flag: str) -> str:
@@ -133,7 +143,8 @@ def main(command: StudyCommand) -> None:
     if command.place.people:
         people = f"--flagfile={command.place.people}"
         run_command("make_synthetic", people, f"--data_dir={command.data.data_dir}")
-    cells = Queue(study.cells(), work.jobs, starter(arguments(command), work.jobs))
+    start = starter(arguments(command), work.jobs)
+    cells = Queue(study.cells(), work.jobs, start, partial(print, flush=True))
     cells.run()
     print(report(study))
     if cells.failed:

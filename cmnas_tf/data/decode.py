@@ -31,8 +31,8 @@ def decode_pixels(encoded: tf.Tensor) -> tf.Tensor:
       [h, w, 3] uint8, RGB; an image with one channel is repeated.
 
     Raises:
-      tf.errors.InvalidArgumentError: when run on bytes that are no complete image, or on a BMP with
-        a colour palette (:data:`PALETTE`), of which TensorFlow gives the palette's numbers.
+      tf.errors.InvalidArgumentError: when run on bytes that are not a complete image, or on a BMP
+        with a colour palette (:data:`PALETTE`), of which TensorFlow gives the palette's numbers.
     """
 
     def others() -> tf.Tensor:

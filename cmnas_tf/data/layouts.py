@@ -45,7 +45,7 @@ LAYOUTS: Registry[Layout] = Registry("data set")
 
 
 def register_dataset(name: str, layout: Layout) -> Layout:
-    """Makes a data set known by its name, to all functions and commands; gives it back.
+    """Makes a data set known by its name, everywhere; gives it back.
 
     Raises:
       BadInput: the layout lacks its loader, marks or protocol, or the name is taken or no word.

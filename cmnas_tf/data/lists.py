@@ -1,4 +1,4 @@
-"""Lists of images as data sets bring them: text files with a line "path label" for each image."""
+"""Lists as data sets bring them: of images, a line "path label" for each, and of identities."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -62,3 +62,18 @@ def read_lists(
                     "has one label in a split. Get the lists anew"
                 )
             yield common, match
+
+
+def read_identities(file: Path) -> set[int]:
+    """The identities that a text file lists, separated by commas.
+
+    Raises:
+      BadInput: it lists none, or something else.
+    """
+    try:
+        pids = {int(word) for word in file.read_text().replace(",", " ").split()}
+    except ValueError as error:
+        raise BadInput(f"{file} must hold identity numbers separated by commas: {error}") from error
+    if not pids:
+        raise BadInput(f"{file} lists no identity; get the file anew")
+    return pids

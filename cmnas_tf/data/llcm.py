@@ -11,7 +11,7 @@ import numpy as np
 
 from cmnas_tf.data.index import Count, Dataset, Image, Images
 from cmnas_tf.data.layouts import Layout, register_dataset
-from cmnas_tf.data.lists import read_lists
+from cmnas_tf.data.lists import read_identities, read_lists
 from cmnas_tf.data.protocols import (
     Protocol,
     Trial,
@@ -94,13 +94,7 @@ def _test_identities(root: Path) -> set[int]:
     file = root / "idx" / "test_id.txt"
     if not file.is_file():
         raise BadInput(f"{file} is missing; it says who is tested with:\n{TREE}")
-    try:
-        pids = {int(word) for word in file.read_text().replace(",", " ").split()}
-    except ValueError as error:
-        raise BadInput(f"{file} must hold identity numbers separated by commas: {error}") from error
-    if not pids:
-        raise BadInput(f"{file} lists no identity; get the file anew")
-    return pids
+    return read_identities(file)
 
 
 @dataclass(frozen=True)

@@ -63,11 +63,11 @@ def _require_marks(layout: str, root: Path) -> None:
     """Raises BadInput if the folder is of another layout, or has nothing of this one."""
     wanted = LAYOUTS[layout]
     missing = wanted.missing_marks(root)
-    # What has more marks is the more special: it also looks like what it is a special case of.
+    # Special cases first: their folders have all marks of the more general layout too.
     for name, other in sorted(LAYOUTS.items(), key=lambda item: -len(item[1].marks)):
-        further = sorted(set(other.marks) - set(wanted.marks))
         is_special_case = set(other.marks) > set(wanted.marks)
         if (missing or is_special_case) and not other.missing_marks(root):
+            further = sorted(set(other.marks) - set(wanted.marks))
             why = f"has no {missing[0]}" if missing else f"has {further[0]}"
             raise BadInput(
                 f"{root} looks like {name}, not like {layout}: it {why}. Read it as {name}"

@@ -13,7 +13,7 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.modality import VISIBLE
 
 FOLDERS = {"train": ("train", "mask_train_v2"), "test": ("test", "mask_test_v2")}
-# The data set numbers its test identities from 0 again. Here they go on where training ends.
+# The data set numbers its test identities from 0 again. Here they continue where training ends.
 TRAIN_IDENTITIES = 1041
 
 TREE = """\

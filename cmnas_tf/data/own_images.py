@@ -60,7 +60,7 @@ def load_table(root: Path) -> Dataset:
       The data set; it has no training images where the table has none.
 
     Raises:
-      BadInput: if the table is no such table, describes an image twice, an image is missing, or no
+      BadInput: if the table has another form, describes an image twice, an image is missing, or no
         image is for ``query`` or for ``gallery``.
     """
     return _dataset("own_images", root, _table_rows(root / TABLE), TABLE_TREE)
@@ -95,7 +95,7 @@ def _table_rows(table: Path) -> Iterator[_Row]:
             for row in reader:
                 yield row, f"{table}, line {reader.line_num}"
     except (UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(f"{table} is no UTF-8 text with commas: {error}. Save it as CSV") from error
+        raise BadInput(f"{table} is not UTF-8 text with commas: {error}. Save it as CSV") from error
 
 
 def _folder_rows(root: Path) -> Iterator[_Row]:

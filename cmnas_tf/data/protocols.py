@@ -43,7 +43,7 @@ class Trial:
 class Protocol(Options):
     """Base of the test protocols; the options of one are what its authors left to choose.
 
-    Protocols that have an option of the same name have the same option, so that one flag gives it.
+    Where two protocols have an option of one name, it is the same option in both.
     """
 
     def trials_of(self, dataset: Dataset) -> Iterator[Trial]:

@@ -113,7 +113,7 @@ class ShardStore:
     def read(self, path: str) -> bytes:
         """The bytes of one image.
 
-        Read at their position rather than through a memory map: other threads go on meanwhile, and
+        Read at their position rather than through a memory map: other threads run meanwhile, and
         a shard that is cut off while it is in use gives too few bytes, not a crash.
         """
         shard, offset, length = self._places[path]
@@ -164,7 +164,7 @@ def _read_manifest(root: Path) -> dict[str, Any]:
     except BadInput:
         raise
     except (ValueError, TypeError, KeyError) as error:
-        raise BadInput(f"{file} is no manifest of shards ({error!r}). {_ANEW}") from error
+        raise BadInput(f"{file} is not a manifest of shards ({error!r}). {_ANEW}") from error
     return manifest
 
 

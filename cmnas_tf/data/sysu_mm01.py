@@ -11,6 +11,7 @@ import numpy as np
 
 from cmnas_tf.data.index import Count, Dataset, Image, Images
 from cmnas_tf.data.layouts import Layout, register_dataset
+from cmnas_tf.data.lists import read_identities
 from cmnas_tf.data.protocols import (
     TRIALS,
     Folder,
@@ -140,7 +141,7 @@ def gallery_orders(root: Path) -> dict[tuple[int, int], np.ndarray]:
       by name, in the order in which the gallery of trial t takes them.
 
     Raises:
-      BadInput: if the file is missing or is no such table.
+      BadInput: if the file is missing or has another form.
     """
     file = root / "exp" / "rand_perm_cam.mat"
     if not file.is_file():
@@ -186,25 +187,18 @@ def _identities(root: Path, split: str) -> set[int]:
     """The identities of ``exp/{split}_id.txt``, or of the ``.mat`` file where there is no text."""
     text, mat = (root / "exp" / f"{split}_id{suffix}" for suffix in (".txt", ".mat"))
     if text.is_file():
-        try:
-            pids = {int(word) for word in text.read_text().replace(",", " ").split()}
-        except ValueError as error:
-            raise BadInput(
-                f"{text} must hold identity numbers separated by commas: {error}"
-            ) from error
-    elif mat.is_file():
-        numbers = _read_mat(mat, "id").ravel()
-        if numbers.dtype.kind not in "iuf" or (numbers % 1 != 0).any():
-            raise BadInput(f"{mat}: id must hold identity numbers. Received: {numbers[:5]}")
-        pids = set(numbers.astype(int).tolist())
-    else:
+        return read_identities(text)
+    if not mat.is_file():
         raise BadInput(
             f"Neither {text} nor {mat.name} exists; they say who is in the {split} split. "
             f"SYSU-MM01 comes with both:\n{TREE}"
         )
-    if not pids:
-        raise BadInput(f"{text if text.is_file() else mat} lists no identity; get the file anew")
-    return pids
+    numbers = _read_mat(mat, "id").ravel()
+    if numbers.dtype.kind not in "iuf" or (numbers % 1 != 0).any():
+        raise BadInput(f"{mat}: id must hold identity numbers. Received: {numbers[:5]}")
+    if not numbers.size:
+        raise BadInput(f"{mat} lists no identity; get the file anew")
+    return set(numbers.astype(int).tolist())
 
 
 def _read_mat(file: Path, name: str) -> np.ndarray:

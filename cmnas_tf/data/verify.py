@@ -18,7 +18,7 @@ class Content(NamedTuple):
 
     Attributes:
       digest: SHA-256 of its bytes; empty if they cannot be read.
-      fault: why it is no image that can be used; empty if it is one.
+      fault: why it cannot be used as an image; empty if it can.
     """
 
     digest: str
@@ -50,7 +50,7 @@ def read_contents(
 
 
 def unreadable(images: Images, root: str | PathLike[str]) -> dict[str, str]:
-    """The files of ``images`` that are missing or no image that can be used: ``{path: reason}``."""
+    """The files of ``images`` that are missing or cannot be used as images: ``{path: reason}``."""
     contents = read_contents(root, images.paths)
     return {path: content.fault for path, content in contents.items() if content.fault}
 

@@ -196,7 +196,7 @@ def rank_blocks(
     gallery = _Gallery(of_gallery, gallery_cameras, rule, min(max_rank, len(candidates)))
     step = max(1, _BLOCK_ELEMENTS // len(gallery_ids))
     sums = _Sums(np.zeros(gallery.ranks), 0.0, 0.0, 0)
-    with ThreadPoolExecutor(_THREADS) as threads:  # NumPy lets the others go on while it sorts
+    with ThreadPoolExecutor(_THREADS) as threads:  # NumPy lets the others run while it sorts
         for seen, block in _checked(blocks, len(query_ids), len(gallery_ids)):
 
             def measure(start: int, seen: int = seen, block: np.ndarray = block) -> _Sums:

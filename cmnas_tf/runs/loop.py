@@ -122,7 +122,7 @@ class Loop:
                 bar.set_postfix_str(f"{_in_short(terms)} {word}".strip(), refresh=False)
                 bar.update()
                 if asked:
-                    raise Stopped(asked, number + 1)
+                    raise Stopped(asked, f"step {number + 1}")
 
     def _check_finite(self, terms: Terms, number: int, checkpoints: Checkpoints) -> None:
         for objective, values in terms.items():

@@ -1,5 +1,6 @@
 """What a result says of its origin."""
 
+import contextlib
 import platform
 import subprocess
 from collections.abc import Mapping
@@ -22,9 +23,12 @@ def provenance(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of this package, of Python and of the packages that compute."""
-    packages = {name: metadata.version(name) for name in _PACKAGES}
-    return {"cmnas_tf": cmnas_tf.__version__, "python": platform.python_version(), **packages}
+    """Versions of this package, of Python and of the packages that compute, where installed."""
+    found = {"cmnas_tf": cmnas_tf.__version__, "python": platform.python_version()}
+    for name in _PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def commit() -> str | None:

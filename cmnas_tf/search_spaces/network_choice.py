@@ -32,7 +32,11 @@ class NetworkChoice(Options):
         advanced=True,
     )
     width: float = option(
-        1.0, "Factor on the number of channels of every stage.", minimum=0.0625, maximum=4.0
+        1.0,
+        "Factor on the number of channels of every stage.",
+        minimum=0.0625,
+        maximum=4.0,
+        advanced=True,
     )
     last_stride: int = option(
         1,

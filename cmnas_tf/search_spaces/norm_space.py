@@ -61,7 +61,11 @@ class NormSpace(SearchSpace):
         advanced=True,
     )
     width: float = option(
-        1.0, "Factor on the number of channels of every stage.", minimum=0.0625, maximum=4.0
+        1.0,
+        "Factor on the number of channels of every stage.",
+        minimum=0.0625,
+        maximum=4.0,
+        advanced=True,
     )
     last_stride: int = option(  # type: ignore[assignment]
         1,

@@ -41,6 +41,7 @@ class Darts(SearchAlgorithm):
         "Whether the architecture's gradient takes the weights as they are (first), or counts in "
         "how they would follow (second: about three times the work of a step).",
         choices=("first", "second"),
+        advanced=True,
     )
     architecture_statistics: str = option(
         "running",
@@ -54,6 +55,7 @@ class Darts(SearchAlgorithm):
         "How logits become mixture weights: softmax [Auto-ReID: pub], Gumbel-softmax with "
         "annealing, or gdas: the candidate that it draws alone, with its gradient.",
         choices=("softmax", "gumbel", "gdas"),
+        advanced=True,
     )
     initial_temperature: float = option(
         5.0, "Gumbel temperature at first.", minimum=0.01, advanced=True

@@ -81,7 +81,7 @@ def compare(
 
 def _embed(network: ReidNetwork, pixels: tf.Tensor, modalities: np.ndarray) -> np.ndarray:
     """``pixels`` [N, height, width, 3] uint8, each of its modality -> [N, D], rows of norm 1."""
-    embedding = np.empty((len(modalities), network.head.classifier.kernel.shape[0]), np.float32)
+    embedding = np.empty((len(modalities), network.embedding_size), np.float32)
     for modality in set(modalities):
         rows = np.flatnonzero(modalities == modality)
         images = normalize(tf.gather(pixels, rows))

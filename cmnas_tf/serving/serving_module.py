@@ -20,6 +20,7 @@ from cmnas_tf.serving.gallery import Gallery
 from cmnas_tf.serving.identification import CAMERA, CAMERAS, IDS, SCORES, Identification, K
 from cmnas_tf.serving.inference_graph import InferenceGraph
 from cmnas_tf.serving.reading_images import read_files, read_pixels
+from cmnas_tf.serving.served_form import ServedForm
 
 IMAGE_BYTES = "image_bytes"
 PIXELS = "pixels"
@@ -37,7 +38,6 @@ INPUTS = {
     K: tf.TensorSpec([None], tf.int32, K),
 }
 
-
 _BATCHES_AT_A_TIME = 2
 _MOST_IMAGES = 4096  # of a request
 
@@ -52,21 +52,6 @@ class Signature(NamedTuple):
 
     inputs: tuple[str, ...]
     modality: str = ""
-
-
-class Batching(NamedTuple):
-    """How images of several requests are computed together, each request decoded by itself.
-
-    Attributes:
-      images: computed at a time, at most; 0: each request is computed alone.
-      wait_ms: how long an image may wait for others, in milliseconds.
-    """
-
-    images: int = 0
-    wait_ms: float = 0.0
-
-
-ALONE = Batching()
 
 
 class Encoder(tf.Module):
@@ -85,7 +70,7 @@ class Encoder(tf.Module):
 
     def __init__(self, network: ReidNetwork, specification: Specification, frozen: bool = False):
         super().__init__()
-        self.size = network.head.classifier.kernel.shape[0]
+        self.size = network.embedding_size
         # Folding is exact in float32; narrow numbers would be rounded at another place.
         self.folded = network.compute_dtype == "float32"
         spec = tf.TensorSpec([None, specification.height, specification.width, 3])
@@ -124,13 +109,13 @@ class ServingModule(export_base.ExportModule):
     """An encoder with everything between a request and its answer.
 
     Attributes:
-      batching: as given.
+      form: as given.
 
     Args:
       specification: of the network; gives the size of its input, and the modalities.
       encoder: called as ``encoder(images, modality, training=False)``.
       gallery: to search in; without one there is no ``identify``.
-      batching: of the images of several requests.
+      form: how images of several requests are computed together, each request decoded by itself.
     """
 
     def __init__(
@@ -138,11 +123,11 @@ class ServingModule(export_base.ExportModule):
         specification: Specification,
         encoder: Encoder,
         gallery: Gallery | None = None,
-        batching: Batching = ALONE,
+        form: ServedForm | None = None,
     ):
         super().__init__(specification, encoder)
         self.identification = None if gallery is None else Identification(gallery)
-        self.batching = batching
+        self.form = form or ServedForm()
         self._unique_name = uuid.uuid4().hex
         pixels = tf.TensorSpec([None, specification.height, specification.width, 3], tf.uint8)
         # Traced once: inside a condition they would be traced, and frozen weights stored, again.
@@ -208,8 +193,7 @@ class ServingModule(export_base.ExportModule):
 
     def _embed_together(self, pixels: tf.Tensor, modality: str) -> tf.Tensor:
         """``serve``, together with the images of other requests where that is asked for."""
-        images, wait_ms = self.batching
-        if not images:
+        if not self.form.batch_images:
             return self._serve[modality](pixels)
 
         def computed(pixels):
@@ -220,9 +204,9 @@ class ServingModule(export_base.ExportModule):
         batched = tf.nondifferentiable_batch_function(
             _BATCHES_AT_A_TIME,
             _MOST_IMAGES,
-            round(1000 * wait_ms),
+            round(1000 * self.form.batch_wait_ms),
             # Larger requests are cut up; all sizes are allowed, so that none is padded.
-            allowed_batch_sizes=list(range(1, images + 1)),
+            allowed_batch_sizes=list(range(1, self.form.batch_images + 1)),
             autograph=False,
         )
         return tf.ensure_shape(batched(computed)(pixels), [None, self.model.size])

@@ -5,13 +5,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from cmnas_tf.architecture import SHARED
 from cmnas_tf.data import LAYOUTS
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.matching import Arithmetic, Matching
 from cmnas_tf.evaluation.protocol_choice import ProtocolChoice
+from cmnas_tf.modality import MODALITIES
 from cmnas_tf.options import Options, described
 from cmnas_tf.runs.how_it_runs import HowItRuns
 from cmnas_tf.runs.run_folder import ANYTHING, RunFolder, changed
@@ -22,6 +23,7 @@ from cmnas_tf.searching.algorithm import Modality
 from cmnas_tf.studies.arms import Arm, arms_of
 from cmnas_tf.studies.comparison import Comparison
 from cmnas_tf.training.recipe import Recipe, WeightTraining
+from cmnas_tf.training.recipes import ByRecipe
 
 SCHEMA = 1  # of a cell's results and of study.json
 
@@ -31,9 +33,10 @@ _MADE_NO_DIFFERENCE = ("skip_unreadable", "checkpoint", "backbone", "cells")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Searching(Options):
+class Searching(ByRecipe):
     """Every search of a study."""
 
+    kind: ClassVar[str] = "search"
     space: SpaceChoice = SpaceChoice()
     algorithm: AlgorithmChoice = AlgorithmChoice()
     modality: Modality = Modality()
@@ -41,9 +44,10 @@ class Searching(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training(Options):
+class Training(ByRecipe):
     """Every training of a study."""
 
+    kind: ClassVar[str] = "train"
     network: NetworkChoice = NetworkChoice()
     recipe: Recipe = Recipe()
     how: HowItRuns = HowItRuns()
@@ -72,6 +76,12 @@ class StudyData:
     layout: str
     root: str
     trial: int = 1
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Of the training images, as their authors say; both where they say nothing."""
+        published = LAYOUTS[self.layout].published
+        return tuple(m for m in MODALITIES if f"train {m}" in published) or MODALITIES
 
     def trial_of(self, seed: int) -> int:
         """The split of a seed."""
@@ -241,6 +251,10 @@ class Study:
           BadInput: an option is not one of what it is for, or the arms do not have what they are
             compared by.
         """
+        only = searching.modality.modality
+        searched = data.modalities if only == "all" else (only,)
+        searching = replace(searching, algorithm=searching.algorithm.for_modalities(searched))
+        training = replace(training, recipe=training.recipe.for_modalities(data.modalities))
         shared = replace(training.network, architecture=SHARED).make()
         arms = arms_of(comparison.arms, shared, comparison.random_architectures)
         if comparison.quick:

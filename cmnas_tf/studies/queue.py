@@ -1,5 +1,6 @@
 """The queue: cells in processes of their own, several at a time, until all are done."""
 
+import logging
 import signal
 import statistics
 import subprocess
@@ -11,6 +12,8 @@ from cmnas_tf.errors import Stopped
 from cmnas_tf.files import write_json
 from cmnas_tf.interrupt import StopRequest
 from cmnas_tf.studies.plan import Cell
+
+logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.2
 
@@ -33,16 +36,24 @@ class Queue:
       cells: all of the study, each after the one that it depends on.
       jobs: how many are worked on at a time.
       start: begins a cell's work in a process that ends with 0 once the cell is finished.
+      say: is told, a line at a time, what is done and how long the rest takes.
 
     Raises:
       BadInput: a finished cell is of other settings.
     """
 
-    def __init__(self, cells: Sequence[Cell], jobs: int, start: Callable[[Cell], subprocess.Popen]):
+    def __init__(
+        self,
+        cells: Sequence[Cell],
+        jobs: int,
+        start: Callable[[Cell], subprocess.Popen],
+        say: Callable[[str], None] = logger.info,
+    ):
         self.failed: dict[str, str] = {}
         self._total = len(cells)
         self._jobs = jobs
         self._start = start
+        self._say = say
         self._running: list[Running] = []
         self._waiting: list[Cell] = []
         self._durations: dict[str, list[float]] = {}
@@ -60,7 +71,7 @@ class Queue:
           Stopped: Ctrl-C or SIGTERM asked for it; the cells at work were told to save what they
             did, and were waited for.
         """
-        print(f"{self._total} cells, {self._total - len(self._waiting)} finished before")
+        self._say(f"{self._total} cells, {self._total - len(self._waiting)} finished before")
         with StopRequest.listening() as request:
             while (self._waiting or self._running) and not request.signal:
                 self._begin()
@@ -91,18 +102,18 @@ class Queue:
             return
         self._note(cell, time.monotonic() - running.begun)
         said = ", ".join(f"mAP {100 * found['mAP']:.1f}" for found in found["results"].values())
-        self._say(cell, said)
+        self._tell(cell, said)
 
     def _fail(self, cell: Cell, code: int, message: str) -> None:
         self.failed[cell.name] = message
         write_json(cell.failure_file, {"exit_code": code, "message": message})
-        self._say(cell, f"FAILED: {message}")
+        self._tell(cell, f"FAILED: {message}")
 
-    def _say(self, cell: Cell, what: str) -> None:
+    def _tell(self, cell: Cell, what: str) -> None:
         left = [*self._waiting, *(running.cell for running in self._running)]
         minutes = seconds_left(self._durations, [kind_of(c) for c in left], self._jobs) / 60
         done = f"{self._total - len(left)}/{self._total}"
-        print(f"{done:>9}  {cell.name:<24} {what}; about {minutes:.0f} minutes left", flush=True)
+        self._say(f"{done:>9}  {cell.name:<24} {what}; about {minutes:.0f} minutes left")
 
     def _note(self, cell: Cell, seconds: float) -> None:
         self._durations.setdefault(kind_of(cell), []).append(seconds)
@@ -112,7 +123,8 @@ class Queue:
             running.process.send_signal(number)
         for running in self._running:
             running.process.wait()
-        raise Stopped(number, self._total - len(self._waiting) - len(self._running))
+        done = self._total - len(self._waiting) - len(self._running)
+        raise Stopped(number, f"{done} of {self._total} cells")
 
 
 def kind_of(cell: Cell) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,8 @@ from cmnas_tf.studies.plan import SCHEMA, Cell, Study
 from cmnas_tf.training.train import train_network
 from cmnas_tf.training.trained import load_network
 
+logger = logging.getLogger(__name__)
+
 
 def run_cell(study: Study, cell: Cell) -> None:
     """Does what is left to do of a cell, and writes its results last of all.
@@ -31,7 +34,7 @@ def run_cell(study: Study, cell: Cell) -> None:
         or an evaluation.
     """
     if cell.results() is not None:
-        print(f"{cell.results_file} is there already")
+        logger.info("%s is there already", cell.results_file)
         return
     dataset = load_dataset(cell.data.layout, cell.data.root, cell.trial)
     _require_unseen_people(dataset)
@@ -46,7 +49,7 @@ def run_cell(study: Study, cell: Cell) -> None:
                 seed=cell.seed,
                 **cell.searching.how.arguments(),
             )
-        print(found)
+        logger.info("%s", found)
     network, recipe = cell.training.network, cell.training.recipe
     with timed(clocks["train"]):
         train_network(
@@ -69,7 +72,7 @@ def run_cell(study: Study, cell: Cell) -> None:
         progress=evaluating.how.progress.progress,
     )
     scores.save(cell.train_run.results)
-    print(scores)
+    logger.info("%s", scores)
 
     architecture = Architecture.load(cell.train_run.architecture)
     measured: Any = scores.record

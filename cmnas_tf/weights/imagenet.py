@@ -82,8 +82,8 @@ def imagenet_file(backbone: str, progress: bool = True) -> Path:
         if digest.startswith(remote.sha256):
             return path
     instead = (
-        "Or fetch it by hand, make a checkpoint of it with python -m cmnas_tf.import_weights "
-        "--weights=FILE --output=CHECKPOINT, and give --initial_weights=CHECKPOINT."
+        "Or fetch it by hand, make a checkpoint of it (`import_weights`), and give that as "
+        "`initial_weights`."
     )
     with replacing(path) as aside:
         try:

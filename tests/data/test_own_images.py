@@ -117,7 +117,7 @@ def test_bad_lines_are_named(table, line, message):
             "line 1, has no column camera, modality. .*Received: 'path,pid,split'",
         ),
         (TABLE.replace(",", ";").encode(), "no column path.*Received: 'path;pid;camera;"),
-        (b"path,pid,camera,modality,split\n\xff\xfe", "is no UTF-8 text with commas"),
+        (b"path,pid,camera,modality,split\n\xff\xfe", "is not UTF-8 text with commas"),
         (b"path,pid,camera,modality,split\nq.jpg,12,3,visible,query\n", "no image for gallery"),
     ],
 )

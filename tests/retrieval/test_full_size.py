@@ -19,6 +19,7 @@ PROGRAM = """
 import json, pathlib, sys
 import numpy as np
 from cmnas_tf.data.index import Dataset, Image, Images
+from cmnas_tf.data.sysu_mm01 import SysuProtocol
 from cmnas_tf.evaluation.measure import measure
 
 def peak():  # not getrusage, which also counts what the parent had when it forked
@@ -33,15 +34,16 @@ dataset = Dataset("sysu_mm01", ".", images[:0], images)
 embeddings = np.random.default_rng(0).standard_normal((len(images), 2048), np.float32)
 embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
 before = peak()
-(measured,) = measure(embeddings, dataset, shots=10, **json.loads(sys.argv[1]))
+trials, rerank = json.loads(sys.argv[1])
+(measured,) = measure(embeddings, dataset, SysuProtocol(shots=10, trials=trials), rerank)
 sizes = [result.queries + result.skipped for result in measured.trials.values()]
 print(json.dumps({"before": before, "peak": peak(), "queries": sizes}))
 """
 
 
-def measured(**settings):
-    """What a fresh process says of ranking with these settings."""
-    command = [sys.executable, "-c", PROGRAM, json.dumps(settings)]
+def measured(trials, rerank=None):
+    """What a fresh process says of ranking in so many trials."""
+    command = [sys.executable, "-c", PROGRAM, json.dumps([trials, rerank])]
     root = Path(__file__).parents[2]
     done = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True)
     return json.loads(done.stdout)
@@ -49,7 +51,7 @@ def measured(**settings):
 
 def test_ten_trials_take_less_than_2_gb():
     """The whole process, with Python, NumPy and the embeddings (2,048 numbers each)."""
-    found = measured()
+    found = measured(trials=10)
     assert found["queries"] == [3803] * 10
     assert found["peak"] < 2e9
 
@@ -59,5 +61,5 @@ def test_re_ranking_takes_no_more_than_it_asks_for(monkeypatch):
     with pytest.raises(BadInput) as refused:
         rerank.require_memory(3803, 3010)
     needed = int(re.search(r"takes ([\d,]+) bytes", str(refused.value))[1].replace(",", ""))
-    found = measured(rerank={"distance": "squared_euclidean"}, trials=1)
+    found = measured(trials=1, rerank={"distance": "squared_euclidean"})
     assert 4 * 6813**2 < found["peak"] - found["before"] < needed

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cmnas_tf.serving.call_error import CallError
 from cmnas_tf.serving.development_server.loaded_version import LoadedVersion
+from cmnas_tf.serving.model_folder import versions_in
 
 
 class ModelVersions:
@@ -44,9 +45,9 @@ class ModelVersions:
           The version that was put in place, or None.
         """
         folders = {
-            int(folder.name): folder
-            for folder in (self._base.iterdir() if self._base.is_dir() else ())
-            if folder.name.isdecimal() and (folder / "saved_model.pb").is_file()
+            number: folder
+            for number, folder in versions_in(self._base).items()
+            if (folder / "saved_model.pb").is_file()
         }
         broken = {number for number, (_, message) in self.states.items() if message}
         newest = max(folders.keys() - broken, default=None)
