@@ -12,6 +12,24 @@ from typing import Any
 from cmnas_tf.errors import BadInput
 
 
+def new_path(path: str | os.PathLike[str], name: str) -> Path:
+    """The path of something that is to be written and that is not there yet.
+
+    Args:
+      path: of a file or folder.
+      name: of the parameter that gives it.
+
+    Raises:
+      BadInput: it is empty, or something lies there.
+    """
+    found = Path(path)
+    if not os.fspath(path) or found.exists():
+        raise BadInput(
+            f"{name}={os.fspath(path)!r} is empty or exists; give the path of a new file or folder."
+        )
+    return found
+
+
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yields a temporary path beside ``path``; on success it takes the place of ``path``.

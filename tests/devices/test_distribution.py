@@ -8,7 +8,6 @@ import types
 import numpy as np
 import pytest
 import tensorflow as tf
-from cmnas_tf.settings import Batch, Devices
 from tensorflow import keras
 
 from cmnas_tf.devices import distribution
@@ -24,7 +23,8 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.layers import ModalityNorm
 from cmnas_tf.models import Embeddings
 from cmnas_tf.searching.bilevel import Bilevel
-from cmnas_tf.training.gradient_step import descend
+from cmnas_tf.settings import Batch, Devices
+from cmnas_tf.training.gradient_step import gradient_step
 from cmnas_tf.training.optimizers import CoupledAdam
 from tests.training.tiny import (
     IMAGES_PER_IDENTITY,
@@ -158,7 +158,7 @@ def test_gradients_and_terms_of_two_replicas_are_those_of_one(
 
     def step(model, data):
         recorder = Recorder(model.backbone.trainable_variables)
-        terms = descend(model, OBJECTIVE, recorder, data, IMAGES_PER_IDENTITY)
+        terms = gradient_step(model, OBJECTIVE, recorder, data, IMAGES_PER_IDENTITY)
         return list(terms.values()), recorder.gradients
 
     one = network()
@@ -189,7 +189,7 @@ class Noting(CoupledAdam):
         super().apply(gradients)
 
 
-def bilevel_of(network, as_tested=False):
+def bilevel_of(network, use_running_statistics=False):
     return Bilevel(
         network,
         Noting(logits_of(network), 0.01, 1e-3),
@@ -197,13 +197,13 @@ def bilevel_of(network, as_tested=False):
         OBJECTIVE,
         OBJECTIVE,
         IMAGES_PER_IDENTITY,
-        as_tested=as_tested,
+        use_running_statistics=use_running_statistics,
     )
 
 
-def search_step(network, as_tested=True):
+def search_step(network, use_running_statistics=True):
     """A step of a search, as a function of two batches: terms and gradients."""
-    bilevel = bilevel_of(network, as_tested)
+    bilevel = bilevel_of(network, use_running_statistics)
     optimizers = bilevel.architecture_optimizer, bilevel.weight_optimizer
 
     def step(*batches):
@@ -215,7 +215,7 @@ def search_step(network, as_tested=True):
 
 def search_step_by_batch_statistics(network):
     """The same, whose architecture loss normalises by its batch."""
-    return search_step(network, as_tested=False)
+    return search_step(network, use_running_statistics=False)
 
 
 def training_step(network):
@@ -223,7 +223,7 @@ def training_step(network):
     optimizer = Noting(network.trainable_variables, 0.01, 5e-4)
 
     def step(data, _):
-        terms = descend(network, OBJECTIVE, optimizer, data, IMAGES_PER_IDENTITY)
+        terms = gradient_step(network, OBJECTIVE, optimizer, data, IMAGES_PER_IDENTITY)
         return terms, optimizer.gradients
 
     return step

@@ -5,10 +5,10 @@ import subprocess
 from importlib import metadata
 
 import pytest
-from cmnas_tf.settings import Data, Run, Train
 
 import cmnas_tf
 from cmnas_tf.runs.provenance import commit, provenance, versions
+from cmnas_tf.settings import Data, Run, Train
 
 
 def test_settings_that_shape_the_result_and_the_seed():

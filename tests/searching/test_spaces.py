@@ -3,13 +3,13 @@
 import dataclasses
 
 import pytest
-from cmnas_tf.searching.spaces import BUILDERS, search_space
 
 from cmnas_tf import settings
 from cmnas_tf.cell_plan import CellPlan
 from cmnas_tf.errors import BadInput
 from cmnas_tf.layers import Gdas, GumbelSoftmax, Softmax
 from cmnas_tf.search_spaces import AUTO_REID, DARTS, CellSpace, NormSpace
+from cmnas_tf.searching.spaces import BUILDERS, search_space
 from tests.models.genotypes import EVERYTHING
 
 BOTH = ("visible", "infrared")

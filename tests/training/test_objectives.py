@@ -3,11 +3,11 @@
 import dataclasses
 
 import pytest
-from cmnas_tf.settings import ArchitectureLoss, Loss, Search, SearchSchedule
-from cmnas_tf.training.objectives import architecture_objective, weight_objective
 
 from cmnas_tf.errors import BadInput
 from cmnas_tf.losses import Objective
+from cmnas_tf.settings import ArchitectureLoss, Loss, Search, SearchSchedule
+from cmnas_tf.training.objectives import architecture_objective, weight_objective
 
 LOSS = Loss(
     cross_entropy_weight=1.5,
