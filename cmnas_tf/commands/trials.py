@@ -14,7 +14,7 @@ from cmnas_tf.commands.train import Train
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.matching import Arithmetic, Matching
 from cmnas_tf.evaluation.protocol_choice import ProtocolChoice
-from cmnas_tf.evaluation.trials import Trial, numbers_of, summarise
+from cmnas_tf.evaluation.trials import TrialRun, numbers_of, summarise
 from cmnas_tf.options import Options, option
 
 
@@ -98,7 +98,7 @@ def _trial(command: Trials, number: int) -> tuple[Trial, Train, Evaluate]:
         devices=how.devices,
         progress=how.progress,
     )
-    trial = Trial.of(
+    trial = TrialRun.of(
         number,
         folder,
         data.load_listed(),

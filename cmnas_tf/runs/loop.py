@@ -18,7 +18,7 @@ from cmnas_tf.interrupt import StopRequest
 from cmnas_tf.losses.objective import short_name
 from cmnas_tf.progress import progress_bar
 from cmnas_tf.runs.checkpointing import Checkpointing
-from cmnas_tf.runs.checkpoints import Checkpoints, State, state_digest
+from cmnas_tf.runs.checkpoints import Checkpoints, RunState, state_digest
 from cmnas_tf.runs.run_folder import RunFolder
 
 Batches = Callable[[int, int, Share], tf.data.Dataset]
@@ -46,7 +46,7 @@ class Loop:
 
     run: RunFolder
     strategy: tf.distribute.Strategy
-    state: State
+    state: RunState
     metadata: Mapping[str, Any]
     steps_per_epoch: int
     epochs: int
