@@ -29,6 +29,9 @@ class OneOf(Options, Generic[T]):
 
     def __init__(self, given: Mapping[str, Any] | None = None):
         self._given = dict(given or {})
+        for known in self.options():
+            if known.name in self._given:
+                known.check(self._given[known.name])
         self.name = str(self._given.pop(self.selector.name, self.selector.default))
 
     def make(self) -> T:
@@ -52,6 +55,7 @@ class OneOf(Options, Generic[T]):
         given = {**self._given, **changes}
         other = changes.get(self.selector.name, self.name)
         if other != self.name:
+            self._selector().check(other)
             own = {found.name for found in self.registry[other].options()}
             given = {name: value for name, value in given.items() if name in own or name in changes}
         return type(self)({**given, self.selector.name: other})
@@ -88,12 +92,6 @@ class OneOf(Options, Generic[T]):
         """See :class:`Options`."""
         given = {**self._given, self.selector.name: self.name}
         return {option.name: given.get(option.name, option.default) for option in self.options()}
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.values() == other.values()  # type: ignore[attr-defined]
-
-    def __hash__(self) -> int:
-        return hash(tuple(self.values().items()))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, {self._given})"

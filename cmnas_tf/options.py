@@ -155,10 +155,23 @@ class Options:
         Raises:
           BadInput: it has no such option, or a value is not allowed.
         """
-        known = self.values()
+        known = {own.name for own in self.options()}
         if unknown := [name for name in changes if name not in known]:
             raise BadInput(f"{type(self).__name__} has no option {', '.join(unknown)}.")
-        return self.of_values({**known, **changes})
+        own = {found.name for found in self._own_options()}
+        new = {name: value for name, value in changes.items() if name in own}
+        for field, part in self._parts().items():
+            names = {found.name for found in part.options()}
+            if inner := {name: value for name, value in changes.items() if name in names}:
+                new[field] = getattr(self, field).with_values(**inner)
+        return dataclasses.replace(self, **new)  # type: ignore[type-var]
+
+    # Of components that are no dataclasses; the others compare their fields.
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.values() == other.values()  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.values().items()))
 
 
 def described(components: Iterable[Options]) -> dict[str, Any]:

@@ -11,13 +11,14 @@ import re
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from absl import flags
 
-from cmnas_tf.commands.help import print_help, shown
+from cmnas_tf.commands.help import print_help
+from cmnas_tf.commands.words import flag_behind, in_flags, shown
 from cmnas_tf.errors import BadInput, Stopped, TrainingDiverged, WorkerLost
 from cmnas_tf.options import Option, Options
 
@@ -30,19 +31,8 @@ EXIT_OF_SIGNAL = 128  # plus the signal's number, as shells count
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
+_FLAGFILE = re.compile(r"--?(?P<prefix>(\w+\.)?)flagfile(=(?P<name>.*))?")
 _EVERYTHING = {"--help=all", "--helpfull"}
-# What the library calls by its function, a person does by a command.
-_COMMAND_OF = {
-    "find_architecture": "cmnas search",
-    "train_network": "cmnas train",
-    "evaluate_network": "cmnas evaluate",
-    "export_saved_model": "cmnas export",
-    "write_dataset": "cmnas make_synthetic",
-    "import_weights": "cmnas import_weights",
-    "build_gallery": "cmnas build_index",
-    "build_faiss_index": "cmnas build_faiss_index",
-    "run_trials": "cmnas trials",
-}
 _DEFINE = {
     bool: flags.DEFINE_boolean,
     int: flags.DEFINE_integer,
@@ -76,11 +66,11 @@ def _rewritten(command: type[Options], argv: Sequence[str]) -> list[str]:
     found: list[str] = []
     for word in with_flagfiles(argv):
         words = rewrite(word)
-        if words is not None:
+        if words:
             print(
                 f"note: {word.partition('=')[0]} is written {' '.join(words)} now", file=sys.stderr
             )
-        found += [word] if words is None else with_flagfiles(words)
+        found += [word] if words is None else _rewritten(command, words)
     return found
 
 
@@ -131,23 +121,6 @@ def arguments(command: Options) -> list[str]:
     ]
 
 
-def in_flags(message: str, options: Iterable[Option]) -> str:
-    """A message of the library in the words of the command line.
-
-    ``name=value`` and `` `name` `` become ``--name=value`` and ``--name`` where there is such an
-    option, and `` `function` `` the command that calls it.
-    """
-    names = {known.name for known in options}
-
-    def flag(found: re.Match[str]) -> str:
-        name = found["quoted"] or found["assigned"]
-        if name in names:
-            return f"--{name}"
-        return _COMMAND_OF.get(name, found[0]) if found["quoted"] else found[0]
-
-    return re.sub(r"(?<!`)`(?P<quoted>[\w.]+)`|(?<![\w.-])(?P<assigned>[\w.]+)(?==)", flag, message)
-
-
 def run(main: Callable[[Any], None], command: type[Options], argv: Sequence[str] = ()) -> None:
     """Reads the flags, runs, explains what went wrong.
 
@@ -163,7 +136,7 @@ def run(main: Callable[[Any], None], command: type[Options], argv: Sequence[str]
     # TensorFlow greets with lines of level "error" that mean nothing; set it to 0 to see them all.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.filterwarnings("ignore", category=FutureWarning, module="google")
-    _log_to_stderr()
+    _log_to_stderr(command)
     before = signal.signal(signal.SIGTERM, _terminate)
 
     def fail(message: str, code: int) -> None:
@@ -197,10 +170,15 @@ def run(main: Callable[[Any], None], command: type[Options], argv: Sequence[str]
         signal.signal(signal.SIGTERM, before)
 
 
-def _log_to_stderr() -> None:
-    """Shows what the library logs: notes and warnings, each a line."""
+def _log_to_stderr(command: type[Options]) -> None:
+    """Shows what the library logs: notes and warnings, each a line, in the command's words."""
+
+    class Formatter(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return in_flags(super().format(record), command.options())
+
     logger, handler = logging.getLogger("cmnas_tf"), logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("{levelname}: {message}", style="{"))
+    handler.setFormatter(Formatter("{levelname}: {message}", style="{"))
     logging.addLevelName(logging.INFO, "note")
     logging.addLevelName(logging.WARNING, "warning")
     logger.handlers, logger.propagate = [handler], False
@@ -224,15 +202,18 @@ def with_flagfiles(argv: Sequence[str]) -> list[str]:
       BadInput: no such file, neither here nor among the package's configurations, or one that
         contains itself.
     """
-    return [word for given in argv for word in _lines_of(given, ())]
+    words = iter(argv)
+    return [found for word in words for found in _lines_of(word, (), words)]
 
 
-def _lines_of(word: str, inside: tuple[Path, ...]) -> Iterator[str]:
-    flag, _, name = word.partition("=")
-    prefix = flag.removesuffix("flagfile")
-    if prefix == flag or prefix.strip("-").rstrip(".") not in ("", prefix.strip("-")[:-1]):
+def _lines_of(word: str, inside: tuple[Path, ...], following: Iterator[str]) -> Iterator[str]:
+    """A word, or the lines of the flagfile that it names; or that the following word names."""
+    flagfile = _FLAGFILE.fullmatch(word)
+    if flagfile is None:
         yield word
         return
+    prefix, name = flagfile["prefix"], flagfile["name"]
+    name = next(following, "") if name is None else name
     file = _flagfile(expanded(name))
     if file in inside:
         raise BadInput(f"--flagfile={name} contains itself; take it out of {inside[-1]}.")
@@ -242,17 +223,17 @@ def _lines_of(word: str, inside: tuple[Path, ...]) -> Iterator[str]:
             continue
         if not own.startswith("-"):
             raise BadInput(f"{file} holds {own!r}; give a flag a line, as --name=value.")
-        for found in _lines_of(own, (*inside, file)):
-            yield f"--{prefix.strip('-')}{found.lstrip('-')}" if prefix.strip("-") else found
+        for found in _lines_of(own, (*inside, file), iter(())):
+            yield flag_behind(prefix.rstrip("."), found) if prefix else found
 
 
 def _flagfile(name: str) -> Path:
     for file in (Path(name), CONFIGS / Path(name).name):
-        for path in (file, file.with_name(f"{file.name}.flags")):
+        for path in (file, file.with_name(f"{file.name}.flags")) if name else ():
             if path.is_file():
                 return path
     known = sorted(path.stem for path in CONFIGS.glob("*.flags"))
-    raise BadInput(f"No flagfile {name}; give a file, or one of {', '.join(known)}.")
+    raise BadInput(f"No flagfile {name!r}; give a file, or one of {', '.join(known)}.")
 
 
 def expanded(path: str) -> str:

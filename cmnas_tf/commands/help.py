@@ -6,8 +6,9 @@ import signal
 import sys
 import textwrap
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import get_args
 
+from cmnas_tf.commands.words import in_flags, shown
 from cmnas_tf.options import Option, Options
 
 _WORDS = {bool: "", int: "INTEGER", float: "NUMBER", str: "TEXT"}
@@ -29,30 +30,42 @@ def help_text(command: type[Options], everything: bool = True) -> str:
       command: the class.
       everything: whether options are listed that most people never touch.
     """
-    needed = [known for known in command.options() if known.required]
-    lines = [inspect.getdoc(command) or "", ""]
+    known = command.options()
+    needed = [option for option in known if option.required]
+    lines = [_plain(inspect.getdoc(command) or ""), ""]
     lines.append("--flagfile=FILE reads flags from a file; a later flag wins over an earlier one.")
     if needed:
-        lines += ["", "Required:", *_lines(needed)]
+        lines += ["", "Required:", *_lines(needed, known)]
     hidden = 0
     for title, options in command.groups():
-        optional = [known for known in options if not known.required]
-        listed = [known for known in optional if everything or not known.advanced]
+        optional = [option for option in options if not option.required]
+        listed = [option for option in optional if everything or not option.advanced]
         hidden += len(optional) - len(listed)
         if listed:
-            lines += ["", title, *_lines(listed)]
+            lines += ["", _plain(title), *_lines(listed, known)]
     if hidden:
         lines += ["", f"{hidden} more flags: --help=all"]
     return "\n".join(lines)
 
 
-def _lines(options: list[Option]) -> Iterator[str]:
-    for known in options:
-        yield f"  --{known.name}{_form(known)}{_range(known)}"
-        default = "" if known.required else f" Default: {shown(known.default) or 'none'}."
-        text = f"{known.help.rstrip()}{default}"
+def _plain(text: str) -> str:
+    """Without the marks of code that docstrings have."""
+    return text.replace("``", "")
+
+
+def _lines(options: list[Option], known: list[Option]) -> Iterator[str]:
+    """What there is to say of options; ``known`` are all of the command."""
+    for option in options:
+        yield f"  --{option.name}{_form(option)}{_range(option)}"
+        default = "" if option.required else f" Default: {shown(option.default) or 'none'}."
+        text = f"{in_flags(option.help.rstrip(), known)}{default}"
         yield textwrap.fill(
-            text, _WIDTH, initial_indent=6 * " ", subsequent_indent=6 * " ", break_on_hyphens=False
+            text,
+            _WIDTH,
+            initial_indent=6 * " ",
+            subsequent_indent=6 * " ",
+            break_long_words=False,
+            break_on_hyphens=False,
         )
 
 
@@ -71,10 +84,3 @@ def _range(known: Option) -> str:
     if low is None:
         return ""
     return f", at least {low}" if high is None else f", {low} to {high}"
-
-
-def shown(value: Any) -> str:
-    """A value as it is written behind a flag."""
-    if not isinstance(value, tuple):
-        return str(value)
-    return ",".join(str(v).removesuffix(".0") if isinstance(v, float) else str(v) for v in value)

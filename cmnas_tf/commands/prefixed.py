@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
+from cmnas_tf.commands.words import behind
+from cmnas_tf.errors import BadInput
 from cmnas_tf.options import Option, Options
 
 
@@ -23,28 +25,45 @@ class Prefixed(Options):
         self.made: Any = made if made is not None else self.component()
 
     @classmethod
-    def _named(cls, option: Option) -> Option:
-        return replace(option, name=f"{cls.prefix}.{option.name}", old_names=())
+    def _named(cls, options: list[Option]) -> list[Option]:
+        known = cls.component.options()
+        return [
+            replace(
+                option,
+                name=f"{cls.prefix}.{option.name}",
+                help=behind(cls.prefix, option.help, known),
+                old_names=(),
+            )
+            for option in options
+        ]
 
     @classmethod
     def groups(cls) -> list[tuple[str, list[Option]]]:
         """Those of the component."""
         return [
-            (f"{title} ({cls.prefix})", [cls._named(option) for option in options])
+            (f"{title} ({cls.prefix})", cls._named(options))
             for title, options in cls.component.groups()
         ]
 
     @classmethod
     def options(cls) -> list[Option]:
         """Those of the component, each behind the prefix."""
-        return [cls._named(option) for option in cls.component.options()]
+        return cls._named(cls.component.options())
 
     @classmethod
     def of_values(cls, values: Mapping[str, Any]) -> "Prefixed":
         """See :class:`Options`."""
         own = f"{cls.prefix}."
         given = {n.removeprefix(own): v for n, v in values.items() if n.startswith(own)}
-        return cls(cls.component.of_values(given))
+        try:
+            return cls(cls.component.of_values(given))
+        except BadInput as error:
+            raise BadInput(behind(cls.prefix, str(error), cls.component.options())) from error
+
+    def with_values(self, **changes: Any) -> "Prefixed":
+        """See :class:`Options`."""
+        own = {name.removeprefix(f"{self.prefix}."): value for name, value in changes.items()}
+        return type(self)(self.made.with_values(**own))
 
     def values(self) -> dict[str, Any]:
         """See :class:`Options`."""

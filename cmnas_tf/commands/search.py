@@ -2,19 +2,21 @@
 
 import json
 from dataclasses import dataclass
+from typing import ClassVar
 
 from cmnas_tf.commands.options_of_runs import Data, Run
-from cmnas_tf.options import Options
 from cmnas_tf.runs.how_it_runs import HowItRuns
 from cmnas_tf.search_spaces import SpaceChoice
 from cmnas_tf.searching import AlgorithmChoice
 from cmnas_tf.searching.algorithm import Modality
+from cmnas_tf.training.recipes import ByRecipe
 
 
 @dataclass(frozen=True, kw_only=True)
-class Search(Options):
+class Search(ByRecipe):
     """Searches a space for the best architecture, and writes it to the run's folder."""
 
+    kind: ClassVar[str] = "search"
     run: Run = Run()
     data: Data = Data()
     modality: Modality = Modality()

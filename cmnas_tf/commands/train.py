@@ -1,18 +1,20 @@
 """``cmnas train``: train one architecture."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from cmnas_tf.commands.options_of_runs import Data, Run
-from cmnas_tf.options import Options
 from cmnas_tf.runs.how_it_runs import HowItRuns
 from cmnas_tf.search_spaces.network_choice import NetworkChoice
 from cmnas_tf.training.recipe import Recipe
+from cmnas_tf.training.recipes import ByRecipe
 
 
 @dataclass(frozen=True, kw_only=True)
-class Train(Options):
+class Train(ByRecipe):
     """Trains one architecture, derived or drawn by hand."""
 
+    kind: ClassVar[str] = "train"
     run: Run = Run()
     data: Data = Data()
     network: NetworkChoice = NetworkChoice()

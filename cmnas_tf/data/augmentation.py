@@ -27,9 +27,11 @@ class Augmentation(Options):
       erase_aspect: smallest height / width of the rectangle; the largest is its inverse.
     """
 
-    pad: int = option(10, "Zero padding before the random crop, in pixels. [code]", minimum=0)
+    pad: int = option(
+        10, "Zero padding before the random crop, in pixels. [code]", minimum=0, advanced=True
+    )
     flip_probability: float = option(
-        0.5, "Probability of a horizontal flip. [code]", minimum=0, maximum=1
+        0.5, "Probability of a horizontal flip. [code]", minimum=0, maximum=1, advanced=True
     )
     erase_probability: float = option(
         0.5, "Probability of erasing a rectangle. [code]", minimum=0, maximum=1
@@ -40,12 +42,14 @@ class Augmentation(Options):
         "(Ye et al., ICCV 2021).",
         minimum=0,
         maximum=1,
+        advanced=True,
     )
     greyscale_probability: float = option(
         0.0,
         "Probability that a visible image becomes its luminance instead (Ye et al., ICCV 2021).",
         minimum=0,
         maximum=1,
+        advanced=True,
     )
     erase_area: tuple[float, float] = (0.02, 0.4)
     erase_aspect: float = 0.3

@@ -16,6 +16,7 @@ class Devices(Options):
         "TF_CONFIG lists; auto: multi_worker where TF_CONFIG lists any, otherwise mirrored.",
         choices=("auto", "one_device", "mirrored", "multi_worker"),
         affects_result=False,
+        advanced=True,
     )
     logical_devices: int = option(
         0,

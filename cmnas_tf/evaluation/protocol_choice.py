@@ -45,6 +45,10 @@ class ProtocolChoice(Options):
                 known.check(given[known.name])
         return cls(given)
 
+    def with_values(self, **changes: Any) -> "ProtocolChoice":
+        """See :class:`Options`."""
+        return self.of_values({**self._given, **changes})
+
     def values(self) -> dict[str, Any]:
         """See :class:`Options`."""
         return {o.name: self._given.get(o.name, o.default) for o in self._own_options()}

@@ -23,7 +23,7 @@ class HeteroCenterTriplet(Loss):
     """
 
     hetero_center_margin: float = option(
-        0.3, "Margin of the hetero-center triplet. [pub]", minimum=0
+        0.3, "Margin of the hetero-center triplet. [pub]", minimum=0, advanced=True
     )
 
     def __call__(self, batch: LossBatch) -> "tf.Tensor":

@@ -68,15 +68,13 @@ class LossWeights(Options):
         names = {found.name for found in cls.options()}
         return cls(**{name: value for name, value in values.items() if name in names})
 
+    def with_values(self: W, **changes: Any) -> W:
+        """See :class:`Options`; what was not given still is not."""
+        return type(self)(**{**self._given, **changes})
+
     def values(self) -> dict[str, Any]:
         """See :class:`Options`."""
         return {found.name: self._given.get(found.name, found.default) for found in self.options()}
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.values() == other.values()  # type: ignore[attr-defined]
-
-    def __hash__(self) -> int:
-        return hash(tuple(self.values().items()))
 
     def __repr__(self) -> str:
         given = ", ".join(f"{name}={value!r}" for name, value in self._given.items())

@@ -19,7 +19,7 @@ class CrossEntropy(Loss):
     """Cross entropy over the training identities, of all rows."""
 
     label_smoothing: float = option(
-        0.0, "Label smoothing of the cross entropy.", minimum=0, maximum=0.999
+        0.0, "Label smoothing of the cross entropy.", minimum=0, maximum=0.999, advanced=True
     )
 
     def __call__(self, batch: LossBatch) -> "tf.Tensor":

@@ -136,6 +136,8 @@ class RunFolder:
     ) -> Iterator[None]:
         """Makes the folder for a run, or resumes the run it holds; keeps other processes out of it.
 
+        A run that is refused within, before it leaves anything, leaves no folder either.
+
         Args:
           description: of the run; once there is a checkpoint it must be as before.
           options: whose values ``description.settings`` holds.
@@ -151,7 +153,7 @@ class RunFolder:
         if not writes:
             yield
             return
-        known = self.description.is_file()
+        known, new = self.description.is_file(), not folder.exists()
         if not known and set(folder.glob("*")) - {self._lock, *remains(folder)}:
             raise BadInput(f"run_dir={folder} holds files of something else; give another folder.")
         folder.mkdir(parents=True, exist_ok=True)
@@ -163,7 +165,21 @@ class RunFolder:
                 if self.has_begun():
                     self._compare(before, description, options, others or {})
             write_json(self.description, asdict(description))
-            yield
+            try:
+                yield
+            except BadInput:
+                if new:
+                    self._remove_if_not_begun()
+                raise
+
+    def _remove_if_not_begun(self) -> None:
+        """Removes a folder that holds no more than what a run writes before its first step."""
+        found = set(self.path.iterdir())
+        if found <= {self.description, self.split, self._lock}:
+            for path in found:
+                path.unlink()
+            with contextlib.suppress(OSError):  # another process has just begun there
+                self.path.rmdir()
 
     @property
     def _lock(self) -> Path:

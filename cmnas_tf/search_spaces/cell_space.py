@@ -48,7 +48,11 @@ class CellSpace(SearchSpace):
         (2, 2, 2, 2), "Cells of each stage.", recorded=lambda cells: list(cells) or [2, 2, 2, 2]
     )
     width: float = option(
-        1.0, "Factor on the number of channels of every stage.", minimum=0.0625, maximum=4.0
+        1.0,
+        "Factor on the number of channels of every stage.",
+        minimum=0.0625,
+        maximum=4.0,
+        advanced=True,
     )
 
     def __post_init__(self) -> None:

@@ -17,7 +17,7 @@ from cmnas_tf.architecture import (
 )
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import write_text
-from cmnas_tf.options import option
+from cmnas_tf.options import Options, option
 from cmnas_tf.search_spaces.space import DECIDED, SPACES, SearchSpace
 
 if TYPE_CHECKING:
@@ -38,8 +38,33 @@ def _content(backbone: Any) -> Any:
     return backbone if isinstance(backbone, (str, dict)) else backbone.to_json()
 
 
+@dataclass(frozen=True, kw_only=True)
+class NetworkSize(Options):
+    """How large a network of a backbone is."""
+
+    cells: tuple[int, ...] = option(
+        (),
+        "Cells of each stage, where the backbone is made of cells. By default those of its file, "
+        "else 2,2,2,2.",
+        advanced=True,
+    )
+    width: float = option(
+        1.0,
+        "Factor on the number of channels of every stage.",
+        minimum=0.0625,
+        maximum=4.0,
+        advanced=True,
+    )
+    last_stride: int = option(
+        1,
+        "Stride of a ResNet's last stage; 1 keeps a larger feature map. [code]",
+        choices=(1, 2),
+        advanced=True,
+    )
+
+
 @dataclass(frozen=True)
-class NormSpace(SearchSpace):
+class NormSpace(NetworkSize, SearchSpace):
     """All assignments of separate / shared to a backbone's batch norms; 2^53 for ResNet-50.
 
     Attributes:
@@ -56,21 +81,6 @@ class NormSpace(SearchSpace):
         type=str,
         path=True,
         recorded=lambda given: _content(given),
-    )
-    cells: tuple[int, ...] = option(
-        (),
-        "Cells of each stage, where the backbone is made of cells. By default those of its file, "
-        "else 2,2,2,2.",
-        advanced=True,
-    )
-    width: float = option(
-        1.0, "Factor on the number of channels of every stage.", minimum=0.0625, maximum=4.0
-    )
-    last_stride: int = option(  # type: ignore[assignment]
-        1,
-        "Stride of a ResNet's last stage; 1 keeps a larger feature map. [code]",
-        choices=(1, 2),
-        advanced=True,
     )
 
     def __post_init__(self) -> None:

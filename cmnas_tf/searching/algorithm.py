@@ -1,8 +1,9 @@
 """What a search algorithm is, what it is given, and the registry of algorithms."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.one_of import OneOf
@@ -74,6 +75,7 @@ class SearchAlgorithm(WeightTraining):
       split: how the training images are divided between weights and architecture.
     """
 
+    kind: ClassVar[str] = "search"
     epochs: int = option(60, "Epochs of the search.", minimum=1)
     split: str = option(
         "within_identity",
@@ -124,3 +126,9 @@ class AlgorithmChoice(OneOf[SearchAlgorithm]):
         "How it is searched: darts trains weights and architecture in turns; random trains some "
         "architectures drawn at random, at the same price, and keeps the best.",
     )
+
+    def for_modalities(self, modalities: Collection[str]) -> "AlgorithmChoice":
+        """The same for images of these modalities, see :class:`WeightTraining`."""
+        made = self.make()
+        before, now = made.values(), made.for_modalities(modalities).values()
+        return self.with_values(**{name: now[name] for name in now if now[name] != before[name]})

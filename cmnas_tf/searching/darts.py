@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cmnas_tf.layers import Relaxation
     from cmnas_tf.models import ReidNetwork
     from cmnas_tf.searching.bilevel import Bilevel
-    from cmnas_tf.training.gradient_step import Loss
+    from cmnas_tf.training.gradient_step import LossFunction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +41,7 @@ class Darts(SearchAlgorithm):
         "Whether the architecture's gradient takes the weights as they are (first), or counts in "
         "how they would follow (second: about three times the work of a step).",
         choices=("first", "second"),
+        advanced=True,
     )
     architecture_statistics: str = option(
         "running",
@@ -54,6 +55,7 @@ class Darts(SearchAlgorithm):
         "How logits become mixture weights: softmax [Auto-ReID: pub], Gumbel-softmax with "
         "annealing, or gdas: the candidate that it draws alone, with its gradient.",
         choices=("softmax", "gumbel", "gdas"),
+        advanced=True,
     )
     initial_temperature: float = option(
         5.0, "Gumbel temperature at first.", minimum=0.01, advanced=True
@@ -155,7 +157,7 @@ class Darts(SearchAlgorithm):
             synchronized = numerics.batch_norm == "synchronized"
             supernet = space.supernet(relaxation, num_classes, synchronized)
             supernet.check_height(size.image_height)
-            architecture_loss: Loss = self.architecture_objective
+            architecture_loss: LossFunction = self.architecture_objective
             if self.latency_weight:
                 cost = space.expected_cost(supernet, size.image_height, size.image_width)
                 architecture_loss = _with_cost(architecture_loss, self.latency_weight, cost)
@@ -241,7 +243,9 @@ class Darts(SearchAlgorithm):
         return space.derive(supernet, task.origin)
 
 
-def _with_cost(loss: "Loss", weight: float, expected_cost: "Callable[[], tf.Tensor]") -> "Loss":
+def _with_cost(
+    loss: "LossFunction", weight: float, expected_cost: "Callable[[], tf.Tensor]"
+) -> "LossFunction":
     """A loss with one more term: what the mixture of a search costs."""
     from cmnas_tf.losses.objective import TOTAL
 

@@ -5,13 +5,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from cmnas_tf.architecture import SHARED
 from cmnas_tf.data import LAYOUTS
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.matching import Arithmetic, Matching
 from cmnas_tf.evaluation.protocol_choice import ProtocolChoice
+from cmnas_tf.modality import MODALITIES
 from cmnas_tf.options import Options, described
 from cmnas_tf.runs.how_it_runs import HowItRuns
 from cmnas_tf.runs.run_folder import ANYTHING, RunFolder, changed
@@ -22,6 +23,7 @@ from cmnas_tf.searching.algorithm import Modality
 from cmnas_tf.studies.arms import Arm, arms_of
 from cmnas_tf.studies.comparison import Comparison
 from cmnas_tf.training.recipe import Recipe, WeightTraining
+from cmnas_tf.training.recipes import ByRecipe
 
 SCHEMA = 1  # of a cell's results and of study.json
 
@@ -31,9 +33,10 @@ _MADE_NO_DIFFERENCE = ("skip_unreadable", "checkpoint", "backbone", "cells")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Searching(Options):
+class Searching(ByRecipe):
     """Every search of a study."""
 
+    kind: ClassVar[str] = "search"
     space: SpaceChoice = SpaceChoice()
     algorithm: AlgorithmChoice = AlgorithmChoice()
     modality: Modality = Modality()
@@ -41,9 +44,10 @@ class Searching(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training(Options):
+class Training(ByRecipe):
     """Every training of a study."""
 
+    kind: ClassVar[str] = "train"
     network: NetworkChoice = NetworkChoice()
     recipe: Recipe = Recipe()
     how: HowItRuns = HowItRuns()
@@ -73,13 +77,19 @@ class StudyData:
     root: str
     trial: int = 1
 
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Of the training images, as their authors say; both where they say nothing."""
+        published = LAYOUTS[self.layout].published
+        return tuple(m for m in MODALITIES if f"train {m}" in published) or MODALITIES
+
     def trial_of(self, seed: int) -> int:
         """The split of a seed."""
         return (self.trial - 1 + seed) % LAYOUTS[self.layout].trials + 1
 
 
 @dataclass(frozen=True)
-class Cell:
+class StudyCell:
     """An arm with a seed.
 
     Attributes:
@@ -100,7 +110,7 @@ class Cell:
     searching: Searching | None
     training: Training
     evaluating: Evaluating
-    after: "Cell | None" = None
+    after: "StudyCell | None" = None
 
     @property
     def name(self) -> str:
@@ -182,7 +192,7 @@ class Cell:
         return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
-def _differences(before: Mapping[str, Any], cell: Cell) -> list[str]:
+def _differences(before: Mapping[str, Any], cell: StudyCell) -> list[str]:
     """In which options a finished cell differs from what it is to be now."""
     components: dict[str, type[Options]] = {
         "search": Searching,
@@ -241,6 +251,10 @@ class Study:
           BadInput: an option is not one of what it is for, or the arms do not have what they are
             compared by.
         """
+        only = searching.modality.modality
+        searched = data.modalities if only == "all" else (only,)
+        searching = replace(searching, algorithm=searching.algorithm.for_modalities(searched))
+        training = replace(training, recipe=training.recipe.for_modalities(data.modalities))
         shared = replace(training.network, architecture=SHARED).make()
         arms = arms_of(comparison.arms, shared, comparison.random_architectures)
         if comparison.quick:
@@ -290,11 +304,11 @@ class Study:
             "evaluate": described([self.evaluating]),
         }
 
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[StudyCell]:
         """All cells: seed by seed, the searches first, what is drawn like the subject's last."""
         return [cell for seed in range(self.comparison.seeds) for cell in self.of_seed(seed)]
 
-    def of_seed(self, seed: int) -> list[Cell]:
+    def of_seed(self, seed: int) -> list[StudyCell]:
         """The cells of a seed."""
         subject = next(arm for arm in self.arms if arm.name == self.comparison.subject)
         first = self._cell(subject, seed)
@@ -304,7 +318,7 @@ class Study:
         )
         return [first, *(self._cell(a, seed, first if a.draw else None) for a in others)]
 
-    def cell(self, name: str) -> Cell:
+    def cell(self, name: str) -> StudyCell:
         """The cell called ``name``.
 
         Raises:
@@ -315,7 +329,7 @@ class Study:
                 return cell
         raise BadInput(f"cell={name}: no such cell; `dry_run` lists them.")
 
-    def _cell(self, arm: Arm, seed: int, after: Cell | None = None) -> Cell:
+    def _cell(self, arm: Arm, seed: int, after: StudyCell | None = None) -> StudyCell:
         searching, training = None, self.training
         if arm.changes is not None:
             searching = self._changed(arm.changes)
@@ -323,7 +337,7 @@ class Study:
             network = replace(training.network, architecture=arm.architecture)
             training = replace(training, network=network)
         folder = self.folder / arm.name / f"seed{seed}"
-        return Cell(arm, seed, folder, self.data, searching, training, self.evaluating, after)
+        return StudyCell(arm, seed, folder, self.data, searching, training, self.evaluating, after)
 
     def _changed(self, changes: Mapping[str, Any]) -> Searching:
         """The study's search with some options changed."""

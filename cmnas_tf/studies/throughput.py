@@ -54,7 +54,8 @@ def measure(
     Raises:
       BadInput: a batch cannot be dealt out to the devices.
     """
-    darts = Darts.of_values({**searching.algorithm.values(), "order": "first"})
+    darts = searching.algorithm.with_values(algorithm="darts", order="first").make()
+    assert isinstance(darts, Darts)
     strategies = []
     for how, weights in ((searching.how, darts), (training.how, training.recipe)):
         strategies.append(make_strategy(how.devices, weights.numerics.deterministic))

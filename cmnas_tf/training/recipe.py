@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from cmnas_tf.data.augmentation import Augmentation, ImageSize
 from cmnas_tf.data.index import Dataset
@@ -11,6 +11,7 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.losses import Objective
 from cmnas_tf.options import Options, described, option
 from cmnas_tf.runs.run_folder import ANYTHING, content_of
+from cmnas_tf.training.recipes import RECIPES
 
 T = TypeVar("T", bound="WeightTraining")
 
@@ -20,9 +21,7 @@ class WeightOptimizer(Options):
     """Adam or SGD with coupled weight decay, and the learning rate's schedule."""
 
     optimizer: str = option(
-        "adam",
-        "Adam (0.5, 0.999) [code], or SGD with momentum.",
-        choices=("adam", "sgd"),
+        "adam", "Adam (0.5, 0.999) [code], or SGD with momentum.", choices=("adam", "sgd")
     )
     momentum: float = option(0.9, "Momentum of SGD.", minimum=0, maximum=0.99999, advanced=True)
     backbone_learning_rate: float = option(
@@ -32,10 +31,16 @@ class WeightOptimizer(Options):
         0.01, "Learning rate of neck and classifier, after warm-up. [code]", minimum=0
     )
     weight_decay: float = option(
-        5e-4, "L2 added to the gradient of every weight (coupled, not AdamW). [code]", minimum=0
+        5e-4,
+        "L2 added to the gradient of every weight (coupled, not AdamW). [code]",
+        minimum=0,
+        advanced=True,
     )
     learning_rate_warmup: float = option(
-        10.0, "Epochs of linear warm-up, from 0.01 of the learning rate. [code]", minimum=0
+        10.0,
+        "Epochs of linear warm-up, from 0.01 of the learning rate. [code]",
+        minimum=0,
+        advanced=True,
     )
     schedule: str = option(
         "steps",
@@ -122,6 +127,7 @@ class WeightTraining(Options):
     """What every training of weights has: that of a network, and that within a search.
 
     Attributes:
+      kind: of a named recipe's values, ``"search"`` or ``"train"``.
       size: of the images that enter the network.
       sampling: P identities and K images of each in a batch.
       augmentation: of the training images.
@@ -132,6 +138,7 @@ class WeightTraining(Options):
       numerics: in which numbers.
     """
 
+    kind: ClassVar[str] = "train"
     size: ImageSize = ImageSize()
     sampling: Sampling = Sampling()
     augmentation: Augmentation = Augmentation()
@@ -140,6 +147,14 @@ class WeightTraining(Options):
     optimizer: WeightOptimizer = WeightOptimizer()
     start: Start = Start()
     numerics: Numerics = Numerics()
+
+    @classmethod
+    def named(cls: type[T], name: str, **changes: Any) -> T:
+        """That of a named recipe of :data:`RECIPES`, with some options changed.
+
+        What a recipe says besides, of the network or the space, is for them.
+        """
+        return cls.of_values(RECIPES[name].values(cls.kind)).with_values(**changes)
 
     def for_modalities(self: T, modalities: Collection[str]) -> T:
         """The same for images of these modalities, see :meth:`LossWeights.for_modalities`."""
@@ -157,11 +172,12 @@ class Recipe(WeightTraining):
         "(0.997 SYSU-MM01, 0.968 RegDB [code]; 0 switches it off).",
         minimum=0,
         maximum=0.99999,
+        advanced=True,
     )
     adopt_average_every: int = option(
         0,
-        "Epochs after which training goes on from the moving average, which overwrites weights and "
-        "statistics (2 SYSU-MM01, 10 RegDB [code]); 0: never, the average is kept apart.",
+        "Epochs after which training continues from the moving average, which overwrites weights "
+        "and statistics (2 SYSU-MM01, 10 RegDB [code]); 0: never, the average is kept apart.",
         minimum=0,
         advanced=True,
     )

@@ -4,6 +4,15 @@ import json
 
 import pytest
 import tensorflow as tf
+from cmnas_tf.settings import (
+    Checkpoint,
+    Data,
+    Evaluate,
+    Matching,
+    Progress,
+    Protocol,
+    Run,
+)
 from tensorflow import keras
 
 from cmnas_tf.architecture import Architecture
@@ -14,15 +23,6 @@ from cmnas_tf.evaluation.results_file import SCHEMA, read_results
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.runs.checkpoints import Checkpoints
 from cmnas_tf.runs.provenance import commit
-from cmnas_tf.settings import (
-    Checkpoint,
-    Data,
-    Evaluate,
-    Matching,
-    Progress,
-    Protocol,
-    Run,
-)
 from cmnas_tf.training.train import SPECIFICATION
 from tests.tiny_people import write_people
 

@@ -29,12 +29,12 @@ def test_of_the_default_settings():
     logits = made.architecture_optimizer.trained
     assert len(logits) == 20
     np.testing.assert_array_equal(logits, np.zeros((20, 2)))
-    assert made.as_tested and not made.second_order
+    assert made.use_running_statistics and not made.second_order
     assert made.images_per_identity == 3
     assert made.architecture_objective.cross_entropy == 0
     assert made.weight_objective.cross_entropy == 1
     for objective in (made.architecture_objective, made.weight_objective):
-        assert (objective.correlation, objective.class_mmd) == (5, 0.05)
+        assert (objective.correlation, objective.mmd) == (5, 0.05)
     assert not made.network.backbone.recompute
 
 
@@ -44,9 +44,9 @@ def test_of_other_settings():
         architecture_loss=settings.ArchitectureLoss(architecture_mmd_weight=0),
         devices=settings.TrainingDevices(recompute=True),
     )
-    assert made.second_order and not made.as_tested
-    assert made.architecture_objective.class_mmd == 0
-    assert made.weight_objective.class_mmd == 0.05
+    assert made.second_order and not made.use_running_statistics
+    assert made.architecture_objective.mmd == 0
+    assert made.weight_objective.mmd == 0.05
     assert made.network.backbone.recompute
 
 

@@ -4,7 +4,6 @@ import json
 import time
 
 import pytest
-
 from cmnas_tf.studies.stopwatch import seconds_in, timed
 
 
