@@ -6,7 +6,6 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
-from cmnas_tf.training.objectives import CostAware
 from scipy.special import softmax
 
 from cmnas_tf.architecture import Architecture

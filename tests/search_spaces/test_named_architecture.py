@@ -1,7 +1,6 @@
 """The words that stand for an architecture, and its files."""
 
 import pytest
-from cmnas_tf.settings import Network
 
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.cell_plan import CellPlan
