@@ -13,6 +13,7 @@ from cmnas_tf.architecture import (
     Backbone,
     named_backbone,
     sites_of,
+    stacked,
 )
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import write_text
@@ -26,13 +27,15 @@ if TYPE_CHECKING:
     from cmnas_tf.models import ReidNetwork
 
 
+_USUAL = "resnet50"
+
+
 def _content(backbone: Any) -> Any:
     """The name of a backbone, or the plan of its cells in JSON."""
-    if isinstance(backbone, dict):
-        return backbone
+    backbone = backbone or _USUAL
     if isinstance(backbone, str) and Path(backbone).exists():
         backbone = named_backbone(backbone)
-    return backbone or "resnet50" if isinstance(backbone, str) else backbone.to_json()
+    return backbone if isinstance(backbone, (str, dict)) else backbone.to_json()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +75,7 @@ class NormSpace(NetworkSize, SearchSpace):
     """
 
     backbone: Backbone = option(
-        "resnet50",
+        _USUAL,
         "resnet18, 34, 50, 101 or 152, or an architecture.json or genotype.json: whose batch norms "
         "are the sites. [code]",
         type=str,
@@ -82,9 +85,10 @@ class NormSpace(NetworkSize, SearchSpace):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.backbone, str):
-            backbone = named_backbone(self.backbone or "resnet50", self.cells)
-            object.__setattr__(self, "backbone", backbone)
+        backbone = self.backbone
+        if isinstance(backbone, str):
+            backbone = named_backbone(backbone or _USUAL)
+        object.__setattr__(self, "backbone", stacked(backbone, self.cells))
 
     def check(self, modalities: Collection[str]) -> None:
         """Refuses images of one modality, which leave nothing to be separate for."""
