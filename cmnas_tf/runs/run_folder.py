@@ -123,8 +123,9 @@ class RunFolder:
         return None
 
     def has_begun(self) -> bool:
-        """Whether the run has written a checkpoint."""
-        return bool(self.checkpoint_paths())
+        """Whether the run, or that of one of its candidates, has written a checkpoint."""
+        candidates = map(RunFolder, self.candidates.glob("*"))
+        return bool(self.checkpoint_paths()) or any(run.has_begun() for run in candidates)
 
     @contextlib.contextmanager
     def opened(
