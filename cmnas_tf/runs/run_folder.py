@@ -83,6 +83,11 @@ class RunFolder:
         return self.path / "candidates"
 
     @property
+    def fitness(self) -> Path:
+        """How good such a candidate is."""
+        return self.path / "fitness.json"
+
+    @property
     def results(self) -> Path:
         """What an evaluation measured."""
         return self.path / "results.json"

@@ -30,9 +30,10 @@ def _content(backbone: Any) -> Any:
     """The name of a backbone, or the plan of its cells in JSON."""
     if isinstance(backbone, dict):
         return backbone
-    if isinstance(backbone, str) and Path(backbone).exists():
-        backbone = named_backbone(backbone)
-    return backbone or "resnet50" if isinstance(backbone, str) else backbone.to_json()
+    if isinstance(backbone, str):  # an empty one is what earlier versions recorded of the default
+        backbone = backbone or "resnet50"
+        backbone = named_backbone(backbone) if Path(backbone).exists() else backbone
+    return backbone if isinstance(backbone, str) else backbone.to_json()
 
 
 @dataclass(frozen=True)
