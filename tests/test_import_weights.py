@@ -307,7 +307,7 @@ def test_pickles_that_cannot_be_read(tmp_path, output, monkeypatch):
     assert (tmp_path / "ran").exists()  # it would have
     refused(r"cut\.pth .*truncated", cut, output, **TINY)
     monkeypatch.setitem(sys.modules, "torch", None)
-    refused(r"whole\.pth .* PyTorch .*pip install torch", whole, output, **TINY)
+    refused(r"whole\.pth .* PyTorch .*pip install .*\[torch\]", whole, output, **TINY)
 
 
 @pytest.mark.slow
