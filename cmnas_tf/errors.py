@@ -1,6 +1,8 @@
 """The exceptions that end a command with a sentence instead of a traceback."""
 
+import difflib
 import signal
+from collections.abc import Iterable
 
 
 class BadInput(ValueError):
@@ -9,6 +11,14 @@ class BadInput(ValueError):
     The message says what was wrong, the value, what is allowed, and the next move; a command
     prints it without a traceback and exits with code 2.
     """
+
+
+def did_you_mean(word: object, known: Iterable[str]) -> str:
+    """`` Did you mean A or B?``, of the known words those like a word, whatever their case; or
+    nothing."""
+    by_case = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(str(word).lower(), by_case, n=3, cutoff=0.5)
+    return f" Did you mean {' or '.join(by_case[name] for name in near)}?" if near else ""
 
 
 class TrainingDiverged(RuntimeError):

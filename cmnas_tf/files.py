@@ -12,6 +12,24 @@ from typing import Any
 from cmnas_tf.errors import BadInput
 
 
+def new_path(path: str | os.PathLike[str], name: str) -> Path:
+    """The path of something that is to be written and that is not there yet.
+
+    Args:
+      path: of a file or folder.
+      name: of the parameter that gives it.
+
+    Raises:
+      BadInput: it is empty, or something lies there.
+    """
+    found = Path(path)
+    if not os.fspath(path) or found.exists():
+        raise BadInput(
+            f"{name}={os.fspath(path)!r} is empty or exists; give the path of a new file or folder."
+        )
+    return found
+
+
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yields a temporary path beside ``path``; on success it takes the place of ``path``.
@@ -34,23 +52,6 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             shutil.rmtree(aside)
         else:
             aside.unlink(missing_ok=True)
-
-
-def new_path(path: str | os.PathLike[str], name: str) -> Path:
-    """The path of what is going to be written.
-
-    Args:
-      path: as given.
-      name: of the parameter.
-
-    Raises:
-      BadInput: it is empty, or something is there.
-    """
-    if not str(path) or Path(path).exists():
-        raise BadInput(
-            f"{name}={str(path)!r} is empty or exists; give the path of a new file or folder."
-        )
-    return Path(path)
 
 
 def remains(folder: Path) -> list[Path]:

@@ -9,14 +9,13 @@ Values marked [pub] and [code] are the authors' (paper, released code); the othe
 """
 
 import dataclasses
-import difflib
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_type_hints
 
-from cmnas_tf.errors import BadInput
+from cmnas_tf.errors import BadInput, did_you_mean
 
 C = TypeVar("C", bound="Options")
 
@@ -73,10 +72,9 @@ class Option:
             raise BadInput(f"{self.name}={value} must be finite.")
         if self.choices and value not in self.choices:
             words = ", ".join(repr(choice) for choice in self.choices)
-            near = difflib.get_close_matches(str(value), map(str, self.choices), n=2)
-            meant = f" Did you mean {' or '.join(near)}?" if near else ""
             raise BadInput(
-                f"{self.name}={value!r} is not allowed; it must be one of {words}.{meant}"
+                f"{self.name}={value!r} is not allowed; it must be one of {words}."
+                f"{did_you_mean(value, map(str, self.choices))}"
             )
         low, high = self.minimum, self.maximum
         if (low is not None and value < low) or (high is not None and value > high):

@@ -6,13 +6,12 @@ that is installed is imported by itself where it has an entry point of the group
 ``cmnas_tf.plugins``.
 """
 
-import difflib
 import functools
 import importlib.metadata
 from collections.abc import Iterator, Mapping
 from typing import Generic, TypeVar
 
-from cmnas_tf.errors import BadInput
+from cmnas_tf.errors import BadInput, did_you_mean
 
 T = TypeVar("T")
 
@@ -49,6 +48,10 @@ class Registry(Mapping[str, T], Generic[T]):
         self.entries[name] = entry
         return entry
 
+    def unregister(self, name: str) -> None:
+        """Takes an entry out again."""
+        del self.entries[name]
+
     def __getitem__(self, name: str) -> T:
         """The entry of that name.
 
@@ -57,11 +60,9 @@ class Registry(Mapping[str, T], Generic[T]):
         """
         load_plugins()
         if name not in self.entries:
-            near = difflib.get_close_matches(str(name), self.entries, n=3, cutoff=0.5)
-            meant = f"Did you mean {' or '.join(near)}? " if near else ""
             raise BadInput(
-                f"There is no {self.kind} {name!r}. {meant}It must be one of "
-                f"{', '.join(self.entries)}."
+                f"There is no {self.kind} {name!r}.{did_you_mean(name, self.entries)} It must be "
+                f"one of {', '.join(self.entries)}."
             )
         return self.entries[name]
 

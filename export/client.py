@@ -1,14 +1,6 @@
-"""``python -m export.client embed|identify``: asks a model server about images."""
+"""``python -m export.client`` is ``cmnas client``."""
 
-from cmnas_tf import command_line, settings
-
-
-def main(options: settings.Client) -> None:
-    """Asks about each image and prints the answers."""
-    from cmnas_tf.serving.client.asking import run
-
-    print(run(options))
-
+from cmnas_tf.commands.cmnas import run
 
 if __name__ == "__main__":
-    command_line.run(main, settings.Client)
+    run("client")

@@ -1,14 +1,25 @@
-"""Shared fixtures: golden numbers and how their inputs were made (see tests/goldens/README.md)."""
+"""Chance and order of the tests, and golden numbers and how their inputs were made (see
+tests/goldens/README.md).
+
+What is drawn without a seed of its own follows from the name of the test and from the environment
+variable ``CMNAS_TF_TEST_SEED`` (0 where there is none). ``--random-order=SEED`` shuffles the files
+and the tests within each.
+"""
 
 import os
+import random
 import zlib
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import hypothesis
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow import keras
+
+SEED = int(os.environ.get("CMNAS_TF_TEST_SEED", "0"))
 
 # Two logical devices, for the tests that compare two replicas with one; before any is used.
 tf.config.set_logical_device_configuration(
@@ -16,6 +27,40 @@ tf.config.set_logical_device_configuration(
 )
 
 GOLDENS = Path(__file__).parent / "goldens"
+
+
+def pytest_addoption(parser):
+    parser.addoption("--random-order", type=int, metavar="SEED", help="shuffle files and tests")
+
+
+def pytest_collection_modifyitems(config, items):
+    for item in items:
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            hypothesis.seed(_seed_of(item.name))(item.obj)
+    if (seed := config.getoption("--random-order")) is not None:
+        files = {}
+        for item in items:
+            files.setdefault(item.path, []).append(item)
+        chance = random.Random(seed)
+        shuffled = chance.sample(list(files.values()), len(files))
+        items[:] = [item for tests in shuffled for item in chance.sample(tests, len(tests))]
+
+
+def _seed_of(name: str) -> int:
+    return zlib.crc32(name.encode(), SEED & 0xFFFFFFFF)
+
+
+@pytest.fixture(autouse=True)
+def seeded(request):
+    """Python's, NumPy's and TensorFlow's generators, and those of Keras's initializers."""
+    keras.utils.set_random_seed(_seed_of(request.node.name))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup(fixturedef):
+    """What several tests share is made before the fixture above, whichever of them comes first."""
+    if fixturedef.scope != "function":
+        keras.utils.set_random_seed(_seed_of(fixturedef.argname))
 
 
 class Goldens:

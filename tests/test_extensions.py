@@ -47,7 +47,7 @@ def spread():
             return tf.reduce_mean(tf.square(embeddings)) ** self.spread_power
 
     yield Spread
-    del LOSSES.entries["spread"]
+    LOSSES.unregister("spread")
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ def numbers(tmp_path):
             pixels = random.integers(0, 256, (32, 16, 3), np.uint8)
             (root / f"{pid:04d}_{camera}.jpg").write_bytes(tf.io.encode_jpeg(pixels).numpy())
     yield root
-    del LAYOUTS.entries["numbers"]
+    LAYOUTS.unregister("numbers")
 
 
 def test_a_data_set_of_another_package(numbers):
@@ -175,7 +175,7 @@ def all_alike():
 
     ALGORITHMS.register("all_alike", AllAlike)
     yield AllAlike
-    del ALGORITHMS.entries["all_alike"]
+    ALGORITHMS.unregister("all_alike")
 
 
 def test_an_algorithm_of_another_package(all_alike, people, tmp_path):

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from cmnas_tf.files import replacing, write_json, write_text
+from cmnas_tf.errors import BadInput
+from cmnas_tf.files import new_path, replacing, write_json, write_text
 
 
 def names(folder) -> list[str]:
@@ -76,3 +77,10 @@ def test_json(tmp_path):
         write_json(path, {"a": float("nan")})  # no JSON that others could read
     assert json.loads(path.read_text()) == {"a": [1, 2.5, None]}
     assert names(tmp_path) == ["a.json"]
+
+
+def test_a_new_path_is_one_where_nothing_is(tmp_path):
+    assert new_path(str(tmp_path / "a" / "b"), "output") == tmp_path / "a" / "b"
+    for taken in ("", str(tmp_path)):
+        with pytest.raises(BadInput, match=rf"output='{taken}' is empty or exists; give the path"):
+            new_path(taken, "output")

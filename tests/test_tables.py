@@ -2,8 +2,8 @@
 
 import pytest
 
-from cmnas_tf.evaluation.measure import Measured
-from cmnas_tf.tables import markdown_table, results_table, table
+from cmnas_tf.evaluation.measure import Measured, results_table
+from cmnas_tf.tables import markdown_table, table
 
 
 def test_the_first_column_is_to_the_left_the_others_to_the_right():

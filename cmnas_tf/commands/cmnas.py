@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import cmnas_tf
 from cmnas_tf.commands import command_line
+from cmnas_tf.errors import did_you_mean
 from cmnas_tf.options import Options
 
 
@@ -81,10 +82,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(cmnas_tf.__version__)
         raise SystemExit(os.EX_OK)
     if name not in COMMANDS:
-        import difflib
-
-        near = difflib.get_close_matches(name, COMMANDS, n=2)
-        meant = f" Did you mean {' or '.join(near)}?" if near else ""
+        meant = did_you_mean(name, COMMANDS)
         print(f"error: no command {name!r}.{meant} cmnas --help lists them.", file=sys.stderr)
         raise SystemExit(command_line.EXIT_BAD_INPUT)
     run(name, [f"cmnas {name}", *argv[2:]])

@@ -24,7 +24,7 @@ from cmnas_tf.studies.comparison import Comparison
 from cmnas_tf.studies.plan import Evaluating, Searching, Study, StudyData, Training
 
 if TYPE_CHECKING:
-    from cmnas_tf.studies.plan import Cell
+    from cmnas_tf.studies.plan import StudyCell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +145,7 @@ def main(command: StudyCommand) -> None:
         raise SystemExit(1)
 
 
-def starter(argv: Sequence[str], jobs: int) -> "Callable[[Cell], subprocess.Popen]":
+def starter(argv: Sequence[str], jobs: int) -> "Callable[[StudyCell], subprocess.Popen]":
     """Starts a cell as the study's own command, with ``--cell``; it writes to the cell's log.
 
     The processor's cores are divided among the jobs.
@@ -153,7 +153,7 @@ def starter(argv: Sequence[str], jobs: int) -> "Callable[[Cell], subprocess.Pope
     threads = str(max(1, cores() // jobs))
     environment = {"TF_NUM_INTRAOP_THREADS": threads, "OMP_NUM_THREADS": threads}
 
-    def start(cell: "Cell") -> subprocess.Popen:
+    def start(cell: "StudyCell") -> subprocess.Popen:
         cell.folder.mkdir(parents=True, exist_ok=True)
         own = [*argv, f"--cell={cell.name}"]
         with cell.log_file.open("ab") as log:

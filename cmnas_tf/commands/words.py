@@ -18,6 +18,7 @@ _COMMAND_OF = {
     "import_weights": "cmnas import_weights",
     "build_gallery": "cmnas build_index",
     "build_faiss_index": "cmnas build_faiss_index",
+    "serve_locally": "cmnas local_server",
     "run_trials": "cmnas trials",
 }
 

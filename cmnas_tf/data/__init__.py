@@ -4,16 +4,12 @@ A data set is a file here that registers it, and its name in the list below. Ano
 registers its own with :func:`register_dataset`.
 """
 
-from cmnas_tf.data import (  # noqa: F401
-    cuhk03_np,
-    dukemtmc_reid,
-    llcm,
-    market1501,
-    msmt17,
-    own_images,
-    regdb,
-    sysu_mm01,
-)
+# isort: off
+from cmnas_tf.data import sysu_mm01, regdb, llcm  # noqa: F401
+from cmnas_tf.data import market1501, cuhk03_np, dukemtmc_reid, msmt17  # noqa: F401
+from cmnas_tf.data import own_images  # noqa: F401
+
+# isort: on
 from cmnas_tf.data.index import Count, Dataset, Image, Images
 from cmnas_tf.data.layouts import LAYOUTS, Layout, register_dataset
 from cmnas_tf.data.loading import load_dataset, read_dataset

@@ -1,12 +1,12 @@
 """The normalisation of the supernet: a weighted mixture of separate and shared."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 from tensorflow import keras
 
 from cmnas_tf.layers.batch_norm import BatchNorm
-from cmnas_tf.layers.mixture import Parameters, mixture
 from cmnas_tf.layers.relaxation import Relaxation, Softmax
 from cmnas_tf.layers.statistics import Statistics, affine
 from cmnas_tf.modality import MODALITIES, Rows
@@ -93,3 +93,78 @@ class MixedModalityNorm(keras.layers.Layer):
             )
         config = {"synchronized": self.synchronized, "affine": self.affine}
         return {**super().get_config(), **config}
+
+
+class Parameters(NamedTuple):
+    """What a batch norm multiplies by and adds, each [C], or [M, C] for those of M modalities."""
+
+    gamma: tf.Tensor
+    beta: tf.Tensor
+
+
+def mixture(
+    own: Sequence[Statistics],
+    both: Statistics,
+    separate: Parameters,
+    shared: Parameters,
+    share_of_separate: tf.Tensor,
+    epsilon: float,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Scale and offset of a mixture of two batch norms' outputs, around each modality's mean.
+
+    ``(x - m_i) scale_i + offset_i = w separate_i(x) + (1 - w) shared(x)``: both normalisations are
+    affine per channel, so is their mixture. Around the own mean ``m_i`` no digits cancel.
+
+    The gradient is written in closed form: a supernet has so many sites that what automatic
+    differentiation makes of these few lines, small operations each, costs time and memory.
+
+    Args:
+      own: the statistics that each of the M modalities present is normalised by.
+      both: those that all rows are normalised by. In training they are the moments of the rows of
+        ``own`` together (:meth:`Statistics.of_union`), and the gradient for ``own`` is right
+        through them too; otherwise both are running statistics, and nobody asks for it.
+      separate: of the modalities' batch norms, [M, C] each.
+      shared: of the batch norm of all rows, [C] each.
+      share_of_separate: ``w``, a scalar in 0..1.
+      epsilon: of the batch norms.
+
+    Returns:
+      scale and offset, [M, C] each.
+    """
+    means = tf.stack([part.mean for part in own])  # [M, C]
+    variances = tf.stack([part.variance for part in own])
+
+    @tf.custom_gradient
+    def coefficients(means, variances, gammas, betas, gamma, beta, w):
+        roots, root = tf.math.rsqrt(variances + epsilon), tf.math.rsqrt(both.variance + epsilon)
+        distances = means - both.mean  # [M, C]
+        separate_scale, shared_scale = gammas * roots, gamma * root
+        shared_offset = beta + shared_scale * distances
+        # The difference of the two is what the gradient of w is about: taken here, it does not
+        # have to be left over from two large sums.
+        scale_gap, offset_gap = separate_scale - shared_scale, betas - shared_offset
+
+        def gradient(d_scale, d_offset):
+            to_shared = (1.0 - w) * d_offset  # [M, C]
+            d_beta = tf.reduce_sum(to_shared, axis=0)
+            d_shared_scale = tf.reduce_sum((1.0 - w) * d_scale + to_shared * distances, axis=0)
+            d_separate_scale = w * d_scale
+            sizes = tf.convert_to_tensor([[part.size] for part in own], means.dtype)  # [M, 1]
+            rows = tf.math.divide_no_nan(sizes, both.size)  # running statistics have no size
+            d_variance = -0.5 * d_shared_scale * shared_scale * tf.square(root)
+            d_variances = -0.5 * d_separate_scale * separate_scale * tf.square(roots)
+            moved = shared_scale * (to_shared - rows * d_beta) + 2.0 * rows * distances * d_variance
+            return (
+                moved,
+                d_variances + rows * d_variance,
+                d_separate_scale * roots,
+                w * d_offset,
+                d_shared_scale * root,
+                d_beta,
+                tf.reduce_sum(d_scale * scale_gap + d_offset * offset_gap),
+            )
+
+        scale, offset = shared_scale + w * scale_gap, shared_offset + w * offset_gap
+        return (scale, offset), gradient
+
+    return coefficients(means, variances, *separate, *shared, share_of_separate)

@@ -1,10 +1,9 @@
 """Where the losses meet: one objective that gives the total and every term."""
 
-import difflib
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cmnas_tf.errors import BadInput
+from cmnas_tf.errors import BadInput, did_you_mean
 from cmnas_tf.losses.loss import LOSSES, Loss, LossBatch
 from cmnas_tf.options import Option, Options
 
@@ -35,10 +34,9 @@ class LossWeights(Options):
         for word, value in given.items():
             name = self._weight_of(word) if word in LOSSES else word
             if name not in known:
-                near = difflib.get_close_matches(word, [*known, *LOSSES], n=3)
-                meant = f"Did you mean {' or '.join(near)}? " if near else ""
+                meant = did_you_mean(word, [*LOSSES, *known])
                 raise BadInput(
-                    f"There is no loss or option {word!r} of an objective. {meant}The losses are "
+                    f"There is no loss or option {word!r} of an objective.{meant} The losses are "
                     f"{', '.join(LOSSES)}."
                 )
             value = float(value) if isinstance(known[name].default, float) else value

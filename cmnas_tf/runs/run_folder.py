@@ -83,6 +83,11 @@ class RunFolder:
         return self.path / "candidates"
 
     @property
+    def fitness(self) -> Path:
+        """How good such a candidate is."""
+        return self.path / "fitness.json"
+
+    @property
     def results(self) -> Path:
         """What an evaluation measured."""
         return self.path / "results.json"
@@ -123,8 +128,9 @@ class RunFolder:
         return None
 
     def has_begun(self) -> bool:
-        """Whether the run has written a checkpoint."""
-        return bool(self.checkpoint_paths())
+        """Whether the run, or that of one of its candidates, has written a checkpoint."""
+        candidates = map(RunFolder, self.candidates.glob("*"))
+        return bool(self.checkpoint_paths()) or any(run.has_begun() for run in candidates)
 
     @contextlib.contextmanager
     def opened(
@@ -135,6 +141,8 @@ class RunFolder:
         writes: bool = True,
     ) -> Iterator[None]:
         """Makes the folder for a run, or resumes the run it holds; keeps other processes out of it.
+
+        A run that is refused within, before it leaves anything, leaves no folder either.
 
         Args:
           description: of the run; once there is a checkpoint it must be as before.
@@ -151,7 +159,7 @@ class RunFolder:
         if not writes:
             yield
             return
-        known = self.description.is_file()
+        known, new = self.description.is_file(), not folder.exists()
         if not known and set(folder.glob("*")) - {self._lock, *remains(folder)}:
             raise BadInput(f"run_dir={folder} holds files of something else; give another folder.")
         folder.mkdir(parents=True, exist_ok=True)
@@ -163,7 +171,21 @@ class RunFolder:
                 if self.has_begun():
                     self._compare(before, description, options, others or {})
             write_json(self.description, asdict(description))
-            yield
+            try:
+                yield
+            except BadInput:
+                if new:
+                    self._remove_if_not_begun()
+                raise
+
+    def _remove_if_not_begun(self) -> None:
+        """Removes a folder that holds no more than what a run writes before its first step."""
+        found = set(self.path.iterdir())
+        if found <= {self.description, self.split, self._lock}:
+            for path in found:
+                path.unlink()
+            with contextlib.suppress(OSError):  # another process has just begun there
+                self.path.rmdir()
 
     @property
     def _lock(self) -> Path:

@@ -30,6 +30,11 @@ class CallError(Exception):
         super().__init__(message)
         self.code = code
 
+    @property
+    def sentence(self) -> str:
+        """The message, with a full stop at its end."""
+        return f"{str(self).removesuffix('.')}."
+
 
 def code_of(http_status: int) -> str:
     """The first code that an HTTP status stands for; what no code has is ``"UNKNOWN"``."""

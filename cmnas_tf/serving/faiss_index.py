@@ -12,8 +12,11 @@ from typing import Any
 import numpy as np
 
 from cmnas_tf.errors import BadInput
+from cmnas_tf.extras import needing
 from cmnas_tf.files import replacing
 from cmnas_tf.serving.gallery import Gallery, Matches, check_k
+
+KINDS = ("flat", "ivf", "hnsw")
 
 _INDEX, _ENTRIES = "index.faiss", "entries.npz"
 _NEIGHBOURS = 32  # links of an entry in HNSW (Malkov and Yashunin, TPAMI 2020, use 5 to 48)
@@ -43,7 +46,12 @@ class FaissIndex:
           kind: ``flat``: exact; ``ivf``: an inverted file of about 4 sqrt(G) cells, fewer where a
             cell would have too few entries to be learned from; ``hnsw``: a graph.
           effort: more finds more of what an exact search finds, and takes longer.
+
+        Raises:
+          BadInput: no such kind, or FAISS is not installed.
         """
+        if kind not in KINDS:
+            raise BadInput(f"kind={kind!r} is not allowed; it must be one of {', '.join(KINDS)}.")
         faiss = _faiss()
         count, size = gallery.embeddings.shape
         if kind == "flat":
@@ -71,8 +79,8 @@ class FaissIndex:
             index = faiss.read_index(str(Path(path) / _INDEX))
         except RuntimeError as error:
             raise BadInput(
-                f"{path} holds no FAISS index that can be read: {error}. Make it anew with python "
-                "-m export.build_faiss_index."
+                f"{path} holds no FAISS index that can be read: {error}. Make it anew with "
+                "`build_faiss_index`."
             ) from error
         return cls(entries, index, effort)
 
@@ -125,10 +133,8 @@ class FaissIndex:
 
 
 def _faiss() -> Any:
-    try:
+    with needing("faiss"):
         import faiss
-    except ImportError as error:
-        raise BadInput("An index of FAISS needs FAISS: pip install faiss-cpu") from error
     return faiss
 
 

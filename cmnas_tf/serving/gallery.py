@@ -75,14 +75,14 @@ class Gallery:
         """Reads a gallery file.
 
         Raises:
-          BadInput: there is no such file, or it is not one of ``export.build_index``.
+          BadInput: there is no such file, or it is not one of ``build_gallery``.
         """
         try:
             with np.load(path, allow_pickle=False) as file:
                 columns = {name: file[name] for name in cls.__dataclass_fields__}
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise BadInput(
-                f"{path} is no gallery file: {error}. Make one with python -m export.build_index."
+                f"{path} is no gallery file: {error}. Make one with `build_gallery`."
             ) from error
         return cls(**{**columns, "network": str(columns["network"])})
 
@@ -143,9 +143,18 @@ class Gallery:
         if self.network != digest:
             raise BadInput(
                 f"{where} was made by another network ({self.network[:12]}, not {digest[:12]}), "
-                "and embeddings of two networks cannot be compared. Build it anew with python -m "
-                "export.build_index and this checkpoint."
+                "and embeddings of two networks cannot be compared. Build it anew with "
+                "`build_gallery` and this checkpoint."
             )
+
+    def require_any(self, where: str) -> None:
+        """Refuses a gallery in which nobody can be found.
+
+        Raises:
+          BadInput: it has no entries.
+        """
+        if not len(self):
+            raise BadInput(f"{where} has no entries; add some with `build_gallery`.")
 
     def search(self, embedding: np.ndarray, k: int, camera: Sequence[str] | None = None) -> Matches:
         """The exact best matches; of those whose scores are equal in float32, the first ones.

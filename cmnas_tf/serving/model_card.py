@@ -1,8 +1,7 @@
 """What an exported model says of itself: its interface, its origin, and how good it was."""
 
-import json
 import math
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -10,26 +9,30 @@ import tensorflow as tf
 from cmnas_tf.runs.provenance import versions
 from cmnas_tf.serving.gallery import Gallery
 from cmnas_tf.serving.gallery_images import network_digest
-from cmnas_tf.serving.serving_module import INPUTS, ServingModule
-from cmnas_tf.training.trained import Trained
+from cmnas_tf.serving.serving_module import ServingModule
+from cmnas_tf.serving.signatures import INPUTS
+from cmnas_tf.training.trained import TrainedNetwork
 
 
 def model_card(
-    trained: Trained, module: ServingModule, run_dir: str, gallery: Gallery | None = None
+    model: TrainedNetwork,
+    module: ServingModule,
+    results: Mapping[str, Any] | None = None,
+    gallery: Gallery | None = None,
 ) -> dict[str, Any]:
     """Everything a user of the exported model may ask; JSON-ready.
 
     Args:
-      trained: the network that is exported.
+      model: the network that is exported.
       module: what is exported of it.
-      run_dir: folder with the ``results.json`` of an evaluation; the checkpoint's own when empty.
-        Results of another checkpoint are not this model's and are left out (None).
+      results: what an evaluation measured; results of another checkpoint are not this model's and
+        are left out (None).
       gallery: that the model searches in.
     """
-    specification, checkpoint = trained.specification, trained.checkpoint
+    specification, checkpoint = model.specification, model.checkpoint
     network = specification.to_json()
     architecture = network.pop("architecture")  # a file of its own
-    body, neck = trained.network.backbone, trained.network.head.neck
+    body, neck = model.network.backbone, model.network.head.neck
     used = (*body.trainable_variables, *neck.trainable_variables)
     return {
         "network": {
@@ -37,13 +40,14 @@ def model_card(
             **network,
             "embedding_size": module.model.size,
             "parameters": sum(math.prod(variable.shape) for variable in used),
-            "computed_in": trained.network.compute_dtype,
-            "sha256": network_digest(trained),
+            "computed_in": model.network.compute_dtype,
+            "sha256": network_digest(model),
         },
         "served": {
             "folded": module.model.folded,
             "frozen": not module.model.weights,
-            **module.batching._asdict(),
+            "images": module.form.batch_images,
+            "wait_ms": module.form.batch_wait_ms,
         },
         "signatures": {
             name: {
@@ -58,10 +62,10 @@ def model_card(
             "file": checkpoint.path.name,
             "step": checkpoint.step,
             "sha256": checkpoint.digest,
-            "weights": trained.weights,
+            "weights": model.weights,
         },
         "training": checkpoint.metadata.get("settings", {}),
-        "results": _results(trained, Path(run_dir or checkpoint.path.parent) / "results.json"),
+        "results": _results(model, results),
         "versions": {
             "training": checkpoint.metadata.get("versions", {}),
             "export": versions(),
@@ -69,12 +73,11 @@ def model_card(
     }
 
 
-def _results(trained: Trained, path: Path) -> dict[str, Any] | None:
-    if not path.is_file():
+def _results(model: TrainedNetwork, found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if found is None:
         return None
-    found = json.loads(path.read_text())
     measured = (found["checkpoint"]["sha256"], found["checkpoint"]["weights"])
-    if measured != (trained.checkpoint.digest, trained.weights):
+    if measured != (model.checkpoint.digest, model.weights):
         return None
     return {key: found[key] for key in ("dataset", "protocol", "results", "chance")}
 

@@ -13,8 +13,16 @@ from cmnas_tf.data.decode import decode, resize
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.serving.gallery import Gallery
-from cmnas_tf.serving.identification import CAMERA, SCORES, K
-from cmnas_tf.serving.serving_module import EMBEDDING, IMAGE_BYTES, MODALITY, PIXELS, Signature
+from cmnas_tf.serving.signatures import (
+    CAMERA,
+    EMBEDDING,
+    IMAGE_BYTES,
+    MODALITY,
+    PIXELS,
+    SCORES,
+    K,
+    Signature,
+)
 
 _MATCHES = 10
 
@@ -81,7 +89,7 @@ def compare(
 
 def _embed(network: ReidNetwork, pixels: tf.Tensor, modalities: np.ndarray) -> np.ndarray:
     """``pixels`` [N, height, width, 3] uint8, each of its modality -> [N, D], rows of norm 1."""
-    embedding = np.empty((len(modalities), network.head.classifier.kernel.shape[0]), np.float32)
+    embedding = np.empty((len(modalities), network.embedding_size), np.float32)
     for modality in set(modalities):
         rows = np.flatnonzero(modalities == modality)
         images = normalize(tf.gather(pixels, rows))

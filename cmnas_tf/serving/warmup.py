@@ -12,10 +12,9 @@ from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog, PredictLog
 
 from cmnas_tf.models.specification import Specification
-from cmnas_tf.serving.identification import CAMERA, K
-from cmnas_tf.serving.serving_module import IMAGE_BYTES, MODALITY, PIXELS, Signature
+from cmnas_tf.serving.model_folder import WARMUP
+from cmnas_tf.serving.signatures import CAMERA, IMAGE_BYTES, MODALITY, PIXELS, K, Signature
 
-FILE = "tf_serving_warmup_requests"  # the name that the server looks for
 _BATCHES = (1, 2)
 
 
@@ -30,7 +29,7 @@ def write_warmup(
       specification: of the network.
       signatures: of the model.
     """
-    with tf.io.TFRecordWriter(str(folder / FILE)) as file:
+    with tf.io.TFRecordWriter(str(folder / WARMUP)) as file:
         for name, signature in signatures.items():
             for images in _BATCHES:
                 request = warmup_request(model_name, specification, name, signature, images)

@@ -15,7 +15,7 @@ from cmnas_tf.runs import checkpoints
 from cmnas_tf.runs.provenance import provenance
 from cmnas_tf.training.trained import PARTS, SPECIFICATION
 from cmnas_tf.weights import LoadReport, load_initial_state, load_torch_state
-from cmnas_tf.weights.reader import State, read_torch_file
+from cmnas_tf.weights.reader import TorchState, read_torch_file
 from cmnas_tf.weights.torch_names import from_torchvision, is_torchvision
 
 
@@ -67,7 +67,7 @@ def import_weights(
         width,
     )
     network = specification.build()
-    tensors: State = {}
+    tensors: TorchState = {}
     for weights, part in PARTS.items():
         try:
             report = _load(network, states[weights])
@@ -75,13 +75,18 @@ def import_weights(
             raise BadInput(f"{file}: {error}") from error
         values = network.get_weight_paths().items()
         tensors |= {f"{part}/{name}": variable.numpy() for name, variable in values}
-    settings = {**size.values(), "width": width, "last_stride": last_stride}
+    settings = {
+        "file": os.fspath(file),
+        **size.values(),
+        "width": width,
+        "last_stride": last_stride,
+    }
     metadata = {SPECIFICATION: specification.to_json(), **provenance(settings)}
     checkpoints.write(output, 0, tensors, metadata)
     return report
 
 
-def _load(network: ReidNetwork, state: State) -> LoadReport:
+def _load(network: ReidNetwork, state: TorchState) -> LoadReport:
     if not is_torchvision(state):
         return load_torch_state(network, state)
     report = load_initial_state(network, from_torchvision(state))

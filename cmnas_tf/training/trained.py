@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from cmnas_tf.data.augment import normalize
 from cmnas_tf.data.decode import resize
@@ -74,8 +75,9 @@ class TrainedNetwork:
           BadInput: another modality, one that the network was not trained on, or an image that
             cannot be read; it is named.
         """
+        self._check_trained_on(modality)
         paths = [str(Path(file).absolute()) for file in files]
-        images = Images.of(Image(path, 0, 0, self._known(modality)) for path in paths)
+        images = Images.of(Image(path, 0, 0, modality) for path in paths)
         return self._embed(images, Path("/"), batch)
 
     def embed_images(self, images: np.ndarray, modality: str, batch: int = _BATCH) -> np.ndarray:
@@ -98,20 +100,20 @@ class TrainedNetwork:
                 "images must be an array [N, h, w, 3] of uint8, RGB. "
                 f"Received: shape {images.shape}, {images.dtype}"
             )
-        self._known(modality)
+        self._check_trained_on(modality)
         size, parts = self.specification, [np.empty((0, self.embedding_size), np.float32)]
         for start in range(0, len(images), batch):
             pixels = normalize(resize(images[start : start + batch], size.height, size.width))
-            parts.append(self.network.embed(pixels, modality).embedding.numpy())
-        found = np.concatenate(parts)
-        return found / np.linalg.norm(found, axis=1, keepdims=True)
+            found = self.network.embed(pixels, modality).embedding
+            parts.append(tf.math.l2_normalize(found, axis=1).numpy())
+        return np.concatenate(parts)
 
     def embed_dataset(
         self, dataset: Dataset, batch: int = _BATCH, progress: bool = False
     ) -> np.ndarray:
         """Embeds the test images of a data set: [N, D] float32, rows of norm 1, in their order."""
         for modality in dict.fromkeys(dataset.test.modalities):
-            self._known(modality)
+            self._check_trained_on(modality)
         return self._embed(dataset.test, Path(dataset.root), batch, progress)
 
     def _embed(self, images: Images, root: Path, batch: int, progress: bool = False) -> np.ndarray:
@@ -121,8 +123,8 @@ class TrainedNetwork:
         source = ImageSource(images, root, size.height, size.width)
         return embed(self.network, source, batch, progress)
 
-    def _known(self, modality: str) -> str:
-        """The modality; refuses one that the network never saw."""
+    def _check_trained_on(self, modality: str) -> None:
+        """Refuses a modality that the network never saw."""
         if modality not in MODALITIES:
             words = " or ".join(MODALITIES)
             raise BadInput(f"modality={modality!r} is not allowed; it must be {words}.")
@@ -132,7 +134,6 @@ class TrainedNetwork:
                 f"The network was trained on {', '.join(trained)} images only, so modality="
                 f"{modality} has no norms of its own. Train it on images of both modalities."
             )
-        return modality
 
 
 def load_network(

@@ -50,7 +50,7 @@ def test_a_folder_without_the_data_set(tmp_path, layout, name, message):
 
 
 def test_unknown_layout(tmp_path):
-    with pytest.raises(BadInput, match=r"no data set 'sysu'.*mean sysu_mm01\?.*regdb, sysu"):
+    with pytest.raises(BadInput, match=r"no data set 'sysu'.*mean sysu_mm01\?.*sysu_mm01, regdb"):
         load_dataset("sysu", tmp_path)
 
 

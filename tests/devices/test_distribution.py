@@ -10,7 +10,9 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
+from cmnas_tf.data.sampling import Sampling
 from cmnas_tf.devices import distribution
+from cmnas_tf.devices.devices import Devices
 from cmnas_tf.devices.distribution import (
     check_division,
     first_replica,
@@ -23,8 +25,7 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.layers import ModalityNorm
 from cmnas_tf.models import Embeddings
 from cmnas_tf.searching.bilevel import Bilevel
-from cmnas_tf.settings import Batch, Devices
-from cmnas_tf.training.gradient_step import descend
+from cmnas_tf.training.gradient_step import gradient_step
 from cmnas_tf.training.optimizers import CoupledAdam
 from tests.training.tiny import (
     IMAGES_PER_IDENTITY,
@@ -158,7 +159,7 @@ def test_gradients_and_terms_of_two_replicas_are_those_of_one(
 
     def step(model, data):
         recorder = Recorder(model.backbone.trainable_variables)
-        terms = descend(model, OBJECTIVE, recorder, data, IMAGES_PER_IDENTITY)
+        terms = gradient_step(model, OBJECTIVE, recorder, data, IMAGES_PER_IDENTITY)
         return list(terms.values()), recorder.gradients
 
     one = network()
@@ -189,7 +190,7 @@ class Noting(CoupledAdam):
         super().apply(gradients)
 
 
-def bilevel_of(network, as_tested=False):
+def bilevel_of(network, use_running_statistics=False):
     return Bilevel(
         network,
         Noting(logits_of(network), 0.01, 1e-3),
@@ -197,13 +198,13 @@ def bilevel_of(network, as_tested=False):
         OBJECTIVE,
         OBJECTIVE,
         IMAGES_PER_IDENTITY,
-        as_tested=as_tested,
+        use_running_statistics=use_running_statistics,
     )
 
 
-def search_step(network, as_tested=True):
+def search_step(network, use_running_statistics=True):
     """A step of a search, as a function of two batches: terms and gradients."""
-    bilevel = bilevel_of(network, as_tested)
+    bilevel = bilevel_of(network, use_running_statistics)
     optimizers = bilevel.architecture_optimizer, bilevel.weight_optimizer
 
     def step(*batches):
@@ -215,7 +216,7 @@ def search_step(network, as_tested=True):
 
 def search_step_by_batch_statistics(network):
     """The same, whose architecture loss normalises by its batch."""
-    return search_step(network, as_tested=False)
+    return search_step(network, use_running_statistics=False)
 
 
 def training_step(network):
@@ -223,7 +224,7 @@ def training_step(network):
     optimizer = Noting(network.trainable_variables, 0.01, 5e-4)
 
     def step(data, _):
-        terms = descend(network, OBJECTIVE, optimizer, data, IMAGES_PER_IDENTITY)
+        terms = gradient_step(network, OBJECTIVE, optimizer, data, IMAGES_PER_IDENTITY)
         return terms, optimizer.gradients
 
     return step
@@ -312,7 +313,7 @@ def test_replicas_that_normalise_for_themselves_stay_alike(two_replicas):
 
 def test_a_cpu_in_use_cannot_be_cut_up():
     tf.zeros(1)
-    with pytest.raises(BadInput, match="--logical_devices=3"):
+    with pytest.raises(BadInput, match="logical_devices=3"):
         make_strategy(Devices(logical_devices=3))
 
 
@@ -330,7 +331,7 @@ def test_one_device():
         ("mirrored", True, "mirrored"),
     ],
 )
-def test_which_strategy(monkeypatch, capsys, asked, listed, expected):
+def test_which_strategy(monkeypatch, caplog, asked, listed, expected):
     """The processes of TF_CONFIG, where it lists any, unless this machine alone is asked for."""
     monkeypatch.setattr(distribution, "_mirrored", lambda: "mirrored")
     monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", lambda: "multi_worker")
@@ -339,8 +340,9 @@ def test_which_strategy(monkeypatch, capsys, asked, listed, expected):
         address = f"localhost:{free.getsockname()[1]}"
     cluster = {"cluster": {"worker": [address]}, "task": {"type": "worker", "index": 0}}
     monkeypatch.setenv("TF_CONFIG", json.dumps(cluster) if listed else "{}")
-    assert make_strategy(Devices(strategy=asked)) == expected
-    waits = "note: worker 0 of 1; it begins when all are there" in capsys.readouterr().err
+    with caplog.at_level("INFO"):
+        assert make_strategy(Devices(strategy=asked)) == expected
+    waits = "worker 0 of 1; it begins when all are there" in caplog.text
     assert waits == (expected == "multi_worker")
     # Every strategy of TensorFlow reads it, and takes the devices of processes that are not there.
     assert ("TF_CONFIG" in os.environ) == (expected == "multi_worker")
@@ -371,15 +373,15 @@ def test_a_port_that_is_taken_is_found_before_tensorflow_waits(monkeypatch):
 def test_a_batch_that_cannot_be_divided(p, devices, identities, advice):
     strategy = types.SimpleNamespace(num_replicas_in_sync=devices)
     with pytest.raises(BadInput) as error:
-        check_division(strategy, Batch(identities_per_batch=p), identities)
-    assert f"--identities_per_batch={p} cannot be divided over {devices} dev" in str(error.value)
+        check_division(strategy, Sampling(identities_per_batch=p), identities)
+    assert f"identities_per_batch={p} cannot be divided over {devices} dev" in str(error.value)
     assert advice in str(error.value)
 
 
 @pytest.mark.parametrize(("p", "devices"), [(16, 1), (16, 4), (2, 2)])
 def test_a_batch_that_can_be_divided(p, devices):
     strategy = types.SimpleNamespace(num_replicas_in_sync=devices)
-    check_division(strategy, Batch(identities_per_batch=p), p)
+    check_division(strategy, Sampling(identities_per_batch=p), p)
 
 
 def test_mapping_over_replicas_keeps_the_order(two_replicas):

@@ -138,7 +138,7 @@ def test_the_architecture_has_weights_of_its_own_and_the_same_losses():
     assert made == Objective(margin=0.2, triplet=3.0)
     unknown = Objective().of_architecture(weights, unknown_people=True)
     assert unknown.weights["cross_entropy"] == 0.0
-    with pytest.raises(BadInput, match="objective=classification .* give split=within_identity"):
+    with pytest.raises(BadInput, match=r"objective=classification .* give split=within_identity"):
         Objective(objective="classification").of_architecture(weights, unknown_people=True)
 
 

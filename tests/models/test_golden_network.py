@@ -96,8 +96,8 @@ def test_training_step(network, goldens, golden):
 
     for name in ("pooled", "embedding", "logits"):
         assert_close(getattr(result, name), golden[f"train_{name}"])
-    theirs = {"cross_entropy": "ce", "class_mmd": "cmmd"}
-    for name in ("cross_entropy", "triplet", "correlation", "class_mmd", "total"):
+    theirs = {"cross_entropy": "ce", "mmd": "cmmd"}
+    for name in ("cross_entropy", "triplet", "correlation", "mmd", "total"):
         assert_close(terms[name], golden[f"train_loss_{theirs.get(name, name)}"])
     for name, gradient in gradients.items():
         gradient = to_torch(gradient.numpy())

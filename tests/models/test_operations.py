@@ -177,5 +177,5 @@ def test_part_aware_by_hand():
 
 def test_part_aware_refuses_fewer_rows_than_parts():
     layer, _ = built("part_aware", 1)
-    with pytest.raises(BadInput, match=r"4 horizontal stripes.*3 x 5 .*--image_height"):
+    with pytest.raises(BadInput, match=r"4 horizontal stripes.*3 x 5 .*`image_height`"):
         layer(tf.zeros([1, 3, 5, 4], tf.float64), Rows({"visible": 1}))

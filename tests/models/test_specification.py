@@ -10,7 +10,6 @@ from cmnas_tf.architecture import Architecture
 from cmnas_tf.cell_plan import CellPlan
 from cmnas_tf.errors import BadInput
 from cmnas_tf.models.specification import Specification
-from cmnas_tf.settings import Input, Network
 from tests.models.genotypes import EVERYTHING
 
 SPECIFICATION = Specification(
@@ -29,13 +28,14 @@ def test_json_round_trip():
     assert again != Specification(SPECIFICATION.architecture, 5, 64, 32, width_factor=1 / 32)
 
 
-def test_of_the_settings_of_a_command():
-    given = replace(SPECIFICATION, width_factor=1 / 16)
-    size = Input(image_height=64, image_width=32)
-    network = Network(last_stride=2, width=1 / 16)
-    assert Specification.of(given.architecture, 5, size, network) == given
-    visible = Specification.of(given.architecture, 5, size, network, ("visible",))
-    assert visible == replace(given, modalities=("visible",))
+def test_the_modalities_it_was_trained_on():
+    """Both, where nothing is said: in a checkpoint of an earlier version too."""
+    visible = replace(SPECIFICATION, modalities=("visible",))
+    content = json.loads(json.dumps(visible.to_json()))
+    assert Specification.from_json(content) == visible != SPECIFICATION
+    del content["modalities"]
+    assert Specification.from_json(content) == SPECIFICATION
+    assert SPECIFICATION.modalities == ("visible", "infrared")
 
 
 def test_builds_the_same_network_again():
@@ -82,10 +82,10 @@ def test_describes_networks_of_cells_in_the_same_way():
 def test_refuses_images_that_cells_are_too_small_for():
     """Two stages divide by 8, and its part-aware operations stand at 4: 13 rows become 7 and 4."""
     of_cells(height=13).build()
-    with pytest.raises(BadInput, match=r"Images 12 pixels high .*--image_height=13 or more"):
+    with pytest.raises(BadInput, match=r"Images 12 pixels high .* Give image_height=13 or more"):
         of_cells(height=12).build()
 
 
 def test_refuses_a_last_stride_that_cells_do_not_have():
-    with pytest.raises(BadInput, match=r"--last_stride=2 is for ResNets"):
+    with pytest.raises(BadInput, match=r"^last_stride=2 is for ResNets"):
         of_cells(last_stride=2).build()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cmnas_tf.architecture import RESNETS, Architecture, sites_of
+from cmnas_tf.architecture import Architecture, plan_of, sites_of
 from cmnas_tf.layers import ModalityNorm
 from cmnas_tf.losses import Objective
 from cmnas_tf.modality import Rows
@@ -73,7 +73,7 @@ class Block(nn.Module):
 class Backbone(nn.Module):
     def __init__(self, architecture, filters):
         super().__init__()
-        plan, choices = RESNETS[architecture.backbone], architecture.choices
+        plan, choices = plan_of(architecture.backbone), architecture.choices
         self.conv1 = nn.Conv2d(3, filters, 7, 2, 3, bias=False)
         self.bn1 = Norm(choices["stem"], filters)
         channels = filters
@@ -135,9 +135,9 @@ def losses(outputs, labels, images):
         "cross_entropy": F.cross_entropy(outputs["logits"], torch.cat([labels, labels])),
         "triplet": sum(triplet(a, c, labels, 0.4) for a in pooled for c in pooled) / 4,
         "correlation": (grams[0] - grams[1]).pow(2).mean(),
-        "class_mmd": (kernel(v, v) + kernel(i, i) - 2 * kernel(v, i)).mean(),
+        "mmd": (kernel(v, v) + kernel(i, i) - 2 * kernel(v, i)).mean(),
     }
-    weights = {"cross_entropy": 1, "triplet": 1, "correlation": 5, "class_mmd": 0.05}
+    weights = {"cross_entropy": 1, "triplet": 1, "correlation": 5, "mmd": 0.05}
     return {**terms, "total": sum(weights[name] * term for name, term in terms.items())}
 
 

@@ -198,11 +198,12 @@ def test_a_file_of_another_program_is_named(tmp_path):
             checkpoints.read(tmp_path / name)
 
 
-def test_a_damaged_newest_is_passed_over_with_a_warning(tmp_path, capsys):
+def test_a_damaged_newest_is_passed_over_with_a_warning(tmp_path, caplog):
     older, newest = saved(tmp_path, step=4), saved(tmp_path, step=5)
     newest.write_bytes(newest.read_bytes()[:-7])
     assert Checkpoints(tmp_path).newest().step == 4
-    assert f"warning: {newest} is not a checkpoint" in capsys.readouterr().err
+    (said,) = caplog.records
+    assert said.levelname == "WARNING" and f"{newest} is not a checkpoint" in said.getMessage()
     older.write_bytes(b"")
     with pytest.raises(BadInput, match=f"No checkpoint in {tmp_path} can be read"):
         Checkpoints(tmp_path).newest()

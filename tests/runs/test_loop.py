@@ -10,8 +10,10 @@ import tensorflow as tf
 
 from cmnas_tf.errors import BadInput, Stopped, TrainingDiverged
 from cmnas_tf.runs import loop
+from cmnas_tf.runs.checkpointing import Checkpointing
 from cmnas_tf.runs.checkpoints import Checkpoints
 from cmnas_tf.runs.loop import Loop
+from cmnas_tf.runs.run_folder import RunFolder
 
 STEPS_PER_EPOCH, EPOCHS = 3, 4
 
@@ -26,19 +28,21 @@ class Run:
         self.total = lambda number: 1.0
         self.folder = folder
         self.loop = Loop(
-            folder=folder,
+            run=RunFolder(folder),
             strategy=tf.distribute.get_strategy(),
             state={"network": {"value": self.value}},
             metadata={"name": "a run"},
             steps_per_epoch=STEPS_PER_EPOCH,
             epochs=EPOCHS,
-            keep_checkpoints=changes.get("keep", 2),
-            checkpoint_every=changes.get("every", "epoch"),
+            checkpointing=Checkpointing(
+                checkpoint_every=changes.get("every", "epoch"),
+                keep_checkpoints=changes.get("keep", 2),
+            ),
             progress=changes.get("progress", False),
         )
 
     def start(self):
-        self.loop.run(self.batches, self.step, self.after_epoch)
+        self.loop.steps(self.batches, self.step, self.after_epoch)
 
     def batches(self, start, stop, share):
         self.asked.append((start, stop, share.first, share.count, share.of))

@@ -20,7 +20,7 @@ from tests.training.tiny import (
     weights_of,
 )
 
-WEIGHT_OBJECTIVE = Objective(cross_entropy=1.0, triplet=0.5, correlation=0.0, class_mmd=0.0)
+WEIGHT_OBJECTIVE = Objective(cross_entropy=1.0, triplet=0.5, correlation=0.0, mmd=0.0)
 
 
 def bilevel_of(network, architecture, weights, **others):
@@ -43,7 +43,7 @@ def test_after_the_architecture_update_all_weights_are_bit_identical():
     weights, logits = weights_of(network), logits_of(network)
     before = values_of(weights), values_of(logits)
     step = bilevel_of(network, adam(logits), Recorder(weights)).train_step
-    step(batch(1), batch(2), move_architecture=True)
+    step(batch(1), batch(2), update_architecture=True)
     for old, new in zip(before[0], values_of(weights), strict=True):
         assert old.tobytes() == new.tobytes()
     for old, new in zip(before[1], values_of(logits), strict=True):
@@ -55,7 +55,7 @@ def test_after_the_weight_update_all_logits_are_bit_identical():
     weights, logits = weights_of(network), logits_of(network)
     before = values_of(weights), values_of(logits)
     step = bilevel_of(network, Recorder(logits), adam(weights)).train_step
-    step(batch(1), batch(2), move_architecture=True)
+    step(batch(1), batch(2), update_architecture=True)
     for old, new in zip(before[1], values_of(logits), strict=True):
         assert old.tobytes() == new.tobytes()
     for old, new in zip(before[0], values_of(weights), strict=True):
@@ -70,7 +70,7 @@ def test_warm_up_moves_the_weights_alone():
         logit.assign([0.3, -0.2])
     optimizer = adam(logits)
     bilevel = bilevel_of(network, optimizer, adam(weights_of(network)))
-    terms = bilevel.train_step(batch(1), batch(2), move_architecture=False)
+    terms = bilevel.train_step(batch(1), batch(2), update_architecture=False)
     assert set(terms) == {"weights"}
     for logit in logits:
         assert logit.numpy().tolist() == np.float32([0.3, -0.2]).tolist()
@@ -98,7 +98,7 @@ def test_each_update_sees_its_own_batch_and_objective_and_the_first_comes_first(
     network, plain = supernet("float64"), supernet("float64")
     first, second = (batch(seed, dtype="float64") for seed in (1, 2))
     bilevel = bilevel_of(network, adam(logits_of(network)), adam(weights_of(network)))
-    terms = bilevel.train_step(first, second, move_architecture=True)
+    terms = bilevel.train_step(first, second, update_architecture=True)
     found = []
     for objective, variables, data in (
         (OBJECTIVE, logits_of(plain), first),
@@ -109,7 +109,7 @@ def test_each_update_sees_its_own_batch_and_objective_and_the_first_comes_first(
             found.append(total(plain, objective, data))
         optimizer.apply(tape.gradient(found[-1], variables))
     assert set(terms["architecture"]) == {
-        "cross_entropy", "triplet", "correlation", "class_mmd", "total",
+        "cross_entropy", "triplet", "correlation", "mmd", "total",
     }  # fmt: skip
     assert set(terms["weights"]) == {"cross_entropy", "triplet", "total"}
     np.testing.assert_allclose(terms["architecture"]["total"], found[0], rtol=1e-12)
@@ -121,7 +121,9 @@ def test_each_update_sees_its_own_batch_and_objective_and_the_first_comes_first(
 def test_as_tested_the_architecture_update_neither_uses_nor_moves_batch_statistics():
     network, data = supernet(), batch(1)
     recorder = Recorder(logits_of(network))
-    bilevel = bilevel_of(network, recorder, Recorder(weights_of(network)), as_tested=True)
+    bilevel = bilevel_of(
+        network, recorder, Recorder(weights_of(network)), use_running_statistics=True
+    )
     before = values_of(network.non_trainable_variables)
     terms = bilevel.update_architecture(data, data)
     for old, new in zip(before, values_of(network.non_trainable_variables), strict=True):
@@ -130,8 +132,8 @@ def test_as_tested_the_architecture_update_neither_uses_nor_moves_batch_statisti
     assert float(terms["total"]) != float(total(network, OBJECTIVE, data))
 
 
-@pytest.mark.parametrize("as_tested", [False, True])
-def test_the_architecture_gradient_against_finite_differences(as_tested):
+@pytest.mark.parametrize("use_running_statistics", [False, True])
+def test_the_architecture_gradient_against_finite_differences(use_running_statistics):
     """In float64, at logits that are not equal, for both sites; the weights' sampled likewise."""
     network, data = supernet("float64"), batch(1, dtype="float64")
     network(batch(2, dtype="float64").images, training=True)  # some running statistics
@@ -140,8 +142,10 @@ def test_the_architecture_gradient_against_finite_differences(as_tested):
     logits[1].assign([-0.8, 0.1])
     recorder = Recorder(logits)
     weights = Recorder(weights_of(network))
-    bilevel_of(network, recorder, weights, as_tested=as_tested).update_architecture(data, data)
-    loss = tf.function(lambda: total(network, OBJECTIVE, data, training=not as_tested))
+    bilevel_of(
+        network, recorder, weights, use_running_statistics=use_running_statistics
+    ).update_architecture(data, data)
+    loss = tf.function(lambda: total(network, OBJECTIVE, data, training=not use_running_statistics))
 
     def at(values):
         for logit, value in zip(logits, values, strict=True):

@@ -12,7 +12,7 @@ from cmnas_tf.losses import Objective
 from cmnas_tf.searching import unrolled
 from cmnas_tf.searching.bilevel import Bilevel
 from cmnas_tf.searching.unrolled import unrolled_gradient
-from cmnas_tf.training.gradient_step import slope
+from cmnas_tf.training.gradient_step import loss_and_gradients
 from tests.oracles.finite_differences import central_differences
 from tests.training.tiny import (
     IMAGES_PER_IDENTITY,
@@ -25,7 +25,7 @@ from tests.training.tiny import (
     weights_of,
 )
 
-WEIGHT_OBJECTIVE = Objective(cross_entropy=1.0, triplet=0.5, correlation=1.0, class_mmd=0.0)
+WEIGHT_OBJECTIVE = Objective(cross_entropy=1.0, triplet=0.5, correlation=1.0, mmd=0.0)
 RATE = 0.05
 
 
@@ -58,7 +58,9 @@ def step_of(network, rate=RATE, **how):
 
 
 def gradient_of(network, objective, data, variables, training=True):
-    return slope(network, objective, data, IMAGES_PER_IDENTITY, variables, training=training)
+    return loss_and_gradients(
+        network, objective, data, IMAGES_PER_IDENTITY, variables, training=training
+    )
 
 
 def test_the_example_of_the_paper():
@@ -87,8 +89,8 @@ def test_the_example_of_the_paper():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("as_tested", [False, True])
-def test_against_the_unrolled_loss(monkeypatch, as_tested):
+@pytest.mark.parametrize("use_running_statistics", [False, True])
+def test_against_the_unrolled_loss(monkeypatch, use_running_statistics):
     """In float64, at logits that are not equal: central differences of the architecture's loss
     after the virtual step. The weights are moved by less than the paper's 0.01 here, so that no
     ReLU changes sides in between."""
@@ -99,8 +101,10 @@ def test_against_the_unrolled_loss(monkeypatch, as_tested):
     logits[1].assign([-0.8, 0.1])
     network(data[1].images, training=True)  # some running statistics
     with running_statistics_kept():
-        _, first = step_of(network, second_order=False, as_tested=as_tested)(*data)
-        _, found = step_of(network, as_tested=as_tested)(*data)
+        _, first = step_of(
+            network, second_order=False, use_running_statistics=use_running_statistics
+        )(*data)
+        _, found = step_of(network, use_running_statistics=use_running_statistics)(*data)
     rates, start = [float(rate) for rate in Rated(weights).rates], values_of(weights)
 
     @tf.function
@@ -110,7 +114,9 @@ def test_against_the_unrolled_loss(monkeypatch, as_tested):
 
     @tf.function
     def loss():
-        return gradient_of(network, OBJECTIVE, data[0], logits, not as_tested)[0]["total"]
+        return gradient_of(network, OBJECTIVE, data[0], logits, not use_running_statistics)[0][
+            "total"
+        ]
 
     def after_the_step(values):
         for logit, value in zip(logits, values, strict=True):

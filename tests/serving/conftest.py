@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 import pytest
 
-from cmnas_tf import settings
 from cmnas_tf.serving.call_error import CallError
 from cmnas_tf.serving.client.grpc_transport import GrpcTransport
 from cmnas_tf.serving.client.rest_transport import RestTransport
 from cmnas_tf.serving.client.transport import Transport
-from cmnas_tf.serving.development_server.server import LocalServer, serving
+from cmnas_tf.serving.development_server.local_serving import LocalServing, serve_locally
+from cmnas_tf.serving.development_server.server import LocalServer
 from tests.serving import stand_in
 
 IMAGE = "tensorflow/serving:2.15.1"
@@ -49,7 +49,7 @@ def models(tmp_path_factory) -> Path:
 @contextlib.contextmanager
 def local_server(base: Path, **changes) -> Iterator[tuple[LocalServer, Endpoint]]:
     options = {"port": 0, "rest_api_port": 0, "grace_seconds": 5.0, **changes}
-    with serving(settings.LocalServing(model_base_path=str(base), **options)) as server:
+    with serve_locally(LocalServing(model_base_path=str(base), **options)) as server:
         ports = server.grpc_port, server.rest_port
         yield server, Endpoint(base, *(f"127.0.0.1:{port}" for port in ports))
 

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cmnas_tf import settings
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.models.specification import Specification
-from cmnas_tf.runs import checkpoints
 from cmnas_tf.serving.call_error import CallError
 from cmnas_tf.serving.client.remote_model import RemoteModel
 from cmnas_tf.serving.client.retries import Retries
-from export.export_saved_model import export
+from cmnas_tf.serving.export import export_saved_model
+from cmnas_tf.training.trained import load_network
 from tests.serving.conftest import local_server, tensorflow_serving
 from tests.serving.mutations import MUTATIONS, SEED, mutated
+from tests.serving.networks import write_run
 
 pytestmark = pytest.mark.slow
 
@@ -79,23 +79,13 @@ def base(tmp_path_factory):
     folder = tmp_path_factory.mktemp("network")
     architecture = Architecture.separate_until("layer1", "resnet18")
     specification = Specification(architecture, 5, HEIGHT, WIDTH, width_factor=0.125)
-    weights = specification.build().get_weight_paths()
-    tensors = {f"average/{name}": variable.numpy() for name, variable in weights.items()}
-    metadata = {"specification": specification.to_json()}
-    checkpoints.write(folder / "checkpoints" / "step-00000001.safetensors", 1, tensors, metadata)
     for person in range(PEOPLE):
         path = folder / "gallery" / "visible" / "cam1" / f"p{person}" / "a.png"
         path.parent.mkdir(parents=True)
         path.write_bytes(saved(image(person), "PNG"))
-    exported = export(
-        settings.Export(
-            run=settings.RunFolder(str(folder)),
-            target=settings.ExportTarget(export_dir=str(folder / "models")),
-            searched=settings.SearchedGallery(str(folder / "gallery")),
-            progress=settings.Progress(False),
-        )
-    )
-    return exported.parent
+    model = load_network(write_run(folder, specification))
+    export_saved_model(model, folder / "models", gallery=folder / "gallery", progress=False)
+    return folder / "models"
 
 
 @pytest.fixture(scope="module", params=["local", "tensorflow_serving"])

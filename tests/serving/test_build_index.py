@@ -5,38 +5,31 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from cmnas_tf import settings
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.errors import BadInput
 from cmnas_tf.models.specification import Specification
-from cmnas_tf.runs import checkpoints
 from cmnas_tf.serving import gallery_images
+from cmnas_tf.serving.build_gallery import build_gallery
+from cmnas_tf.serving.export import export_saved_model
 from cmnas_tf.serving.gallery import Gallery
-from cmnas_tf.training.trained import load_trained
-from export.build_index import build_index
-from export.export_saved_model import export
+from cmnas_tf.serving.served_form import ServedForm
+from cmnas_tf.training.trained import load_network
+from tests.serving.networks import write_run
 
 SPECIFICATION = Specification(
     Architecture.separate_until("layer1", "resnet18"), 5, 32, 16, width_factor=1 / 16
 )
 
 
-def write_run(folder, specification=SPECIFICATION, seed=0):
-    random, tensors = np.random.default_rng(seed), {}
-    for name, variable in specification.build().get_weight_paths().items():
-        tensors[f"average/{name}"] = variable.numpy()
-        if variable.shape.rank == 1:
-            tensors[f"average/{name}"] = np.exp(
-                0.2 * random.standard_normal(variable.shape, np.float32)
-            )
-    path = folder / "checkpoints" / "step-00000001.safetensors"
-    checkpoints.write(path, 1, tensors, {"specification": specification.to_json()})
-    return folder
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return load_network(write_run(tmp_path_factory.mktemp("run"), SPECIFICATION))
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return write_run(tmp_path_factory.mktemp("run"))
+def other(tmp_path_factory):
+    """Another network."""
+    return load_network(write_run(tmp_path_factory.mktemp("other"), SPECIFICATION, seed=5))
 
 
 def write_images(folder, names, seed=0):
@@ -48,27 +41,19 @@ def write_images(folder, names, seed=0):
     return folder
 
 
-def options(run, index, add="", replace=False, remove=()):
-    return settings.BuildIndex(
-        settings.RunFolder(str(run)),
-        change=settings.GalleryChange(str(index), str(add), replace, remove),
-        progress=settings.Progress(False),
-    )
-
-
 FIRST = ["infrared/cam3/7/a.png", "visible/cam1/7/a.png", "visible/cam1/8/a.png"]
 
 
 @pytest.fixture(scope="module")
-def index(run, tmp_path_factory):
+def index(model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("gallery")
-    said = build_index(options(run, folder / "g.npz", write_images(folder / "first", FIRST)))
-    assert said.endswith("3 entries of 2 ids; 0 removed, 0 replaced, 3 added")
+    built = build_gallery(model, folder / "g.npz", write_images(folder / "first", FIRST))
+    assert str(built).endswith("3 entries of 2 ids; 0 removed, 0 replaced, 3 added")
     return folder / "g.npz"
 
 
-def test_embeddings_are_the_networks(run, index):
-    trained, gallery = load_trained("", str(run)), Gallery.load(index)
+def test_embeddings_are_the_networks(model, index):
+    gallery = Gallery.load(index)
     assert gallery.names.tolist() == FIRST
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     for name, found, modality in zip(
@@ -76,11 +61,11 @@ def test_embeddings_are_the_networks(run, index):
     ):
         pixels = np.asarray(Image.open(index.parent / "first" / name))
         image = ((pixels / 255 - mean) / std).astype(np.float32)[None]
-        wanted = trained.network.embed(image, modality).embedding.numpy()[0]
+        wanted = model.network.embed(image, modality).embedding.numpy()[0]
         np.testing.assert_allclose(found, wanted / np.linalg.norm(wanted), rtol=0, atol=1e-5)
 
 
-def test_only_what_is_added_is_embedded(run, index, tmp_path, monkeypatch):
+def test_only_what_is_added_is_embedded(model, index, tmp_path, monkeypatch):
     before, path = Gallery.load(index), tmp_path / "g.npz"
     before.save(path)
     embedded = []
@@ -92,41 +77,41 @@ def test_only_what_is_added_is_embedded(run, index, tmp_path, monkeypatch):
 
     monkeypatch.setattr(gallery_images, "_embed", noted)
     new = write_images(tmp_path / "new", [FIRST[1], "visible/cam2/9/new.png"], seed=1)
-    with pytest.raises(BadInput, match=r"has visible/cam1/7/a.png .*--replace"):
-        build_index(options(run, path, new))
+    with pytest.raises(BadInput, match=r"has visible/cam1/7/a.png .*`replace`"):
+        build_gallery(model, path, new)
     assert embedded == []
-    said = build_index(options(run, path, new, replace=True, remove=("*/cam3/*",)))
-    assert said.endswith("3 entries of 3 ids; 1 removed, 1 replaced, 1 added")
+    built = build_gallery(model, path, new, replace=True, remove=("*/cam3/*",))
+    assert str(built).endswith("3 entries of 3 ids; 1 removed, 1 replaced, 1 added")
     assert embedded == ["a.png", "new.png"]
     after = Gallery.load(path)
     assert after.names.tolist() == [*FIRST[1:], "visible/cam2/9/new.png"]
     np.testing.assert_array_equal(after.embeddings[1], before.embeddings[2])
     assert np.abs(after.embeddings[0] - before.embeddings[1]).max() > 0.01
-    build_index(options(run, path, remove=("visible/cam2/9/new.png",)))
+    build_gallery(model, path, remove=("visible/cam2/9/new.png",))
     assert Gallery.load(path).names.tolist() == FIRST[1:]
 
 
 @pytest.mark.slow
-def test_what_is_refused_leaves_the_file_as_it_was(run, index, tmp_path):
+def test_what_is_refused_leaves_the_file_as_it_was(model, other, index, tmp_path):
     content = index.read_bytes()
     broken = write_images(tmp_path / "broken", ["visible/cam1/1/a.png", "visible/cam1/1/b.png"])
     (broken / "visible/cam1/1/b.png").write_bytes(b"no image")
-    other = write_run(tmp_path / "other", seed=1)
+    json = index.with_suffix(".json")
     for given, message in (
-        (options(run, index, broken), r"1/b.png cannot be embedded: An image must be a whole"),
-        (options(run, index, remove=("nobody",)), "'nobody' is no entry"),
-        (options(other, index, broken), "was made by another network"),
-        (options(run, index), "Nothing was to be changed"),
-        (options(run, index.with_suffix(".json"), broken), "must be a file name that ends"),
+        ((model, index, broken), r"1/b.png cannot be embedded: An image must be a whole"),
+        ((model, index, None, False, ("nobody",)), "'nobody' is no entry"),
+        ((other, index, broken), "was made by another network.*`build_gallery`"),
+        ((model, index), "Nothing was to be changed: give add=FOLDER"),
+        ((model, json, broken), r"gallery='.*g\.json' must be a file name that ends"),
     ):
         with pytest.raises(BadInput, match=message):
-            build_index(given)
+            build_gallery(*given)
     assert index.read_bytes() == content
     assert sorted(file.name for file in index.parent.iterdir()) == ["first", "g.npz"]
 
 
 @pytest.mark.slow
-def test_a_model_identifies_from_a_file_and_from_a_folder(run, index, tmp_path):
+def test_a_model_identifies_from_a_file_and_from_a_folder(model, other, index, tmp_path):
     """Each image of the gallery finds itself first, and, with its camera left out, another one.
 
     Frozen, and computing requests together: the answers do not depend on either.
@@ -134,17 +119,10 @@ def test_a_model_identifies_from_a_file_and_from_a_folder(run, index, tmp_path):
     gallery = Gallery.load(index)
     files = [(index.parent / "first" / name).read_bytes() for name in FIRST]
     for given, form in (
-        (index, settings.ServedForm()),
-        (index.parent / "first", settings.ServedForm(frozen=True, batch_images=4)),
+        (index, ServedForm()),
+        (index.parent / "first", ServedForm(frozen=True, batch_images=4)),
     ):
-        folder = export(
-            settings.Export(
-                settings.RunFolder(str(run)),
-                target=settings.ExportTarget(str(tmp_path / "models")),
-                form=form,
-                searched=settings.SearchedGallery(str(given)),
-            )
-        )
+        folder = export_saved_model(model, tmp_path / "models", form=form, gallery=given)
         identify = tf.saved_model.load(str(folder)).signatures["identify"]
         for k, cameras in ((3, ["", "", ""]), (1, ["3", "1", "1"])):
             answer = identify(
@@ -157,13 +135,7 @@ def test_a_model_identifies_from_a_file_and_from_a_folder(run, index, tmp_path):
             assert answer["ids"].numpy().astype(str).tolist() == wanted.ids.tolist()
             assert answer["cameras"].numpy().astype(str).tolist() == wanted.cameras.tolist()
             np.testing.assert_allclose(answer["scores"], wanted.scores, rtol=0, atol=1e-5)
-    with pytest.raises(BadInput, match="made by another network"):
-        other = write_run(tmp_path / "other", seed=1)
-        export(
-            settings.Export(
-                settings.RunFolder(str(other)),
-                target=settings.ExportTarget(str(tmp_path / "models")),
-                searched=settings.SearchedGallery(str(index)),
-            )
-        )
+    for given in (index, gallery):
+        with pytest.raises(BadInput, match="made by another network"):
+            export_saved_model(other, tmp_path / "models", gallery=given)
     assert sorted(path.name for path in (tmp_path / "models").iterdir()) == ["1", "2"]

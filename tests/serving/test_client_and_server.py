@@ -13,12 +13,14 @@ import pytest
 from PIL import Image
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from cmnas_tf import command_line, settings
+from cmnas_tf.commands import client as client_command
+from cmnas_tf.commands import command_line
 from cmnas_tf.errors import BadInput
 from cmnas_tf.serving.call_error import CallError
-from cmnas_tf.serving.client.asking import run
+from cmnas_tf.serving.client.asking import Request, ask
 from cmnas_tf.serving.client.remote_model import RemoteModel
 from cmnas_tf.serving.client.retries import Retries
+from cmnas_tf.serving.client.server import Server
 from cmnas_tf.serving.gallery import Entry, Gallery
 from tests.serving import stand_in
 from tests.serving.conftest import PEOPLE, local_server, tensorflow_serving
@@ -68,10 +70,18 @@ def files(pixels):
 
 
 def client(server, transport, *flags):
-    """What ``python -m export.client`` prints."""
-    address = f"--server={getattr(server, transport)}"
-    arguments = ["client", *flags, address, f"--transport={transport}", "--noprogress"]
-    return run(command_line.read(settings.Client, [*map(str, arguments)]))
+    """What ``cmnas client`` prints, or that it refuses in the words of the command line."""
+    return run(*flags, f"--server={getattr(server, transport)}", f"--transport={transport}")
+
+
+def run(*flags):
+    kind, printed = client_command.Client, io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed):
+            client_command.main(command_line.read(kind, ["client", *flags, "--noprogress"]))
+    except BadInput as error:
+        raise BadInput(command_line.in_flags(str(error), kind.options())) from error
+    return printed.getvalue()
 
 
 @both
@@ -276,7 +286,7 @@ def test_the_command_embeds_a_folder(server, transport, folder, tmp_path):
         assert stored["ids"].tolist() == ["p1", "p4"]
         assert stored["cameras"].tolist() == ["1", "4"]
     assert f"{wanted[0, 0]:+.4f}" in printed
-    rows = json.loads(client(server, transport, *flags, "--output=json"))
+    rows = json.loads(client(server, transport, *flags, "--format=json"))
     assert [row["id"] for row in rows] == ["p1", "p4"]
     np.testing.assert_allclose([row["embedding"] for row in rows], wanted, atol=1e-6)
 
@@ -288,7 +298,7 @@ def test_the_command_identifies_a_folder(server, transport, folder):
     printed = client(server, transport, *flags)
     assert "first match right: 2 of 2" in printed
     assert "1.0000  right" in printed
-    flags += ["--other_cameras_only", "--output=json"]
+    flags += ["--other_cameras_only", "--format=json"]
     rows = json.loads(client(server, transport, *flags))
     for row, person in zip(rows, ("p1", "p4"), strict=True):
         assert row["id"] == person
@@ -315,7 +325,7 @@ def test_a_search_in_an_index_beside_the_client(server, folder, gallery, tmp_pat
     from cmnas_tf.serving.faiss_index import FaissIndex
 
     FaissIndex.of(gallery, "flat").save(tmp_path / "index")
-    flags = ["identify", f"--images={folder}", "--k=3", "--other_cameras_only", "--output=json"]
+    flags = ["identify", f"--images={folder}", "--k=3", "--other_cameras_only", "--format=json"]
     there = json.loads(client(server, "grpc", *flags))
     here = json.loads(client(server, "grpc", *flags, f"--faiss_index={tmp_path / 'index'}"))
     for wanted, found in zip(there, here, strict=True):
@@ -374,25 +384,25 @@ def test_nobody_listens(folder, transport):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     flags = [f"--images={folder}", f"--server=127.0.0.1:{port}", f"--transport={transport}"]
-    flags += ["--retries=1", "--backoff_seconds=0", "--noprogress"]
-    with pytest.raises(BadInput, match=rf"No model server answers at 127\.0\.0\.1:{port}.*Start"):
-        run(command_line.read(settings.Client, ["client", "embed", *flags]))
+    flags += ["--retries=1", "--backoff_seconds=0"]
+    found = rf"No model server answers at 127\.0\.0\.1:{port}.*Start one, .* cmnas local_server"
+    with pytest.raises(BadInput, match=found):
+        run("embed", *flags)
 
 
 @both
 def test_somebody_listens_who_never_answers(folder, transport):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         flags = [f"--images={folder}", f"--server=127.0.0.1:{silent.getsockname()[1]}"]
-        flags += [f"--transport={transport}", "--deadline_seconds=0.2", "--noprogress"]
+        flags += [f"--transport={transport}", "--deadline_seconds=0.2"]
         with pytest.raises(BadInput, match=r"did not answer within --deadline_seconds=0\.2"):
-            run(command_line.read(settings.Client, ["client", "embed", *flags]))
+            run("embed", *flags)
 
 
 @pytest.mark.parametrize("address", ["here", "here:", ":8500", "here:99999", "here:x"])
 def test_an_address_that_is_none(folder, address):
-    options = settings.Client(settings.Request(images=str(folder)), settings.Server(server=address))
     with pytest.raises(BadInput, match="must be HOST:PORT"):
-        run(options)
+        ask(Request(images=str(folder)), Server(server=address))
 
 
 def test_bytes_that_are_no_message(server):

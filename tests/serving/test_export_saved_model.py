@@ -3,27 +3,34 @@
 import io
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
-from cmnas_tf import settings
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.cell_plan import CellPlan
+from cmnas_tf.commands import command_line, export
+from cmnas_tf.commands.cmnas import COMMANDS, GROUPS
+from cmnas_tf.commands.export import summary
 from cmnas_tf.data.decode import resize
 from cmnas_tf.errors import BadInput
 from cmnas_tf.models.specification import Specification
-from cmnas_tf.runs import checkpoints
 from cmnas_tf.serving import serving_module
+from cmnas_tf.serving.export import export_saved_model
+from cmnas_tf.serving.model_card import model_card
 from cmnas_tf.serving.parity import compare
-from cmnas_tf.training.trained import load_trained
-from export.export_saved_model import export, summary
+from cmnas_tf.training.trained import load_network
 from tests.models.genotypes import EVERYTHING
+from tests.serving.networks import write_checkpoint, write_run, write_search
 
+DOORS = Path(__file__).parents[2] / "export"
 HEIGHT, WIDTH = 32, 16
 SPECIFICATION = Specification(
     Architecture.separate_until("layer1", "resnet18"), 5, HEIGHT, WIDTH, width_factor=0.125
@@ -32,50 +39,22 @@ MODALITIES = ("visible", "infrared")
 TOLERANCE = 1e-5
 
 
-def random_state(seed):
-    """Weights as at the start; batch-norm vectors random, so that every branch is another one."""
-    random = np.random.default_rng(seed)
-    state = {}
-    for name, variable in SPECIFICATION.build().get_weight_paths().items():
-        state[name] = variable.numpy()
-        if variable.shape.rank == 1:
-            noise = 0.3 * random.standard_normal(variable.shape).astype(np.float32)
-            positive = name.endswith(("gamma", "moving_variance"))
-            state[name] = np.exp(noise) if positive else noise
-    return state
-
-
-def write_run(folder):
-    """A run folder with a checkpoint whose average is not its last step's weights."""
-    path = folder / "checkpoints" / "step-00000012.safetensors"
-    tensors = {f"network/{name}": value for name, value in random_state(1).items()}
-    tensors |= {f"average/{name}": value for name, value in random_state(2).items()}
-    metadata = {
-        "specification": SPECIFICATION.to_json(),
-        "settings": {"dataset": "regdb", "seed": 3},
-        "versions": {"cmnas_tf": "0.0.9"},
-    }
-    checkpoints.write(path, 12, tensors, metadata)
-    return folder
-
-
-def options(run, base, checkpoint="", weights="average", version=0):
-    return settings.Export(
-        settings.Run(run_dir=str(run)),
-        settings.Checkpoint(checkpoint, weights),
-        settings.ExportTarget(str(base), version, TOLERANCE),
-    )
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return write_run(tmp_path_factory.mktemp("run"))
+    """A run whose average is not its last step's weights."""
+    given = {"settings": {"dataset": "regdb", "seed": 3}, "versions": {"cmnas_tf": "0.0.9"}}
+    return write_run(tmp_path_factory.mktemp("run"), SPECIFICATION, **given)
 
 
 @pytest.fixture(scope="module")
-def folder(run, tmp_path_factory):
+def model(run):
+    return load_network(run)
+
+
+@pytest.fixture(scope="module")
+def folder(model, tmp_path_factory):
     """The one exported version that the tests look at."""
-    return export(options(run, tmp_path_factory.mktemp("models")))
+    return export_saved_model(model, tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +63,8 @@ def signatures(folder):
 
 
 @pytest.fixture(scope="module")
-def network(run):
-    return load_trained("", str(run)).network
+def network(model):
+    return model.network
 
 
 def images(count, height=HEIGHT, width=WIDTH, seed=0):
@@ -246,7 +225,7 @@ def test_a_program_without_this_package_gets_the_same(folder, network, tmp_path)
 @pytest.mark.slow
 def test_the_parity_check_sees_a_changed_branch(folder, run):
     """Another running mean in one infrared branch: the infrared signatures differ, no others."""
-    changed = load_trained("", str(run)).network
+    changed = load_network(run).network
     changed.backbone.layer1[0].bn1.infrared.moving_mean.assign_add([0.1] * 8)
     ways = serving_module.ServingModule(
         SPECIFICATION, serving_module.Encoder(changed, SPECIFICATION)
@@ -262,7 +241,7 @@ def test_the_parity_check_sees_a_changed_branch(folder, run):
         assert differs or case["max_abs_difference"] < TOLERANCE
 
 
-def test_what_the_version_says_of_itself(folder, run, network):
+def test_what_the_version_says_of_itself(folder, model, network):
     """The network has, classifier left out, as many trained numbers as Keras counts, less 5 x 64
     of the classifier."""
     extra = folder / "assets.extra"
@@ -273,7 +252,7 @@ def test_what_the_version_says_of_itself(folder, run, network):
     trained = sum(int(tf.size(variable)) for variable in network.trainable_variables)
     assert card["network"]["parameters"] == trained - 5 * 64
     assert (card["network"]["height"], card["network"]["embedding_size"]) == (HEIGHT, 64)
-    assert card["checkpoint"]["sha256"] == load_trained("", str(run)).checkpoint.digest
+    assert card["checkpoint"]["sha256"] == model.checkpoint.digest
     assert card["checkpoint"]["weights"] == "average"
     assert card["training"]["dataset"] == "regdb"
     assert card["versions"]["training"] == {"cmnas_tf": "0.0.9"}
@@ -291,107 +270,154 @@ def test_what_the_version_says_of_itself(folder, run, network):
     assert all(name in shown for name in card["signatures"])
 
 
-def test_results_are_shown_only_with_the_checkpoint_they_were_measured_on(run, tmp_path):
-    from cmnas_tf.serving.model_card import model_card
+MEASURED = {"dataset": {"layout": "regdb"}, "protocol": {}, "results": {"r": 1}, "chance": {}}
 
-    trained = load_trained("", str(run))
-    encoder = serving_module.Encoder(trained.network, SPECIFICATION)
+
+def test_results_are_shown_only_with_the_checkpoint_they_were_measured_on(model):
+    encoder = serving_module.Encoder(model.network, SPECIFICATION)
     module = serving_module.ServingModule(SPECIFICATION, encoder)
-    measured = {"dataset": {"layout": "regdb"}, "protocol": {}, "results": {"r": 1}, "chance": {}}
-    checkpoint = {"sha256": trained.checkpoint.digest, "weights": "average"}
+    checkpoint = {"sha256": model.checkpoint.digest, "weights": "average"}
 
-    assert model_card(trained, module, str(tmp_path))["results"] is None
+    assert model_card(model, module)["results"] is None
     for change in ({}, {"sha256": "other"}, {"weights": "live"}):
-        content = {**measured, "checkpoint": {**checkpoint, **change}}
-        (tmp_path / "results.json").write_text(json.dumps(content))
-        found = model_card(trained, module, str(tmp_path))["results"]
-        assert found == (None if change else measured)
+        content = {**MEASURED, "checkpoint": {**checkpoint, **change}}
+        found = model_card(model, module, content)["results"]
+        assert found == (None if change else MEASURED)
+
+
+@pytest.mark.slow
+def test_where_results_come_from(model, run, tmp_path):
+    """From the model's run, or from beside a checkpoint that has none; and those that are given."""
+    checkpoint = {"sha256": model.checkpoint.digest, "weights": "average"}
+    other = {**MEASURED, "results": {"r": 2}, "checkpoint": checkpoint}
+    alone = tmp_path / "alone" / "a.safetensors"
+    alone.parent.mkdir()
+    shutil.copy(model.checkpoint.path, alone)
+    for place in (run, alone.parent):
+        file = place / "results.json"
+        file.write_text(json.dumps({**MEASURED, "checkpoint": checkpoint}))
+    models = (model, None), (load_network(alone), None), (model, other)
+    exported = [
+        export_saved_model(found, tmp_path / str(number), results=results)
+        for number, (found, results) in enumerate(models)
+    ]
+    (run / "results.json").unlink()
+    cards = [
+        json.loads((folder / "assets.extra/model_card.json").read_text()) for folder in exported
+    ]
+    assert [card["results"]["results"] for card in cards] == [{"r": 1}, {"r": 1}, {"r": 2}]
 
 
 def test_the_card_of_a_network_of_cells_is_json(tmp_path):
-    from cmnas_tf.serving.model_card import model_card
-
     plan = CellPlan(EVERYTHING, (1,))
     specification = Specification(Architecture.shared(plan), 3, HEIGHT, WIDTH, width_factor=1 / 32)
-    weights = specification.build().get_weight_paths().items()
-    tensors = {f"average/{name}": variable.numpy() for name, variable in weights}
-    path = tmp_path / "a.safetensors"
-    checkpoints.write(path, 1, tensors, {"specification": specification.to_json()})
-    trained = load_trained(str(path), "")
-    encoder = serving_module.Encoder(trained.network, specification)
+    model = load_network(write_checkpoint(tmp_path / "a.safetensors", specification))
+    encoder = serving_module.Encoder(model.network, specification)
     module = serving_module.ServingModule(specification, encoder)
-    card = json.loads(json.dumps(model_card(trained, module, "")))
+    card = json.loads(json.dumps(model_card(model, module)))
     assert CellPlan.from_json(card["network"]["backbone"]) == plan
     assert "architecture" not in card["network"]
 
 
 @pytest.mark.slow
-def test_versions_are_numbered_and_never_replaced(run, tmp_path):
+def test_versions_are_numbered_and_never_replaced(run, network, tmp_path):
     """The next version follows the highest there is; here it holds the last step's weights."""
     for name in ("notes", "007", ".9.abc.tmp"):
         (tmp_path / name).mkdir()
-    with pytest.raises(BadInput, match=r"--version=7 is already in .*to write version 8"):
-        export(options(run, tmp_path, version=7))
-    folder = export(options(run, tmp_path, weights="live"))
+    live = load_network(run, "live")
+    with pytest.raises(
+        BadInput, match=r"version=7 is already in .*`version` out to write version 8"
+    ):
+        export_saved_model(live, tmp_path, version=7)
+    folder = export_saved_model(live, tmp_path)
     assert folder == tmp_path / "8"
     pixels = images(2)
-    wanted = expected(load_trained("", str(run), "live").network, pixels, "visible")
+    wanted = expected(live.network, pixels, "visible")
     embed = tf.saved_model.load(str(folder)).signatures["embed_visible_pixels"]
     np.testing.assert_allclose(embed(pixels=pixels)["embedding"], wanted, rtol=0, atol=TOLERANCE)
-    assert (
-        np.abs(wanted - expected(load_trained("", str(run)).network, pixels, "visible")).max()
-        > 0.01
-    )
+    assert np.abs(wanted - expected(network, pixels, "visible")).max() > 0.01
 
 
 @pytest.mark.slow
-def test_a_model_that_differs_is_not_exported(run, tmp_path, monkeypatch):
+def test_a_model_that_differs_is_not_exported(model, tmp_path, monkeypatch):
     """Here: one that forgets to normalise its input."""
     monkeypatch.setattr(serving_module, "normalize", lambda pixels: tf.cast(pixels, tf.float32))
-    with pytest.raises(
-        BadInput, match=r"differs .* in 24 of 32 batches .*--parity_tolerance=1e-05"
-    ):
-        export(options(run, tmp_path))
+    with pytest.raises(BadInput, match=r"differs .* in 24 of 32 batches .* parity_tolerance=1e-05"):
+        export_saved_model(model, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
-def test_an_interrupted_export_leaves_nothing(run, tmp_path, monkeypatch):
+def test_an_interrupted_export_leaves_nothing(model, tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(tf.saved_model, "load", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        export(options(run, tmp_path))
+        export_saved_model(model, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_what_cannot_be_exported(run, tmp_path):
     """A wrong path, a search's checkpoint, no folder to write to; nothing is left behind."""
-    searched = tmp_path / "search" / "checkpoints" / "step-00000001.safetensors"
-    checkpoints.write(searched, 1, {"network/x": np.zeros(2, np.float32)}, {"settings": {}})
     (tmp_path / "file").touch()
-    base = tmp_path / "models"
-    for given, message in (
-        (options(run, base, checkpoint=str(tmp_path / "absent")), "No checkpoint .*absent"),
-        (options(tmp_path / "search", base), "is a checkpoint of a search"),
-        (options(tmp_path, base), "holds no checkpoint"),
-        (options(run, ""), "--export_dir='' is no folder"),
-        (options(run, tmp_path / "file"), "--export_dir='.*file' is no folder"),
+    search, base = write_search(tmp_path / "search"), tmp_path / "models"
+    for flags, message in (
+        ([f"--checkpoint={tmp_path / 'absent'}", f"--export_dir={base}"], "No checkpoint .*absent"),
+        ([f"--run_dir={search}", f"--export_dir={base}"], "is a checkpoint of a search"),
+        ([f"--run_dir={tmp_path}", f"--export_dir={base}"], "holds no checkpoint"),
+        ([f"--run_dir={run}"], "--export_dir is missing"),
+        (
+            [f"--run_dir={run}", f"--export_dir={tmp_path / 'file'}"],
+            "export_dir='.*file' is no fol",
+        ),
     ):
         with pytest.raises(BadInput, match=message):
-            export(given)
+            export.main(command_line.read(export.Export, ["export", *flags]))
+    with pytest.raises(BadInput, match=r"^export_dir='' is no folder"):
+        export_saved_model(load_network(run), "")
     assert not base.exists()
 
 
-def test_help_is_quick():
-    """TensorFlow takes seconds to import and is not needed to print the flags."""
+HEAVY = {"tensorflow", "official", "grpc", "faiss", "cv2", "PIL", "matplotlib"}
+
+
+@pytest.mark.parametrize("name", [*GROUPS["Deployment"], "export_torch"])
+def test_help_is_quick(name):
+    """TensorFlow and its kin take seconds to import and are not needed to print the flags."""
     program = (
-        "import sys, export.export_saved_model as door\n"
-        "sys.argv = ['export', '--help']\n"
-        "try: door.command_line.run(door.main, door.settings.Export)\n"
-        "finally: assert 'tensorflow' not in sys.modules and 'official' not in sys.modules\n"
+        "import sys\n"
+        "from cmnas_tf.commands.cmnas import run\n"
+        f"try: run({name!r}, ['cmnas', '--help'])\n"
+        f"finally: assert not {HEAVY} & set(sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "--export_dir" in done.stdout and "--weights=average|live" in done.stdout
+    assert "Required:" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "flag", "missing", "extra"),
+    [
+        ("export", "--export_dir=x", "official", "serving"),
+        ("local_server", "--model_base_path=x", "grpc", "serving"),
+    ],
+)
+def test_a_package_that_is_not_installed(name, flag, missing, extra):
+    program = (
+        "import sys\n"
+        "from cmnas_tf.commands.cmnas import run\n"
+        f"sys.modules[{missing!r}] = None\n"
+        f"run({name!r}, ['cmnas', {flag!r}])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert f'Install it: pip install "cmnas_tf[{extra}]"' in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_every_module_of_export_is_the_door_of_a_command():
+    """``python -m export.X`` in a checkout is ``cmnas X``."""
+    for door in (path for path in DOORS.glob("*.py") if path.stem != "__init__"):
+        (name,) = re.findall(r'^    run\("(\w+)"\)$', door.read_text(), re.MULTILINE)
+        assert name in COMMANDS and name == door.stem.replace("export_saved_model", "export")

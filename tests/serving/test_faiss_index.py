@@ -1,12 +1,13 @@
 """FAISS finds what NumPy finds: all of it, or as much as is said."""
 
+import sys
+
 import numpy as np
 import pytest
 
-from cmnas_tf import settings
 from cmnas_tf.errors import BadInput
+from cmnas_tf.serving.build_faiss_index import build_faiss_index
 from cmnas_tf.serving.gallery import Entry, Gallery
-from export.build_faiss_index import build_faiss_index
 
 faiss_index = pytest.importorskip("cmnas_tf.serving.faiss_index")
 pytest.importorskip("faiss")
@@ -72,17 +73,34 @@ def test_k_that_cannot_be_answered():
             index.search(query, k, camera)
 
 
-def test_the_command(tmp_path):
+def test_an_index_of_a_gallery_file(tmp_path):
     gallery_of(300).save(tmp_path / "g.npz")
-    options = settings.BuildFaissIndex(
-        settings.FaissFile(str(tmp_path / "g.npz"), str(tmp_path / "index"), "hnsw")
-    )
-    said = build_faiss_index(options)
-    assert "hnsw index of 300 entries" in said and "recall@10 1.0000" in said
-    with pytest.raises(BadInput, match="is empty or exists"):
-        build_faiss_index(options)
+    gallery_of(3)[np.zeros(3, bool)].save(tmp_path / "empty.npz")
+    built = build_faiss_index(tmp_path / "g.npz", tmp_path / "index")
+    assert built.recall == 1.0 and built.milliseconds > 0
+    assert "hnsw index of 300 entries" in str(built) and "recall@10 1.0000" in str(built)
+    for given, message in (
+        ((tmp_path / "g.npz", tmp_path / "index"), "output='.*index' is empty or exists"),
+        (
+            (tmp_path / "g.npz", tmp_path / "other", "lsh"),
+            "kind='lsh' is not allowed; .* flat, ivf",
+        ),
+        (
+            (tmp_path / "empty.npz", tmp_path / "other"),
+            r"empty\.npz has no entries; .*`build_gallery`",
+        ),
+    ):
+        with pytest.raises(BadInput, match=message):
+            build_faiss_index(*given)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty.npz", "g.npz", "index"]
     with pytest.raises(BadInput, match=r"entries\.npz is no gallery file"):
         FaissIndex.load(tmp_path / "absent")
     (tmp_path / "index" / "index.faiss").write_bytes(b"cut")
     with pytest.raises(BadInput, match="holds no FAISS index that can be read"):
         FaissIndex.load(tmp_path / "index")
+
+
+def test_without_faiss(monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(BadInput, match=r'Install it: pip install "cmnas_tf\[faiss\]"'):
+        FaissIndex.of(gallery_of(3), "flat")

@@ -131,7 +131,7 @@ def test_what_is_no_gallery_file(tmp_path):
     content = (tmp_path / "cut.npz").read_bytes()
     (tmp_path / "cut.npz").write_bytes(content[: len(content) // 2])
     for name in ("absent.npz", "text.npz", "other.npz", "cut.npz"):
-        with pytest.raises(BadInput, match=f"{name} is no gallery file.*export.build_index"):
+        with pytest.raises(BadInput, match=f"{name} is no gallery file.*`build_gallery`"):
             Gallery.load(tmp_path / name)
     with pytest.raises(BadInput, match="here was made by another network"):
         gallery_of(unit_rows(1, 8, 0)).check_network("other", "here")

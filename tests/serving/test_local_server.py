@@ -24,17 +24,17 @@ from tensorflow_serving.apis import (
 )
 
 from benchmarks.serving_load import load
-from cmnas_tf import settings
 from cmnas_tf.errors import BadInput
 from cmnas_tf.serving.call_error import CallError
 from cmnas_tf.serving.client.remote_model import RemoteModel
 from cmnas_tf.serving.client.retries import Retries
 from cmnas_tf.serving.client.transport import Signature
 from cmnas_tf.serving.development_server import grpc_service
+from cmnas_tf.serving.development_server.local_serving import LocalServing, serve_locally
 from cmnas_tf.serving.development_server.model_versions import ModelVersions
 from cmnas_tf.serving.development_server.rest_service import RestServer
 from cmnas_tf.serving.development_server.served_model import ServedModel
-from cmnas_tf.serving.development_server.server import LocalServer, serving
+from cmnas_tf.serving.development_server.server import LocalServer
 from tests.serving import stand_in
 from tests.serving.conftest import Endpoint, local_server
 
@@ -74,16 +74,16 @@ def test_there_must_be_a_model(tmp_path, base):
     (tmp_path / "broken" / "1").mkdir(parents=True)
     (tmp_path / "broken" / "1" / "saved_model.pb").write_bytes(b"\xff")
     path = str(tmp_path / base) if base else ""
-    with pytest.raises(BadInput, match=r"--model_base_path=.*export_saved_model") as raised:
-        serving(settings.LocalServing(model_base_path=path)).__enter__()
+    with pytest.raises(BadInput, match=r"^model_base_path=.*`export_saved_model`") as raised:
+        serve_locally(LocalServing(model_base_path=path)).__enter__()
     assert ("cannot be loaded" in str(raised.value)) == (base == "broken")
 
 
-@pytest.mark.parametrize("flag", ["port", "rest_api_port"])
-def test_a_port_that_is_taken(tmp_path, endpoint, flag):
-    taken = int((endpoint.grpc if flag == "port" else endpoint.rest).split(":")[1])
-    ports = settings.LocalServing(**{"port": 0, "rest_api_port": 0, flag: taken})
-    with pytest.raises(BadInput, match=rf"--{flag}={taken}.* cannot be listened on"):
+@pytest.mark.parametrize("name", ["port", "rest_api_port"])
+def test_a_port_that_is_taken(tmp_path, endpoint, name):
+    taken = int((endpoint.grpc if name == "port" else endpoint.rest).split(":")[1])
+    ports = LocalServing(**{"port": 0, "rest_api_port": 0, name: taken})
+    with pytest.raises(BadInput, match=rf"\b{name}={taken}.* cannot be listened on"):
         LocalServer(ports, ModelVersions(tmp_path))
 
 

@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow import keras
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.serving.gallery import Entry, Gallery
+from cmnas_tf.serving.model_folder import WARMUP
 from cmnas_tf.serving.serving_module import Encoder, ServingModule
-from cmnas_tf.serving.warmup import FILE, write_warmup
+from cmnas_tf.serving.warmup import write_warmup
 
 ARCHITECTURE = Architecture.shared("resnet18")
 
@@ -17,13 +19,14 @@ ARCHITECTURE = Architecture.shared("resnet18")
 @pytest.mark.slow
 def test_every_signature_is_warmed_up(tmp_path):
     specification = Specification(ARCHITECTURE, 5, 32, 16, width_factor=1 / 16)
+    keras.utils.set_random_seed(0)
     network = specification.build()
-    rows = np.eye(2, network.head.classifier.kernel.shape[0], dtype=np.float32)
+    rows = np.eye(2, network.embedding_size, dtype=np.float32)
     gallery = Gallery.of("", [Entry(name, name, "1", "visible") for name in "ab"], rows)
     module = ServingModule(specification, Encoder(network, specification), gallery)
     write_warmup(tmp_path, "people", specification, module.signatures)
 
-    records = tf.data.TFRecordDataset(str(tmp_path / FILE)).as_numpy_iterator()
+    records = tf.data.TFRecordDataset(str(tmp_path / WARMUP)).as_numpy_iterator()
     requests = [PredictionLog.FromString(record).predict_log.request for record in records]
     names = [request.model_spec.signature_name for request in requests]
     assert sorted(set(names)) == sorted(module.signatures)

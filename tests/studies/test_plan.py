@@ -9,7 +9,7 @@ import pytest
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import write_json
 from cmnas_tf.options import described
-from cmnas_tf.studies.plan import Cell, Study
+from cmnas_tf.studies.plan import Study, StudyCell
 from cmnas_tf.studies.report import report
 from tests.studies.small import finish, results, study
 
@@ -253,5 +253,5 @@ def test_cells_and_studies_are_values(tmp_path):
     one, other = study(tmp_path), study(tmp_path)
     assert isinstance(one, Study) and one == other
     assert one.cells() == other.cells() and len({*one.cells(), *other.cells()}) == 6
-    assert all(isinstance(cell, Cell) for cell in one.cells())
+    assert all(isinstance(cell, StudyCell) for cell in one.cells())
     assert study(tmp_path, train={"margin": 0.3}) != one

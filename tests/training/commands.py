@@ -37,7 +37,8 @@ def _prepare(tf_config, fault):
     os.environ.pop("TF_CONFIG", None)
     if tf_config:
         os.environ["TF_CONFIG"] = json.dumps(tf_config)
-    architecture.RESNETS["resnet18"] = architecture.ResNetPlan((1, 0, 0, 0), bottleneck=False)
+    small = architecture.ResNetPlan((1, 0, 0, 0), bottleneck=False)
+    architecture.BACKBONES.entries["resnet18"] = small
     if fault is not None:
         fault()
 

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from cmnas_tf.modality import Rows
-from cmnas_tf.training.gradient_step import descend
+from cmnas_tf.training.gradient_step import gradient_step
 from cmnas_tf.training.optimizers import CoupledAdam
 from tests.training.tiny import (
     IMAGES_PER_IDENTITY,
@@ -29,7 +29,7 @@ def terms_plainly(network, data):
 def test_the_optimizer_gets_the_gradient_of_the_total():
     network, data = supernet("float64"), batch(3, dtype="float64")
     recorder = Recorder(network.trainable_variables)
-    terms = descend(network, OBJECTIVE, recorder, data, IMAGES_PER_IDENTITY)
+    terms = gradient_step(network, OBJECTIVE, recorder, data, IMAGES_PER_IDENTITY)
     with tf.GradientTape() as tape:
         expected = terms_plainly(network, data)
     assert set(terms) == set(expected)
@@ -44,7 +44,7 @@ def test_terms_are_those_before_the_update():
     network, data = supernet("float64"), batch(3, dtype="float64")
     before = float(terms_plainly(network, data)["total"])
     optimizer = CoupledAdam(weights_of(network), 0.01, 0.0)
-    found = descend(network, OBJECTIVE, optimizer, data, IMAGES_PER_IDENTITY)
+    found = gradient_step(network, OBJECTIVE, optimizer, data, IMAGES_PER_IDENTITY)
     assert float(found["total"]) == before
     assert float(terms_plainly(network, data)["total"]) < before
 
@@ -55,7 +55,9 @@ def test_only_the_optimizers_variables_move_and_the_running_statistics():
     others = [v for v in network.trainable_variables if all(v is not t for t in trained)]
     statistics = network.non_trainable_variables
     before = values_of(trained), values_of(others), values_of(statistics)
-    descend(network, OBJECTIVE, CoupledAdam(trained, 0.01, 0.0), batch(3), IMAGES_PER_IDENTITY)
+    gradient_step(
+        network, OBJECTIVE, CoupledAdam(trained, 0.01, 0.0), batch(3), IMAGES_PER_IDENTITY
+    )
     for old, variable in zip(before[0], trained, strict=True):
         assert (old != variable.numpy()).any()
     for old, variable in zip(before[1], others, strict=True):
@@ -68,6 +70,6 @@ def test_a_variable_that_the_loss_does_not_depend_on_gets_a_zero_gradient():
     """It still decays, as in PyTorch's Adam with a zero gradient."""
     network, unused = supernet(), tf.Variable([1.0, -2.0])
     recorder = Recorder([*logits_of(network), unused])
-    descend(network, OBJECTIVE, recorder, batch(3), IMAGES_PER_IDENTITY)
+    gradient_step(network, OBJECTIVE, recorder, batch(3), IMAGES_PER_IDENTITY)
     np.testing.assert_array_equal(recorder.gradients[-1], [0.0, 0.0])
     assert all(np.abs(gradient).max() > 0 for gradient in recorder.gradients[:-1])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cmnas_tf.training.gradient_step import descend
+from cmnas_tf.training.gradient_step import gradient_step
 from cmnas_tf.training.loss_scale import LossScaled, scaled_for
 from cmnas_tf.training.optimizers import CoupledAdam, OptimizerGroups
 from tests.training.tiny import (
@@ -114,7 +114,7 @@ def test_a_step_in_narrow_numbers_goes_down_like_one_in_float32(two_replicas, pr
     def step(data):
         for network, optimizer in zip((exact, narrow), optimizers, strict=True):
             two_replicas.run(
-                descend, args=(network, OBJECTIVE, optimizer, data, IMAGES_PER_IDENTITY)
+                gradient_step, args=(network, OBJECTIVE, optimizer, data, IMAGES_PER_IDENTITY)
             )
 
     shares = two_replicas.experimental_distribute_values_from_function(

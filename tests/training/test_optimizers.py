@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from cmnas_tf.layers import Softmax
 from cmnas_tf.search_spaces import NormSpace
-from cmnas_tf.settings import WeightOptimizer
 from cmnas_tf.training.optimizers import (
     CoupledAdam,
     CoupledSGD,
@@ -19,6 +18,7 @@ from cmnas_tf.training.optimizers import (
     warm_up,
     weight_optimizer,
 )
+from cmnas_tf.training.recipe import WeightOptimizer
 
 LEARNING_RATE = 0.01
 
@@ -154,13 +154,13 @@ def test_named_variables_hold_the_whole_state(kind):
 @pytest.mark.parametrize("name, kind", [("adam", CoupledAdam), ("sgd", CoupledSGD)])
 def test_a_network_is_divided_into_backbone_and_head(name, kind):
     """All trainable variables but those of something else, each once."""
-    space = NormSpace("resnet18", Softmax(), width=0.0625)
-    supernet = space.supernet(3)
+    space = NormSpace("resnet18", width=0.0625)
+    supernet = space.supernet(Softmax(), 3)
     logits = list(space.logits(supernet).values())
-    settings = WeightOptimizer(
+    chosen = WeightOptimizer(
         optimizer=name, backbone_learning_rate=0.1, head_learning_rate=0.2, weight_decay=0.3
     )
-    backbone, head = weight_optimizer(supernet, settings, besides=logits).groups
+    backbone, head = weight_optimizer(supernet, chosen, besides=logits).groups
     assert type(backbone) is type(head) is kind
     assert (backbone.learning_rate, head.learning_rate) == (0.1, 0.2)
     assert (backbone.weight_decay, head.weight_decay) == (0.3, 0.3)
@@ -214,18 +214,18 @@ def test_cosine_by_hand(epoch, factor):
     assert along_cosine(epoch, 120, 0.01) == pytest.approx(factor, rel=1e-12)
 
 
-def factors_of(steps, **settings):
+def factors_of(steps, **options):
     """With four steps an epoch, in ten epochs."""
-    return [factor_at(step, 4, 10, WeightOptimizer(**settings)) for step in steps]
+    return [factor_at(step, 4, 10, WeightOptimizer(**options)) for step in steps]
 
 
 def test_the_factor_moves_by_epochs_or_by_steps():
     """Two epochs of warm-up: the third step is epoch 0, or 0.5 of an epoch."""
-    settings = {"learning_rate_warmup": 2.0, "decay_epochs": (3.0,)}
-    assert factors_of((0, 3, 4, 8, 11, 12), **settings) == pytest.approx(
+    options = {"learning_rate_warmup": 2.0, "decay_epochs": (3.0,)}
+    assert factors_of((0, 3, 4, 8, 11, 12), **options) == pytest.approx(
         [0.01, 0.01, 0.505, 1.0, 1.0, 0.1]
     )
-    assert factors_of((0, 2, 4, 8, 11, 12), schedule_every="step", **settings) == pytest.approx(
+    assert factors_of((0, 2, 4, 8, 11, 12), schedule_every="step", **options) == pytest.approx(
         [0.01, 0.2575, 0.505, 1.0, 1.0, 0.1]
     )
 
@@ -233,8 +233,8 @@ def test_the_factor_moves_by_epochs_or_by_steps():
 def test_a_cosine_over_the_whole_run():
     """From 1 to 0.2 in ten epochs, which the steps play no part in: half way at 0.6; and warm-up
     goes before it, 0.01 of 1 at first."""
-    settings = {"schedule": "cosine", "final_learning_rate": 0.2, "decay_epochs": (1.0,)}
-    assert factors_of((0, 20, 40), learning_rate_warmup=0.0, **settings) == pytest.approx(
+    options = {"schedule": "cosine", "final_learning_rate": 0.2, "decay_epochs": (1.0,)}
+    assert factors_of((0, 20, 40), learning_rate_warmup=0.0, **options) == pytest.approx(
         [1.0, 0.6, 0.2]
     )
-    assert factors_of((0, 20), learning_rate_warmup=2.0, **settings) == pytest.approx([0.01, 0.6])
+    assert factors_of((0, 20), learning_rate_warmup=2.0, **options) == pytest.approx([0.01, 0.6])

@@ -1,25 +1,45 @@
-"""A training in this process, on two replicas: when it adopts its average, and that it goes on."""
+"""A training in this process: when it adopts its average, that it goes on, and what it gives."""
 
+import gc
 import json
 import shutil
 
 import numpy as np
 import pytest
 
-from cmnas_tf import settings as settings_module
+from cmnas_tf import architecture
+from cmnas_tf.architecture import Architecture, ResNetPlan
+from cmnas_tf.data import load_dataset
 from cmnas_tf.data.synthetic import write_dataset
+from cmnas_tf.data.synthetic_plan import SyntheticPeople
+from cmnas_tf.errors import BadInput
 from cmnas_tf.files import write_json
 from cmnas_tf.layers import ModalityNorm
+from cmnas_tf.models.specification import Specification
 from cmnas_tf.runs import checkpoints
+from cmnas_tf.runs.checkpointing import Checkpointing
+from cmnas_tf.search_spaces import NormSpace
+from cmnas_tf.searching import Darts
+from cmnas_tf.searching.search import find_architecture
 from cmnas_tf.training import train as training
+from cmnas_tf.training import trainer
+from cmnas_tf.training.recipe import Recipe
+from cmnas_tf.training.train import train_network
 from tests.training import tiny
 
 pytestmark = pytest.mark.slow
 
 # Four people with four visible images each, in batches of 4 x 2: three steps an epoch.
-PEOPLE = settings_module.SyntheticPeople(
+PEOPLE = SyntheticPeople(
     train_identities=4, test_identities=2, images_per_camera=1, image_height=32, image_width=16
 )
+SMALL = {
+    "image_height": 32,
+    "image_width": 16,
+    "identities_per_batch": 4,
+    "images_per_identity": 2,
+    "pad": 1,
+}
 
 
 def tiny_network():
@@ -28,28 +48,31 @@ def tiny_network():
 
 
 @pytest.fixture(scope="module")
-def train(tmp_path_factory, two_replicas):
-    """Trains three epochs in a folder, or goes on there; gives the checkpoints of every step."""
+def people(tmp_path_factory):
     data = tmp_path_factory.mktemp("data") / "sysu"
     write_dataset(PEOPLE, data, processes=1)
+    return load_dataset("sysu_mm01", data)
+
+
+@pytest.fixture(scope="module")
+def train(people, two_replicas):
+    """Trains three epochs in a folder, or goes on there; gives the checkpoints of every step."""
 
     def train(folder, adopt_average_every):
-        settings = settings_module.Train(
-            run=settings_module.Run(run_dir=str(folder)),
-            data=settings_module.Data(data_dir=str(data)),
-            input=settings_module.Input(image_height=32, image_width=16),
-            batch=settings_module.Batch(identities_per_batch=4, images_per_identity=2),
-            pipeline=settings_module.Pipeline(pad=1, cache="decoded"),
-            schedule=settings_module.TrainSchedule(
-                epochs=3, average_decay=0.5, adopt_average_every=adopt_average_every
-            ),
-            checkpointing=settings_module.Checkpointing("1", keep_checkpoints=100),
-            progress=settings_module.Progress(progress=False),
-        )
+        recipe = Recipe(
+            epochs=3, average_decay=0.5, adopt_average_every=adopt_average_every
+        ).with_values(**SMALL, cache="decoded")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(training, "make_strategy", lambda *_: two_replicas)
-            patch.setattr(training.Specification, "build", lambda *_: tiny_network())
-            training.train(settings)
+            patch.setattr(Specification, "build", lambda *_: tiny_network())
+            train_network(
+                people,
+                Architecture.shared(),
+                recipe,
+                run_dir=folder,
+                devices=two_replicas,
+                checkpointing=Checkpointing(checkpoint_every="1", keep_checkpoints=100),
+                progress=False,
+            )
         found = map(checkpoints.read, checkpoints.Checkpoints(folder / "checkpoints").paths())
         return {checkpoint.step: checkpoint for checkpoint in found}
 
@@ -118,3 +141,137 @@ def test_a_run_that_goes_on_ends_as_an_undisturbed_one(train, adopting, tmp_path
     folder, found = adopting
     again = train(interrupted(folder, after, tmp_path / "run"), 2)
     assert all(same(found[step], again[step]) for step in found)
+
+
+@pytest.fixture
+def one_block(monkeypatch):
+    """Leaves one block to ResNet-18."""
+    small = ResNetPlan((1, 0, 0, 0), bottleneck=False)
+    monkeypatch.setitem(architecture.BACKBONES.entries, "resnet18", small)
+
+
+def train_small(people, chosen=None, run_dir=None, seed=3, epochs=1, how=None, **changes):
+    """An epoch of three steps of the one block, on one device."""
+    chosen = chosen or Architecture.separate("resnet18")
+    recipe = Recipe(epochs=epochs).with_values(**{**SMALL, **changes})
+    how = {"width": 1 / 16, "progress": False, **(how or {})}
+    return train_network(people, chosen, recipe, run_dir=run_dir, seed=seed, **how)
+
+
+def test_without_a_folder_the_run_lies_in_one_that_vanishes_with_the_network(people, one_block):
+    model = train_small(people)
+    folder = model.run.path
+    assert model.checkpoint.path.parent.parent == folder and folder.is_dir()
+    assert (model.checkpoint.step, model.weights) == (3, "average")
+    assert Architecture.load(folder) == Architecture.separate("resnet18")
+    vectors = model.embed_dataset(people)
+    assert vectors.shape == (len(people.test), model.embedding_size)
+    del model
+    gc.collect()
+    assert not folder.exists()
+
+
+def test_where_it_lies_makes_no_difference(people, one_block, tmp_path):
+    """Nor does that the run of a temporary folder came before, from other random numbers."""
+    one, other = train_small(people), train_small(people, run_dir=tmp_path / "run")
+    assert (
+        same(one.checkpoint, other.checkpoint) and one.checkpoint.digest == other.checkpoint.digest
+    )
+    third = train_small(people, seed=4)
+    assert not same(one.checkpoint, third.checkpoint)
+
+
+def test_a_finished_run_is_read_and_nothing_is_computed(people, one_block, tmp_path, monkeypatch):
+    first = train_small(people, run_dir=tmp_path)
+    files = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
+
+    def must_not_run(*_):
+        raise AssertionError("a step was taken")
+
+    monkeypatch.setattr(trainer, "gradient_step", must_not_run)
+    again = train_small(people, run_dir=tmp_path)
+    assert again.checkpoint.digest == first.checkpoint.digest
+    np.testing.assert_allclose(again.embed_dataset(people), first.embed_dataset(people), atol=1e-6)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()} == files
+    with pytest.raises(AssertionError, match="a step was taken"):
+        train_small(people, run_dir=tmp_path / "another")
+
+
+def test_another_run_is_refused_by_what_differs(people, one_block, tmp_path):
+    """Options, seed, width, images and architecture; the folder stays as it was."""
+    train_small(people, run_dir=tmp_path)
+    files = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    others = people.of_modality("visible")
+    for given, message in (
+        ({"epochs": 2}, r"other settings \(epochs=1 then, 2 now\)\. Give the same ones"),
+        ({"margin": 0.3, "pad": 2}, r"\(pad=1 then, 2 now, margin=0\.4 then, 0\.3 now\)"),
+        ({"seed": 5}, r"\(seed=3 then, 5 now\)"),
+        ({"how": {"width": 0.125}}, r"\(width=0\.0625 then, 0\.125 now\)"),
+        ({"how": {"last_stride": 2}}, r"\(last_stride=1 then, 2 now\)"),
+        (
+            {"chosen": Architecture.shared("resnet18")},
+            rf"`architecture` is not the one that run_dir={tmp_path} began with, which is in",
+        ),
+    ):
+        with pytest.raises(BadInput, match=message):
+            train_small(people, run_dir=tmp_path, **given)
+    with pytest.raises(BadInput, match=r"other settings \(correlation_weight=5\.0 then, 0\.0 now"):
+        train_small(others, run_dir=tmp_path)
+    found = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert found == files
+
+
+def test_a_run_that_goes_on_has_its_own_weights(people, one_block, tmp_path, monkeypatch):
+    """The initial ones are not loaded again; but they must be the same, wherever they lie now."""
+    begun = train_small(people, run_dir=tmp_path / "first").checkpoint.path
+    initial = tmp_path / "initial.safetensors"
+    shutil.copy(begun, initial)
+    calls = []
+    start_from = training.start_from
+
+    def noting(*given):
+        calls.append(given[1])
+        return start_from(*given)
+
+    monkeypatch.setattr(training, "start_from", noting)
+    run = tmp_path / "run"
+    one = train_small(people, run_dir=run, initial_weights=str(initial))
+    assert calls == [str(initial)]
+    moved = shutil.move(initial, tmp_path / "moved.safetensors")
+    again = train_small(people, run_dir=run, initial_weights=str(moved))
+    assert calls == [str(initial)] and again.checkpoint.digest == one.checkpoint.digest
+    another = train_small(people, run_dir=tmp_path / "another", seed=4)
+    for other in ("", str(another.checkpoint.path), str(tmp_path / "another")):
+        with pytest.raises(BadInput, match=r"\(initial_weights='sha256:[0-9a-f]{64}' then, '"):
+            train_small(people, run_dir=run, initial_weights=other)
+
+
+def test_what_a_search_found_is_trained_as_it_is(people, one_block, tmp_path):
+    """The object of the search, or the file that it wrote."""
+    darts = Darts(epochs=2, warmup_epochs=1).with_values(**SMALL)
+    found = find_architecture(
+        people, NormSpace("resnet18", width=1 / 16), darts, run_dir=tmp_path / "search",
+        progress=False,
+    )  # fmt: skip
+    direct = train_small(people, found.architecture)
+    read = train_small(people, Architecture.load(found.run.path))
+    assert direct.specification.architecture == found.architecture
+    assert direct.checkpoint.digest == read.checkpoint.digest
+    kept = Architecture.load(direct.run.path)
+    assert kept == found.architecture
+    assert kept.provenance["settings"]["search_space"] == "norm"
+
+
+def test_what_does_not_fit_each_other_is_refused_and_leaves_no_folder(people, one_block, tmp_path):
+    visible = people.of_modality("visible")
+    for dataset, changes, message in (
+        (people, {"identities_per_batch": 5}, "identities_per_batch=5, but there are only 4"),
+        (visible, {"mmd_weight": 1.0}, r"mmd compare two .*\(`mmd_weight`, and"),
+        (people, {"initial_weights": str(tmp_path / "none")}, "`initial_weights`: No checkpoint"),
+        (people, {"initial_weights": str(tmp_path)}, "holds no checkpoint"),
+    ):
+        with pytest.raises(BadInput, match=message):
+            train_small(dataset, run_dir=tmp_path / "run", **changes)
+        assert not (tmp_path / "run").exists()
+    with pytest.raises(BadInput, match="checkpoint_every='often' must be epoch"):
+        train_small(people, how={"checkpointing": Checkpointing(checkpoint_every="often")})

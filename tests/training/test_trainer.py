@@ -3,31 +3,27 @@
 import numpy as np
 import tensorflow as tf
 
-from cmnas_tf import settings
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.data.pipeline import Batch
+from cmnas_tf.data.sampling import Sampling
+from cmnas_tf.losses import Objective
 from cmnas_tf.modality import MODALITIES
 from cmnas_tf.models.specification import Specification
-from cmnas_tf.training.gradient_step import descend
-from cmnas_tf.training.objectives import weight_objective
-from cmnas_tf.training.trainer import Trainee
+from cmnas_tf.training.gradient_step import gradient_step
+from cmnas_tf.training.loss_scale import LossScaled
+from cmnas_tf.training.recipe import WeightOptimizer, WeightTraining
+from cmnas_tf.training.trainer import Trainer
 
-NETWORK = settings.Network(backbone="resnet18", width=1 / 16)
-SIZE = settings.Input(image_height=32, image_width=16)
+TRAINING = WeightTraining(
+    sampling=Sampling(identities_per_batch=3, images_per_identity=2),
+    optimizer=WeightOptimizer(optimizer="sgd"),
+)
+NETWORK = Specification(Architecture.separate("resnet18"), 5, 32, 16, width_factor=1 / 16)
 
 
-def begin(seed=0):
-    train = settings.Train(
-        run=settings.Run(seed=seed),
-        network=NETWORK,
-        input=SIZE,
-        batch=settings.Batch(identities_per_batch=3, images_per_identity=2),
-        optimizer=settings.WeightOptimizer(optimizer="sgd"),
-        schedule=settings.TrainSchedule(architecture="separate", average_decay=0.75),
-    )
-    specification = Specification.of(Architecture.separate("resnet18"), 5, SIZE, NETWORK)
+def begin(training=TRAINING, seed=0, **how):
     strategy = tf.distribute.OneDeviceStrategy("CPU:0")
-    return Trainee.begin(train, strategy, specification, weight_objective(train.loss))
+    return Trainer.begin(training, strategy, NETWORK, Objective(), seed, **how)
 
 
 def batch():
@@ -39,24 +35,51 @@ def batch():
 
 
 def test_a_step_descends_and_the_average_follows():
-    """From the same seed: what ``descend`` does, and a quarter of it for the average."""
-    trainee, alike = begin(), begin()
-    before = [weight.numpy() for weight in trainee.network.weights]
-    terms = trainee.train_step(batch())
-    expected = descend(
-        alike.network, weight_objective(settings.Loss()), alike.optimizer, batch(), 2
-    )
+    """From the same seed: what ``gradient_step`` does, and a quarter of it for the average."""
+    trainer, alike = begin(average_decay=0.75), begin()
+    before = [weight.numpy() for weight in trainer.network.weights]
+    terms = trainer.train_step(batch())
+    expected = gradient_step(alike.network, Objective(), alike.optimizer, batch(), 2)
     assert set(terms) == {"weights"} and set(terms["weights"]) == set(expected)
     for name, value in expected.items():
         np.testing.assert_allclose(terms["weights"][name], value, rtol=1e-5)
     moved = 0
     for old, weight, same in zip(
-        before, trainee.network.weights, alike.network.weights, strict=True
+        before, trainer.network.weights, alike.network.weights, strict=True
     ):
         np.testing.assert_allclose(weight, same, rtol=1e-4, atol=1e-5)
         moved += not np.array_equal(weight, old)
     assert moved > len(before) / 2
-    for path, weight in trainee.network.get_weight_paths().items():
-        index = next(i for i, other in enumerate(trainee.network.weights) if other is weight)
+    for path, weight in trainer.network.get_weight_paths().items():
+        index = next(i for i, other in enumerate(trainer.network.weights) if other is weight)
         average = 0.75 * before[index] + 0.25 * weight.numpy()
-        np.testing.assert_allclose(trainee.average.variables[path], average, rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(trainer.average.variables[path], average, rtol=1e-5, atol=1e-7)
+
+
+def test_it_begins_with_the_weights_of_its_seed_or_with_those_it_is_given():
+    """The average begins with the latter, too."""
+    first, again, other = (begin(seed=seed).network.get_weights() for seed in (1, 1, 2))
+    for one, same in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one, same)
+    assert any((one != different).any() for one, different in zip(first, other, strict=True))
+
+    def start(network):
+        for variable in network.weights:
+            variable.assign(tf.fill(variable.shape, 0.5))
+
+    given = begin(start_from=start)
+    for part in ("network", "average"):
+        for path, variable in given.state()[part].items():
+            assert (variable.numpy() == 0.5).all(), path
+
+
+def test_its_options_reach_the_network_and_the_schedule():
+    """After two steps, an epoch, of two epochs of warm-up: 0.01 + 0.99 / 2 of the learning rate."""
+    numbers = {"recompute": True, "batch_norm": "synchronized", "precision": "float16"}
+    rates = {"learning_rate_warmup": 2.0, "backbone_learning_rate": 0.1}
+    plain, other = begin(), begin(TRAINING.with_values(**numbers, **rates))
+    assert [t.network.backbone.rematerialize for t in (plain, other)] == [False, True]
+    assert [isinstance(t.optimizer, LossScaled) for t in (plain, other)] == [False, True]
+    assert [t.network.head.neck.synchronized for t in (plain, other)] == [False, True]
+    other.set_learning_rate(2, steps_per_epoch=2, epochs=4)
+    np.testing.assert_allclose(float(other.optimizer.rates[0]), 0.505 * 0.1, rtol=1e-6)

@@ -16,7 +16,7 @@ from tests.oracles.policies import dtype_policy
 CLASSES = 5
 IMAGES_PER_IDENTITY = 2
 # Every term so large that its gradient counts.
-OBJECTIVE = Objective(correlation=1.0, class_mmd=1.0, label_smoothing=0.1)
+OBJECTIVE = Objective(correlation=1.0, mmd=1.0, label_smoothing=0.1)
 
 
 class Backbone(keras.layers.Layer):

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from cmnas_tf.architecture import RESNETS
+from cmnas_tf.architecture import BACKBONES
 from cmnas_tf.errors import BadInput
 from cmnas_tf.weights import imagenet
 from cmnas_tf.weights.imagenet import RemoteFile, imagenet_file
@@ -99,7 +99,7 @@ def test_another_file_is_not_kept(server, cache, monkeypatch, body):
     serve(monkeypatch, server.url())
     with pytest.raises(BadInput) as refused:
         imagenet_file("resnet50")
-    assert server.url() in str(refused.value) and "--weights=FILE" in str(refused.value)
+    assert server.url() in str(refused.value) and "`import_weights`" in str(refused.value)
     assert DIGEST in str(refused.value) or "could not be fetched" in str(refused.value)
     assert not list(cache.iterdir())
 
@@ -121,8 +121,8 @@ def test_no_network(cache, monkeypatch):
         imagenet_file("resnet50")
     assert re.search(
         rf"resnet50 could not be fetched from http://127\.0\.0\.1:{port}/.* \(.*refused.*\)\. Try "
-        r"again where there is a network\. Or fetch it by hand, .* python -m "
-        r"cmnas_tf\.import_weights .*--initial_weights=CHECKPOINT\.",
+        r"again where there is a network\. Or fetch it by hand, .*\(`import_weights`\), .* "
+        r"`initial_weights`\.",
         str(refused.value),
     )
     assert not list(cache.iterdir())
@@ -130,7 +130,7 @@ def test_no_network(cache, monkeypatch):
 
 def test_every_backbone_has_a_file_of_one_version():
     """No branch names, which move on; torchvision's checksum is the one in the file's name."""
-    assert set(imagenet.FILES) == set(RESNETS)
+    assert set(imagenet.FILES) == set(BACKBONES)
     for backbone, remote in imagenet.FILES.items():
         assert re.fullmatch(r"[0-9a-f]{64}|[0-9a-f]{8}", remote.sha256)
         version = r"timm/{0}\.tv_in1k/resolve/[0-9a-f]{{40}}/model\.safetensors"

@@ -39,7 +39,7 @@ def network_of(architecture, classes=3):
 
 
 def supernet(classes=3):
-    return NormSpace("resnet18", Softmax(), width=WIDTH).supernet(classes)
+    return NormSpace("resnet18", width=WIDTH).supernet(Softmax(), classes)
 
 
 def imagenet(backbone, seed=0):
@@ -237,7 +237,7 @@ def test_what_does_not_fit_is_named_and_nothing_is_loaded(change, message):
 @pytest.mark.parametrize("other", ["resnet34", "resnet50"])
 def test_another_backbone_is_named(other):
     network = network_of(MIXED)
-    advice = rf"weights of {other} and the network is a resnet18 .* --backbone={other},"
+    advice = rf"weights of {other} and the network is a resnet18 .* Give backbone={other},"
     with pytest.raises(BadInput, match=advice):
         load_initial_state(network, from_torchvision(imagenet(other)))
     with pytest.raises(BadInput, match=advice):

@@ -1,12 +1,14 @@
-"""Answers on the screen and in files."""
+"""What a model server answered: on the screen and in files."""
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from cmnas_tf.files import replacing
+from cmnas_tf.options import Options, option
 from cmnas_tf.serving.client.image_files import ImageFile
 from cmnas_tf.serving.gallery import Matches
 from cmnas_tf.tables import table
@@ -14,60 +16,104 @@ from cmnas_tf.tables import table
 SHOWN = 4  # numbers of an embedding in a table
 
 
-def embeddings_table(images: Sequence[ImageFile], embeddings: np.ndarray) -> str:
-    """The first numbers of each image's embedding."""
-    heads = [f"[{number}]" for number in range(min(SHOWN, embeddings.shape[1]))]
-    lines = [["image", "modality", "size", *heads]]
-    for image, row in zip(images, embeddings, strict=True):
-        numbers = [f"{value:+.4f}" for value in row[:SHOWN]]
-        lines.append([str(image.path), image.modality, str(len(row)), *numbers])
-    return table(lines)
+@dataclass(frozen=True)
+class Answers:
+    """What was answered about images; prints as a table.
 
+    Attributes:
+      images: that were asked about, N of them.
+      embeddings: [N, D] float32, rows of norm 1; D is 0 where nobody asked for them.
+      matches: None where nobody was to be identified.
+    """
 
-def matches_table(images: Sequence[ImageFile], matches: Matches) -> str:
-    """A line for each match, and how often the first one is right where that is known."""
-    right = rightness(images, matches)
-    lines = [["image", "person", "rank", "match", "camera", "score", ""]]
-    for row, image in enumerate(images):
-        columns = zip(*(column[row] for column in matches), right[row], strict=True)
-        for rank, (match, camera, score, is_right) in enumerate(columns, start=1):
-            person = (str(image.path), image.pid or "?") if rank == 1 else ("", "")
-            verdict = {True: "right", False: "wrong", None: ""}[is_right]
-            lines.append([*person, str(rank), match, camera, f"{score:.4f}", verdict])
-    known = [row[0] for row in right if row[0] is not None]
-    if not known:
+    images: Sequence[ImageFile]
+    embeddings: np.ndarray
+    matches: Matches | None = None
+
+    def __str__(self) -> str:
+        return self._embeddings() if self.matches is None else self._matches(self.matches)
+
+    def _embeddings(self) -> str:
+        """The first numbers of each image's embedding."""
+        heads = [f"[{number}]" for number in range(min(SHOWN, self.embeddings.shape[1]))]
+        lines = [["image", "modality", "size", *heads]]
+        for image, row in zip(self.images, self.embeddings, strict=True):
+            numbers = [f"{value:+.4f}" for value in row[:SHOWN]]
+            lines.append([str(image.path), image.modality, str(len(row)), *numbers])
         return table(lines)
-    return f"{table(lines)}\n\nfirst match right: {sum(known)} of {len(known)}"
+
+    def _matches(self, matches: Matches) -> str:
+        """A line for each match, and how often the first one is right where that is known."""
+        right = rightness(self.images, matches)
+        lines = [["image", "person", "rank", "match", "camera", "score", ""]]
+        for row, image in enumerate(self.images):
+            columns = zip(*(column[row] for column in matches), right[row], strict=True)
+            for rank, (match, camera, score, is_right) in enumerate(columns, start=1):
+                person = (str(image.path), image.pid or "?") if rank == 1 else ("", "")
+                verdict = {True: "right", False: "wrong", None: ""}[is_right]
+                lines.append([*person, str(rank), match, camera, f"{score:.4f}", verdict])
+        known = [row[0] for row in right if row[0] is not None]
+        if not known:
+            return table(lines)
+        return f"{table(lines)}\n\nfirst match right: {sum(known)} of {len(known)}"
+
+    def to_json(self) -> str:
+        """A list with an object for each image: its matches, best first, or its embedding."""
+        described = [_described(image) for image in self.images]
+        if self.matches is None:
+            rows = zip(described, self.embeddings.tolist(), strict=True)
+            return json.dumps([{**image, "embedding": row} for image, row in rows])
+        answers = []
+        for image, *columns in zip(described, *self.matches, strict=True):
+            found = zip(*(column.tolist() for column in columns), strict=True)
+            matches = [dict(zip(("id", "camera", "score"), row, strict=True)) for row in found]
+            answers.append({**image, "matches": matches})
+        return json.dumps(answers, indent=2)
 
 
-def embeddings_json(images: Sequence[ImageFile], embeddings: np.ndarray) -> str:
-    """A list with an object for each image."""
-    return json.dumps(
-        [
-            {**_described(image), "embedding": row.tolist()}
-            for image, row in zip(images, embeddings, strict=True)
-        ]
+@dataclass(frozen=True, kw_only=True)
+class Answer(Options):
+    """What is written of the answers."""
+
+    embeddings: str = option("", "Write the embeddings to this .npz file.", path=True)
+    picture: str = option("", "Draw images and their matches into this PNG file.", path=True)
+    gallery: str = option(
+        "", "File of the server's gallery, which knows the matches' images.", path=True
+    )
+    gallery_dir: str = option(
+        "", "Folder from which the image names in the gallery start.", path=True
+    )
+    rows: int = option(
+        8, "Images that the picture shows, spread over all.", minimum=1, advanced=True
     )
 
+    @property
+    def needs_embeddings(self) -> bool:
+        """Whether they are written, or looked up in the gallery."""
+        return bool(self.embeddings or self.picture)
 
-def matches_json(images: Sequence[ImageFile], matches: Matches) -> str:
-    """A list with an object for each image, its matches best first."""
-    keys = ("id", "camera", "score")
-    answers = []
-    for image, *columns in zip(images, *matches, strict=True):
-        rows = zip(*(column.tolist() for column in columns), strict=True)
-        found = [dict(zip(keys, row, strict=True)) for row in rows]
-        answers.append({**_described(image), "matches": found})
-    return json.dumps(answers, indent=2)
+    def write(self, answers: Answers) -> None:
+        """Writes the files.
+
+        Raises:
+          BadInput: the gallery is not the one that answered, or its images are not there.
+        """
+        if self.embeddings:
+            _write_embeddings(self.embeddings, answers)
+        if self.picture and answers.matches is not None:
+            from cmnas_tf.serving.client.pictured_answers import write_picture
+
+            write_picture(self, answers.images, answers.embeddings, answers.matches)
 
 
-def write_embeddings(path: str, images: Sequence[ImageFile], embeddings: np.ndarray) -> None:
+def _write_embeddings(path: str, answers: Answers) -> None:
     """An .npz file with ``embeddings`` [N, D] float32 and ``images``, ``modalities``, ``cameras``,
     ``ids`` [N] of what is known of each row."""
+    images = answers.images
     with replacing(path) as aside, aside.open("wb") as file:
         np.savez(
             file,
-            embeddings=embeddings,
+            embeddings=answers.embeddings,
             images=np.array([str(image.path) for image in images]),
             modalities=np.array([image.modality for image in images]),
             cameras=np.array([image.camera for image in images]),

@@ -7,7 +7,9 @@ from typing import NamedTuple
 from cmnas_tf.data.own_images import MODALITY_OF, SUFFIXES
 from cmnas_tf.errors import BadInput
 
-_PERSON = re.compile(r"cam([^/]+)/([^/]+)/[^/]+$")  # as SYSU-MM01 and --dataset=own_folders have it
+_PERSON = re.compile(
+    r"cam([^/]+)/([^/]+)/[^/]+$"
+)  # as SYSU-MM01 and the data set own_folders have it
 
 
 class ImageFile(NamedTuple):
@@ -37,7 +39,7 @@ def find_images(place: str, modality: str) -> list[ImageFile]:
         paths = sorted(path for path in found if path.suffix.lower() in SUFFIXES)
     if not paths:
         raise BadInput(
-            f"--images={place!r} is no image and no folder that holds any. Give a file, or a "
+            f"images={place!r} is no image and no folder that holds any. Give a file, or a "
             f"folder of {', '.join(SUFFIXES)} files."
         )
     return [_described(path, modality) for path in paths]
@@ -49,8 +51,8 @@ def _described(path: Path, modality: str) -> ImageFile:
         modality = next(filter(None, told), "")
         if not modality:
             raise BadInput(
-                f"{path} lies in no folder named visible or infrared. Give --modality=visible or "
-                "--modality=infrared."
+                f"{path} lies in no folder named visible or infrared. Give modality=visible or "
+                "modality=infrared."
             )
     person = _PERSON.search(path.absolute().as_posix())
     camera, pid = person.groups() if person else ("", "")

@@ -8,11 +8,10 @@ from PIL import Image
 
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import replacing
-from cmnas_tf.serving.client.answers import rightness
+from cmnas_tf.serving.client.answers import Answer, rightness
 from cmnas_tf.serving.client.image_files import ImageFile
 from cmnas_tf.serving.client.matches_picture import Tile, draw
 from cmnas_tf.serving.gallery import Gallery, Matches
-from cmnas_tf.settings import Answer
 
 
 def write_picture(
@@ -74,7 +73,7 @@ def gallery_entries(
         fits[found] = False
         if not fits.any():
             raise BadInput(
-                f"--gallery has no further entry of id {match!r} and camera {camera!r}, which was "
+                f"`gallery` has no further entry of id {match!r} and camera {camera!r}, which was "
                 "the answer: it is not the gallery that was searched. Give that one."
             )
         found.append(int(np.where(fits, np.abs(scores - score), np.inf).argmin()))
@@ -87,5 +86,5 @@ def _opened(path: Path) -> Image.Image:
     except OSError as error:
         raise BadInput(
             f"The picture needs {path}, which cannot be read: {error}. Give the folder that the "
-            "gallery's image names start from as --gallery_dir."
+            "gallery's image names start from as `gallery_dir`."
         ) from error

@@ -11,9 +11,9 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
 from cmnas_tf.serving.call_error import HTTP_STATUS, CallError
+from cmnas_tf.serving.model_folder import BESIDE, WARMUP
 
 DEFAULT_SIGNATURE = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
-WARMUP = Path("assets.extra") / "tf_serving_warmup_requests"
 
 
 class LoadedVersion:
@@ -47,7 +47,7 @@ class LoadedVersion:
                 for name, signature in loaded.signature_def.items()
                 if not name.startswith("__")  # what runs when a model is loaded
             }
-            self._warm_up(folder / WARMUP)
+            self._warm_up(folder / BESIDE / WARMUP)
             on_failure.pop_all()
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cmnas_tf.serving.call_error import CallError
 from cmnas_tf.serving.development_server.loaded_version import LoadedVersion
+from cmnas_tf.serving.model_folder import versions_in
 
 
 class ModelVersions:
@@ -38,15 +39,15 @@ class ModelVersions:
     def refresh(self) -> LoadedVersion | None:
         """Loads the newest version if that is another than the present one.
 
-        A version that cannot be loaded is not tried again, and the one before it goes on.
+        A version that cannot be loaded is not tried again, and the one before it stays.
 
         Returns:
           The version that was put in place, or None.
         """
         folders = {
-            int(folder.name): folder
-            for folder in (self._base.iterdir() if self._base.is_dir() else ())
-            if folder.name.isdecimal() and (folder / "saved_model.pb").is_file()
+            number: folder
+            for number, folder in versions_in(self._base).items()
+            if (folder / "saved_model.pb").is_file()
         }
         broken = {number for number, (_, message) in self.states.items() if message}
         newest = max(folders.keys() - broken, default=None)

@@ -3,14 +3,13 @@
 import contextlib
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 from cmnas_tf.errors import BadInput
 from cmnas_tf.serving.development_server import grpc_service
+from cmnas_tf.serving.development_server.local_serving import LocalServing
 from cmnas_tf.serving.development_server.model_versions import ModelVersions
 from cmnas_tf.serving.development_server.rest_service import RestServer
 from cmnas_tf.serving.development_server.served_model import ServedModel
-from cmnas_tf.settings import LocalServing
 
 
 class LocalServer:
@@ -34,7 +33,7 @@ class LocalServer:
                 )
             except (OSError, OverflowError, RuntimeError) as error:
                 raise BadInput(
-                    f"--host={serving.host} --port={serving.port} --rest_api_port="
+                    f"host={serving.host} port={serving.port} rest_api_port="
                     f"{serving.rest_api_port} cannot be listened on: {error}. Stop what uses them, "
                     "or give others; 0 takes any free one."
                 ) from error
@@ -64,26 +63,3 @@ class LocalServer:
             if stop.wait(seconds):
                 return
             self.versions.refresh()
-
-
-@contextlib.contextmanager
-def serving(settings: LocalServing) -> Iterator[LocalServer]:
-    """A server with its first version loaded, stopped when the block ends.
-
-    Raises:
-      BadInput: there is no model, or the ports are taken.
-    """
-    base = Path(settings.model_base_path)
-    versions = ModelVersions(base)
-    if not settings.model_base_path or versions.refresh() is None:
-        faults = [message for _, message in versions.states.values()]
-        raise BadInput(
-            f"--model_base_path={settings.model_base_path!r} has no version of a model that can be "
-            f"served.{''.join(f' {fault}.' for fault in faults)} Give the folder that holds the "
-            "numbered ones, which python -m export.export_saved_model writes as --export_dir."
-        )
-    server = LocalServer(settings, versions)
-    try:
-        yield server
-    finally:
-        server.stop()

@@ -1,0 +1,38 @@
+"""``cmnas build_faiss_index``: an index of a large gallery, for the client."""
+
+from dataclasses import dataclass
+
+from cmnas_tf.options import Options, option
+from cmnas_tf.serving.faiss_index import KINDS
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildFaissIndex(Options):
+    """Makes an index of a large gallery with FAISS, for the client.
+
+    Prints how much of what an exact search finds the index finds as well, and how long both take.
+    """
+
+    gallery: str = option(
+        "",
+        "The gallery file, of cmnas build_index.",
+        required=True,
+        path=True,
+        old_names=("index",),
+    )
+    output: str = option("", "Folder of the index; it must not exist.", required=True, path=True)
+    kind: str = option(
+        "hnsw",
+        "flat: exact; ivf: looks into cells next to the query; hnsw: walks a graph of neighbours.",
+        choices=KINDS,
+    )
+    effort: int = option(
+        32, "With which recall is measured: cells looked into (ivf), candidates (hnsw).", minimum=1
+    )
+
+
+def main(command: BuildFaissIndex) -> None:
+    """Builds the index, measures it, and says where it is."""
+    from cmnas_tf.serving.build_faiss_index import build_faiss_index
+
+    print(build_faiss_index(**command.values()))

@@ -1,0 +1,49 @@
+"""``cmnas build_index``: the gallery file that a model identifies people in."""
+
+from dataclasses import dataclass
+
+from cmnas_tf.commands.options_of_runs import TrainedSource
+from cmnas_tf.options import Options, option
+from cmnas_tf.runs.how_it_runs import Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class GalleryChange(Options):
+    """The gallery file and what changes in it; all other entries stay as they are."""
+
+    gallery: str = option(
+        "",
+        "The gallery file, .npz; made when it does not exist.",
+        required=True,
+        path=True,
+        old_names=("index",),
+    )
+    add: str = option(
+        "",
+        "Folder of images to add: {visible,infrared}/cam<camera>/<id>/*.{jpg,jpeg,png,bmp}.",
+        path=True,
+    )
+    replace: bool = option(False, "Embed images anew that the gallery has under the same name.")
+    remove: tuple[str, ...] = option(
+        (), "Entries to remove, before any are added: names, or patterns such as '*/cam3/*'."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildIndex(Options):
+    """Makes a gallery file of people's images, or adds, replaces and removes entries of one.
+
+    Only the images that are added or replaced are embedded.
+    """
+
+    source: TrainedSource = TrainedSource()
+    change: GalleryChange = GalleryChange()
+    progress: Progress = Progress()
+
+
+def main(command: BuildIndex) -> None:
+    """Changes the gallery file, and says what it holds."""
+    from cmnas_tf.serving.build_gallery import build_gallery
+
+    change, progress = command.change.values(), command.progress.progress
+    print(build_gallery(command.source.load(), **change, progress=progress))

@@ -1,0 +1,104 @@
+"""``cmnas export``: a trained network as a model for TensorFlow Serving."""
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cmnas_tf.commands.options_of_runs import TrainedSource
+from cmnas_tf.evaluation.matching import Arithmetic
+from cmnas_tf.options import Options, option
+from cmnas_tf.runs.how_it_runs import Progress
+from cmnas_tf.runs.run_folder import RunFolder
+from cmnas_tf.serving.model_folder import BESIDE, MODEL_NAME
+from cmnas_tf.serving.served_form import ServedForm
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target(Options):
+    """Where the exported model goes, how exact it must be, and who can be identified."""
+
+    export_dir: str = option(
+        "",
+        "Folder of all exported versions, the one a model server watches.",
+        required=True,
+        path=True,
+    )
+    version: int = option(
+        0,
+        "Number of this version; 0: one more than the highest there is.",
+        minimum=0,
+        advanced=True,
+    )
+    parity_tolerance: float = option(
+        1e-5,
+        "Largest difference from the trained network that an entry of an embedding of norm 1 may "
+        "have.",
+        minimum=0,
+        advanced=True,
+    )
+    gallery: str = option(
+        "",
+        "Gallery for the signature identify: a file of cmnas build_index, or a folder of images "
+        "{visible,infrared}/cam<camera>/<id>/*; without one there is no such signature.",
+        path=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export(Options):
+    """Writes a trained network as a SavedModel for TensorFlow Serving, and proves it the same."""
+
+    source: TrainedSource = TrainedSource()
+    target: Target = Target()
+    form: ServedForm = ServedForm()
+    arithmetic: Arithmetic = Arithmetic()
+    progress: Progress = Progress()
+
+
+def main(command: Export) -> None:
+    """Exports, and says where the model is, how exact it is, and how to serve it."""
+    from cmnas_tf.serving.export import export_saved_model
+
+    source, target = command.source, command.target
+    model = source.load(command.arithmetic.precision)
+    if source.run_dir:  # whose results are the model's, whatever checkpoint was named
+        model = replace(model, run=RunFolder(source.run_dir))
+    folder = export_saved_model(
+        model,
+        target.export_dir,
+        version=target.version,
+        form=command.form,
+        gallery=target.gallery or None,
+        parity_tolerance=target.parity_tolerance,
+        progress=command.progress.progress,
+    )
+    print(summary(folder))
+
+
+def summary(folder: Path) -> str:
+    """What there is to know of an exported version, read from its own files."""
+    card = json.loads((folder / BESIDE / "model_card.json").read_text())
+    parity = json.loads((folder / BESIDE / "parity.json").read_text())
+    signatures = [
+        f"  {name:<22} {_shown(signature['inputs'])} -> {_shown(signature['outputs'])}"
+        for name, signature in card["signatures"].items()
+    ]
+    served = shlex.quote(f"{folder.parent.resolve()}:/models/{MODEL_NAME}")
+    return "\n".join(
+        [
+            f"exported to {folder}",
+            f"largest difference from the network {parity['max_abs_difference']:.1e} "
+            f"over {len(parity['cases'])} batches (tolerance {parity['tolerance']})",
+            *signatures,
+            "serve it with",
+            f"  docker run --rm -p 8500:8500 -p 8501:8501 -v {served} -e MODEL_NAME={MODEL_NAME} "
+            f"tensorflow/serving:{card['versions']['export']['tensorflow']}",
+        ]
+    )
+
+
+def _shown(tensors: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(f"{one['name']} {one['dtype']} {one['shape']}" for one in tensors)

@@ -1,0 +1,50 @@
+"""``cmnas export_onnx``: a trained network as ONNX."""
+
+from dataclasses import dataclass
+
+from cmnas_tf.commands.options_of_runs import Data, TrainedSource
+from cmnas_tf.evaluation.protocol_choice import ProtocolChoice
+from cmnas_tf.options import Options, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertedTarget(Options):
+    """Where the converted networks go."""
+
+    export_dir: str = option("", "Folder to write; it must not exist.", required=True, path=True)
+    calibration_images: int = option(
+        200,
+        "Training images of each modality that the ranges of int8 are taken from.",
+        minimum=1,
+        advanced=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOnnx(Options):
+    """Converts a trained network to ONNX, and measures what that costs."""
+
+    source: TrainedSource = TrainedSource()
+    target: ConvertedTarget = ConvertedTarget()
+    data: Data = Data()
+    protocol: ProtocolChoice = ProtocolChoice()
+
+
+def main(command: ExportOnnx) -> None:
+    """Converts, and says what was lost."""
+    convert(command, "onnx")
+
+
+def convert(command: ExportOnnx, format: str) -> None:
+    """Converts to a format, and says what was lost."""
+    from cmnas_tf.serving.conversion import convert_network
+
+    found = convert_network(
+        command.source.load(),
+        command.target.export_dir,
+        command.data.load("test"),
+        format,
+        protocol=command.protocol.make(command.data.dataset),
+        calibration_images=command.target.calibration_images,
+    )
+    print(f"written to {found.folder}\n{found}")

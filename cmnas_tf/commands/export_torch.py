@@ -1,0 +1,39 @@
+"""``cmnas export_torch``: a trained network's weights for the authors' PyTorch programs."""
+
+from dataclasses import dataclass
+
+from cmnas_tf.commands.options_of_runs import TrainedSource
+from cmnas_tf.options import Options, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target(Options):
+    """Where the weights for PyTorch go."""
+
+    export_dir: str = option("", "Folder to write; it must not exist.", required=True, path=True)
+    module_prefix: bool = option(
+        False, "Begin every name with module., as the authors' programs load and save them."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportTorch(Options):
+    """Writes a trained network's weights for the authors' PyTorch programs.
+
+    Their test.py reads a pickle, which PyTorch writes of weights.safetensors:
+
+      state = safetensors.torch.load_file("weights.safetensors")
+      torch.save({"model": state, "ema": state}, "checkpoint.pth.tar")
+    """
+
+    source: TrainedSource = TrainedSource()
+    target: Target = Target()
+
+
+def main(command: ExportTorch) -> None:
+    """Exports and says where the files are."""
+    from cmnas_tf.serving.export_torch import CONFIG, WEIGHTS, export_torch
+
+    target = command.target
+    folder = export_torch(command.source.load(), target.export_dir, target.module_prefix)
+    print(f"written to {folder}: {WEIGHTS}, {CONFIG}")

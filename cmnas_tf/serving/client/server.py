@@ -1,0 +1,120 @@
+"""A model server: which one, how it is asked, and what to do where it does not answer."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from cmnas_tf.errors import BadInput
+from cmnas_tf.extras import needing
+from cmnas_tf.options import Options, option
+from cmnas_tf.serving.call_error import CallError
+from cmnas_tf.serving.client.remote_model import RemoteModel
+from cmnas_tf.serving.client.retries import Retries
+from cmnas_tf.serving.client.transport import Transport
+from cmnas_tf.serving.model_folder import MODEL_NAME
+
+_DEFAULT_ADDRESS = {"grpc": "127.0.0.1:8500", "rest": "127.0.0.1:8501"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server(Options):
+    """Which server, which model, and how it is asked."""
+
+    server: str = option(
+        "", "HOST:PORT of the server; by default port 8500 (gRPC) or 8501 (REST) of this machine."
+    )
+    transport: str = option("grpc", "What is spoken.", choices=("grpc", "rest"))
+    model_name: str = option(MODEL_NAME, "Name of the model on the server.")
+    version: int = option(
+        0, "Version of the model; 0: the newest one that is served.", minimum=0, advanced=True
+    )
+    deadline_seconds: float = option(
+        30.0,
+        "Seconds after which a request is given up, its retries included.",
+        minimum=0.001,
+        advanced=True,
+    )
+    retries: int = option(
+        5,
+        "How often a request is repeated while the server is away or has no room.",
+        minimum=0,
+        advanced=True,
+    )
+    backoff_seconds: float = option(
+        0.2,
+        "Longest wait before the first retry; it doubles with each, up to 5 s.",
+        minimum=0,
+        advanced=True,
+    )
+    seed: int = option(
+        0, "Seed of how long the waits really are.", minimum=0, maximum=2**32 - 1, advanced=True
+    )
+
+    @property
+    def address(self) -> str:
+        """``HOST:PORT``."""
+        return self.server or _DEFAULT_ADDRESS[self.transport]
+
+    @contextlib.contextmanager
+    def connected(self) -> Iterator[RemoteModel]:
+        """The model on the server.
+
+        Raises:
+          BadInput: the address is invalid; or a call in the block failed, with what to do about it.
+        """
+        host, _, port = self.address.rpartition(":")
+        if not host or not port.isdecimal() or int(port) > 65535:
+            raise BadInput(
+                f"server={self.address!r} must be HOST:PORT, for example 127.0.0.1:8500."
+            )
+        random = np.random.default_rng(self.seed)
+        retries = Retries(self.retries, self.backoff_seconds, self.deadline_seconds, random)
+        with contextlib.closing(self._transport()) as transport:
+            try:
+                yield RemoteModel(transport, retries)
+            except CallError as error:
+                raise BadInput(self._explained(error)) from error
+
+    def _transport(self) -> Transport:
+        with needing("serving"):
+            if self.transport == "rest":
+                from cmnas_tf.serving.client.rest_transport import RestTransport
+
+                return RestTransport(self.address, self.model_name, self.version)
+            from cmnas_tf.serving.client.grpc_transport import GrpcTransport
+
+            return GrpcTransport(self.address, self.model_name, self.version)
+
+    def _explained(self, error: CallError) -> str:
+        at, said = f"{self.address} ({self.transport})", error.sentence
+        if error.code == "UNAVAILABLE":
+            return (
+                f"No model server answers at {at}: {said} Start one, for example with "
+                "`serve_locally`, or correct `server` and `transport`."
+            )
+        if error.code == "NOT_FOUND":
+            asked = f"model_name={self.model_name}"
+            if self.version:
+                asked += f" version={self.version}"
+            return (
+                f"The server at {at} does not serve {asked}: {said} Correct what it is asked for."
+            )
+        if error.code == "DEADLINE_EXCEEDED":
+            return (
+                f"The server at {at} did not answer within deadline_seconds="
+                f"{self.deadline_seconds:g}. Give it more time, or fewer images at once with "
+                "`batch_size`."
+            )
+        if error.code == "RESOURCE_EXHAUSTED":
+            return (
+                f"The server at {at} has no room for the request, after {self.retries} retries: "
+                f"{said} Come back later, or send fewer images at once with `batch_size`."
+            )
+        if error.code == "FAILED_PRECONDITION":
+            return (
+                f"The model at {at} cannot do this: {said} A model identifies people if it was "
+                "exported with `gallery`; without one, search with `faiss_index`."
+            )
+        return f"The server at {at} failed, and its own log says why: {error.code}. {said}"

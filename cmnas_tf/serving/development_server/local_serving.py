@@ -1,0 +1,73 @@
+"""A local server for development: what it serves and where, and how it is started."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cmnas_tf.errors import BadInput
+from cmnas_tf.extras import needing
+from cmnas_tf.options import Options, option
+from cmnas_tf.serving.model_folder import MODEL_NAME
+
+if TYPE_CHECKING:
+    from cmnas_tf.serving.development_server.server import LocalServer
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalServing(Options):
+    """What is served, and where; each option has its name in tensorflow_model_server."""
+
+    model_base_path: str = option(
+        "",
+        "Folder of all versions of the model, the one that it was exported to.",
+        required=True,
+        path=True,
+    )
+    model_name: str = option(MODEL_NAME, "Name of the model on the server.")
+    host: str = option("127.0.0.1", "Address to listen on; 127.0.0.1 is this machine alone.")
+    port: int = option(8500, "Port of gRPC; 0: any free one.", minimum=0, maximum=65535)
+    rest_api_port: int = option(8501, "Port of REST; 0: any free one.", minimum=0, maximum=65535)
+    file_system_poll_wait_seconds: float = option(
+        1.0, "Seconds between two looks for a new version.", minimum=0.01, advanced=True
+    )
+    max_request_megabytes: int = option(
+        64,
+        "Largest request that is taken, in megabytes (10^6 bytes).",
+        minimum=1,
+        maximum=1000,
+        advanced=True,
+    )
+    grace_seconds: float = option(
+        30.0,
+        "Seconds that requests in flight have to finish when the server is stopped.",
+        minimum=0,
+        advanced=True,
+    )
+
+
+@contextlib.contextmanager
+def serve_locally(serving: LocalServing) -> Iterator["LocalServer"]:
+    """A server with its first version loaded, stopped when the block ends.
+
+    Raises:
+      BadInput: there is no model, the ports are taken, or a package is not installed.
+    """
+    with needing("serving"):
+        from cmnas_tf.serving.development_server.model_versions import ModelVersions
+        from cmnas_tf.serving.development_server.server import LocalServer
+
+    versions = ModelVersions(Path(serving.model_base_path))
+    if not serving.model_base_path or versions.refresh() is None:
+        faults = [message for _, message in versions.states.values()]
+        raise BadInput(
+            f"model_base_path={serving.model_base_path!r} has no version of a model that can be "
+            f"served.{''.join(f' {fault}.' for fault in faults)} Give the folder that holds the "
+            "numbered ones, which `export_saved_model` writes."
+        )
+    server = LocalServer(serving, versions)
+    try:
+        yield server
+    finally:
+        server.stop()

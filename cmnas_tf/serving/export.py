@@ -1,0 +1,120 @@
+"""A trained network as a model for TensorFlow Serving, and the proof that it is the same."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cmnas_tf.errors import BadInput
+from cmnas_tf.extras import needing
+from cmnas_tf.files import replacing, write_json
+from cmnas_tf.runs.run_folder import RunFolder
+from cmnas_tf.serving.encoder import Encoder
+from cmnas_tf.serving.gallery import Gallery
+from cmnas_tf.serving.gallery_images import gallery_of
+from cmnas_tf.serving.model_card import model_card
+from cmnas_tf.serving.model_folder import BESIDE, MODEL_NAME, versions_in
+from cmnas_tf.serving.parity import compare
+from cmnas_tf.serving.served_form import ServedForm
+from cmnas_tf.serving.serving_module import ServingModule
+from cmnas_tf.training.trained import TrainedNetwork
+
+
+def export_saved_model(
+    model: TrainedNetwork,
+    export_dir: str | os.PathLike[str],
+    *,
+    version: int = 0,
+    form: ServedForm | None = None,
+    gallery: Gallery | str | os.PathLike[str] | None = None,
+    parity_tolerance: float = 1e-5,
+    results: Mapping[str, Any] | None = None,
+    progress: bool = True,
+) -> Path:
+    """Writes a version of the model, after proving that it gives the network's embeddings.
+
+    The folder ``export_dir/version`` holds the SavedModel, and in ``assets.extra`` the files
+    ``architecture.json``, ``model_card.json``, ``parity.json`` and requests that warm up a server.
+    It is written under a name that is no number, which a server passes over, and renamed when it is
+    whole.
+
+    Args:
+      model: the trained network.
+      export_dir: the folder of all versions, the one that a server watches.
+      version: its number; 0: one more than the highest there is.
+      form: how it computes.
+      gallery: to identify people in: a gallery, its file, or a folder of images
+        ``{visible,infrared}/cam<camera>/<id>/*``.
+      parity_tolerance: largest difference from the network that an entry of an embedding of norm 1
+        may have.
+      results: what an evaluation of the model measured (``Scores.record``), for the model card; by
+        default the ``results.json`` of its run. Those of another checkpoint are left out.
+      progress: whether to show a bar while a gallery's images are embedded.
+
+    Returns:
+      The folder of the version.
+
+    Raises:
+      BadInput: the version exists, the gallery is of another network or has an image that cannot be
+        read, or the exported model's embeddings differ from the network's by more than the
+        tolerance.
+    """
+    destination = _destination(export_dir, version)
+    with needing("serving"):
+        from official.core import export_base
+
+        from cmnas_tf.serving.warmup import write_warmup
+
+    form, specification = form or ServedForm(), model.specification
+    searched = None if gallery is None else gallery_of(gallery, model, progress)
+    encoder = Encoder(model.network, specification, form.frozen)
+    module = ServingModule(specification, encoder, searched, form)
+    signatures = module.signatures
+    with replacing(destination) as folder:
+        export_base.export(
+            module, {name: name for name in signatures}, str(folder), timestamped=False
+        )
+        parity = compare(folder, model.network, specification, signatures, searched)
+        _require_parity(parity, parity_tolerance)
+        beside = folder / BESIDE
+        specification.architecture.save(beside / "architecture.json")
+        measured = _results_of_run(model) if results is None else results
+        write_json(beside / "model_card.json", model_card(model, module, measured, searched))
+        write_json(beside / "parity.json", {"tolerance": parity_tolerance, **parity})
+        write_warmup(beside, MODEL_NAME, specification, signatures)
+    return destination
+
+
+def _destination(export_dir: str | os.PathLike[str], version: int) -> Path:
+    base = Path(export_dir)
+    if not os.fspath(export_dir) or base.is_file():
+        raise BadInput(
+            f"export_dir={os.fspath(export_dir)!r} is no folder; give the one that is to hold all "
+            "versions of the model."
+        )
+    versions = versions_in(base)
+    following = max(versions, default=0) + 1
+    if version in versions:
+        raise BadInput(
+            f"version={version} is already in {base}, and a version is never replaced: servers may "
+            f"be using it. Leave `version` out to write version {following}."
+        )
+    return base / str(version or following)
+
+
+def _require_parity(parity: Mapping[str, Any], tolerance: float) -> None:
+    cases = parity["cases"]
+    failed = [case for case in cases if not case["max_abs_difference"] <= tolerance]
+    if failed:
+        raise BadInput(
+            "Nothing was exported: the exported model differs from the trained network by up to "
+            f"{parity['max_abs_difference']:.1e}, in {len(failed)} of {len(cases)} batches by more "
+            f"than parity_tolerance={tolerance} (first in signature {failed[0]['signature']}, "
+            f"{failed[0]['images']} images). Allow more only if you know the cause."
+        )
+
+
+def _results_of_run(model: TrainedNetwork) -> Mapping[str, Any] | None:
+    run = model.run or RunFolder(model.checkpoint.path.parent)
+    return json.loads(run.results.read_text(encoding="utf-8")) if run.results.is_file() else None
