@@ -92,7 +92,7 @@ def _trial(command: Trials, number: int) -> tuple[TrialRun, Train, Evaluate]:
     evaluate = Evaluate(
         source=TrainedSource(run_dir=folder),
         data=EvaluatedData(**data.values()),
-        protocol=command.protocol,
+        protocol=ProtocolChoice.of_values(command.protocol.values()),
         matching=command.matching,
         arithmetic=Arithmetic(precision=precision),
         devices=how.devices,
