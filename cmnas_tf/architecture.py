@@ -19,6 +19,7 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.files import write_json
 from cmnas_tf.genotype import Genotype
 from cmnas_tf.registry import Registry
+from cmnas_tf.runs.run_folder import RunFolder
 
 SEPARATE = "separate"
 SHARED = "shared"
@@ -276,9 +277,7 @@ class Architecture:
           BadInput: no such file, not an architecture, or one of another backbone; or other numbers
             of cells where norms are separate.
         """
-        path = Path(path)
-        if path.is_dir():
-            path /= "architecture.json"
+        path = RunFolder(path).architecture if Path(path).is_dir() else Path(path)
         if not path.is_file():
             raise BadInput(
                 f"No architecture file {path}. Run a search to make one, or give one of the words "

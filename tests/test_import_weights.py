@@ -40,8 +40,8 @@ from tests.weights.states import (
 )
 
 FILTERS = 4
-TINY = {"backbone": "resnet18", "width": 0.0625, "size": ImageSize(64, 32)}
-FLAGS = ("--backbone=resnet18", "--width=0.0625", "--image_height=64", "--image_width=32")
+TINY = ImageSize(64, 32)
+NARROW = {"size": TINY, "width": FILTERS / 64}
 MIXED = Architecture.separate_until("layer2", "resnet18")
 
 
@@ -66,7 +66,9 @@ def output(tmp_path):
 
 
 def command(weights, output, *flags):
-    argv = ["", f"--file={weights}", f"--output={output}", *FLAGS, *flags]
+    """That of a narrow ResNet-18 on small images."""
+    small = ("--backbone=resnet18", "--width=0.0625", "--image_height=64", "--image_width=32")
+    argv = ["", f"--file={weights}", f"--output={output}", *small, *flags]
     return command_line.read(ImportWeights, argv)
 
 
@@ -109,7 +111,7 @@ def test_the_authors_weights(tmp_path, config, output, capsys):
 
 
 def test_model_and_ema_of_the_authors_checkpoint(tmp_path, output):
-    """Our live weights are their ``model``, the average is their ``ema``."""
+    """``--weights=live`` of the commands is their ``model``, ``average`` their ``ema``."""
     torch = pytest.importorskip("torch")
     states = {"model": authors(seed=1), "ema": authors(seed=2)}
     content = {
@@ -118,7 +120,7 @@ def test_model_and_ema_of_the_authors_checkpoint(tmp_path, output):
     }
     path = tmp_path / "checkpoint.pth.tar"
     torch.save({"epoch": 3, **content, "optimizer": {"state": {}, "param_groups": []}}, path)
-    report = import_weights(path, output, MIXED, **TINY)
+    report = import_weights(path, output, MIXED, **NARROW)
     for weights, key in (("live", "model"), ("average", "ema")):
         network = load_network(output, weights).network
         assert_holds(network, {name: states[key][name] for name in report.loaded})
@@ -127,14 +129,18 @@ def test_model_and_ema_of_the_authors_checkpoint(tmp_path, output):
 def test_imagenet_weights(tmp_path, output):
     """Without an architecture all is shared; the neck changes nothing but for its epsilon."""
     state = imagenet()
-    path = saved(tmp_path, state)
-    report = import_weights(path, output, **TINY)
+    path, shared = saved(tmp_path, state), Architecture.shared("resnet18")
+    report = import_weights(path, output, backbone="resnet18", **NARROW)
     trained = load_network(output)
-    assert trained.specification.architecture == Architecture.shared("resnet18")
-    main(command(path, output.with_name("by the command")))
-    again = load_network(output.with_name("by the command"))
-    assert again.specification == trained.specification
-    assert again.checkpoint.digest == trained.checkpoint.digest
+    assert trained.specification.architecture == shared
+    for again, make in (
+        ("given", lambda new: import_weights(path, new, shared, **NARROW)),
+        ("by the command", lambda new: main(command(path, new))),
+    ):
+        make(output.with_name(again))
+        same = load_network(output.with_name(again))
+        assert same.specification == trained.specification
+        assert same.checkpoint.digest == trained.checkpoint.digest
     assert set(report.left_out) == {"fc.weight", "fc.bias"}
     norm = trained.network.backbone.norms()["layer3.0.downsample"].shared
     np.testing.assert_array_equal(norm.gamma, state["layer3.0.downsample.1.weight"])
@@ -148,7 +154,7 @@ def test_imagenet_weights_for_an_architecture(tmp_path, output):
     digests = []
     for name in ("a", "b"):
         made = output.with_name(name)
-        import_weights(path, made, Architecture.separate("resnet18"), **TINY)
+        import_weights(path, made, Architecture.separate("resnet18"), **NARROW)
         trained = load_network(made)
         norm = trained.network.backbone.norms()["stem"]
         assert set(norm.branches()) == {"visible", "infrared"}
@@ -173,7 +179,7 @@ def test_imagenet_weights_of_every_backbone(tmp_path, output, backbone, suffix):
         torch.save({name: torch.from_numpy(array) for name, array in state.items()}, path)
     else:
         save_file(state, path)
-    report = import_weights(path, output, backbone=backbone, width=0.0625)
+    report = import_weights(path, output, Architecture.shared(backbone), width=FILTERS / 64)
     ours = from_torchvision(state)
     assert {*report.loaded, *report.counters, *report.left_out} == set(ours)
     assert set(report.left_out) == {"fc.weight", "fc.bias"}
@@ -188,22 +194,22 @@ def imported(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("imported")
     state = imagenet()
     output = folder / "imagenet.safetensors"
-    architecture = named_architecture(request.param, "resnet18") if request.param else None
-    import_weights(saved(folder, state), output, architecture, **TINY)
+    main(command(saved(folder, state), output, f"--architecture={request.param}"))
     return output, state
 
 
 @pytest.mark.parametrize("architecture", [None, "shared", "separate", "until:layer2"])
-def test_imported_imagenet_weights_start_searches_and_trainings(imported, architecture):
+def test_imported_imagenet_weights_start_searches_and_trainings(imported, tmp_path, architecture):
     """Whatever they were imported for: every norm of the network, statistics too, is ImageNet's;
     None stands for a search, where each site has three."""
     path, state = imported
     if architecture is None:
         network = NormSpace("resnet18", width=FILTERS / 64).supernet(Softmax(), 3)
+        start_from(network, str(path), supernet=True)
     else:
         found = named_architecture(architecture, "resnet18")
         network = two_stream(found, 3, "resnet18", width=FILTERS / 64)
-    start_from(network, str(path), supernet=architecture is None)
+        start_from(network, str(path))
     norms = 0
     for site, norm in network.backbone.norms().items():
         name = "bn1" if site == "stem" else site.replace("downsample", "downsample.1")
@@ -221,9 +227,9 @@ def test_imported_imagenet_weights_start_searches_and_trainings(imported, archit
         )
 
 
-def refused(message, weights, output, *architecture, **options):
+def refused(message, weights, output, architecture=None):
     with pytest.raises(BadInput, match=message):
-        import_weights(weights, output, *architecture, **options)
+        import_weights(weights, output, architecture, **NARROW)
     assert not output.parent.exists()
 
 
@@ -238,16 +244,15 @@ def refused(message, weights, output, *architecture, **options):
 def test_a_wrong_architecture_line(tmp_path, config, output, entries, message):
     config.write_text(" ".join(entries))
     path = saved(tmp_path, authors(backbone="resnet50"))
-    argv = ["", f"--file={path}", f"--output={output}", "--width=0.0625"]
     with pytest.raises(BadInput, match=message):
-        main(command_line.read(ImportWeights, [*argv, f"--architecture={config}"]))
+        main(command(path, output, f"--architecture={config}", "--backbone=resnet50"))
     assert not output.parent.exists()
 
 
 def test_two_stream_weights_need_an_architecture(tmp_path, output):
-    """A backbone is none: all shared would leave out what the others learnt."""
-    path, message = saved(tmp_path, authors()), r"weights\.safetensors does not say which .*"
-    refused(rf"{message} give `architecture`", path, output, **TINY)
+    message = r"weights\.safetensors does not say which .*; give `architecture`"
+    path = saved(tmp_path, authors())
+    refused(message, path, output)
     with pytest.raises(BadInput, match=message):
         main(command(path, output))
     assert not output.parent.exists()
@@ -265,25 +270,24 @@ def test_two_stream_weights_need_an_architecture(tmp_path, output):
 )
 def test_a_key_that_does_not_fit(tmp_path, output, change, message):
     state = {name: array for name, array in (authors() | change).items() if array is not None}
-    path = saved(tmp_path, state)
-    refused(rf"weights\.safetensors: .*{message}", path, output, MIXED, **TINY)
+    refused(rf"weights\.safetensors: .*{message}", saved(tmp_path, state), output, MIXED)
 
 
 def test_weights_of_another_backbone(tmp_path, output):
     path = saved(tmp_path, imagenet())
-    refused("weights of resnet18 and the network is a resnet50", path, output, width=0.0625)
+    refused("weights of resnet18 and the network is a resnet50", path, output)
 
 
 def test_files_that_cannot_be_read_or_written(tmp_path, output):
     path = saved(tmp_path, imagenet())
     (tmp_path / "cut.safetensors").write_bytes(path.read_bytes()[:-1])
-    refused(r"cut\.safetensors .*truncated", tmp_path / "cut.safetensors", output, **TINY)
-    refused(r"No weight file .*absent", tmp_path / "absent", output, **TINY)
+    refused(r"cut\.safetensors .*truncated", tmp_path / "cut.safetensors", output)
+    refused(r"No weight file .*absent", tmp_path / "absent", output)
     before = path.read_bytes()
-    with pytest.raises(BadInput, match=r"^output=.* is empty or exists"):
-        import_weights(path, path, **TINY)
-    with pytest.raises(BadInput, match=r"^output='' is empty or exists"):
-        import_weights(path, "", **TINY)
+    with pytest.raises(BadInput, match=r"output=.* is empty or exists"):
+        import_weights(path, path, **NARROW)
+    with pytest.raises(BadInput, match=r"output='' is empty or exists"):
+        import_weights(path, "", **NARROW)
     assert path.read_bytes() == before
 
 
@@ -301,13 +305,13 @@ def test_pickles_that_cannot_be_read(tmp_path, output, monkeypatch):
     torch.save(tensors, whole)
     cut.write_bytes(whole.read_bytes()[:-100])
     torch.save({**tensors, "conv1.weight": Code()}, code)
-    refused(r"code\.pth asks for .* it was not read", code, output, **TINY)
+    refused(r"code\.pth asks for .* it was not read", code, output)
     assert not (tmp_path / "ran").exists()
     torch.load(code, weights_only=False)
     assert (tmp_path / "ran").exists()  # it would have
-    refused(r"cut\.pth .*truncated", cut, output, **TINY)
+    refused(r"cut\.pth .*truncated", cut, output)
     monkeypatch.setitem(sys.modules, "torch", None)
-    refused(r"whole\.pth .* PyTorch .*pip install .*\[torch\]", whole, output, **TINY)
+    refused(r"whole\.pth .* PyTorch .*pip install .*\[torch\]", whole, output)
 
 
 @pytest.mark.slow

@@ -83,6 +83,11 @@ class RunFolder:
         return self.path / "candidates"
 
     @property
+    def fitness(self) -> Path:
+        """How good such a candidate is."""
+        return self.path / "fitness.json"
+
+    @property
     def results(self) -> Path:
         """What an evaluation measured."""
         return self.path / "results.json"
@@ -123,8 +128,9 @@ class RunFolder:
         return None
 
     def has_begun(self) -> bool:
-        """Whether the run has written a checkpoint."""
-        return bool(self.checkpoint_paths())
+        """Whether the run, or that of one of its candidates, has written a checkpoint."""
+        candidates = map(RunFolder, self.candidates.glob("*"))
+        return bool(self.checkpoint_paths()) or any(run.has_begun() for run in candidates)
 
     @contextlib.contextmanager
     def opened(

@@ -55,7 +55,7 @@ class RandomSearch(SearchAlgorithm):
 
     def _score(self, task: Task, architecture: Architecture, run: RunFolder) -> float:
         """The fitness of a candidate, measured once."""
-        file = run.path / "fitness.json"
+        file = run.fitness
         if file.is_file():
             return float(json.loads(file.read_text(encoding="utf-8")))
 

@@ -279,6 +279,9 @@ class Study:
         for cell in study.of_seed(0):
             if cell.arm.architecture:
                 cell.training.network.make()
+            if cell.searching is not None:
+                cell.searching.space.make()
+                cell.searching.algorithm.make()
         return study
 
     def _without_repeats(self) -> "Study":

@@ -76,7 +76,12 @@ def import_weights(
             raise BadInput(f"{file}: {error}") from error
         values = network.get_weight_paths().items()
         tensors |= {f"{part}/{name}": variable.numpy() for name, variable in values}
-    settings = {"file": str(file), **size.values(), "width": width, "last_stride": last_stride}
+    settings = {
+        "file": os.fspath(file),
+        **size.values(),
+        "width": width,
+        "last_stride": last_stride,
+    }
     metadata = {SPECIFICATION: specification.to_json(), **provenance(settings)}
     checkpoints.write(output, 0, tensors, metadata)
     return report

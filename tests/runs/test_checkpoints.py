@@ -202,7 +202,8 @@ def test_a_damaged_newest_is_passed_over_with_a_warning(tmp_path, caplog):
     older, newest = saved(tmp_path, step=4), saved(tmp_path, step=5)
     newest.write_bytes(newest.read_bytes()[:-7])
     assert Checkpoints(tmp_path).newest().step == 4
-    assert f"{newest} is not a checkpoint" in caplog.text
+    (said,) = caplog.records
+    assert said.levelname == "WARNING" and f"{newest} is not a checkpoint" in said.getMessage()
     older.write_bytes(b"")
     with pytest.raises(BadInput, match=f"No checkpoint in {tmp_path} can be read"):
         Checkpoints(tmp_path).newest()

@@ -6,13 +6,15 @@ import os
 import random
 import shutil
 import signal
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from cmnas_tf.data.split import Split
+from cmnas_tf.runs import loop, run_folder
 from cmnas_tf.runs.checkpoints import Checkpoints
+from cmnas_tf.runs.loop import Loop
 from tests.tiny_people import TINY, write_people
 from tests.training.commands import Command, newest
 
@@ -73,9 +75,46 @@ def undisturbed(people, tmp_path_factory):
     return search.outcome()
 
 
-def dying_in_write(number, moment):
-    """Kills the process in its n-th write of a checkpoint."""
+# Where a process is killed: before the first step, in a step, or in the write of a checkpoint.
+BEGINNING = ("started", "described", "split", "built", "restored")
+IN_STEP = ("computed", "saving")
+IN_WRITE = ("half written", "written", "renamed")
+
+
+def dying(moment, number):
+    """Kills the process there; of steps and writes, in its n-th."""
     kill = functools.partial(os.kill, os.getpid(), signal.SIGKILL)
+    if moment == "started":
+        kill()
+    places = {
+        "described": (run_folder, "write_json"),
+        "split": (Split, "save"),
+        "built": (Loop, "steps"),
+        "restored": (loop, "check_agreement"),
+        "computed": (Loop, "_check_finite"),
+        "saving": (Checkpoints, "save_in_background"),
+    }
+    before, after = ("built", "restored", "computed"), ("described", "split", "saving")
+    if moment in places:
+        place, name = places[moment]
+        function, calls = getattr(place, name), []
+
+        def dying_in_call(*arguments):
+            calls.append(arguments)
+            last = len(calls) == number or moment in BEGINNING
+            if last and moment in before:
+                kill()
+            found = function(*arguments)
+            if last and moment in after:
+                kill()
+            return found
+
+        setattr(place, name, dying_in_call)
+    if moment in IN_WRITE:
+        _dying_in_write(kill, moment, number)
+
+
+def _dying_in_write(kill, moment, number):
     write_bytes, replace, writes = Path.write_bytes, Path.replace, []
 
     def dying_write_bytes(self, data):
@@ -97,33 +136,23 @@ def dying_in_write(number, moment):
     Path.write_bytes, Path.replace = dying_write_bytes, dying_replace
 
 
-def test_killed_at_twenty_random_moments(people, undisturbed, tmp_path):
-    """Five times before the first step, ten times among the steps, five times inside a write."""
-    seed = random.SystemRandom().randrange(2**32)
-    print(f"seed {seed}")
-    chance, search = random.Random(seed), Search(tmp_path, people)
-    moments = 5 * ["beginning"] + 10 * ["steps"] + ["half written", "written", "renamed"]
-    moments += chance.choices(["half written", "written", "renamed"], k=2)
+def test_killed_at_twenty_moments(people, undisturbed, tmp_path):
+    """Five times before the first step, ten times among the steps, five times inside a write; in
+    one search, which gets a little further each time."""
+    chance, search = random.Random(0), Search(tmp_path, people)
+    moments = [*BEGINNING, *5 * IN_STEP, *IN_WRITE, *chance.choices(IN_WRITE, k=2)]
     chance.shuffle(moments)
     for moment in moments:
-        fault = None
-        if moment not in ("beginning", "steps"):
-            fault = functools.partial(dying_in_write, chance.randint(1, 3), moment)
-        before = search.done
-        process = search.start(fault)
-        if moment == "beginning":
-            time.sleep(chance.uniform(0, 2))
-        elif moment == "steps":
-            goal = before + chance.randint(1, 3)
-            while process.running and search.done < goal:
-                time.sleep(0.002)
-            time.sleep(chance.uniform(0, 0.03))
-        if fault is None:
-            process.signal(signal.SIGKILL)
-        code, said = process.wait()
-        print(f"{moment}: from step {before} to {search.done}")
-        assert code == -signal.SIGKILL, said
-        assert search.done >= before
+        number, before = chance.randint(1, 3), search.done
+        code, said = search.start(functools.partial(dying, moment, number)).wait()
+        gained = search.done - before
+        assert code == -signal.SIGKILL, (moment, number, said)
+        # What is saved in the background may or may not be there; what was saved before it is.
+        fewest = {"computed": number - 2, "renamed": number}.get(moment, number - 1)
+        most = number if moment in ("saving", "renamed") else number - 1
+        if moment in BEGINNING:
+            fewest = most = 0
+        assert max(fewest, 0) <= gained <= most, (moment, number, gained)
     code, said = search.start().wait()
     assert code == 0, said
     assert search.outcome() == undisturbed

@@ -7,14 +7,22 @@ from importlib import metadata
 import pytest
 
 import cmnas_tf
+from cmnas_tf.options import described
 from cmnas_tf.runs.provenance import commit, provenance, versions
+from cmnas_tf.training.recipe import Recipe
 
 
-def test_options_versions_and_commit():
-    found = provenance({"seed": 7, "decay_epochs": [40.0, 70.0]})
-    assert found["settings"] == {"seed": 7, "decay_epochs": [40.0, 70.0]}
-    assert found["versions"] == versions()
+def test_what_a_result_follows_from_as_json():
+    settings = {"seed": 7, **described([Recipe(epochs=9)])}
+    found = provenance(settings)
+    assert found["settings"] == settings and found["settings"] is not settings
+    assert found["settings"]["seed"] == 7
+    assert found["settings"]["epochs"] == 9
+    assert found["settings"]["average_decay"] == 0.997
+    assert found["settings"]["decay_epochs"] == [40.0, 70.0]
+    assert not {"run_dir", "data_dir", "cache", "progress", "strategy"} & set(found["settings"])
     assert found["commit"] == commit()
+    assert found["versions"] == versions()
     assert json.loads(json.dumps(found)) == found
 
 
@@ -23,6 +31,19 @@ def test_versions():
     assert found["cmnas_tf"] == cmnas_tf.__version__
     assert found["tensorflow"] == metadata.version("tensorflow")
     assert set(found) >= {"python", "keras", "numpy"}
+
+
+def test_a_package_that_is_not_installed_has_no_version(monkeypatch):
+    version = metadata.version
+
+    def without_keras(name):
+        if name == "keras":
+            raise metadata.PackageNotFoundError(name)
+        return version(name)
+
+    expected = {name: found for name, found in versions().items() if name != "keras"}
+    monkeypatch.setattr(metadata, "version", without_keras)
+    assert versions() == expected
 
 
 def git(folder, *arguments):

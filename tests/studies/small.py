@@ -14,7 +14,7 @@ def study(folder, search=None, train=None, data=None, **comparison):
 
     Args:
       folder: of its cells.
-      search, train: options besides those above.
+      search, train: options besides those above; None for one that is not given.
       data: attributes of ``StudyData`` that are to be otherwise.
       comparison: what is compared otherwise.
     """
@@ -28,10 +28,14 @@ def study(folder, search=None, train=None, data=None, **comparison):
         folder,
         StudyData(**{"layout": "sysu_mm01", "root": "people", **(data or {})}),
         Comparison(**{**plain, **comparison}),
-        Searching.of_values({**SEARCH, **(search or {})}),
-        Training.of_values({**TRAIN, **(train or {})}),
+        Searching.of_values(_given({**SEARCH, **(search or {})})),
+        Training.of_values(_given({**TRAIN, **(train or {})})),
         Evaluating(),
     )
+
+
+def _given(values):
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def results(
