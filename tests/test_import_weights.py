@@ -250,6 +250,7 @@ def test_a_wrong_architecture_line(tmp_path, config, output, entries, message):
 
 
 def test_two_stream_weights_need_an_architecture(tmp_path, output):
+    """A backbone is none: shared everywhere, what was learnt apart would be left out."""
     message = r"weights\.safetensors does not say which .*; give `architecture`"
     path = saved(tmp_path, authors())
     refused(message, path, output)
