@@ -127,12 +127,20 @@ def test_model_and_ema_of_the_authors_checkpoint(tmp_path, output):
 
 
 def test_imagenet_weights(tmp_path, output):
-    """The neck changes nothing but for its epsilon."""
+    """Without an architecture all is shared; the neck changes nothing but for its epsilon."""
     state = imagenet()
-    shared = Architecture.shared("resnet18")
-    report = import_weights(saved(tmp_path, state), output, shared, **NARROW)
+    path, shared = saved(tmp_path, state), Architecture.shared("resnet18")
+    report = import_weights(path, output, backbone="resnet18", **NARROW)
     trained = load_network(output)
     assert trained.specification.architecture == shared
+    for again, make in (
+        ("given", lambda new: import_weights(path, new, shared, **NARROW)),
+        ("by the command", lambda new: main(command(path, new))),
+    ):
+        make(output.with_name(again))
+        same = load_network(output.with_name(again))
+        assert same.specification == trained.specification
+        assert same.checkpoint.digest == trained.checkpoint.digest
     assert set(report.left_out) == {"fc.weight", "fc.bias"}
     norm = trained.network.backbone.norms()["layer3.0.downsample"].shared
     np.testing.assert_array_equal(norm.gamma, state["layer3.0.downsample.1.weight"])
@@ -242,8 +250,13 @@ def test_a_wrong_architecture_line(tmp_path, config, output, entries, message):
 
 
 def test_two_stream_weights_need_an_architecture(tmp_path, output):
+    """A backbone is none: shared everywhere, what was learnt apart would be left out."""
     message = r"weights\.safetensors does not say which .*; give `architecture`"
-    refused(message, saved(tmp_path, authors()), output)
+    path = saved(tmp_path, authors())
+    refused(message, path, output)
+    with pytest.raises(BadInput, match=message):
+        main(command(path, output))
+    assert not output.parent.exists()
 
 
 @pytest.mark.parametrize(
@@ -299,7 +312,7 @@ def test_pickles_that_cannot_be_read(tmp_path, output, monkeypatch):
     assert (tmp_path / "ran").exists()  # it would have
     refused(r"cut\.pth .*truncated", cut, output)
     monkeypatch.setitem(sys.modules, "torch", None)
-    refused(r"whole\.pth .* PyTorch .*pip install ", whole, output)
+    refused(r"whole\.pth .* PyTorch .*pip install .*\[torch\]", whole, output)
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """Asking a run to stop: the first signal is remembered, the second interrupts at once."""
 
-import os
 import signal
 import threading
 
@@ -14,10 +13,10 @@ def test_the_first_signal_is_remembered_and_the_second_interrupts(asked):
     before = signal.getsignal(asked)
     with StopRequest.listening() as request:
         assert request.signal is None
-        os.kill(os.getpid(), asked)
+        signal.raise_signal(asked)
         assert request.signal is asked
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), asked)
+            signal.raise_signal(asked)
     assert signal.getsignal(asked) is before
 
 

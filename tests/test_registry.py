@@ -67,6 +67,20 @@ def test_what_an_installed_package_registers_is_there(installed, colours, tmp_pa
     assert colours["blue"] == 3
 
 
+def test_an_installed_package_is_imported_once_and_when_it_is_needed(
+    installed, colours, monkeypatch
+):
+    """Not when the registry is made, nor when something is registered."""
+    loads = []
+    monkeypatch.setattr(importlib.metadata.EntryPoint, "load", lambda entry: loads.append(entry))
+    installed("their_colours")
+    colours.register("blue", 3)
+    assert not loads
+    assert colours["blue"] == 3 and "grey" not in colours and len(list(colours)) == 3
+    assert dict(Registry("shape")) == {}
+    assert [entry.name for entry in loads] == ["ours"]
+
+
 def test_an_installed_package_that_cannot_be_imported(installed, colours):
     installed("there_is_no_such_module")
     with pytest.raises(BadInput, match=r"plugin 'ours' .*ModuleNotFoundError: .* uninstall"):
