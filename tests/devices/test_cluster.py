@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cmnas_tf import command_line, settings
+from cmnas_tf.commands import command_line
+from cmnas_tf.commands.search import Search
 from cmnas_tf.devices.cluster import Cluster
 from cmnas_tf.errors import BadInput
 
@@ -121,4 +122,4 @@ def test_the_pods_of_the_kubernetes_manifest_are_a_cluster(monkeypatch):
         assert cluster.addresses[index].startswith(f"cmnas-search-{index}.cmnas-search:")
         _, flag, module, *arguments = command.split()
         assert (flag, module) == ("-m", "cmnas_tf.search")
-        command_line.read(settings.Search, [module, *arguments])
+        command_line.read(Search, [module, *arguments])

@@ -10,7 +10,9 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
+from cmnas_tf.data.sampling import Sampling
 from cmnas_tf.devices import distribution
+from cmnas_tf.devices.devices import Devices
 from cmnas_tf.devices.distribution import (
     check_division,
     first_replica,
@@ -23,7 +25,6 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.layers import ModalityNorm
 from cmnas_tf.models import Embeddings
 from cmnas_tf.searching.bilevel import Bilevel
-from cmnas_tf.settings import Batch, Devices
 from cmnas_tf.training.gradient_step import gradient_step
 from cmnas_tf.training.optimizers import CoupledAdam
 from tests.training.tiny import (
@@ -312,8 +313,24 @@ def test_replicas_that_normalise_for_themselves_stay_alike(two_replicas):
 
 def test_a_cpu_in_use_cannot_be_cut_up():
     tf.zeros(1)
-    with pytest.raises(BadInput, match="--logical_devices=3"):
+    with pytest.raises(BadInput, match=r"^logical_devices=3: "):
         make_strategy(Devices(logical_devices=3))
+
+
+def test_parts_of_a_cpu_belong_to_one_process():
+    for strategy in ("auto", "mirrored"):
+        assert Devices(strategy=strategy, logical_devices=2).logical_devices == 2
+    for strategy in ("one_device", "multi_worker"):
+        message = rf"^logical_devices=2 cuts up .* strategy={strategy} does not .*strategy=mirrored"
+        with pytest.raises(BadInput, match=message):
+            Devices(strategy=strategy, logical_devices=2)
+
+
+def test_a_strategy_is_used_as_it_is(two_replicas, monkeypatch):
+    """Whatever the environment says."""
+    monkeypatch.setenv("TF_CONFIG", "{")
+    assert make_strategy(two_replicas) is two_replicas
+    assert os.environ["TF_CONFIG"] == "{"
 
 
 def test_one_device():
@@ -330,7 +347,7 @@ def test_one_device():
         ("mirrored", True, "mirrored"),
     ],
 )
-def test_which_strategy(monkeypatch, capsys, asked, listed, expected):
+def test_which_strategy(monkeypatch, caplog, asked, listed, expected):
     """The processes of TF_CONFIG, where it lists any, unless this machine alone is asked for."""
     monkeypatch.setattr(distribution, "_mirrored", lambda: "mirrored")
     monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", lambda: "multi_worker")
@@ -339,8 +356,9 @@ def test_which_strategy(monkeypatch, capsys, asked, listed, expected):
         address = f"localhost:{free.getsockname()[1]}"
     cluster = {"cluster": {"worker": [address]}, "task": {"type": "worker", "index": 0}}
     monkeypatch.setenv("TF_CONFIG", json.dumps(cluster) if listed else "{}")
+    caplog.set_level("INFO", "cmnas_tf")
     assert make_strategy(Devices(strategy=asked)) == expected
-    waits = "note: worker 0 of 1; it begins when all are there" in capsys.readouterr().err
+    waits = "worker 0 of 1; it begins when all are there" in caplog.messages
     assert waits == (expected == "multi_worker")
     # Every strategy of TensorFlow reads it, and takes the devices of processes that are not there.
     assert ("TF_CONFIG" in os.environ) == (expected == "multi_worker")
@@ -371,15 +389,15 @@ def test_a_port_that_is_taken_is_found_before_tensorflow_waits(monkeypatch):
 def test_a_batch_that_cannot_be_divided(p, devices, identities, advice):
     strategy = types.SimpleNamespace(num_replicas_in_sync=devices)
     with pytest.raises(BadInput) as error:
-        check_division(strategy, Batch(identities_per_batch=p), identities)
-    assert f"--identities_per_batch={p} cannot be divided over {devices} dev" in str(error.value)
+        check_division(strategy, Sampling(identities_per_batch=p), identities)
+    assert f"identities_per_batch={p} cannot be divided over {devices} dev" in str(error.value)
     assert advice in str(error.value)
 
 
 @pytest.mark.parametrize(("p", "devices"), [(16, 1), (16, 4), (2, 2)])
 def test_a_batch_that_can_be_divided(p, devices):
     strategy = types.SimpleNamespace(num_replicas_in_sync=devices)
-    check_division(strategy, Batch(identities_per_batch=p), p)
+    check_division(strategy, Sampling(identities_per_batch=p), p)
 
 
 def test_mapping_over_replicas_keeps_the_order(two_replicas):
