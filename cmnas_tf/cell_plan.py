@@ -122,7 +122,7 @@ class CellPlan:
         """From the form of :meth:`to_json`.
 
         Raises:
-          BadInput: a key is missing, or the genotype is none.
+          BadInput: a key is missing, or the genotype is invalid.
         """
         cells = content.get("cells")
         if not isinstance(cells, list) or not all(isinstance(count, int) for count in cells):

@@ -41,7 +41,7 @@ PARTS = 4  # horizontal stripes of the part-aware operation
 
 EDGES_PER_NODE = 2
 
-Cell = Mapping[str, Mapping[str, str]]
+CellEdges = Mapping[str, Mapping[str, str]]
 
 _SCHEMA = "cmnas_tf.genotype.1"
 
@@ -70,8 +70,8 @@ class Genotype:
       provenance: where it comes from (source, settings, seed, ties); JSON-ready, not compared.
     """
 
-    normal: Cell
-    reduction: Cell
+    normal: CellEdges
+    reduction: CellEdges
     provenance: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
@@ -86,7 +86,7 @@ class Genotype:
             for node, edges in self.cell(kind).items()
         )
 
-    def cell(self, kind: str) -> Cell:
+    def cell(self, kind: str) -> CellEdges:
         """The ``"normal"`` or the ``"reduction"`` cell."""
         return {NORMAL: self.normal, REDUCTION: self.reduction}[kind]
 
@@ -135,7 +135,7 @@ class Genotype:
         return {"schema": _SCHEMA, **cells, **self.provenance}
 
 
-def _checked(kind: str, cell: Any) -> Cell:
+def _checked(kind: str, cell: Any) -> CellEdges:
     """The cell in the order of :data:`EDGES`, read-only; refuses what is no cell."""
     if not isinstance(cell, Mapping) or set(cell) != set(NODES):
         found = ", ".join(map(str, cell)) if isinstance(cell, Mapping) else repr(cell)

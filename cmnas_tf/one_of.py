@@ -55,6 +55,7 @@ class OneOf(Options, Generic[T]):
         given = {**self._given, **changes}
         other = changes.get(self.selector.name, self.name)
         if other != self.name:
+            self._selector().check(other)
             own = {found.name for found in self.registry[other].options()}
             given = {name: value for name, value in given.items() if name in own or name in changes}
         return type(self)({**given, self.selector.name: other})

@@ -11,23 +11,25 @@ import pytest
 import tensorflow as tf
 from safetensors.numpy import load_file, save_file
 
-from cmnas_tf import command_line, settings
 from cmnas_tf.architecture import Architecture
+from cmnas_tf.commands import command_line
+from cmnas_tf.commands.import_weights import ImportWeights, main
+from cmnas_tf.data.augmentation import ImageSize
 from cmnas_tf.data.index import Image, Images
 from cmnas_tf.data.pipeline import ImageSource
 from cmnas_tf.errors import BadInput
-from cmnas_tf.import_weights import import_weights, main
 from cmnas_tf.layers import Softmax
 from cmnas_tf.modality import MODALITIES
 from cmnas_tf.models import two_stream
 from cmnas_tf.retrieval.embed import embed
 from cmnas_tf.search_spaces import NormSpace
-from cmnas_tf.serving.serving_module import Encoder
+from cmnas_tf.search_spaces.named_architecture import named_architecture
+from cmnas_tf.serving.encoder import Encoder
+from cmnas_tf.serving.export_torch import export_torch
+from cmnas_tf.training.import_weights import import_weights
 from cmnas_tf.training.initial_weights import start_from
-from cmnas_tf.training.train import named_architecture
-from cmnas_tf.training.trained import load_trained
+from cmnas_tf.training.trained import load_network
 from cmnas_tf.weights.torch_names import from_torchvision, full_state, to_torch, torch_variables
-from export.export_torch import export
 from tests.weights.states import (
     RESNETS,
     STATISTICS,
@@ -38,7 +40,8 @@ from tests.weights.states import (
 )
 
 FILTERS = 4
-TINY = ("--backbone=resnet18", "--width=0.0625", "--image_height=64", "--image_width=32")
+TINY = ImageSize(64, 32)
+NARROW = {"size": TINY, "width": FILTERS / 64}
 MIXED = Architecture.separate_until("layer2", "resnet18")
 
 
@@ -62,9 +65,11 @@ def output(tmp_path):
     return tmp_path / "new" / "imported.safetensors"
 
 
-def options(weights, output, *flags):
-    argv = ["", f"--weights={weights}", f"--output={output}", *flags]
-    return command_line.read(settings.ImportWeights, argv)
+def command(weights, output, *flags):
+    """That of a narrow ResNet-18 on small images."""
+    small = ("--backbone=resnet18", "--width=0.0625", "--image_height=64", "--image_width=32")
+    argv = ["", f"--file={weights}", f"--output={output}", *small, *flags]
+    return command_line.read(ImportWeights, argv)
 
 
 def saved(tmp_path, state, name="weights.safetensors"):
@@ -82,12 +87,12 @@ def test_the_authors_weights(tmp_path, config, output, capsys):
     """Five identities, known from the classifier; both states of the checkpoint are the same."""
     state = authors()
     path = saved(tmp_path, {f"module.{name}": array for name, array in state.items()})
-    main(options(path, output, *TINY, f"--architecture={config}", "--last_stride=2"))
+    main(command(path, output, f"--architecture={config}", "--last_stride=2"))
     shown = " ".join(capsys.readouterr().out.split())
     assert "does not use: backbone.bn1.sharable_bn, " in shown and "61 batch counters" in shown
     assert shown.endswith(f"written to {output}")
     for weights in ("live", "average"):
-        trained = load_trained(str(output), "", weights)
+        trained = load_network(output, weights)
         specification = trained.specification
         assert specification.architecture == MIXED
         assert (specification.num_classes, specification.last_stride) == (5, 2)
@@ -101,11 +106,11 @@ def test_the_authors_weights(tmp_path, config, output, capsys):
         assert len(in_use) == len(trained.network.weights)
         assert_holds(trained.network, {name: state[name] for name in in_use})
     provenance = trained.checkpoint.metadata
-    assert provenance["settings"]["weights"] == str(path) and provenance["versions"]
+    assert provenance["settings"]["file"] == str(path) and provenance["versions"]
     json.dumps(provenance)
 
 
-def test_model_and_ema_of_the_authors_checkpoint(tmp_path, config, output):
+def test_model_and_ema_of_the_authors_checkpoint(tmp_path, output):
     """``--weights=live`` of the commands is their ``model``, ``average`` their ``ema``."""
     torch = pytest.importorskip("torch")
     states = {"model": authors(seed=1), "ema": authors(seed=2)}
@@ -115,18 +120,19 @@ def test_model_and_ema_of_the_authors_checkpoint(tmp_path, config, output):
     }
     path = tmp_path / "checkpoint.pth.tar"
     torch.save({"epoch": 3, **content, "optimizer": {"state": {}, "param_groups": []}}, path)
-    report = import_weights(options(path, output, *TINY, f"--architecture={config}"))
+    report = import_weights(path, output, MIXED, **NARROW)
     for weights, key in (("live", "model"), ("average", "ema")):
-        network = load_trained(str(output), "", weights).network
+        network = load_network(output, weights).network
         assert_holds(network, {name: states[key][name] for name in report.loaded})
 
 
 def test_imagenet_weights(tmp_path, output):
-    """Without an architecture all is shared; the neck changes nothing but for its epsilon."""
+    """The neck changes nothing but for its epsilon."""
     state = imagenet()
-    report = import_weights(options(saved(tmp_path, state), output, *TINY))
-    trained = load_trained(str(output), "")
-    assert trained.specification.architecture == Architecture.shared("resnet18")
+    shared = Architecture.shared("resnet18")
+    report = import_weights(saved(tmp_path, state), output, shared, **NARROW)
+    trained = load_network(output)
+    assert trained.specification.architecture == shared
     assert set(report.left_out) == {"fc.weight", "fc.bias"}
     norm = trained.network.backbone.norms()["layer3.0.downsample"].shared
     np.testing.assert_array_equal(norm.gamma, state["layer3.0.downsample.1.weight"])
@@ -140,8 +146,8 @@ def test_imagenet_weights_for_an_architecture(tmp_path, output):
     digests = []
     for name in ("a", "b"):
         made = output.with_name(name)
-        import_weights(options(path, made, *TINY, "--architecture=separate"))
-        trained = load_trained(str(made), "")
+        import_weights(path, made, Architecture.separate("resnet18"), **NARROW)
+        trained = load_network(made)
         norm = trained.network.backbone.norms()["stem"]
         assert set(norm.branches()) == {"visible", "infrared"}
         np.testing.assert_array_equal(norm.visible.moving_mean, norm.infrared.moving_mean)
@@ -165,12 +171,11 @@ def test_imagenet_weights_of_every_backbone(tmp_path, output, backbone, suffix):
         torch.save({name: torch.from_numpy(array) for name, array in state.items()}, path)
     else:
         save_file(state, path)
-    flags = (f"--backbone={backbone}", "--width=0.0625")
-    report = import_weights(options(path, output, *flags))
+    report = import_weights(path, output, Architecture.shared(backbone), width=FILTERS / 64)
     ours = from_torchvision(state)
     assert {*report.loaded, *report.counters, *report.left_out} == set(ours)
     assert set(report.left_out) == {"fc.weight", "fc.bias"}
-    network = load_trained(str(output), "").network
+    network = load_network(output).network
     assert len(report.loaded) == len(network.backbone.weights)
     assert_holds(network, {name: ours[name] for name in report.loaded})
 
@@ -181,8 +186,7 @@ def imported(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("imported")
     state = imagenet()
     output = folder / "imagenet.safetensors"
-    flags = (*TINY, f"--architecture={request.param}")
-    import_weights(options(saved(folder, state), output, *flags))
+    main(command(saved(folder, state), output, f"--architecture={request.param}"))
     return output, state
 
 
@@ -191,14 +195,13 @@ def test_imported_imagenet_weights_start_searches_and_trainings(imported, tmp_pa
     """Whatever they were imported for: every norm of the network, statistics too, is ImageNet's;
     None stands for a search, where each site has three."""
     path, state = imported
-    flags = (*TINY, f"--run_dir={tmp_path / 'run'}", f"--initial_weights={path}")
     if architecture is None:
-        network = NormSpace("resnet18", Softmax(), width=FILTERS / 64).supernet(3)
-        start_from(network, command_line.read(settings.Search, ["", *flags]))
+        network = NormSpace("resnet18", width=FILTERS / 64).supernet(Softmax(), 3)
+        start_from(network, str(path), supernet=True)
     else:
-        found = named_architecture(architecture, settings.Network(backbone="resnet18"))
+        found = named_architecture(architecture, "resnet18")
         network = two_stream(found, 3, "resnet18", width=FILTERS / 64)
-        start_from(network, command_line.read(settings.Train, ["", *flags]))
+        start_from(network, str(path))
     norms = 0
     for site, norm in network.backbone.norms().items():
         name = "bn1" if site == "stem" else site.replace("downsample", "downsample.1")
@@ -216,9 +219,9 @@ def test_imported_imagenet_weights_start_searches_and_trainings(imported, tmp_pa
         )
 
 
-def refused(message, weights, output, *flags):
+def refused(message, weights, output, architecture=None):
     with pytest.raises(BadInput, match=message):
-        import_weights(options(weights, output, *flags))
+        import_weights(weights, output, architecture, **NARROW)
     assert not output.parent.exists()
 
 
@@ -233,16 +236,14 @@ def refused(message, weights, output, *flags):
 def test_a_wrong_architecture_line(tmp_path, config, output, entries, message):
     config.write_text(" ".join(entries))
     path = saved(tmp_path, authors(backbone="resnet50"))
-    refused(message, path, output, "--width=0.0625", f"--architecture={config}")
+    with pytest.raises(BadInput, match=message):
+        main(command(path, output, f"--architecture={config}", "--backbone=resnet50"))
+    assert not output.parent.exists()
 
 
 def test_two_stream_weights_need_an_architecture(tmp_path, output):
-    refused(
-        r"weights\.safetensors does not say which .* --architecture=",
-        saved(tmp_path, authors()),
-        output,
-        *TINY,
-    )
+    message = r"weights\.safetensors does not say which .*; give `architecture`"
+    refused(message, saved(tmp_path, authors()), output)
 
 
 @pytest.mark.parametrize(
@@ -255,27 +256,26 @@ def test_two_stream_weights_need_an_architecture(tmp_path, output):
         ({"bnneck.weight": None}, r"1 missing: bnneck\.weight\."),
     ],
 )
-def test_a_key_that_does_not_fit(tmp_path, config, output, change, message):
+def test_a_key_that_does_not_fit(tmp_path, output, change, message):
     state = {name: array for name, array in (authors() | change).items() if array is not None}
-    flags = (*TINY, f"--architecture={config}")
-    refused(rf"weights\.safetensors: .*{message}", saved(tmp_path, state), output, *flags)
+    refused(rf"weights\.safetensors: .*{message}", saved(tmp_path, state), output, MIXED)
 
 
 def test_weights_of_another_backbone(tmp_path, output):
     path = saved(tmp_path, imagenet())
-    refused("weights of resnet18 and the network is a resnet50", path, output, "--width=0.0625")
+    refused("weights of resnet18 and the network is a resnet50", path, output)
 
 
 def test_files_that_cannot_be_read_or_written(tmp_path, output):
     path = saved(tmp_path, imagenet())
     (tmp_path / "cut.safetensors").write_bytes(path.read_bytes()[:-1])
-    refused(r"cut\.safetensors .*truncated", tmp_path / "cut.safetensors", output, *TINY)
-    refused(r"No weight file .*absent", tmp_path / "absent", output, *TINY)
+    refused(r"cut\.safetensors .*truncated", tmp_path / "cut.safetensors", output)
+    refused(r"No weight file .*absent", tmp_path / "absent", output)
     before = path.read_bytes()
-    with pytest.raises(BadInput, match=r"--output=.* is empty or exists"):
-        import_weights(options(path, path, *TINY))
-    with pytest.raises(BadInput, match=r"--output='' is empty or exists"):
-        import_weights(options(path, "", *TINY))
+    with pytest.raises(BadInput, match=r"output=.* is empty or exists"):
+        import_weights(path, path, **NARROW)
+    with pytest.raises(BadInput, match=r"output='' is empty or exists"):
+        import_weights(path, "", **NARROW)
     assert path.read_bytes() == before
 
 
@@ -293,13 +293,13 @@ def test_pickles_that_cannot_be_read(tmp_path, output, monkeypatch):
     torch.save(tensors, whole)
     cut.write_bytes(whole.read_bytes()[:-100])
     torch.save({**tensors, "conv1.weight": Code()}, code)
-    refused(r"code\.pth asks for .* it was not read", code, output, *TINY)
+    refused(r"code\.pth asks for .* it was not read", code, output)
     assert not (tmp_path / "ran").exists()
     torch.load(code, weights_only=False)
     assert (tmp_path / "ran").exists()  # it would have
-    refused(r"cut\.pth .*truncated", cut, output, *TINY)
+    refused(r"cut\.pth .*truncated", cut, output)
     monkeypatch.setitem(sys.modules, "torch", None)
-    refused(r"whole\.pth .* PyTorch .*pip install torch", whole, output, *TINY)
+    refused(r"whole\.pth .* PyTorch .*pip install ", whole, output)
 
 
 @pytest.mark.slow
@@ -312,8 +312,8 @@ def test_the_golden_network_through_a_file(tmp_path, goldens, output, monkeypatc
     config = tmp_path / "config.cfg"
     config.write_text(" ".join(map(str, golden["architecture"])))
     path = saved(tmp_path, state)
-    report = import_weights(options(path, output, f"--architecture={config}"))
-    trained = load_trained(str(output), "")
+    report = import_weights(path, output, Architecture.load(config))
+    trained = load_network(output)
     network = trained.network
     encoder = Encoder(network, trained.specification)
     for modality in MODALITIES:
@@ -331,12 +331,7 @@ def test_the_golden_network_through_a_file(tmp_path, goldens, output, monkeypatc
         assert_close(embed(network, ImageSource(rows, tmp_path, 128, 64), 2), expected)
 
     folder = tmp_path / "torch"
-    export(
-        settings.ExportTorch(
-            checkpoint=settings.Checkpoint(checkpoint=str(output)),
-            target=settings.TorchTarget(str(folder)),
-        )
-    )
+    export_torch(trained, folder)
     out = load_file(folder / "weights.safetensors")
     assert {name for name in out if "num_batches" not in name} == set(state)
     for name in report.loaded:

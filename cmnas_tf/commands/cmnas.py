@@ -4,12 +4,13 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import cmnas_tf
 from cmnas_tf.commands import command_line
 from cmnas_tf.errors import did_you_mean
+from cmnas_tf.options import Options
 
 
 class Command(NamedTuple):
@@ -24,6 +25,11 @@ class Command(NamedTuple):
     module: str
     name: str
     says: str
+
+    def load(self) -> tuple[Callable[[Any], None], type[Options]]:
+        """``main`` and the class of options; imports them."""
+        module = importlib.import_module(f"cmnas_tf.commands.{self.module}")
+        return module.main, getattr(module, self.name)
 
 
 GROUPS: dict[str, dict[str, Command]] = {
@@ -84,9 +90,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def run(name: str, argv: Sequence[str] | None = None) -> None:
     """Runs a command; what ``python -m cmnas_tf.<name>`` does."""
-    command = COMMANDS[name]
-    module = importlib.import_module(f"cmnas_tf.commands.{command.module}")
-    command_line.run(module.main, getattr(module, command.name), argv or ())
+    command_line.run(*COMMANDS[name].load(), argv or ())
 
 
 def _overview() -> str:

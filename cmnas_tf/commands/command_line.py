@@ -7,6 +7,7 @@ Nothing below this room knows a flag: what is wrong with an option is said as ``
 
 import logging
 import os
+import re
 import signal
 import sys
 import warnings
@@ -17,7 +18,7 @@ from typing import Any, TypeVar, get_args
 from absl import flags
 
 from cmnas_tf.commands.help import print_help
-from cmnas_tf.commands.words import in_flags, shown
+from cmnas_tf.commands.words import flag_behind, in_flags, shown
 from cmnas_tf.errors import BadInput, Stopped, TrainingDiverged, WorkerLost
 from cmnas_tf.options import Option, Options
 
@@ -30,6 +31,7 @@ EXIT_OF_SIGNAL = 128  # plus the signal's number, as shells count
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
+_FLAGFILE = re.compile(r"--?(?P<prefix>(\w+\.)?)flagfile(=(?P<name>.*))?")
 _EVERYTHING = {"--help=all", "--helpfull"}
 _DEFINE = {
     bool: flags.DEFINE_boolean,
@@ -134,7 +136,7 @@ def run(main: Callable[[Any], None], command: type[Options], argv: Sequence[str]
     # TensorFlow greets with lines of level "error" that mean nothing; set it to 0 to see them all.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.filterwarnings("ignore", category=FutureWarning, module="google")
-    _log_to_stderr()
+    _log_to_stderr(command)
     before = signal.signal(signal.SIGTERM, _terminate)
 
     def fail(message: str, code: int) -> None:
@@ -168,10 +170,15 @@ def run(main: Callable[[Any], None], command: type[Options], argv: Sequence[str]
         signal.signal(signal.SIGTERM, before)
 
 
-def _log_to_stderr() -> None:
-    """Shows what the library logs: notes and warnings, each a line."""
+def _log_to_stderr(command: type[Options]) -> None:
+    """Shows what the library logs: notes and warnings, each a line, in the command's words."""
+
+    class Formatter(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return in_flags(super().format(record), command.options())
+
     logger, handler = logging.getLogger("cmnas_tf"), logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("{levelname}: {message}", style="{"))
+    handler.setFormatter(Formatter("{levelname}: {message}", style="{"))
     logging.addLevelName(logging.INFO, "note")
     logging.addLevelName(logging.WARNING, "warning")
     logger.handlers, logger.propagate = [handler], False
@@ -195,15 +202,18 @@ def with_flagfiles(argv: Sequence[str]) -> list[str]:
       BadInput: no such file, neither here nor among the package's configurations, or one that
         contains itself.
     """
-    return [word for given in argv for word in _lines_of(given, ())]
+    words = iter(argv)
+    return [found for word in words for found in _lines_of(word, (), words)]
 
 
-def _lines_of(word: str, inside: tuple[Path, ...]) -> Iterator[str]:
-    flag, _, name = word.partition("=")
-    prefix = flag.removesuffix("flagfile")
-    if prefix == flag or prefix.strip("-").rstrip(".") not in ("", prefix.strip("-")[:-1]):
+def _lines_of(word: str, inside: tuple[Path, ...], following: Iterator[str]) -> Iterator[str]:
+    """A word, or the lines of the flagfile that it names; or that the following word names."""
+    flagfile = _FLAGFILE.fullmatch(word)
+    if flagfile is None:
         yield word
         return
+    prefix, name = flagfile["prefix"], flagfile["name"]
+    name = next(following, "") if name is None else name
     file = _flagfile(expanded(name))
     if file in inside:
         raise BadInput(f"--flagfile={name} contains itself; take it out of {inside[-1]}.")
@@ -213,17 +223,17 @@ def _lines_of(word: str, inside: tuple[Path, ...]) -> Iterator[str]:
             continue
         if not own.startswith("-"):
             raise BadInput(f"{file} holds {own!r}; give a flag a line, as --name=value.")
-        for found in _lines_of(own, (*inside, file)):
-            yield f"--{prefix.strip('-')}{found.lstrip('-')}" if prefix.strip("-") else found
+        for found in _lines_of(own, (*inside, file), iter(())):
+            yield flag_behind(prefix.rstrip("."), found) if prefix else found
 
 
 def _flagfile(name: str) -> Path:
     for file in (Path(name), CONFIGS / Path(name).name):
-        for path in (file, file.with_name(f"{file.name}.flags")):
+        for path in (file, file.with_name(f"{file.name}.flags")) if name else ():
             if path.is_file():
                 return path
     known = sorted(path.stem for path in CONFIGS.glob("*.flags"))
-    raise BadInput(f"No flagfile {name}; give a file, or one of {', '.join(known)}.")
+    raise BadInput(f"No flagfile {name!r}; give a file, or one of {', '.join(known)}.")
 
 
 def expanded(path: str) -> str:

@@ -60,7 +60,12 @@ def _lines(options: list[Option], known: list[Option]) -> Iterator[str]:
         default = "" if option.required else f" Default: {shown(option.default) or 'none'}."
         text = f"{in_flags(option.help.rstrip(), known)}{default}"
         yield textwrap.fill(
-            text, _WIDTH, initial_indent=6 * " ", subsequent_indent=6 * " ", break_on_hyphens=False
+            text,
+            _WIDTH,
+            initial_indent=6 * " ",
+            subsequent_indent=6 * " ",
+            break_long_words=False,
+            break_on_hyphens=False,
         )
 
 

@@ -6,6 +6,7 @@ to ``--initial_weights`` of search and train, and to ``--checkpoint`` of evaluat
 
 from dataclasses import dataclass, replace
 
+from cmnas_tf.architecture import named_backbone
 from cmnas_tf.data.augmentation import ImageSize
 from cmnas_tf.options import Option, Options, option
 from cmnas_tf.search_spaces.network_choice import NetworkChoice
@@ -51,15 +52,12 @@ def main(command: ImportWeights) -> None:
     """Writes the checkpoint and says what became of every key."""
     from cmnas_tf.training.import_weights import import_weights
 
-    network, chosen = command.network, None
-    if network.architecture:
-        chosen = network.make()
-    elif network.backbone:
-        chosen = replace(network, architecture="shared").make()
+    network = command.network
     report = import_weights(
         command.file.file,
         command.file.output,
-        chosen,
+        network.make() if network.architecture else None,
+        backbone=named_backbone(network.backbone or "resnet50", network.cells),
         size=command.size,
         width=network.width,
         last_stride=network.last_stride,

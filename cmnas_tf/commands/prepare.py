@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from cmnas_tf.commands.options_of_runs import DataFolder
+from cmnas_tf.commands.words import in_flags
 from cmnas_tf.data import LAYOUTS
 from cmnas_tf.errors import BadInput
 from cmnas_tf.options import Options, option
@@ -61,4 +62,5 @@ def main(command: Prepare) -> None:
     preparation.require_fit(examined)
     print("\nfit for use")
     if wanted.shards_dir:
-        print(preparation.write(examined, wanted.shards_dir, wanted.shard_megabytes, shown))
+        written = preparation.write(examined, wanted.shards_dir, wanted.shard_megabytes, shown)
+        print(in_flags(written, Prepare.options()))

@@ -17,13 +17,14 @@ from cmnas_tf.commands.command_line import arguments
 from cmnas_tf.commands.options_of_runs import RUN_DIR, DataFolder
 from cmnas_tf.commands.prefixed import Prefixed, prefixed
 from cmnas_tf.commands.processes import run_command, start_command
+from cmnas_tf.commands.words import flag_behind, in_flags
 from cmnas_tf.machine import cores
 from cmnas_tf.options import Options, option
 from cmnas_tf.studies.comparison import Comparison
 from cmnas_tf.studies.plan import Evaluating, Searching, Study, StudyData, Training
 
 if TYPE_CHECKING:
-    from cmnas_tf.studies.plan import Cell
+    from cmnas_tf.studies.plan import StudyCell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +92,7 @@ class StudyCommand(Options):
         if name not in _FLAGS_IN_FLAGS:
             return None
         prefix = _FLAGS_IN_FLAGS[name]
-        return [_behind(prefix, flag) for flag in shlex.split(value)]
+        return [flag_behind(prefix, flag) for flag in shlex.split(value)]
 
 
 _FLAGS_IN_FLAGS = {"search_flags": "search", "train_flags": "train", "evaluate_flags": "evaluate"}
@@ -100,14 +101,6 @@ _SAID_BY_STUDY = {
     for prefix in _FLAGS_IN_FLAGS.values()
     for name in ("data_dir", "dataset", "trial", "run_dir", "seed")
 }
-
-
-def _behind(prefix: str, flag: str) -> str:
-    """A flag with its prefix; ``--nox`` is ``--x=false`` there."""
-    name, assigned, value = flag.lstrip("-").partition("=")
-    if not assigned and name.startswith("no"):
-        return f"--{prefix}.{name.removeprefix('no')}=false"
-    return f"--{prefix}.{name}{assigned}{value}"
 
 
 def make(command: StudyCommand) -> Study:
@@ -129,7 +122,8 @@ def main(command: StudyCommand) -> None:
     if work.dry_run or work.measure_steps:
         from cmnas_tf.studies.budget import describe
 
-        print(describe(study, bool(command.place.people), work.measure_steps, work.jobs))
+        said = describe(study, bool(command.place.people), work.measure_steps, work.jobs)
+        print(in_flags(said, command.options()))
         return
     if work.cell:
         from cmnas_tf.studies.run_cell import run_cell
@@ -151,7 +145,7 @@ def main(command: StudyCommand) -> None:
         raise SystemExit(1)
 
 
-def starter(argv: Sequence[str], jobs: int) -> "Callable[[Cell], subprocess.Popen]":
+def starter(argv: Sequence[str], jobs: int) -> "Callable[[StudyCell], subprocess.Popen]":
     """Starts a cell as the study's own command, with ``--cell``; it writes to the cell's log.
 
     The processor's cores are divided among the jobs.
@@ -159,7 +153,7 @@ def starter(argv: Sequence[str], jobs: int) -> "Callable[[Cell], subprocess.Pope
     threads = str(max(1, cores() // jobs))
     environment = {"TF_NUM_INTRAOP_THREADS": threads, "OMP_NUM_THREADS": threads}
 
-    def start(cell: "Cell") -> subprocess.Popen:
+    def start(cell: "StudyCell") -> subprocess.Popen:
         cell.folder.mkdir(parents=True, exist_ok=True)
         own = [*argv, f"--cell={cell.name}"]
         with cell.log_file.open("ab") as log:

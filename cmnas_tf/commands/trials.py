@@ -14,7 +14,7 @@ from cmnas_tf.commands.train import Train
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.matching import Arithmetic, Matching
 from cmnas_tf.evaluation.protocol_choice import ProtocolChoice
-from cmnas_tf.evaluation.trials import Trial, numbers_of, summarise
+from cmnas_tf.evaluation.trials import TrialRun, numbers_of, summarise
 from cmnas_tf.options import Options, option
 
 
@@ -61,7 +61,7 @@ def main(command: Trials) -> None:
     print(f"\n{summary}")
 
 
-def trials_of(command: Trials) -> list[tuple[Trial, Train, Evaluate]]:
+def trials_of(command: Trials) -> list[tuple[TrialRun, Train, Evaluate]]:
     """The trials that are asked for, each in a folder of its own, and the commands that do them.
 
     Raises:
@@ -78,7 +78,7 @@ def trials_of(command: Trials) -> list[tuple[Trial, Train, Evaluate]]:
     ]
 
 
-def _trial(command: Trials, number: int) -> tuple[Trial, Train, Evaluate]:
+def _trial(command: Trials, number: int) -> tuple[TrialRun, Train, Evaluate]:
     folder = str(Path(command.run.run_dir) / f"trial_{number:02d}")
     data, how, recipe = replace(command.data, trial=number), command.how, command.recipe
     train = Train(
@@ -92,13 +92,13 @@ def _trial(command: Trials, number: int) -> tuple[Trial, Train, Evaluate]:
     evaluate = Evaluate(
         source=TrainedSource(run_dir=folder),
         data=EvaluatedData(**data.values()),
-        protocol=command.protocol,
+        protocol=ProtocolChoice.of_values(command.protocol.values()),
         matching=command.matching,
         arithmetic=Arithmetic(precision=precision),
         devices=how.devices,
         progress=how.progress,
     )
-    trial = Trial.of(
+    trial = TrialRun.of(
         number,
         folder,
         data.load_listed(),

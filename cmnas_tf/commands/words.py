@@ -56,3 +56,11 @@ def behind(prefix: str, message: str, options: Iterable[Option]) -> str:
         return found[0].replace(name, f"{prefix}.{name}") if name in names else found[0]
 
     return _NAME.sub(named, message)
+
+
+def flag_behind(prefix: str, flag: str) -> str:
+    """A flag with a prefix; ``--nox`` is ``--prefix.x=false`` then."""
+    name, assigned, value = flag.lstrip("-").partition("=")
+    if not assigned and name.startswith("no"):
+        return f"--{prefix}.{name.removeprefix('no')}=false"
+    return f"--{prefix}.{name}{assigned}{value}"

@@ -13,7 +13,16 @@ from typing import Any
 
 from cmnas_tf.data.index import Dataset, Image
 from cmnas_tf.data.layouts import LAYOUTS
-from cmnas_tf.data.shards import COLUMNS, INDEX, MANIFEST, PARTS, SCHEMA_VERSION, Place, Row, sha256
+from cmnas_tf.data.shards import (
+    COLUMNS,
+    INDEX,
+    MANIFEST,
+    PARTS,
+    SCHEMA_VERSION,
+    Row,
+    ShardEntry,
+    sha256,
+)
 from cmnas_tf.data.store import in_threads, open_store
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import replacing, write_json
@@ -107,7 +116,7 @@ def _write_images(
                     writer = opened.enter_context(tf.io.TFRecordWriter(str(folder / shard)))
                 writer.write(record)
                 offset = size + _BEFORE + record.index(encoded)
-                yield Row(part, image, Place(shard, offset, len(encoded)))
+                yield Row(part, image, ShardEntry(shard, offset, len(encoded)))
                 size += length
                 progress(1)
     except tf.errors.OpError as error:  # a full disk, above all

@@ -30,7 +30,7 @@ SCHEMA_VERSION = 1
 PARTS = ("train", "test")
 
 
-class Place(NamedTuple):
+class ShardEntry(NamedTuple):
     """Where the bytes of an image file are: ``length`` bytes of ``shard`` from ``offset`` on."""
 
     shard: str
@@ -43,10 +43,10 @@ class Row(NamedTuple):
 
     part: str
     image: Image
-    place: Place
+    place: ShardEntry
 
 
-COLUMNS = ("part", *Image._fields, *Place._fields)
+COLUMNS = ("part", *Image._fields, *ShardEntry._fields)
 
 
 def are_in(root: Path) -> bool:
@@ -194,5 +194,5 @@ def _rows(root: Path) -> Iterator[Row]:
             yield Row(
                 part,
                 Image(path, int(pid), int(camera), modality, role),
-                Place(shard, int(offset), int(length)),
+                ShardEntry(shard, int(offset), int(length)),
             )

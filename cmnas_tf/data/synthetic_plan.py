@@ -56,7 +56,7 @@ class SyntheticPeople(Options):
         minimum=0,
         maximum=1,
     )
-    seed: int = option(0, "Seed of every random draw.", minimum=0, maximum=2**32 - 1)
+    seed: int = option(0, "Seed of all randomness.", minimum=0, maximum=2**32 - 1)
 
     def __post_init__(self) -> None:
         super().__post_init__()

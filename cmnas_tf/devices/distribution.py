@@ -40,7 +40,7 @@ def make_strategy(
         return devices
     devices = devices or Devices()
     # With it on, equal runs in two processes were seen to differ in the last bit of some gradients;
-    # with it off they were not. A run that goes on must end as if it had not been interrupted.
+    # with it off they were not. A resumed run must end as if it had not been interrupted.
     tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
     if deterministic:
         tf.config.experimental.enable_op_determinism()

@@ -134,5 +134,5 @@ def naming_lost_workers() -> Iterator[None]:
         reason = told[0] if told else type(error).__name__
         raise WorkerLost(
             f"Another worker of TF_CONFIG ended, or cannot be reached ({reason}). What it wrote "
-            "says why. The last checkpoint is kept: start all workers again, they go on from there."
+            "says why. The last checkpoint is kept: start all workers again to resume from there."
         ) from error

@@ -28,7 +28,7 @@ from cmnas_tf.training.recipe import TOLD_OTHERWISE, Recipe, training_settings
 
 
 @dataclass(frozen=True)
-class Trial:
+class TrialRun:
     """One training and its evaluation.
 
     Attributes:
@@ -61,7 +61,7 @@ class Trial:
         seed: int,
         protocol: Protocol,
         matching: Matching,
-    ) -> "Trial":
+    ) -> "TrialRun":
         """Trial ``number`` of a data set, in a run folder of its own."""
         recipe = recipe.for_modalities(dataset.modalities)
         return cls(
@@ -133,7 +133,7 @@ def numbers_of(text: str, dataset: str) -> list[int]:
     return sorted(numbers)
 
 
-def summarise(trials: Sequence[Trial], file: Path) -> str:
+def summarise(trials: Sequence[TrialRun], file: Path) -> str:
     """Writes mean and spread of finished trials.
 
     Args:

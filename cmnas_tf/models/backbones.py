@@ -6,6 +6,7 @@ from typing import Any
 from tensorflow import keras
 
 from cmnas_tf.architecture import BACKBONES, Backbone, Plan, plan_of
+from cmnas_tf.errors import BadInput
 from cmnas_tf.models.cell_net import channels_of, derived_net
 from cmnas_tf.models.operations import MakeNorm
 from cmnas_tf.models.resnet import ResNet
@@ -31,8 +32,12 @@ def register_backbone(name: str, plan: Plan, build: Build) -> None:
     Raises:
       BadInput: the name or the kind is taken.
     """
-    BUILDERS.register(plan.kind, build)
     BACKBONES.register(name, plan)
+    try:
+        BUILDERS.register(plan.kind, build)
+    except BadInput:
+        BACKBONES.unregister(name)
+        raise
 
 
 def build_backbone(

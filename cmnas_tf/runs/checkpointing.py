@@ -1,4 +1,4 @@
-"""What is kept while a run goes on: the options."""
+"""What is kept during a run: the options."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from cmnas_tf.options import Options, option
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpointing(Options):
-    """What is kept while a run goes on."""
+    """What is kept during a run."""
 
     checkpoint_every: str = option(
         "epoch",

@@ -1,4 +1,4 @@
-"""Checkpoints: one file holds everything a run needs to go on, or a network to be used.
+"""Checkpoints: one file holds everything that resuming a run, or using a network, needs.
 
 A checkpoint is a ``.safetensors`` file: tensors by name (``network/backbone.conv1.kernel``,
 ``average/...``, ``weight_optimizer/...``), and JSON in its header. It is written aside and renamed.
@@ -23,7 +23,7 @@ from cmnas_tf.files import replacing
 
 logger = logging.getLogger(__name__)
 
-State = Mapping[str, Mapping[str, tf.Variable]]
+RunState = Mapping[str, Mapping[str, tf.Variable]]
 
 _NAME = re.compile(r"^step-(\d{8})\.safetensors$")
 _HEADER = "cmnas_tf"
@@ -48,7 +48,7 @@ class Checkpoint:
     tensors: Mapping[str, np.ndarray]
     metadata: Mapping[str, Any]
 
-    def restore(self, state: State) -> None:
+    def restore(self, state: RunState) -> None:
         """Assigns the tensors to the variables of ``state``.
 
         Raises:
@@ -90,7 +90,7 @@ class Checkpoints:
         found = self.folder.iterdir() if self.folder.is_dir() else ()
         return sorted(path for path in found if _NAME.match(path.name))
 
-    def save(self, step: int, state: State, metadata: Mapping[str, Any]) -> Path:
+    def save(self, step: int, state: RunState, metadata: Mapping[str, Any]) -> Path:
         """Writes a checkpoint after ``step`` steps, then removes the oldest beyond ``keep``.
 
         Raises:
@@ -100,8 +100,8 @@ class Checkpoints:
         self.wait()
         return self._path(step)
 
-    def save_in_background(self, step: int, state: State, metadata: Mapping[str, Any]) -> None:
-        """Copies the state, and writes it like :meth:`save` while the caller goes on.
+    def save_in_background(self, step: int, state: RunState, metadata: Mapping[str, Any]) -> None:
+        """Copies the state, and writes it like :meth:`save` in the background.
 
         Raises:
           TrainingDiverged: a variable is not finite; nothing is written.
@@ -157,12 +157,12 @@ class Checkpoints:
         return None
 
 
-def state_digest(state: State) -> str:
+def state_digest(state: RunState) -> str:
     """SHA-256 of the names, shapes and values of a state."""
     return _digest("", _on_host(state))
 
 
-def _on_host(state: State) -> dict[str, np.ndarray]:
+def _on_host(state: RunState) -> dict[str, np.ndarray]:
     return {
         # A copy: on a CPU the array may be the variable's own memory, which goes on changing.
         f"{part}/{name}": np.array(variable.numpy())

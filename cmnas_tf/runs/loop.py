@@ -1,4 +1,4 @@
-"""The loop around a step: batches in, loss terms out, progress, checkpoints, and going on."""
+"""The loop around a step: batches in, loss terms out, progress, checkpoints, resuming."""
 
 import errno
 import math
@@ -18,7 +18,7 @@ from cmnas_tf.interrupt import StopRequest
 from cmnas_tf.losses.objective import short_name
 from cmnas_tf.progress import progress_bar
 from cmnas_tf.runs.checkpointing import Checkpointing
-from cmnas_tf.runs.checkpoints import Checkpoints, State, state_digest
+from cmnas_tf.runs.checkpoints import Checkpoints, RunState, state_digest
 from cmnas_tf.runs.run_folder import RunFolder
 
 Batches = Callable[[int, int, Share], tf.data.Dataset]
@@ -38,7 +38,7 @@ class Loop:
       state: every variable that changes from step to step.
       metadata: JSON that is stored with each checkpoint.
       steps_per_epoch: steps of an epoch.
-      epochs: how long to go on.
+      epochs: how many there are.
       checkpointing: when to write a checkpoint (there is one at the end in any case), and how
         many to keep.
       progress: whether to show a bar.
@@ -46,7 +46,7 @@ class Loop:
 
     run: RunFolder
     strategy: tf.distribute.Strategy
-    state: State
+    state: RunState
     metadata: Mapping[str, Any]
     steps_per_epoch: int
     epochs: int

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 from cmnas_tf.architecture import Architecture
-from cmnas_tf.options import Options, option
+from cmnas_tf.options import option
 from cmnas_tf.search_spaces.named_architecture import named_architecture
+from cmnas_tf.search_spaces.norm_space import NetworkSize
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkChoice(Options):
+class NetworkChoice(NetworkSize):
     """Which network."""
 
     architecture: str = option(
@@ -24,25 +25,6 @@ class NetworkChoice(Options):
         "resnet18, 34, 50, 101 or 152, or an architecture.json or genotype.json: whose batch norms "
         "are the sites. By default that of the file of `architecture`, else resnet50. [code]",
         path=True,
-    )
-    cells: tuple[int, ...] = option(
-        (),
-        "Cells of each stage, where the backbone is made of cells. By default those of its file, "
-        "else 2,2,2,2.",
-        advanced=True,
-    )
-    width: float = option(
-        1.0,
-        "Factor on the number of channels of every stage.",
-        minimum=0.0625,
-        maximum=4.0,
-        advanced=True,
-    )
-    last_stride: int = option(
-        1,
-        "Stride of a ResNet's last stage; 1 keeps a larger feature map. [code]",
-        choices=(1, 2),
-        advanced=True,
     )
 
     def make(self) -> Architecture:

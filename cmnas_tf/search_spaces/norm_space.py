@@ -13,10 +13,11 @@ from cmnas_tf.architecture import (
     Backbone,
     named_backbone,
     sites_of,
+    stacked,
 )
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import write_text
-from cmnas_tf.options import option
+from cmnas_tf.options import Options, option
 from cmnas_tf.search_spaces.space import DECIDED, SPACES, SearchSpace
 
 if TYPE_CHECKING:
@@ -26,35 +27,21 @@ if TYPE_CHECKING:
     from cmnas_tf.models import ReidNetwork
 
 
+_USUAL = "resnet50"
+
+
 def _content(backbone: Any) -> Any:
     """The name of a backbone, or the plan of its cells in JSON."""
-    if isinstance(backbone, dict):
-        return backbone
-    if isinstance(backbone, str):  # an empty one is what earlier versions recorded of the default
-        backbone = backbone or "resnet50"
-        backbone = named_backbone(backbone) if Path(backbone).exists() else backbone
-    return backbone if isinstance(backbone, str) else backbone.to_json()
+    backbone = backbone or _USUAL
+    if isinstance(backbone, str) and Path(backbone).exists():
+        backbone = named_backbone(backbone)
+    return backbone if isinstance(backbone, (str, dict)) else backbone.to_json()
 
 
-@dataclass(frozen=True)
-class NormSpace(SearchSpace):
-    """All assignments of separate / shared to a backbone's batch norms; 2^53 for ResNet-50.
+@dataclass(frozen=True, kw_only=True)
+class NetworkSize(Options):
+    """How large a network of a backbone is."""
 
-    Attributes:
-      backbone: name of a ResNet or a plan of cells; also the file of either, which is read.
-
-    Raises:
-      BadInput: no such backbone, or numbers of cells for a ResNet.
-    """
-
-    backbone: Backbone = option(
-        "resnet50",
-        "resnet18, 34, 50, 101 or 152, or an architecture.json or genotype.json: whose batch norms "
-        "are the sites. [code]",
-        type=str,
-        path=True,
-        recorded=lambda given: _content(given),
-    )
     cells: tuple[int, ...] = option(
         (),
         "Cells of each stage, where the backbone is made of cells. By default those of its file, "
@@ -68,18 +55,40 @@ class NormSpace(SearchSpace):
         maximum=4.0,
         advanced=True,
     )
-    last_stride: int = option(  # type: ignore[assignment]
+    last_stride: int = option(
         1,
         "Stride of a ResNet's last stage; 1 keeps a larger feature map. [code]",
         choices=(1, 2),
         advanced=True,
     )
 
+
+@dataclass(frozen=True)
+class NormSpace(NetworkSize, SearchSpace):
+    """All assignments of separate / shared to a backbone's batch norms; 2^53 for ResNet-50.
+
+    Attributes:
+      backbone: name of a ResNet or a plan of cells; also the file of either, which is read.
+
+    Raises:
+      BadInput: no such backbone, or numbers of cells for a ResNet.
+    """
+
+    backbone: Backbone = option(
+        _USUAL,
+        "resnet18, 34, 50, 101 or 152, or an architecture.json or genotype.json: whose batch norms "
+        "are the sites. [code]",
+        type=str,
+        path=True,
+        recorded=lambda given: _content(given),
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.backbone, str):
-            backbone = named_backbone(self.backbone or "resnet50", self.cells)
-            object.__setattr__(self, "backbone", backbone)
+        backbone = self.backbone
+        if isinstance(backbone, str):
+            backbone = named_backbone(backbone or _USUAL)
+        object.__setattr__(self, "backbone", stacked(backbone, self.cells))
 
     def check(self, modalities: Collection[str]) -> None:
         """Refuses images of one modality, which leave nothing to be separate for."""

@@ -9,10 +9,10 @@ import tensorflow as tf
 from cmnas_tf.data.pipeline import Batch
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.searching.unrolled import unrolled_gradient
-from cmnas_tf.training.gradient_step import Loss, gradient_step, loss_and_gradients
+from cmnas_tf.training.gradient_step import LossFunction, gradient_step, loss_and_gradients
 from cmnas_tf.training.optimizers import Optimizer
 
-Run = Callable[..., dict[str, tf.Tensor]]
+RunUpdate = Callable[..., dict[str, tf.Tensor]]
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Bilevel:
     network: ReidNetwork
     architecture_optimizer: Optimizer
     weight_optimizer: Optimizer
-    architecture_objective: Loss
-    weight_objective: Loss
+    architecture_objective: LossFunction
+    weight_objective: LossFunction
     images_per_identity: int
     second_order: bool = False
     use_running_statistics: bool = False
@@ -61,7 +61,7 @@ class Bilevel:
         architecture_batch: Batch,
         weight_batch: Batch,
         update_architecture: bool,
-        run: Run = lambda update, *batches: update(*batches),
+        run: RunUpdate = lambda update, *batches: update(*batches),
     ) -> dict[str, dict[str, tf.Tensor]]:
         """One step: without ``run`` in a replica, with it on all of them.
 
@@ -131,7 +131,7 @@ class Bilevel:
 
     def _loss_and_gradients(
         self,
-        objective: Loss,
+        objective: LossFunction,
         batch: Batch,
         variables: Sequence[tf.Variable],
         training: bool = True,

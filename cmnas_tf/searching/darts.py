@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cmnas_tf.layers import Relaxation
     from cmnas_tf.models import ReidNetwork
     from cmnas_tf.searching.bilevel import Bilevel
-    from cmnas_tf.training.gradient_step import Loss
+    from cmnas_tf.training.gradient_step import LossFunction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +157,7 @@ class Darts(SearchAlgorithm):
             synchronized = numerics.batch_norm == "synchronized"
             supernet = space.supernet(relaxation, num_classes, synchronized)
             supernet.check_height(size.image_height)
-            architecture_loss: Loss = self.architecture_objective
+            architecture_loss: LossFunction = self.architecture_objective
             if self.latency_weight:
                 cost = space.expected_cost(supernet, size.image_height, size.image_width)
                 architecture_loss = _with_cost(architecture_loss, self.latency_weight, cost)
@@ -243,7 +243,9 @@ class Darts(SearchAlgorithm):
         return space.derive(supernet, task.origin)
 
 
-def _with_cost(loss: "Loss", weight: float, expected_cost: "Callable[[], tf.Tensor]") -> "Loss":
+def _with_cost(
+    loss: "LossFunction", weight: float, expected_cost: "Callable[[], tf.Tensor]"
+) -> "LossFunction":
     """A loss with one more term: what the mixture of a search costs."""
     from cmnas_tf.losses.objective import TOTAL
 

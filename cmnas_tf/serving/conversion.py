@@ -19,7 +19,8 @@ from cmnas_tf.evaluation.measure import measure
 from cmnas_tf.extras import needing
 from cmnas_tf.files import new_path, replacing, write_json
 from cmnas_tf.options import described
-from cmnas_tf.serving.serving_module import EMBEDDING, PIXELS, Encoder
+from cmnas_tf.serving.encoder import Encoder
+from cmnas_tf.serving.signatures import EMBEDDING, PIXELS
 from cmnas_tf.training.trained import TrainedNetwork
 
 # One image [1, height, width, 3] uint8 -> its embedding [1, D] float32.

@@ -6,19 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from official.core import export_base
-
 from cmnas_tf.errors import BadInput
 from cmnas_tf.extras import needing
 from cmnas_tf.files import replacing, write_json
 from cmnas_tf.runs.run_folder import RunFolder
+from cmnas_tf.serving.encoder import Encoder
 from cmnas_tf.serving.gallery import Gallery
 from cmnas_tf.serving.gallery_images import gallery_of
 from cmnas_tf.serving.model_card import model_card
 from cmnas_tf.serving.model_folder import BESIDE, MODEL_NAME, versions_in
 from cmnas_tf.serving.parity import compare
 from cmnas_tf.serving.served_form import ServedForm
-from cmnas_tf.serving.serving_module import Encoder, ServingModule
+from cmnas_tf.serving.serving_module import ServingModule
 from cmnas_tf.training.trained import TrainedNetwork
 
 
@@ -63,6 +62,8 @@ def export_saved_model(
     """
     destination = _destination(export_dir, version)
     with needing("serving"):
+        from official.core import export_base
+
         from cmnas_tf.serving.warmup import write_warmup
 
     form, specification = form or ServedForm(), model.specification

@@ -14,8 +14,10 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.modality import MODALITIES
 from cmnas_tf.progress import progress_bar
 from cmnas_tf.runs.checkpoints import state_digest
+from cmnas_tf.serving.encoder import Encoder
 from cmnas_tf.serving.gallery import Entry, Gallery, entries_of
-from cmnas_tf.serving.serving_module import EMBEDDING, Encoder, ServingModule
+from cmnas_tf.serving.serving_module import ServingModule
+from cmnas_tf.serving.signatures import EMBEDDING
 from cmnas_tf.training.trained import TrainedNetwork
 
 _BATCH = 32
@@ -40,7 +42,7 @@ def gallery_of(
     """A gallery for a network: as it is, of a file, or of a folder of images, which are embedded.
 
     Raises:
-      BadInput: another network made it, it has no entries, or an image is none.
+      BadInput: another network made it, it has no entries, or an image is invalid.
     """
     if isinstance(source, Gallery):
         gallery, name = source, "The gallery"

@@ -4,9 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from cmnas_tf.serving.gallery import Gallery
-
-CAMERA, K = "camera", "k"
-IDS, CAMERAS, SCORES = "ids", "cameras", "scores"
+from cmnas_tf.serving.signatures import CAMERAS, IDS, SCORES
 
 ONE_K = "k must be the same number in all rows. Received:"
 RANGE = "k must be 1 to the number of gallery entries that may be answered. k, entries:"

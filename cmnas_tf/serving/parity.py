@@ -13,8 +13,16 @@ from cmnas_tf.data.decode import decode, resize
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.serving.gallery import Gallery
-from cmnas_tf.serving.identification import CAMERA, SCORES, K
-from cmnas_tf.serving.serving_module import EMBEDDING, IMAGE_BYTES, MODALITY, PIXELS, Signature
+from cmnas_tf.serving.signatures import (
+    CAMERA,
+    EMBEDDING,
+    IMAGE_BYTES,
+    MODALITY,
+    PIXELS,
+    SCORES,
+    K,
+    Signature,
+)
 
 _MATCHES = 10
 

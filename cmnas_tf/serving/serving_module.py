@@ -7,102 +7,41 @@ use, so that no client can prepare an image in another way than the network was 
 import functools
 import uuid
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import tensorflow as tf
-from official.core import export_base
 
 from cmnas_tf.data.augment import normalize
-from cmnas_tf.modality import Rows
-from cmnas_tf.models import ReidNetwork
+from cmnas_tf.extras import needing
 from cmnas_tf.models.specification import Specification
+from cmnas_tf.serving.encoder import Encoder
 from cmnas_tf.serving.gallery import Gallery
-from cmnas_tf.serving.identification import CAMERA, CAMERAS, IDS, SCORES, Identification, K
-from cmnas_tf.serving.inference_graph import InferenceGraph
+from cmnas_tf.serving.identification import Identification
 from cmnas_tf.serving.reading_images import read_files, read_pixels
 from cmnas_tf.serving.served_form import ServedForm
+from cmnas_tf.serving.signatures import (
+    CAMERA,
+    CAMERAS,
+    EMBEDDING,
+    IDS,
+    IMAGE_BYTES,
+    INPUTS,
+    MODALITY,
+    PIXELS,
+    SCORES,
+    K,
+    Signature,
+)
 
-IMAGE_BYTES = "image_bytes"
-PIXELS = "pixels"
-MODALITY = "modality"
-EMBEDDING = "embedding"
+with needing("serving"):
+    from official.core import export_base
+
 UNKNOWN = "An image's modality must be one of the network's. Allowed, received:"
 ROWS = "Every input must have a row for each image. Images, rows:"
 DEFAULT = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
 
-INPUTS = {
-    IMAGE_BYTES: tf.TensorSpec([None], tf.string, IMAGE_BYTES),
-    PIXELS: tf.TensorSpec([None, None, None, 3], tf.uint8, PIXELS),
-    MODALITY: tf.TensorSpec([None], tf.string, MODALITY),
-    CAMERA: tf.TensorSpec([None], tf.string, CAMERA),
-    K: tf.TensorSpec([None], tf.int32, K),
-}
-
 _BATCHES_AT_A_TIME = 2
 _MOST_IMAGES = 4096  # of a request
-
-
-class Signature(NamedTuple):
-    """A way to call the model.
-
-    Attributes:
-      inputs: names of ``INPUTS``.
-      modality: of all images; "" where each image's own is among the inputs.
-    """
-
-    inputs: tuple[str, ...]
-    modality: str = ""
-
-
-class Encoder(tf.Module):
-    """A trained network up to its embedding, as a graph for each modality it was trained on.
-
-    Attributes:
-      weights: what the graphs need; the modalities share equal ones. Empty when frozen.
-      size: of an embedding.
-      folded: whether batch norms are part of the convolutions.
-
-    Args:
-      network: a trained network.
-      specification: of the network.
-      frozen: whether the weights are constants of the graphs.
-    """
-
-    def __init__(self, network: ReidNetwork, specification: Specification, frozen: bool = False):
-        super().__init__()
-        self.size = network.embedding_size
-        # Folding is exact in float32; narrow numbers would be rounded at another place.
-        self.folded = network.compute_dtype == "float32"
-        spec = tf.TensorSpec([None, specification.height, specification.width, 3])
-        graphs = {
-            modality: InferenceGraph(
-                functools.partial(_encode, network, modality), spec, self.folded
-            )
-            for modality in specification.modalities
-        }
-        variables: dict[tuple, tf.Variable] = {}
-        given: dict[str, dict[str, tf.Variable]] = {modality: {} for modality in graphs}
-        for modality, graph in graphs.items():
-            for name, array in {} if frozen else graph.weights.items():
-                key = (array.shape, array.tobytes())
-                if key not in variables:
-                    variables[key] = tf.Variable(array, trainable=False, name=name)
-                given[modality][name] = variables[key]
-        self.weights = list(variables.values())
-        # Unlike an attribute that holds them, a function is not stored.
-        self._encode = lambda images, modality: graphs[modality](images, given[modality])
-
-    def __call__(self, images: tf.Tensor, modality: str, training: bool = False) -> tf.Tensor:
-        """``images`` [N, H, W, 3] float32, normalised, all of one modality -> [N, D] float32."""
-        return self._encode(images, modality)
-
-
-def _encode(network: ReidNetwork, modality: str, images: tf.Tensor) -> tf.Tensor:
-    """The embedding of ``network.embed``, without its logits."""
-    rows = Rows({modality: tf.shape(images)[0]})
-    features = network.backbone(images, rows, training=False)  # [N, h, w, D]
-    _, embedding = network.head.embed(features, training=False)
-    return embedding
 
 
 class ServingModule(export_base.ExportModule):

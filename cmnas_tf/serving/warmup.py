@@ -12,9 +12,8 @@ from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog, PredictLog
 
 from cmnas_tf.models.specification import Specification
-from cmnas_tf.serving.identification import CAMERA, K
 from cmnas_tf.serving.model_folder import WARMUP
-from cmnas_tf.serving.serving_module import IMAGE_BYTES, MODALITY, PIXELS, Signature
+from cmnas_tf.serving.signatures import CAMERA, IMAGE_BYTES, MODALITY, PIXELS, K, Signature
 
 _BATCHES = (1, 2)
 

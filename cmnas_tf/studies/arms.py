@@ -1,7 +1,7 @@
 """The arms of a study: every contender, what it searches by or which network it trains."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ class Arm:
     """
 
     name: str
-    changes: Mapping[str, Any] | None = None
+    changes: Mapping[str, Any] | None = field(default=None, hash=False)
     architecture: str = ""
     draw: int = 0
 

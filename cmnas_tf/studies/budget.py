@@ -8,7 +8,7 @@ from cmnas_tf.data import LAYOUTS, load_dataset
 from cmnas_tf.data.index import Count
 from cmnas_tf.data.sampling import steps_per_epoch
 from cmnas_tf.modality import MODALITIES
-from cmnas_tf.studies.plan import Cell, Study
+from cmnas_tf.studies.plan import Study, StudyCell
 
 # A step of the first order takes two gradients, one of the second order five.
 _SECOND_ORDER = 5 / 2
@@ -30,7 +30,7 @@ class Steps(NamedTuple):
         return (self.search * search_seconds + self.train * train_seconds) / 3600
 
 
-def steps_of(cells: Sequence[Cell], images: int) -> Steps:
+def steps_of(cells: Sequence[StudyCell], images: int) -> Steps:
     """The steps of all cells, finished ones too; those of an evaluation do not count.
 
     Args:
@@ -95,7 +95,7 @@ def _hours(
     )
 
 
-def _state(cell: Cell) -> str:
+def _state(cell: StudyCell) -> str:
     if cell.results() is not None:
         return "finished"
     failure = cell.failure()

@@ -8,13 +8,13 @@ import numpy as np
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.errors import BadInput
 from cmnas_tf.studies import statistics
-from cmnas_tf.studies.plan import SCHEMA, Cell, Study
-from cmnas_tf.studies.stage_worth import Training, separate_shares, stage_worth
+from cmnas_tf.studies.plan import SCHEMA, Study, StudyCell
+from cmnas_tf.studies.stage_worth import Trained, separate_shares, stage_worth
 
 MEASURES = {"rank1": "Rank-1", "mAP": "mAP", "mINP": "mINP"}
 
-Results = Mapping[str, Any]
-Scores = dict[str, dict[int, float]]
+CellResults = Mapping[str, Any]
+ScoresByRow = dict[str, dict[int, float]]
 
 
 def findings(study: Study) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def findings(study: Study) -> dict[str, Any]:
     finished = {cell: found for cell in cells if (found := cell.results()) is not None}
     _require_same_images(finished)
     comparison = study.comparison
-    nothing: Results = {"results": {}, "chance": {}}
+    nothing: CellResults = {"results": {}, "chance": {}}
     any_results = next(iter(finished.values()), nothing)
     scores = {
         setting: {measure: _scores(finished, setting, measure) for measure in MEASURES}
@@ -70,8 +70,8 @@ def findings(study: Study) -> dict[str, Any]:
     }
 
 
-def _require_same_images(finished: Mapping[Cell, Results]) -> None:
-    first: dict[int, tuple[Cell, str]] = {}
+def _require_same_images(finished: Mapping[StudyCell, CellResults]) -> None:
+    first: dict[int, tuple[StudyCell, str]] = {}
     for cell, found in finished.items():
         other, fingerprint = first.setdefault(cell.seed, (cell, found["fingerprint"]))
         if found["fingerprint"] != fingerprint:
@@ -81,7 +81,7 @@ def _require_same_images(finished: Mapping[Cell, Results]) -> None:
             )
 
 
-def _scores(finished: Mapping[Cell, Results], setting: str, measure: str) -> Scores:
+def _scores(finished: Mapping[StudyCell, CellResults], setting: str, measure: str) -> ScoresByRow:
     """By row and seed, 0..1; of several random architectures their mean."""
     found: dict[str, dict[int, list[float]]] = {}
     for cell, results in finished.items():
@@ -97,7 +97,7 @@ def _described(by_seed: Mapping[int, float]) -> dict[str, Any]:
     return {"seeds": dict(by_seed), **statistics.summarise(list(by_seed.values()))._asdict()}
 
 
-def _differences(scores: Scores, subject: str, against: Sequence[str]) -> dict[str, Any]:
+def _differences(scores: ScoresByRow, subject: str, against: Sequence[str]) -> dict[str, Any]:
     others = {row: scores[row] for row in against if row in scores}
     found = statistics.differences(scores.get(subject, {}), others)
     return {
@@ -111,30 +111,31 @@ def _differences(scores: Scores, subject: str, against: Sequence[str]) -> dict[s
     }
 
 
-def _searches(finished: Mapping[Cell, Results]) -> dict[str, Any]:
+def _searches(finished: Mapping[StudyCell, CellResults]) -> dict[str, Any]:
     """By arm: what each seed's search chose, how alike, how decided, and at what cost."""
-    by_arm: dict[str, dict[int, Results]] = {}
+    by_arm: dict[str, dict[int, CellResults]] = {}
     for cell, results in finished.items():
         if results["decided"] is not None:
             by_arm.setdefault(cell.arm.name, {})[cell.seed] = results
     return {name: _search(by_seed) for name, by_seed in by_arm.items()}
 
 
-def _search(by_seed: Mapping[int, Results]) -> dict[str, Any]:
+def _search(by_seed: Mapping[int, CellResults]) -> dict[str, Any]:
     decided = [results["decided"] for results in by_seed.values()]
     chosen = [found["chosen"] for found in decided]
-    leanings = [list(found["leanings"].values()) for found in decided]
-    possible = len(leanings[0])
+    probabilities = [found.get("probabilities") or found["leanings"] for found in decided]
+    values = [list(by_name.values()) for by_name in probabilities]
+    possible = len(values[0])
 
     def by_chance(one: Sequence[str], other: Sequence[str]) -> float:
         return statistics.jaccard_by_chance(len(one), len(other), possible)
 
     return {
         "chosen": dict(zip(by_seed, chosen, strict=True)),
-        "leanings": dict(zip(by_seed, (found["leanings"] for found in decided), strict=True)),
+        "probabilities": dict(zip(by_seed, probabilities, strict=True)),
         "jaccard": _mean(statistics.over_pairs(statistics.jaccard, chosen)),
         "jaccard_by_chance": _mean(statistics.over_pairs(by_chance, chosen)),
-        "kendall": _mean(statistics.over_pairs(statistics.kendall, leanings)),
+        "kendall": _mean(statistics.over_pairs(statistics.kendall, values)),
         "seconds": _mean([found["seconds"]["search"] for found in by_seed.values()]),
         "trainings": _mean([_in_trainings(found["seconds"]) for found in by_seed.values()]),
     }
@@ -146,7 +147,7 @@ def _in_trainings(seconds: Mapping[str, float | None]) -> float | None:
     return search / train if search is not None and train is not None else None
 
 
-def _ranking(finished: Mapping[Cell, Results], subject: str) -> dict[str, Any]:
+def _ranking(finished: Mapping[StudyCell, CellResults], subject: str) -> dict[str, Any]:
     """By seed: what supernet and training say of each architecture, and how well they agree."""
     results = {(cell.arm.name, cell.seed): found for cell, found in finished.items()}
     by_seed: dict[int, Any] = {}
@@ -168,14 +169,14 @@ def _ranking(finished: Mapping[Cell, Results], subject: str) -> dict[str, Any]:
     }
 
 
-def _stages(finished: Mapping[Cell, Results], subject: str) -> dict[str, Any] | None:
+def _stages(finished: Mapping[StudyCell, CellResults], subject: str) -> dict[str, Any] | None:
     """What separating each stage is worth, beside the share of it that the subject separates."""
     architectures = {
         cell: Architecture.from_json(found["architecture"]) for cell, found in finished.items()
     }
     found = stage_worth(
         [
-            Training(architecture, cell.seed, _main_score(finished[cell]))
+            Trained(architecture, cell.seed, _main_score(finished[cell]))
             for cell, architecture in architectures.items()
         ]
     )
@@ -185,7 +186,7 @@ def _stages(finished: Mapping[Cell, Results], subject: str) -> dict[str, Any] | 
     return found
 
 
-def _main_score(results: Results) -> float:
+def _main_score(results: CellResults) -> float:
     """The mAP that a cell's network reached, the mean over the protocol's settings."""
     return float(np.mean([found["mAP"] for found in results["results"].values()]))
 

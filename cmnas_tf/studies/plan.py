@@ -89,7 +89,7 @@ class StudyData:
 
 
 @dataclass(frozen=True)
-class Cell:
+class StudyCell:
     """An arm with a seed.
 
     Attributes:
@@ -110,7 +110,7 @@ class Cell:
     searching: Searching | None
     training: Training
     evaluating: Evaluating
-    after: "Cell | None" = None
+    after: "StudyCell | None" = None
 
     @property
     def name(self) -> str:
@@ -192,7 +192,7 @@ class Cell:
         return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
-def _differences(before: Mapping[str, Any], cell: Cell) -> list[str]:
+def _differences(before: Mapping[str, Any], cell: StudyCell) -> list[str]:
     """In which options a finished cell differs from what it is to be now."""
     components: dict[str, type[Options]] = {
         "search": Searching,
@@ -279,6 +279,9 @@ class Study:
         for cell in study.of_seed(0):
             if cell.arm.architecture:
                 cell.training.network.make()
+            if cell.searching is not None:
+                cell.searching.space.make()
+                cell.searching.algorithm.make()
         return study
 
     def _without_repeats(self) -> "Study":
@@ -304,11 +307,11 @@ class Study:
             "evaluate": described([self.evaluating]),
         }
 
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[StudyCell]:
         """All cells: seed by seed, the searches first, what is drawn like the subject's last."""
         return [cell for seed in range(self.comparison.seeds) for cell in self.of_seed(seed)]
 
-    def of_seed(self, seed: int) -> list[Cell]:
+    def of_seed(self, seed: int) -> list[StudyCell]:
         """The cells of a seed."""
         subject = next(arm for arm in self.arms if arm.name == self.comparison.subject)
         first = self._cell(subject, seed)
@@ -318,7 +321,7 @@ class Study:
         )
         return [first, *(self._cell(a, seed, first if a.draw else None) for a in others)]
 
-    def cell(self, name: str) -> Cell:
+    def cell(self, name: str) -> StudyCell:
         """The cell called ``name``.
 
         Raises:
@@ -329,7 +332,7 @@ class Study:
                 return cell
         raise BadInput(f"cell={name}: no such cell; `dry_run` lists them.")
 
-    def _cell(self, arm: Arm, seed: int, after: Cell | None = None) -> Cell:
+    def _cell(self, arm: Arm, seed: int, after: StudyCell | None = None) -> StudyCell:
         searching, training = None, self.training
         if arm.changes is not None:
             searching = self._changed(arm.changes)
@@ -337,7 +340,7 @@ class Study:
             network = replace(training.network, architecture=arm.architecture)
             training = replace(training, network=network)
         folder = self.folder / arm.name / f"seed{seed}"
-        return Cell(arm, seed, folder, self.data, searching, training, self.evaluating, after)
+        return StudyCell(arm, seed, folder, self.data, searching, training, self.evaluating, after)
 
     def _changed(self, changes: Mapping[str, Any]) -> Searching:
         """The study's search with some options changed."""

@@ -11,14 +11,14 @@ from matplotlib.figure import Figure
 from cmnas_tf.files import replacing
 from cmnas_tf.studies.findings import MEASURES
 
-Found = Mapping[str, Any]
+Findings = Mapping[str, Any]
 
 _SUBJECT, _OTHERS, _SEEDS = "#b5400f", "#33567a", "#9aa7b4"
 _DPI = 130
 _MANY = 110  # columns that can still be read; every ResNet but the 152 layers deep has fewer sites
 
 
-def save_plots(found: Found, subject: str, folder: Path) -> list[str]:
+def save_plots(found: Findings, subject: str, folder: Path) -> list[str]:
     """Writes a picture for each measure, and of the choices, the ranking and the stages.
 
     Args:
@@ -46,7 +46,7 @@ def save_plots(found: Found, subject: str, folder: Path) -> list[str]:
     return list(figures)
 
 
-def _scores(by_row: Found, rows: Sequence[str], subject: str, measure: str) -> Figure:
+def _scores(by_row: Findings, rows: Sequence[str], subject: str, measure: str) -> Figure:
     """For each arm its seeds, their mean, and the mean's 95 % interval."""
     shown = [row for row in rows if row in by_row]
     figure, axes = _figure(7.0, 1.0 + 0.32 * len(shown))
@@ -69,24 +69,24 @@ def _scores(by_row: Found, rows: Sequence[str], subject: str, measure: str) -> F
     return figure
 
 
-def _choices(search: Found, subject: str) -> Figure:
+def _choices(search: Findings, subject: str) -> Figure:
     """How much each seed's search was for each decision; of very many, those that a seed made."""
-    leanings = search["leanings"]
-    names = list(next(iter(leanings.values())))
+    probabilities = search["probabilities"]
+    names = list(next(iter(probabilities.values())))
     if len(names) > _MANY:
         made = {name for chosen in search["chosen"].values() for name in chosen}
         names = [name for name in names if name in made]
-    table = [[by_name[name] for name in names] for by_name in leanings.values()]
+    table = [[by_name[name] for name in names] for by_name in probabilities.values()]
     figure, axes = _figure(2.5 + 0.22 * len(names), 2.6 + 0.3 * len(table))
     picture = axes.imshow(table, cmap="RdBu", vmin=0, vmax=1, aspect="auto")
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
-    axes.set_yticks(range(len(table)), [f"seed {seed}" for seed in leanings])
+    axes.set_yticks(range(len(table)), [f"seed {seed}" for seed in probabilities])
     axes.set_title(f"{subject}: probability of each decision", fontsize=10)
     figure.colorbar(picture, ax=axes, fraction=0.03, pad=0.02)
     return figure
 
 
-def _ranking(seeds: Found) -> Figure:
+def _ranking(seeds: Findings) -> Figure:
     """For each seed, the supernet's score of every architecture against that of its training."""
     figure, axes = _figure(5.5, 4.5)
     for seed, found in seeds.items():
@@ -107,7 +107,7 @@ def _ranking(seeds: Found) -> Figure:
     return figure
 
 
-def _stages(stages: Found, subject: str) -> Figure:
+def _stages(stages: Findings, subject: str) -> Figure:
     """What separating each stage is worth, and how much of it the subject separated."""
     figure, axes = _figure(6.0, 1.4 + 0.4 * len(stages))
     for place, found in enumerate(stages.values()):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from cmnas_tf.errors import Stopped
 from cmnas_tf.files import write_json
 from cmnas_tf.interrupt import StopRequest
-from cmnas_tf.studies.plan import Cell
+from cmnas_tf.studies.plan import StudyCell
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ _POLL_SECONDS = 0.2
 class Running(NamedTuple):
     """A cell that is worked on."""
 
-    cell: Cell
+    cell: StudyCell
     process: subprocess.Popen
     begun: float
 
@@ -44,9 +44,9 @@ class Queue:
 
     def __init__(
         self,
-        cells: Sequence[Cell],
+        cells: Sequence[StudyCell],
         jobs: int,
-        start: Callable[[Cell], subprocess.Popen],
+        start: Callable[[StudyCell], subprocess.Popen],
         say: Callable[[str], None] = logger.info,
     ):
         self.failed: dict[str, str] = {}
@@ -55,7 +55,7 @@ class Queue:
         self._start = start
         self._say = say
         self._running: list[Running] = []
-        self._waiting: list[Cell] = []
+        self._waiting: list[StudyCell] = []
         self._durations: dict[str, list[float]] = {}
         for cell in cells:
             found = cell.results()
@@ -104,18 +104,18 @@ class Queue:
         said = ", ".join(f"mAP {100 * found['mAP']:.1f}" for found in found["results"].values())
         self._tell(cell, said)
 
-    def _fail(self, cell: Cell, code: int, message: str) -> None:
+    def _fail(self, cell: StudyCell, code: int, message: str) -> None:
         self.failed[cell.name] = message
         write_json(cell.failure_file, {"exit_code": code, "message": message})
         self._tell(cell, f"FAILED: {message}")
 
-    def _tell(self, cell: Cell, what: str) -> None:
+    def _tell(self, cell: StudyCell, what: str) -> None:
         left = [*self._waiting, *(running.cell for running in self._running)]
         minutes = seconds_left(self._durations, [kind_of(c) for c in left], self._jobs) / 60
         done = f"{self._total - len(left)}/{self._total}"
         self._say(f"{done:>9}  {cell.name:<24} {what}; about {minutes:.0f} minutes left")
 
-    def _note(self, cell: Cell, seconds: float) -> None:
+    def _note(self, cell: StudyCell, seconds: float) -> None:
         self._durations.setdefault(kind_of(cell), []).append(seconds)
 
     def _stop(self, number: signal.Signals) -> None:
@@ -127,7 +127,7 @@ class Queue:
         raise Stopped(number, f"{done} of {self._total} cells")
 
 
-def kind_of(cell: Cell) -> str:
+def kind_of(cell: StudyCell) -> str:
     """Cells of one kind take about as long: each search is a kind, and all that only train."""
     return cell.arm.name if cell.searching is not None else "train"
 
@@ -149,7 +149,7 @@ def seconds_left(durations: Mapping[str, Sequence[float]], left: Sequence[str], 
     )
 
 
-def last_words(cell: Cell) -> str:
+def last_words(cell: StudyCell) -> str:
     """What a process that failed said last: its error, or how its traceback ends."""
     log = cell.log_file.read_text(encoding="utf-8", errors="replace")
     lines = [line.rstrip() for line in log.splitlines() if line.strip()]

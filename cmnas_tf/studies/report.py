@@ -9,7 +9,7 @@ from cmnas_tf.studies.plan import Study
 from cmnas_tf.studies.plots import save_plots
 from cmnas_tf.tables import markdown_table
 
-Found = Mapping[str, Any]
+Findings = Mapping[str, Any]
 
 
 def report(study: Study) -> str:
@@ -27,7 +27,7 @@ def report(study: Study) -> str:
     return f"{text}\nwritten to {folder / 'study.md'}"
 
 
-def _lines(found: Found, subject: str, pictures: Sequence[str]) -> Iterator[str]:
+def _lines(found: Findings, subject: str, pictures: Sequence[str]) -> Iterator[str]:
     yield f"# Does `{subject}` help?\n"
     for setting, by_measure in found["differences"].items():
         yield from _answers(setting, by_measure["mAP"], subject)
@@ -58,7 +58,7 @@ def _lines(found: Found, subject: str, pictures: Sequence[str]) -> Iterator[str]
     yield ""
 
 
-def _answers(setting: str, differences: Found, subject: str) -> Iterator[str]:
+def _answers(setting: str, differences: Findings, subject: str) -> Iterator[str]:
     for other, difference in differences.items():
         mean, interval = difference["mean"], difference["interval"]
         if interval is None:
@@ -70,7 +70,7 @@ def _answers(setting: str, differences: Found, subject: str) -> Iterator[str]:
         yield f"- {setting}: mAP {_points(mean)} against `{other}`; {certainty}."
 
 
-def _scores(by_measure: Found, rows: Sequence[str], chance: Found) -> Iterator[str]:
+def _scores(by_measure: Findings, rows: Sequence[str], chance: Findings) -> Iterator[str]:
     cells = [_shown_score({"mean": chance[m], "interval": None}) for m in MEASURES]
     lines = [["chance", "", *cells]]
     for row in rows:
@@ -80,14 +80,14 @@ def _scores(by_measure: Found, rows: Sequence[str], chance: Found) -> Iterator[s
     yield markdown_table(["", "seeds", *MEASURES.values()], lines)
 
 
-def _shown_score(score: Found) -> str:
+def _shown_score(score: Findings) -> str:
     mean = f"{100 * score['mean']:.1f}"
     if score["interval"] is None:
         return mean
     return f"{mean} ± {100 * score['deviation']:.1f} ({_range(score['interval'])})"
 
 
-def _differences(by_measure: Found) -> Iterator[str]:
+def _differences(by_measure: Findings) -> Iterator[str]:
     lines = []
     for measure, name in MEASURES.items():
         for other, d in by_measure[measure].items():
@@ -98,15 +98,15 @@ def _differences(by_measure: Found) -> Iterator[str]:
     yield markdown_table(head, lines)
 
 
-def _searches(searches: Found) -> Iterator[str]:
+def _searches(searches: Findings) -> Iterator[str]:
     yield (
         "How alike the seeds' choices are (Jaccard: of sets this large, by chance as much as in "
-        "brackets; Kendall: of the order in which decisions are leant to), how far the leanings "
-        "went, and what a search costs.\n"
+        "brackets; Kendall: of the order of the decisions' probabilities), the range of those "
+        "probabilities, and what a search costs.\n"
     )
     lines = []
     for name, found in searches.items():
-        leanings = [value for by in found["leanings"].values() for value in by.values()]
+        probabilities = [p for by in found["probabilities"].values() for p in by.values()]
         alike = ""
         if found["jaccard"] is not None:
             alike = f"{found['jaccard']:.2f} ({found['jaccard_by_chance']:.2f})"
@@ -116,16 +116,16 @@ def _searches(searches: Found) -> Iterator[str]:
                 ", ".join(str(len(chosen)) for chosen in found["chosen"].values()),
                 alike,
                 _number(found["kendall"]),
-                f"{min(leanings):.2f} to {max(leanings):.2f}",
+                f"{min(probabilities):.2f} to {max(probabilities):.2f}",
                 _number(found["seconds"], ".0f"),
                 _number(found["trainings"], ".1f"),
             ]
         )
-    head = ["", "chosen, by seed", "Jaccard", "Kendall", "leanings", "seconds", "in trainings"]
+    head = ["", "chosen, by seed", "Jaccard", "Kendall", "probabilities", "seconds", "in trainings"]
     yield markdown_table(head, lines)
 
 
-def _ranking(ranking: Found) -> Iterator[str]:
+def _ranking(ranking: Findings) -> Iterator[str]:
     if not ranking["kendall"]:
         return
     yield "\n## Does the supernet rank architectures as their trainings do?\n"
@@ -141,7 +141,7 @@ def _ranking(ranking: Found) -> Iterator[str]:
         yield f"- mean: {summary['mean']:.2f} (95 % interval {low:.2f} to {high:.2f})"
 
 
-def _stages(stages: Found | None, subject: str) -> Iterator[str]:
+def _stages(stages: Findings | None, subject: str) -> Iterator[str]:
     if not stages:
         return
     yield "\n## What separating a stage is worth\n"

@@ -19,14 +19,14 @@ from cmnas_tf.search_spaces import SearchSpace
 from cmnas_tf.searching import Darts
 from cmnas_tf.searching.fitness import supernet_scores
 from cmnas_tf.searching.search import find_architecture
-from cmnas_tf.studies.plan import SCHEMA, Cell, Study
+from cmnas_tf.studies.plan import SCHEMA, Study, StudyCell
 from cmnas_tf.training.train import train_network
 from cmnas_tf.training.trained import load_network
 
 logger = logging.getLogger(__name__)
 
 
-def run_cell(study: Study, cell: Cell) -> None:
+def run_cell(study: Study, cell: StudyCell) -> None:
     """Does what is left to do of a cell, and writes its results last of all.
 
     Raises:
@@ -105,12 +105,12 @@ def _require_unseen_people(dataset: Dataset) -> None:
         )
 
 
-def _space(cell: Cell) -> SearchSpace:
+def _space(cell: StudyCell) -> SearchSpace:
     assert cell.searching is not None
     return cell.searching.space.make()
 
 
-def _architecture(cell: Cell) -> Architecture:
+def _architecture(cell: StudyCell) -> Architecture:
     """What it trains."""
     if cell.searching is not None:
         return Architecture.load(cell.search_run.architecture)
@@ -121,7 +121,7 @@ def _architecture(cell: Cell) -> Architecture:
     return drawn
 
 
-def _drawn(cell: Cell) -> Architecture:
+def _drawn(cell: StudyCell) -> Architecture:
     """The random architecture of a cell, like the one that the subject's search found."""
     subject = cell.after
     assert subject is not None
@@ -134,7 +134,7 @@ def _drawn(cell: Cell) -> Architecture:
     return _space(subject).random_like(Architecture.load(found), cell.seed * 1000 + cell.arm.draw)
 
 
-def _supernet_scores(study: Study, cell: Cell, dataset: Dataset) -> dict[str, Any] | None:
+def _supernet_scores(study: Study, cell: StudyCell, dataset: Dataset) -> dict[str, Any] | None:
     """What the subject's supernet says of what the seed trains; None of other cells."""
     comparison = study.comparison
     if not comparison.rank_check or cell.arm.name != comparison.subject:
@@ -154,7 +154,7 @@ def _supernet_scores(study: Study, cell: Cell, dataset: Dataset) -> dict[str, An
     )
 
 
-def _architectures(study: Study, subject: Cell) -> dict[str, Architecture]:
+def _architectures(study: Study, subject: StudyCell) -> dict[str, Architecture]:
     """By arm, what the seed trains that is known once the subject's search has ended."""
     found = {subject.arm.name: Architecture.load(subject.search_run.architecture)}
     for cell in study.of_seed(subject.seed):
@@ -165,13 +165,13 @@ def _architectures(study: Study, subject: Cell) -> dict[str, Architecture]:
     return found
 
 
-def _decided(cell: Cell, architecture: Architecture) -> dict[str, Any] | None:
+def _decided(cell: StudyCell, architecture: Architecture) -> dict[str, Any] | None:
     """What its search chose, and how strongly; None where it does not search."""
     if cell.searching is None:
         return None
     space = _space(cell)
     probabilities = dict(space.probabilities(architecture))
-    return {"chosen": space.chosen(architecture), "leanings": probabilities}
+    return {"chosen": space.chosen(architecture), "probabilities": probabilities}
 
 
 def _values(results: dict[str, Any]) -> dict[str, dict[str, float]]:

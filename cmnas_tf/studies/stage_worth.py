@@ -14,7 +14,7 @@ from cmnas_tf.architecture import SEPARATE, Architecture, stage_of, stages_of
 from cmnas_tf.studies.statistics import CONFIDENCE
 
 
-class Training(NamedTuple):
+class Trained(NamedTuple):
     """An architecture, the seed it was trained with, and what it reached, 0..1."""
 
     architecture: Architecture
@@ -22,7 +22,7 @@ class Training(NamedTuple):
     score: float
 
 
-def stage_worth(trainings: Sequence[Training]) -> dict[str, Any] | None:
+def stage_worth(trainings: Sequence[Trained]) -> dict[str, Any] | None:
     """Least squares: a score is its seed's, plus each stage's worth times its share of separate.
 
     Our choice; that stages add up is the assumption.

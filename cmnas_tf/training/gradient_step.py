@@ -12,12 +12,12 @@ from cmnas_tf.models import ReidNetwork
 from cmnas_tf.training.optimizers import Optimizer
 
 # (outputs by modality, labels, images per identity) -> terms and their total; an ``Objective``.
-Loss = Callable[..., dict[str, tf.Tensor]]
+LossFunction = Callable[..., dict[str, tf.Tensor]]
 
 
 def gradient_step(
     network: ReidNetwork,
-    objective: Loss,
+    objective: LossFunction,
     optimizer: Optimizer,
     batch: Batch,
     images_per_identity: int,
@@ -46,7 +46,7 @@ def gradient_step(
 
 def loss_and_gradients(
     network: ReidNetwork,
-    objective: Loss,
+    objective: LossFunction,
     batch: Batch,
     images_per_identity: int,
     variables: Sequence[tf.Variable],

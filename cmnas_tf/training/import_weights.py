@@ -5,7 +5,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from cmnas_tf.architecture import Architecture
+from cmnas_tf.architecture import Architecture, Backbone
 from cmnas_tf.data.augmentation import ImageSize
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import new_path
@@ -15,7 +15,7 @@ from cmnas_tf.runs import checkpoints
 from cmnas_tf.runs.provenance import provenance
 from cmnas_tf.training.trained import PARTS, SPECIFICATION
 from cmnas_tf.weights import LoadReport, load_initial_state, load_torch_state
-from cmnas_tf.weights.reader import State, read_torch_file
+from cmnas_tf.weights.reader import TorchState, read_torch_file
 from cmnas_tf.weights.torch_names import from_torchvision, is_torchvision
 
 
@@ -24,6 +24,7 @@ def import_weights(
     output: str | os.PathLike[str],
     architecture: Architecture | None = None,
     *,
+    backbone: Backbone = "resnet50",
     size: ImageSize | None = None,
     width: float = 1.0,
     last_stride: int = 1,
@@ -36,8 +37,8 @@ def import_weights(
     Args:
       file: ``.safetensors``, or what ``torch.save`` wrote, which needs PyTorch.
       output: the checkpoint to write; it must not exist.
-      architecture: of the network. An ImageNet ResNet needs none and becomes all shared of
-        ResNet-50.
+      architecture: of the network. An ImageNet ResNet needs none and becomes all shared.
+      backbone: of an ImageNet ResNet without an architecture.
       size: of the network's input.
       width: factor on the number of channels of every stage.
       last_stride: stride of a ResNet's last stage.
@@ -59,7 +60,7 @@ def import_weights(
     size = size or ImageSize()
     classifier = states["live"].get("classifier.weight", np.empty(1))
     specification = Specification(
-        architecture or Architecture.shared(),
+        architecture or Architecture.shared(backbone),
         max([1, *classifier.shape[:1]]),
         size.image_height,
         size.image_width,
@@ -67,7 +68,7 @@ def import_weights(
         width,
     )
     network = specification.build()
-    tensors: State = {}
+    tensors: TorchState = {}
     for weights, part in PARTS.items():
         try:
             report = _load(network, states[weights])
@@ -75,13 +76,18 @@ def import_weights(
             raise BadInput(f"{file}: {error}") from error
         values = network.get_weight_paths().items()
         tensors |= {f"{part}/{name}": variable.numpy() for name, variable in values}
-    settings = {**size.values(), "width": width, "last_stride": last_stride}
+    settings = {
+        "file": os.fspath(file),
+        **size.values(),
+        "width": width,
+        "last_stride": last_stride,
+    }
     metadata = {SPECIFICATION: specification.to_json(), **provenance(settings)}
     checkpoints.write(output, 0, tensors, metadata)
     return report
 
 
-def _load(network: ReidNetwork, state: State) -> LoadReport:
+def _load(network: ReidNetwork, state: TorchState) -> LoadReport:
     if not is_torchvision(state):
         return load_torch_state(network, state)
     report = load_initial_state(network, from_torchvision(state))

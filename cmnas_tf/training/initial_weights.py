@@ -9,7 +9,7 @@ from cmnas_tf.runs import checkpoints
 from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.weights import load_initial_state
 from cmnas_tf.weights.imagenet import imagenet_file
-from cmnas_tf.weights.reader import State, read_torch_file
+from cmnas_tf.weights.reader import TorchState, read_torch_file
 from cmnas_tf.weights.torch_names import (
     backbone_of,
     from_torchvision,
@@ -65,7 +65,7 @@ _OF_SEARCH = (
 )
 
 
-def _of_checkpoint(path: str) -> tuple[State, bool]:
+def _of_checkpoint(path: str) -> tuple[TorchState, bool]:
     """The weights of a checkpoint, and whether a search wrote it."""
     try:
         found = RunFolder(path).newest() if Path(path).is_dir() else checkpoints.read(Path(path))

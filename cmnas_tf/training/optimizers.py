@@ -96,7 +96,7 @@ class _SGD(keras.optimizers.SGD):
     """SGD whose momentum holds gradients, as PyTorch's does, not steps.
 
     Keras multiplies by the learning rate before it adds to the momentum, so that after the rate has
-    fallen it goes on with the larger steps of before.
+    fallen it continues with the larger steps of before.
     """
 
     def apply_gradients(self, pairs: Iterable[tuple[tf.Tensor, tf.Variable]], **how: Any) -> Any:

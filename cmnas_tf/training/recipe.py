@@ -176,8 +176,8 @@ class Recipe(WeightTraining):
     )
     adopt_average_every: int = option(
         0,
-        "Epochs after which training goes on from the moving average, which overwrites weights and "
-        "statistics (2 SYSU-MM01, 10 RegDB [code]); 0: never, the average is kept apart.",
+        "Epochs after which training continues from the moving average, which overwrites weights "
+        "and statistics (2 SYSU-MM01, 10 RegDB [code]); 0: never, the average is kept apart.",
         minimum=0,
         advanced=True,
     )

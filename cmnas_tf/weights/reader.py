@@ -16,10 +16,10 @@ import numpy as np
 from cmnas_tf.errors import BadInput
 from cmnas_tf.weights.torch_names import without_prefix
 
-State = dict[str, np.ndarray]
+TorchState = dict[str, np.ndarray]
 
 
-def read_torch_file(path: str | os.PathLike[str]) -> dict[str, State]:
+def read_torch_file(path: str | os.PathLike[str]) -> dict[str, TorchState]:
     """Reads the weights of a file.
 
     Args:
@@ -47,7 +47,7 @@ def read_torch_file(path: str | os.PathLike[str]) -> dict[str, State]:
     return {"live": state, "average": state}
 
 
-def _read_safetensors(path: Path) -> State:
+def _read_safetensors(path: Path) -> TorchState:
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -75,8 +75,8 @@ def _read_pickle(path: Path) -> Any:
     except ImportError as error:
         raise BadInput(
             f"{path} is not a .safetensors file, so PyTorch has to read it, and it is not "
-            "installed. Install it (pip install torch), or write the file as .safetensors where "
-            "it is: safetensors.torch.save_file(state_dict, FILE)."
+            'installed. Install it (pip install "cmnas_tf[torch]"), or write the file as '
+            ".safetensors where it is: safetensors.torch.save_file(state_dict, FILE)."
         ) from error
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
@@ -94,7 +94,7 @@ def _read_pickle(path: Path) -> Any:
         ) from error
 
 
-def _state(path: Path, content: Any) -> State:
+def _state(path: Path, content: Any) -> TorchState:
     """``{name: array}`` of tensors or arrays."""
     tensors = content if isinstance(content, Mapping) else {}
     others = [str(name) for name, tensor in tensors.items() if not hasattr(tensor, "shape")]

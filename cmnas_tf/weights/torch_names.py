@@ -90,7 +90,7 @@ def from_torchvision(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def backbone_of(names: Iterable[str]) -> str | None:
-    """The ResNet that has these blocks, by torch ``names``; None when it is none of the family."""
+    """The ResNet that has these blocks, by torch ``names``; None when there is none."""
     found = [re.match(r"backbone\.layer(\d+)\.(\d+)\.conv(\d)", name) for name in names]
     blocks = {match.group(1, 2) for match in found if match}
     depths = tuple(sum(stage == str(number) for stage, _ in blocks) for number in range(1, 5))

@@ -9,8 +9,9 @@ import subprocess
 import numpy as np
 import pytest
 
-from cmnas_tf import command_line, settings
 from cmnas_tf.architecture import Architecture
+from cmnas_tf.commands import command_line
+from cmnas_tf.commands.train import Train
 from cmnas_tf.runs import checkpoints
 from cmnas_tf.runs.checkpoints import Checkpoints
 from cmnas_tf.training.inputs import TrainingImages
@@ -85,8 +86,8 @@ def test_a_search_leaves_an_architecture_and_all_it_came_from(searched):
     after = searched / "architectures"
     assert [path.name for path in sorted(after.iterdir())] == ["epoch_0001.json", "epoch_0002.json"]
     first, last = (Architecture.load(path, "resnet18") for path in sorted(after.iterdir()))
-    leanings = [a.provenance["probability_of_separate"] for a in (first, last, architecture)]
-    assert leanings[0] != leanings[1] == leanings[2]
+    probabilities = [a.provenance["probability_of_separate"] for a in (first, last, architecture)]
+    assert probabilities[0] != probabilities[1] == probabilities[2]
     assert last.choices == architecture.choices
 
 
@@ -95,7 +96,7 @@ def _path_of(site):
     return {"stem": "bn1"}.get(site, f"{site}.bn" if site.endswith("downsample") else site)
 
 
-def test_an_interrupted_search_that_goes_on_ends_as_an_undisturbed_one(data, searched, tmp_path):
+def test_a_resumed_search_ends_as_an_undisturbed_one(data, searched, tmp_path):
     """Ctrl-C when the first checkpoint appears, in the second epoch; then the same command again.
     Bit for bit."""
     folder = tmp_path / "search"
@@ -109,7 +110,7 @@ def test_an_interrupted_search_that_goes_on_ends_as_an_undisturbed_one(data, sea
     process.send_signal(signal.SIGINT)
     out, err = process.communicate()
     assert process.returncode == 130, err
-    assert "The same command goes on" in err
+    assert "Rerun the same command to resume" in err
     assert "Traceback" not in err
     assert out == ""
     assert 5 <= newest(folder).step < 10  # the step it was in is finished and saved
@@ -192,7 +193,8 @@ def test_an_unreadable_image_in_the_middle_of_a_training(data, searched, trained
     spoiled, folder = shutil.copytree(data, tmp_path / "data"), tmp_path / "run"
     architecture = f"--architecture={searched / 'architecture.json'}"
     flags = (*EPOCHS, architecture, f"--data_dir={spoiled}", f"--run_dir={folder}")
-    training = TrainingImages.load(command_line.read(settings.Train, ["train", *flags]))
+    command = command_line.read(Train, ["train", *flags])
+    training = TrainingImages(command.data.load("train"), command.recipe, command.run.seed)
     sampler = training.sampler(training.dataset.train, stream=0)
     rows = [set(np.concatenate([*sampler.draw(step).rows.values()])) for step in range(18)]
     row = min(set.union(*rows[9:]) - set.union(*rows[:9]))

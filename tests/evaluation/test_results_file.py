@@ -10,8 +10,10 @@ from tests.evaluation.records import record
 
 
 def test_reads_what_an_evaluation_writes(tmp_path):
+    """By the file's name and by the folder of its run."""
     (tmp_path / "results.json").write_text(json.dumps(record()))
-    assert read_results(tmp_path / "results.json") == record()
+    for path in (tmp_path / "results.json", str(tmp_path / "results.json"), tmp_path):
+        assert read_results(path) == record()
 
 
 def without(*keys):
@@ -50,5 +52,5 @@ def test_files_that_are_refused(tmp_path, content, message):
 def test_no_file(tmp_path):
     with pytest.raises(BadInput, match=r"none\.json does not exist; .*results\.json"):
         read_results(tmp_path / "none.json")
-    with pytest.raises(BadInput, match=r"is a folder; give the results\.json"):
+    with pytest.raises(BadInput, match=rf"{tmp_path}/results\.json does not exist"):
         read_results(tmp_path)

@@ -6,11 +6,17 @@ import json
 import numpy as np
 import pytest
 
-from cmnas_tf import settings, trials
+from cmnas_tf.architecture import Architecture
+from cmnas_tf.data import LAYOUTS, load_dataset
+from cmnas_tf.data.regdb import RegdbProtocol
+from cmnas_tf.data.sampling import Sampling
 from cmnas_tf.errors import BadInput
-from cmnas_tf.evaluation.trials import TrialRun, summarise, trials_of
+from cmnas_tf.evaluation.matching import Matching
+from cmnas_tf.evaluation.trials import Trial, numbers_of, summarise
 from cmnas_tf.files import write_json
 from cmnas_tf.runs import checkpoints
+from cmnas_tf.search_spaces.network_choice import NetworkChoice
+from cmnas_tf.training.recipe import Recipe
 from tests.evaluation.records import record
 from tests.tiny_people import write_people
 
@@ -25,86 +31,80 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture
-def options(data, tmp_path):
-    return settings.Trials(
-        run=settings.Run(run_dir=str(tmp_path / "runs"), seed=5),
-        data=settings.Data(data_dir=str(data), dataset="regdb"),
-        batch=settings.Batch(identities_per_batch=2, images_per_identity=2),
-        schedule=settings.TrainSchedule(epochs=3),
-        matching=settings.Matching(flip_average=True),
-        splits=settings.Splits(trials="1-3"),
-    )
+def trial_of(data, tmp_path):
+    """Makes a trial of three epochs, with some of its components otherwise."""
+
+    def make(number, **changes):
+        parts = {
+            "dataset": load_dataset("regdb", data, number),
+            "network": NetworkChoice(backbone="resnet18"),
+            "recipe": Recipe(
+                sampling=Sampling(identities_per_batch=2, images_per_identity=2), epochs=3
+            ),
+            "seed": 5,
+            "protocol": RegdbProtocol(),
+            "matching": Matching(flip_average=True),
+        }
+        return Trial.of(number, tmp_path / f"trial_{number:02d}", *{**parts, **changes}.values())
+
+    return make
 
 
 def finish(trial, step=LAST_STEP, changes=()):
     """What training and evaluation leave, as far as it is looked at."""
-    folder = trial.results_file.parent
-    path = folder / "checkpoints" / f"step-{step:08d}.safetensors"
+    run = trial.run
+    path = run.checkpoint_folder / f"step-{step:08d}.safetensors"
     checkpoints.write(path, step, {"network/x": np.full(2, trial.number, np.float32)}, {})
+    trial.architecture.save(run.architecture)
     content = {
         ("dataset", "fingerprint"): trial.dataset.fingerprint,
         ("checkpoint", "step"): step,
         ("checkpoint", "sha256"): checkpoints.read(path).digest,
-        ("training", "settings"): settings.shaping_result(trial.train),
-        ("evaluation", "settings"): settings.shaping_result(trial.evaluate),
+        ("training", "settings"): trial.training,
+        ("evaluation", "settings"): trial.evaluation,
         **dict(changes),
     }
-    write_json(trial.results_file, record(content))
+    write_json(run.results, record(content))
 
 
-def test_each_trial_has_a_folder_and_the_settings_of_all(options, tmp_path):
-    found = trials_of(options)
-    assert [trial.number for trial in found] == [1, 2, 3]
-    assert len({trial.dataset.fingerprint for trial in found}) == 3
-    for trial in found:
-        folder = tmp_path / "runs" / f"trial_{trial.number:02d}"
-        assert trial.results_file == folder / "results.json"
-        assert trial.train.run == settings.Run(run_dir=str(folder), seed=5)
-        assert trial.evaluate.run == settings.RunFolder(run_dir=str(folder))
-        assert trial.train.data == trial.evaluate.data
-        assert trial.train.data == dataclasses.replace(options.data, trial=trial.number)
-        assert (trial.train.batch, trial.train.schedule) == (options.batch, options.schedule)
-        assert trial.evaluate.matching == options.matching
+def test_what_a_trial_is_of(trial_of, tmp_path):
+    """All that its results follow from is in what is recorded of a training and an evaluation."""
+    trial = trial_of(2)
+    assert (trial.number, trial.run.path) == (2, tmp_path / "trial_02")
+    assert (trial.training["trial"], trial.training["seed"], trial.training["epochs"]) == (2, 5, 3)
+    assert (trial.training["width"], trial.training["last_stride"]) == (1.0, 1)
+    assert trial.evaluation["flip_average"] is True and trial.evaluation["trial"] == 2
+    assert (trial.evaluation["weights"], trial.evaluation["precision"]) == ("average", "float32")
+    assert trial.architecture == Architecture.shared("resnet18")
+    assert trial_of(3).dataset.fingerprint != trial.dataset.fingerprint
 
 
 @pytest.mark.parametrize(
     ("words", "numbers"),
     [("all", range(1, 11)), ("7", [7]), ("1-3,7", [1, 2, 3, 7]), ("9, 2-3,3-4", [2, 3, 4, 9])],
 )
-def test_trials_that_are_named(options, words, numbers):
-    named = dataclasses.replace(options, splits=settings.Splits(words))
-    assert [trial.number for trial in trials_of(named)] == list(numbers)
+def test_trials_that_are_named(words, numbers):
+    assert numbers_of(words, "regdb") == list(numbers)
 
 
 @pytest.mark.parametrize("words", ["11", "0", "1-11", "3-1", "", "1,,2", "one", "-1", "1-"])
-def test_trials_that_do_not_exist(options, words):
-    named = dataclasses.replace(options, splits=settings.Splits(words))
-    with pytest.raises(BadInput, match=rf"--trials={words}: there are trials 1 to 10"):
-        trials_of(named)
+def test_trials_that_do_not_exist(words):
+    with pytest.raises(BadInput, match=rf"^splits={words}: there are trials 1 to 10"):
+        numbers_of(words, "regdb")
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"data": settings.Data(dataset="sysu_mm01")}, "SYSU-MM01 comes with a single split"),
-        ({"data": settings.Data(dataset="regdb", trial=2)}, r"--trial=2 .*give --trials=2"),
-        ({"run": settings.Run()}, "--run_dir is empty"),
-    ],
-)
-def test_what_is_refused_before_anything_runs(options, changes, message):
-    with pytest.raises(BadInput, match=message):
-        trials_of(dataclasses.replace(options, **changes))
-
-
-def test_images_that_are_missing_are_known_before_the_first_training(options, tmp_path):
-    data = dataclasses.replace(options.data, data_dir=str(tmp_path / "none"))
-    with pytest.raises(BadInput, match="none does not exist"):
-        trials_of(dataclasses.replace(options, data=data))
+def test_a_data_set_with_a_single_split_has_none():
+    for name, layout in LAYOUTS.items():
+        if layout.trials == 1:
+            with pytest.raises(BadInput, match=r"comes with a single split.*`train_network`"):
+                numbers_of("all", name)
+        else:
+            assert numbers_of("all", name) == list(range(1, layout.trials + 1))
 
 
 @pytest.fixture
-def trial(options):
-    return TrialRun.of(options, 2)
+def trial(trial_of):
+    return trial_of(2)
 
 
 def test_a_finished_trial(trial):
@@ -117,30 +117,74 @@ def test_a_finished_trial(trial):
 @pytest.mark.parametrize(
     ("place", "value"),
     [
-        (("training", "settings"), {"seed": 5}),
-        (("evaluation", "settings"), {"flip_average": True}),
+        (("training", "settings"), {}),
+        (("training", "settings", "seed"), 6),
+        (("training", "settings", "margin"), 0.3),
+        (("training", "settings", "width"), 0.5),
+        (("evaluation", "settings"), {}),
+        (("evaluation", "settings", "direction"), "visible_to_infrared"),
+        (("evaluation", "settings", "precision"), "bfloat16"),
         (("checkpoint", "sha256"), "0" * 64),
         (("dataset", "fingerprint"), "0" * 64),
         (("schema",), 0),
     ],
 )
 def test_results_of_something_else(trial, place, value):
-    finish(trial, changes={place: value})
+    finish(trial)
+    assert trial.is_finished()
+    content = json.loads(trial.run.results.read_text())
+    *way, last = place
+    inner = content
+    for key in way:
+        inner = inner[key]
+    inner[last] = value
+    write_json(trial.run.results, content)
     assert trial.results() is None and not trial.is_finished()
+
+
+def test_results_of_another_architecture(trial):
+    """The run's folder says which it is of."""
+    finish(trial)
+    Architecture.separate("resnet18").save(trial.run.architecture)
+    assert trial.results() is None
+
+
+def test_results_of_an_earlier_version(trial):
+    """It recorded where things lay, too, and knew fewer losses."""
+    others = {
+        "architecture": "shared",
+        "backbone": "resnet18",
+        "cells": [],
+        "skip_unreadable": False,
+    }
+    training = {**trial.training, **others}
+    assert training.pop("hetero_center_weight") == 0.0
+    evaluation = {**trial.evaluation, "checkpoint": "", "skip_unreadable": False}
+    changes = {("training", "settings"): training, ("evaluation", "settings"): evaluation}
+    finish(trial, changes=changes)
+    assert trial.is_finished()
+
+
+def test_of_images_of_one_modality_nothing_is_said_of_losses_between_two(trial_of, data):
+    """As the training itself records it."""
+    visible = load_dataset("regdb", data, 1).of_modality("visible")
+    found = trial_of(1, dataset=visible).training
+    assert (found["correlation_weight"], found["mmd_weight"]) == (0.0, 0.0)
+    assert trial_of(1).training["correlation_weight"] == 5.0
 
 
 def test_results_of_a_training_that_went_on(trial):
     """They were of an earlier checkpoint than the newest there is now."""
     finish(trial, step=3)
     assert trial.results() is not None and not trial.is_finished()
-    path = trial.results_file.parent / "checkpoints" / "step-00000006.safetensors"
+    path = trial.run.checkpoint_folder / "step-00000006.safetensors"
     checkpoints.write(path, 6, {}, {})
     assert trial.results() is None
 
 
 def test_results_whose_checkpoint_is_gone_or_damaged(trial):
     finish(trial)
-    (path,) = (trial.results_file.parent / "checkpoints").iterdir()
+    (path,) = trial.run.checkpoint_paths()
     path.write_bytes(path.read_bytes()[:9])
     assert trial.results() is None
     path.unlink()
@@ -158,10 +202,10 @@ def test_results_that_leave_out_unreadable_images(trial):
     assert trial.is_finished()
 
 
-def test_mean_and_spread(options, tmp_path):
+def test_mean_and_spread(trial_of, tmp_path):
     """Rank-1 of 0.2, 0.4 and 0.9: mean 0.5, deviations -0.3, -0.1 and 0.4, so that the sample's
     standard deviation is the root of (0.09 + 0.01 + 0.16) / 2 = 0.13, which is 0.360555."""
-    found = trials_of(options)
+    found = [trial_of(number) for number in (1, 2, 3)]
     for trial, rank1 in zip(found, (0.2, 0.4, 0.9), strict=True):
         finish(trial, changes={("results", "infrared_to_visible", "rank1"): rank1})
     shown = summarise(found, tmp_path / "trials.json")
@@ -190,37 +234,3 @@ def test_a_single_trial_has_no_spread(trial, tmp_path):
     assert "standard deviation" not in summarise([trial], tmp_path / "trials.json")
     written = json.loads((tmp_path / "trials.json").read_text())
     assert written["results"]["infrared_to_visible"]["sample_standard_deviation"] is None
-
-
-def test_the_command_does_what_is_not_done(options, monkeypatch, capsys):
-    """Trial 1 is finished; 2 was trained and not evaluated; 3 was evaluated half-way, and is
-    finished by its training, but its results are then old."""
-    one, two, three = trials_of(options)
-    finish(one)
-    finish(two)
-    two.results_file.unlink()
-    finish(three, step=3)
-    ran = []
-
-    def run(module, *flags):
-        ran.append((module, next(f for f in flags if f.startswith("--run_dir"))[-2:]))
-        trial = {"02": two, "03": three}[ran[-1][1]]
-        if module == "cmnas_tf.evaluate":
-            finish(trial)
-        elif trial is three:
-            path = trial.results_file.parent / "checkpoints" / f"step-{LAST_STEP:08d}.safetensors"
-            checkpoints.write(path, LAST_STEP, {}, {})
-
-    monkeypatch.setattr(trials, "run_command", run)
-    trials.main(options)
-    everything = [("cmnas_tf.train", "02"), ("cmnas_tf.evaluate", "02")]
-    everything += [("cmnas_tf.train", "03"), ("cmnas_tf.evaluate", "03")]
-    assert ran == everything
-    shown = capsys.readouterr().out
-    assert "trial 1 (1 of 3)\nfinished before: " in shown
-    assert "trials.json" in shown
-
-    ran.clear()
-    trials.main(options)
-    assert ran == []
-    assert capsys.readouterr().out.count("finished before") == 3

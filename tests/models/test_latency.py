@@ -1,8 +1,8 @@
 """The time that one image takes."""
 
 import itertools
+import time
 
-import pytest
 import tensorflow as tf
 
 from cmnas_tf.models import latency
@@ -38,4 +38,7 @@ def test_latency_for_people_to_read():
 
 
 def test_it_takes_time():
-    assert latency_of(Network(), 8, 6).milliseconds == pytest.approx(0.5, abs=0.5)
+    """Half of the 50 calls take as long as the median or longer."""
+    start = time.perf_counter()
+    milliseconds = latency_of(Network(), 8, 6).milliseconds
+    assert 0 < 25 * milliseconds <= 1e3 * (time.perf_counter() - start)

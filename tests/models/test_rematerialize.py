@@ -1,4 +1,4 @@
-"""Recomputation changes what is kept in memory, and nothing else."""
+"""Rematerialization changes what is kept in memory, and nothing else."""
 
 import numpy as np
 import pytest
@@ -8,14 +8,14 @@ from tensorflow import keras
 from cmnas_tf.data.pipeline import Batch
 from cmnas_tf.layers import Softmax
 from cmnas_tf.losses import Objective
-from cmnas_tf.models.rematerialize import recomputed
-from cmnas_tf.search_spaces import AUTO_REID, CellSpace, NormSpace
-from cmnas_tf.training.gradient_step import slope
+from cmnas_tf.models.rematerialize import rematerialized
+from cmnas_tf.search_spaces import CellSpace, NormSpace
+from cmnas_tf.training.gradient_step import loss_and_gradients
 from tests.training.tiny import IMAGES_PER_IDENTITY, OBJECTIVE, batch, supernet
 
 SPACES = {
-    "norms": lambda: NormSpace("resnet18", Softmax(), width=0.0625),
-    "cells": lambda: CellSpace(Softmax(), AUTO_REID, (1, 1), width=0.03125),
+    "norms": NormSpace("resnet18", width=0.0625),
+    "cells": CellSpace(cells=(1, 1), width=0.0625),
 }
 
 
@@ -31,20 +31,22 @@ def assert_same(again, plain):
 def test_in_replicas(two_replicas):
     """In a graph, where both calls could be taken for one; running statistics move once."""
 
-    def train_once(recompute):
+    def train_once(rematerialize):
         with two_replicas.scope():
             network = supernet()
         variables, everything = network.trainable_variables, network.variables
-        if recompute:
+        if rematerialize:
             backbone = network.backbone
-            network.backbone = lambda x, rows, training: recomputed(
+            network.backbone = lambda x, rows, training: rematerialized(
                 backbone, {"x": x}, rows=rows, training=training
             )
 
         @tf.function(autograph=False)
         def step():
             def of_replica():
-                return slope(network, OBJECTIVE, batch(1), IMAGES_PER_IDENTITY, variables)[1]
+                return loss_and_gradients(
+                    network, OBJECTIVE, batch(1), IMAGES_PER_IDENTITY, variables
+                )[1]
 
             return two_replicas.run(of_replica)
 
@@ -57,17 +59,17 @@ def test_in_replicas(two_replicas):
 @pytest.mark.slow
 @pytest.mark.parametrize("space", SPACES)
 def test_in_every_backbone(space):
-    def train_once(recompute):
+    def train_once(rematerialize):
         keras.utils.set_random_seed(1)
-        network = SPACES[space]().supernet(2)
-        network.backbone.recompute = recompute
+        network = SPACES[space].supernet(Softmax(), 2)
+        network.backbone.rematerialize = rematerialize
         random = np.random.default_rng(0)
         images = {
             modality: tf.constant(random.normal(size=(4, 64, 16, 3)), tf.float32)
             for modality in ("visible", "infrared")
         }
         few = Batch(images, tf.constant([0, 0, 1, 1]))
-        found = slope(network, Objective(), few, 2, network.trainable_variables)[1]
+        found = loss_and_gradients(network, Objective(), few, 2, network.trainable_variables)[1]
         return found, [variable.numpy() for variable in network.variables]
 
     assert_same(train_once(True), train_once(False))

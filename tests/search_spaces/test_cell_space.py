@@ -1,5 +1,6 @@
 """The supernet of Auto-ReID, its logits, and what is derived from them."""
 
+import collections
 import math
 
 import numpy as np
@@ -16,23 +17,25 @@ from cmnas_tf.layers import GumbelSoftmax, Softmax
 from cmnas_tf.losses import Objective
 from cmnas_tf.modality import Rows
 from cmnas_tf.models import Head, ReidNetwork
-from cmnas_tf.search_spaces import AUTO_REID, DARTS, CellSpace
+from cmnas_tf.options import described
+from cmnas_tf.search_spaces import AUTO_REID, DARTS, CellSpace, DartsCells
 from cmnas_tf.search_spaces.cell_costs import edge_costs
 from cmnas_tf.search_spaces.cell_space import strongest
-from cmnas_tf.training.gradient_step import descend
-from cmnas_tf.training.objectives import CostAware
+from cmnas_tf.searching.darts import _with_cost
+from cmnas_tf.training.gradient_step import gradient_step
 from cmnas_tf.training.optimizers import CoupledAdam
 from tests.models.genotypes import EVERYTHING
 from tests.oracles.finite_differences import assert_variable_gradients, central_differences
 from tests.oracles.policies import dtype_policy
 
-SPACE = CellSpace(Softmax(), cells=(1, 1), width=1 / 32)
+SPACE = CellSpace(cells=(1, 1), width=1 / 16)
+DARTS_SPACE = DartsCells(cells=(1, 1), width=1 / 16)
 LABELS = tf.constant([0, 0, 2, 2])
 
 
 @pytest.fixture(scope="module")
 def network():
-    return SPACE.supernet(num_classes=3)
+    return SPACE.supernet(Softmax(), num_classes=3)
 
 
 @pytest.fixture
@@ -42,7 +45,7 @@ def supernet(network):
     return network
 
 
-def prefer(supernet, genotype: Genotype, lead: float = 1.0) -> None:
+def lean(supernet, genotype: Genotype, lead: float = 1.0) -> None:
     """Gives the operations of a genotype a lead over all others."""
     for kind, logits in SPACE.logits(supernet).items():
         values = np.zeros(logits.shape)
@@ -73,12 +76,12 @@ def test_logits_belong_to_the_backbone_and_are_its_only_tables(supernet):
     logits = SPACE.logits(supernet)
     assert list(logits) == ["normal", "reduction"]
     assert {id(v) for v in logits.values()} <= {id(v) for v in supernet.trainable_variables}
-    assert all((table == 1 / 7).all() for table in SPACE.probabilities(supernet).values())
+    assert all((table == 1 / 7).all() for table in SPACE.tables(supernet).values())
 
 
 def test_derives_the_genotype_that_leads(supernet):
     """Even where ``none`` has the largest weight of all."""
-    prefer(supernet, EVERYTHING)
+    lean(supernet, EVERYTHING)
     for logits in SPACE.logits(supernet).values():
         logits.assign(logits + 5.0 * tf.one_hot([AUTO_REID.index("none")] * 14, 7))
     architecture = SPACE.derive(supernet, {"seed": 7})
@@ -140,7 +143,7 @@ def test_summary_counts_bits_and_operations(supernet):
     scalars, _ = SPACE.summary(supernet)
     assert scalars["architecture/mean_entropy_bits"] == pytest.approx(math.log2(7))
     assert scalars["probability/normal/part_aware"] == pytest.approx(1 / 7)
-    prefer(supernet, EVERYTHING, lead=800.0)
+    lean(supernet, EVERYTHING, lead=800.0)
     scalars, words = SPACE.summary(supernet)
     others = 6 / 14  # the edges of a cell that have not decided
     bits = others * math.log2(7)
@@ -154,17 +157,15 @@ def test_summary_counts_bits_and_operations(supernet):
 def test_images_must_be_high_enough_for_the_part_aware_operation(supernet):
     """Two stages divide by 8: 25 rows become 13, 7 and 4. The candidates of DARTS need none."""
     supernet.check_height(25)
-    with pytest.raises(BadInput, match=r"24 pixels high .*--image_height=25 or more"):
+    with pytest.raises(BadInput, match=r"24 pixels high .*Give image_height=25 or more"):
         supernet.check_height(24)
-    space = CellSpace(Softmax(), DARTS, cells=(1, 1), width=1 / 32)
-    without = space.supernet(3)
+    without = DARTS_SPACE.supernet(Softmax(), 3)
     without.check_height(8)
-    assert {logits.shape[1] for logits in space.logits(without).values()} == {6}
+    assert {logits.shape[1] for logits in DARTS_SPACE.logits(without).values()} == {6}
 
 
 def test_gumbel_noise_is_another_for_each_edge_and_each_kind_of_cell():
-    space = CellSpace(GumbelSoftmax(seed=1), DARTS, cells=(1, 1), width=1 / 32)
-    backbone = space.supernet(3).backbone
+    backbone = DARTS_SPACE.supernet(GumbelSoftmax(seed=1), 3).backbone
     rows = np.concatenate(
         [np.stack([weights[edge] for edge in EDGES]) for weights in backbone.mixtures().values()]
     )
@@ -176,14 +177,14 @@ def test_gumbel_noise_is_another_for_each_edge_and_each_kind_of_cell():
 def test_gradient_of_every_logit_through_the_whole_supernet():
     """Cross entropy and triplet: 2 x 14 x 7 logits against central differences, in float64."""
     with dtype_policy("float64"):
-        backbone = SPACE.supernet(num_classes=3).backbone
+        backbone = SPACE.supernet(Softmax(), num_classes=3).backbone
         supernet = ReidNetwork(backbone, Head(3, dtype="float64"))
     rng = np.random.default_rng(3)
     images = tf.constant(rng.standard_normal((4, 32, 16, 3)))
     supernet.embed(images, "visible")
     for weight in supernet.weights:
         weight.assign(weight + 0.1 * rng.random(weight.shape))
-    objective, rows = Objective(correlation=0.0, class_mmd=0.0), Rows({"visible": 4})
+    objective, rows = Objective(correlation=0.0, mmd=0.0), Rows({"visible": 4})
 
     def loss():
         outputs = supernet.embed(images, "visible", training=True).by_modality(rows)
@@ -192,26 +193,26 @@ def test_gradient_of_every_logit_through_the_whole_supernet():
     assert_variable_gradients(loss, list(SPACE.logits(supernet).values()), tolerance=1e-5)
 
 
-def test_decided_logits_prefer_a_genotype_and_none_everywhere_else(supernet):
+def test_decided_logits_select_a_genotype_and_none_everywhere_else(supernet):
     """Its operations have all the weight of their edges, ``none`` that of the six others."""
     architecture = Architecture.shared(CellPlan(EVERYTHING, (1, 1)))
-    SPACE.prefer(supernet, architecture)
+    SPACE.select(supernet, architecture)
     derived = SPACE.derive(supernet, {})
     assert derived == architecture
-    tables = SPACE.probabilities(supernet)
+    tables = SPACE.tables(supernet)
     for kind, table in tables.items():
         assert set(np.unique(table.astype(np.float32))) == {0.0, 1.0}
         assert table[:, AUTO_REID.index("none")].sum() == 6
         chosen = {d for d in SPACE.chosen(architecture) if d.startswith(kind)}
-        leaning = {d for d, weight in SPACE.leanings(derived).items() if weight == 1.0}
-        nothing = {d for d in leaning if d.endswith("=none")}
-        assert chosen == {d for d in leaning - nothing if d.startswith(kind)}
+        certain = {d for d, weight in SPACE.probabilities(derived).items() if weight == 1.0}
+        nothing = {d for d in certain if d.endswith("=none")}
+        assert chosen == {d for d in certain - nothing if d.startswith(kind)}
 
 
 def test_what_a_space_of_cells_contains():
     own = Architecture.shared(CellPlan(EVERYTHING, (1, 1)))
     assert SPACE.contains(own)
-    assert not CellSpace(Softmax(), DARTS, (1, 1)).contains(own)  # it has part-aware operations
+    assert not DARTS_SPACE.contains(own)  # it has part-aware operations
     assert not SPACE.contains(Architecture.shared(CellPlan(EVERYTHING, (1, 2))))
     assert not SPACE.contains(Architecture.separate(CellPlan(EVERYTHING, (1, 1))))
     assert not SPACE.contains(Architecture.shared("resnet18"))
@@ -219,11 +220,87 @@ def test_what_a_space_of_cells_contains():
     assert SPACE.contains(drawn) and drawn != own and drawn == SPACE.random_like(own, 5)
 
 
+def test_every_edge_is_a_decision_between_the_candidates():
+    """``none`` is one: for no edge."""
+    decisions = SPACE.decisions()
+    assert len(decisions) == 28 and set(decisions.values()) == {AUTO_REID}
+    assert {"normal.node2.input0", "reduction.node5.node4"} <= set(decisions)
+    own = {word.partition("=")[0] for word in SPACE.chosen(SPACE.random(0))}
+    assert len(own) == 16 and own < set(decisions)
+    assert set(DARTS_SPACE.decisions().values()) == {DARTS}
+
+
+@pytest.mark.parametrize("space", [SPACE, DARTS_SPACE], ids=["reid", "darts"])
+def test_random_architectures_have_every_edge_and_operation_equally_often(space):
+    """A node with n sources takes each in 2 / n of 300 draws, and an edge each of k operations in
+    1 / k of 4800, within 5 standard deviations of at most 0.029 and 0.0058."""
+    drawn = [space.random(seed) for seed in range(300)]
+    assert all(space.contains(found) for found in drawn)
+    assert space.random(3) == drawn[3] != drawn[4]
+    assert drawn[3].backbone.genotype.provenance["drawn"] == {"seed": 3}
+    names = [name for name in space.candidates if name != "none"]
+    pairs = [word.split("=") for found in drawn for word in space.chosen(found)]
+    edges, operations = (collections.Counter(words) for words in zip(*pairs, strict=True))
+    for edge in space.decisions():
+        sources = int(edge.split(".")[1].removeprefix("node"))
+        assert abs(edges[edge] / 300 - 2 / sources) < 5 * 0.029
+    assert set(operations) == set(names)
+    for count in operations.values():
+        assert abs(count / (300 * 16) - 1 / len(names)) < 5 * 0.0058
+
+
+@pytest.mark.parametrize("space", [SPACE, DARTS_SPACE], ids=["reid", "darts"])
+def test_a_mutation_changes_one_edge(space):
+    """Its source or its operation. Node 5 has two edges: for either there are 3 other sources, and
+    5 other operations, 4 of DARTS; each is as likely, within 5 standard deviations."""
+    given = space.random(1)
+    before, found = set(space.chosen(given)), collections.Counter()
+    seeds = 2000
+    for seed in range(seeds):
+        mutated = space.mutate(given, seed)
+        assert space.contains(mutated)
+        (old,), (new,) = before - set(space.chosen(mutated)), set(space.chosen(mutated)) - before
+        (edge, operation), (other, instead) = (word.split("=") for word in (old, new))
+        assert edge.rpartition(".")[0] == other.rpartition(".")[0]
+        assert (edge == other) != (operation == instead)
+        found[old, new] += 1
+    assert set(space.chosen(given)) == before
+    assert space.mutate(given, 7) == space.mutate(given, 7)
+    assert {old for old, _ in found} == before
+    others = len(space.candidates) - 2
+    for old in before:
+        node = int(old.split(".")[1].removeprefix("node"))
+        choices = [count for (word, _), count in found.items() if word == old]
+        assert len(choices) == node - 2 + others
+        p = 1 / 16 / len(choices)
+        assert all(abs(n / seeds - p) < 5 * math.sqrt(p / seeds) for n in choices)
+
+
+def test_builds_the_network_of_one_architecture():
+    """Of its width, with the operations of its cells."""
+    network = SPACE.network(Architecture.shared(CellPlan(EVERYTHING, (1, 1))), 5)
+    assert network.embedding_size == 4 * 4 * 2
+    assert network.head.classifier.kernel.shape == (32, 5)
+    assert list(network.backbone.norms()) == list(CellPlan(EVERYTHING, (1, 1)).sites())
+    assert not network.head.neck.synchronized
+    synchronized = SPACE.network(SPACE.random(2), 5, synchronized=True)
+    assert synchronized.head.neck.synchronized
+    assert all(norm.synchronized for norm in synchronized.backbone.norms().values())
+
+
+def test_the_number_of_cells_is_the_usual_one_where_none_is_given():
+    """Also in what an earlier version recorded."""
+    assert CellSpace(cells=()) == CellSpace() == CellSpace(cells=[2, 2, 2, 2])
+    recorded = next(o.recorded for o in CellSpace.options() if o.name == "cells")
+    assert recorded([]) == recorded(()) == [2, 2, 2, 2] == described([CellSpace()])["cells"]
+    assert described([SPACE]) == {"cells": [1, 1], "width": 1 / 16}
+
+
 def test_expected_cost_against_numpy_and_finite_differences(supernet):
     """sum_e sum_k p_ek c_ek over the same sum with p = 1/7, for random logits; 1 at even ones."""
     cost = SPACE.expected_cost(supernet, 32, 16)
     assert float(cost()) == pytest.approx(1.0, rel=1e-6)
-    tables = {k: t[..., 1] for k, t in edge_costs((1, 1), AUTO_REID, 2, 32, 16).items()}
+    tables = {k: t[..., 1] for k, t in edge_costs((1, 1), AUTO_REID, 4, 32, 16).items()}
     even = sum(table.sum() / 7 for table in tables.values())
 
     def expected(logits):  # [2, 14, 7]
@@ -248,16 +325,16 @@ def test_an_expensive_mixture_becomes_a_cheap_one(supernet):
     rng = np.random.default_rng(1)
     images = tf.constant(rng.standard_normal((4, 32, 16, 3)), tf.float32)
     batch = Batch({"visible": images}, LABELS)
-    objective = Objective(correlation=0.0, class_mmd=0.0)
+    objective = Objective(correlation=0.0, mmd=0.0)
     expected_cost = SPACE.expected_cost(supernet, 32, 16)
-    aware = CostAware(**vars(objective), cost=1000.0, expected_cost=expected_cost)
+    aware = _with_cost(objective, 10_000.0, expected_cost)
     optimizer = CoupledAdam(list(SPACE.logits(supernet).values()), 0.5, 0.0)
     costs = []
     for _ in range(2):
-        terms = descend(supernet, aware, optimizer, batch, images_per_identity=2)
+        terms = gradient_step(supernet, aware, optimizer, batch, images_per_identity=2)
         costs.append(float(terms["expected_cost"]))
         parts = terms["cross_entropy"] + terms["triplet"]
-        np.testing.assert_allclose(terms["total"], parts + 1000.0 * costs[-1], rtol=1e-6)
+        np.testing.assert_allclose(terms["total"], parts + 10_000.0 * costs[-1], rtol=1e-6)
     assert costs[0] == pytest.approx(1.0, rel=1e-6) and costs[1] < 0.75
     genotype = SPACE.derive(supernet, {}).backbone.genotype
     cells = [genotype.cell(kind).values() for kind in ("normal", "reduction")]
@@ -268,7 +345,7 @@ def test_an_expensive_mixture_becomes_a_cheap_one(supernet):
 def test_a_random_architecture_of_the_size_of_another():
     """Of its own candidates: DARTS' have no part-aware operation."""
     given = Architecture.shared(CellPlan(EVERYTHING, (1, 1)))
-    space = CellSpace(Softmax(), DARTS, cells=(1, 1), width=1 / 8)
+    space = DartsCells(cells=(1, 1), width=1 / 8)
     drawn = space.random_like(given, seed=4)
     assert space.contains(drawn) and drawn != given
     assert drawn == space.random_like(given, seed=4) != space.random_like(given, seed=5)

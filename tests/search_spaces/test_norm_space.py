@@ -8,17 +8,19 @@ import tensorflow as tf
 
 from cmnas_tf.architecture import Architecture, sites_of
 from cmnas_tf.cell_plan import CellPlan
+from cmnas_tf.errors import BadInput
 from cmnas_tf.layers import MixedModalityNorm, Softmax
 from cmnas_tf.losses import Objective
 from cmnas_tf.modality import Rows
 from cmnas_tf.models import Head, ReidNetwork, two_stream
+from cmnas_tf.options import described
 from cmnas_tf.search_spaces import NormSpace
 from tests.models.genotypes import EVERYTHING
 from tests.oracles.finite_differences import central_differences
 from tests.oracles.policies import dtype_policy
 
 SITES = sites_of("resnet18")
-SPACE = NormSpace("resnet18", Softmax(), width=1 / 16)
+SPACE = NormSpace("resnet18", width=1 / 16)
 ROWS = Rows({"visible": 4, "infrared": 4})
 LABELS = tf.constant([0, 0, 2, 2])
 
@@ -32,7 +34,7 @@ def images() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture
 def supernet():
-    return SPACE.supernet(num_classes=3)
+    return SPACE.supernet(Softmax(), num_classes=3)
 
 
 def set_logits(supernet, seed: int = 2, scale: float = 1.0) -> dict[str, np.ndarray]:
@@ -65,7 +67,7 @@ def test_logits_are_those_of_the_sites_and_start_at_zero(supernet):
 def test_probabilities_are_the_softmax(supernet):
     values = set_logits(supernet)
     expected = {site: math.exp(a) / (math.exp(a) + math.exp(b)) for site, (a, b) in values.items()}
-    assert SPACE.probabilities(supernet) == pytest.approx(expected, rel=1e-5)
+    assert SPACE.probability_of_separate(supernet) == pytest.approx(expected, rel=1e-5)
 
 
 def test_derives_the_larger_logit_and_shared_on_a_tie(supernet):
@@ -112,7 +114,7 @@ def test_decided_logits_make_it_the_derived_network(supernet, training):
         weight.assign(weight + 0.2 * rng.random(weight.shape))
     choices = {site: "shared" if n % 3 else "separate" for n, site in enumerate(SITES)}
     architecture = Architecture(choices, "resnet18")
-    SPACE.prefer(supernet, architecture)
+    SPACE.select(supernet, architecture)
     assert SPACE.derive(supernet, {}) == architecture
     derived = two_stream(architecture, 3, "resnet18", width=1 / 16)
     weights = supernet.get_weight_paths()
@@ -143,17 +145,97 @@ def test_random_architectures_are_as_separate_as_the_one_they_are_like():
     assert SPACE.contains(like) and not SPACE.contains(Architecture.shared("resnet34"))
 
 
-def test_leanings_are_what_was_derived_from(supernet):
+def test_every_site_is_a_decision_between_two():
+    """2^53 architectures of a ResNet-50."""
+    assert SPACE.decisions() == dict.fromkeys(SITES, ("separate", "shared"))
+    assert math.prod(map(len, NormSpace().decisions().values())) == 2**53
+
+
+def test_random_architectures_are_as_often_separate_as_shared_at_every_site():
+    """Over 400 draws within 5 standard deviations of sqrt(0.25 / 400) = 0.025; neighbouring sites
+    agree as often as not."""
+    drawn = [SPACE.random(seed) for seed in range(400)]
+    assert all(SPACE.contains(found) for found in drawn)
+    assert SPACE.random(3) == drawn[3] != drawn[4]
+    assert drawn[3].provenance["drawn"] == {"seed": 3}
+    separate = np.array([[found.choices[s] == "separate" for s in SITES] for found in drawn])
+    agree = separate == np.roll(separate, 1, axis=1)
+    for events in (separate, agree):
+        assert (np.abs(events.mean(axis=0) - 0.5) < 5 * 0.025).all()
+
+
+def test_a_mutation_changes_one_site():
+    """Every one of 20 is as likely: 0.05 of 1000, within 5 standard deviations of 0.0069."""
+    given = Architecture.separate_until("layer2", "resnet18")
+    before, counts = dict(given.choices), dict.fromkeys(SITES, 0)
+    for seed in range(1000):
+        found = SPACE.mutate(given, seed)
+        (site,) = (site for site in SITES if found.choices[site] != before[site])
+        assert SPACE.contains(found)
+        counts[site] += 1
+    assert dict(given.choices) == before
+    assert SPACE.mutate(given, 7) == SPACE.mutate(given, 7)
+    assert all(abs(count / 1000 - 0.05) < 5 * 0.0069 for count in counts.values())
+
+
+def test_builds_the_network_of_one_architecture():
+    """Of its width and its last stride, with the norms of the architecture."""
+    architecture = Architecture.separate_until("layer1", "resnet18")
+    space = NormSpace("resnet18", width=1 / 16, last_stride=2)
+    for synchronized in (False, True):
+        network = space.network(architecture, 3, synchronized)
+        norms = network.backbone.norms()
+        assert list(norms["layer1.1.bn2"].branches()) == ["visible", "infrared"]
+        assert list(norms["layer2.0.bn1"].branches()) == ["shared"]
+        assert {norm.synchronized for norm in norms.values()} == {synchronized}
+        assert network.head.classifier.kernel.shape == (32, 3)
+        assert network.backbone.layer4[0].conv1.strides == 2
+    assert SPACE.network(architecture, 3).backbone.layer4[0].conv1.strides == 1
+
+
+def test_the_backbone_is_a_name_a_plan_or_a_file(tmp_path):
+    """Its cells can be other ones; what is recorded is the plan and not the file's path."""
+    plan, path = CellPlan(EVERYTHING, (1, 2)), tmp_path / "genotype.json"
+    EVERYTHING.save(path)
+    assert NormSpace(backbone="").backbone == NormSpace().backbone == "resnet50"
+    assert NormSpace(backbone=str(path)).backbone == CellPlan(EVERYTHING)
+    for given in (str(path), CellPlan(EVERYTHING), plan):
+        space = NormSpace(backbone=given, cells=(1, 2))
+        assert space.backbone == plan
+        assert NormSpace.of_values(space.values()) == space
+        assert described([space])["backbone"] == plan.to_json()
+    assert space.with_values(cells=(2, 1)).backbone == CellPlan(EVERYTHING, (2, 1))
+    assert described([NormSpace("resnet18")]) == {
+        "backbone": "resnet18",
+        "cells": [],
+        "width": 1.0,
+        "last_stride": 1,
+    }
+    with pytest.raises(BadInput, match=r"^cells=1,2 is for a network of cells, and resnet18 has"):
+        NormSpace("resnet18", cells=(1, 2))
+
+
+def test_earlier_records_of_a_backbone_mean_the_same(tmp_path):
+    """A path, that of no backbone, a name, and a plan: each is recorded as it would be today."""
+    recorded = next(o.recorded for o in NormSpace.options() if o.name == "backbone")
+    Architecture.separate("resnet34").save(tmp_path / "a.json")
+    plan = CellPlan(EVERYTHING, (1, 1))
+    assert recorded("") == "resnet50" and recorded("resnet18") == "resnet18"
+    assert recorded(str(tmp_path / "a.json")) == "resnet34"
+    assert recorded(plan) == recorded(plan.to_json()) == plan.to_json()
+
+
+def test_probabilities_are_what_was_derived_from(supernet):
     set_logits(supernet)
     architecture = SPACE.derive(supernet, {})
-    assert SPACE.leanings(architecture) == SPACE.probabilities(supernet)
+    assert SPACE.probabilities(architecture) == SPACE.probability_of_separate(supernet)
 
 
 def test_searches_the_norms_of_a_network_of_cells():
     """Every site of the plan has its two logits, pools' norms without scale and offset too."""
     plan = CellPlan(EVERYTHING, (1, 1))
-    space = NormSpace(plan, Softmax(), width=1 / 16)
-    supernet = space.supernet(num_classes=3)
+    space = NormSpace(plan, width=1 / 16)
+    supernet = space.supernet(Softmax(), num_classes=3)
     logits = space.logits(supernet)
     assert tuple(logits) == plan.sites()
     logits["layer2.0.node3.input0.bn"].assign([1.0, 0.0])
@@ -179,7 +261,7 @@ def test_searches_the_norms_of_a_network_of_cells():
 def test_gradient_of_every_logit_through_the_whole_supernet():
     """The objective's gradient for all 20 x 2 logits against central differences, in float64."""
     with dtype_policy("float64"):
-        backbone = SPACE.supernet(num_classes=3).backbone
+        backbone = SPACE.supernet(Softmax(), num_classes=3).backbone
         supernet = ReidNetwork(backbone, Head(3, dtype="float64"))
         supernet([tf.zeros([1, 32, 32, 3], tf.float64)] * 2)
     rng = np.random.default_rng(3)

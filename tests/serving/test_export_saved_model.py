@@ -396,6 +396,26 @@ def test_help_is_quick(name):
     assert "Required:" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("name", "flag", "missing", "extra"),
+    [
+        ("export", "--export_dir=x", "official", "serving"),
+        ("local_server", "--model_base_path=x", "grpc", "serving"),
+    ],
+)
+def test_a_package_that_is_not_installed(name, flag, missing, extra):
+    program = (
+        "import sys\n"
+        "from cmnas_tf.commands.cmnas import run\n"
+        f"sys.modules[{missing!r}] = None\n"
+        f"run({name!r}, ['cmnas', {flag!r}])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert f'Install it: pip install "cmnas_tf[{extra}]"' in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_every_module_of_export_is_the_door_of_a_command():
     """``python -m export.X`` in a checkout is ``cmnas X``."""
     for door in (path for path in DOORS.glob("*.py") if path.stem != "__init__"):

@@ -1,21 +1,21 @@
 """A network goes out to the authors' PyTorch code and comes back, bit for bit."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from cmnas_tf import settings
-from cmnas_tf.architecture import RESNETS, Architecture
+from cmnas_tf.architecture import Architecture, plan_of
 from cmnas_tf.cell_plan import CellPlan
+from cmnas_tf.commands import command_line
+from cmnas_tf.commands.export_torch import ExportTorch, main
+from cmnas_tf.data.augmentation import ImageSize
 from cmnas_tf.errors import BadInput
-from cmnas_tf.import_weights import import_weights
 from cmnas_tf.models.specification import Specification
-from cmnas_tf.runs import checkpoints
-from cmnas_tf.training.trained import load_trained
-from export.export_torch import export, main
+from cmnas_tf.serving.export_torch import export_torch
+from cmnas_tf.training.import_weights import import_weights
+from cmnas_tf.training.trained import load_network
 from tests.models.genotypes import EVERYTHING
+from tests.serving.networks import write_checkpoint, write_run, write_search
 from tests.weights.states import BRANCHES, authors_shapes
 
 FILTERS = 4
@@ -24,39 +24,26 @@ SPECIFICATION = Specification(
 )
 
 
-def random_weights(seed):
-    """Kernels as at the start; norms random, so that every branch is another one."""
-    rng = np.random.default_rng(seed)
-    weights = {}
-    for path, variable in SPECIFICATION.build().get_weight_paths().items():
-        norm = np.exp(0.3 * rng.standard_normal(variable.shape)).astype(np.float32)
-        weights[path] = norm if variable.shape.rank == 1 else variable.numpy()
-    return weights
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run whose average is not its last step's weights."""
+    return write_run(tmp_path_factory.mktemp("run"), SPECIFICATION)
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A run folder with a checkpoint whose average is not its last step's weights."""
-    folder = tmp_path_factory.mktemp("run")
-    tensors = {f"network/{name}": array for name, array in random_weights(1).items()}
-    tensors |= {f"average/{name}": array for name, array in random_weights(2).items()}
-    metadata = {"specification": SPECIFICATION.to_json()}
-    checkpoints.write(folder / "checkpoints" / "step-00000012.safetensors", 12, tensors, metadata)
-    return folder
+def model(run):
+    return load_network(run)
 
 
-def options(run, export_dir, weights="average", module_prefix=False):
-    return settings.ExportTorch(
-        settings.RunFolder(str(run)),
-        settings.Checkpoint(weights=weights),
-        settings.TorchTarget(str(export_dir), module_prefix),
-    )
+def export_to(folder, *flags):
+    main(command_line.read(ExportTorch, ["export_torch", f"--export_dir={folder}", *flags]))
 
 
 @pytest.mark.parametrize("weights, module_prefix", [("average", False), ("live", True)])
 def test_there_and_back(run, tmp_path, weights, module_prefix, capsys):
     folder = tmp_path / "out" / "torch"
-    main(options(run, folder, weights, module_prefix))
+    prefix = "--module_prefix" if module_prefix else "--nomodule_prefix"
+    export_to(folder, f"--run_dir={run}", f"--weights={weights}", prefix)
     assert str(folder) in capsys.readouterr().out
     assert {path.name for path in folder.iterdir()} == {"weights.safetensors", "config.cfg"}
     assert list(folder.parent.iterdir()) == [folder]
@@ -64,17 +51,18 @@ def test_there_and_back(run, tmp_path, weights, module_prefix, capsys):
         name.startswith("module.") == module_prefix
         for name in load_file(folder / "weights.safetensors")
     )
-    file = settings.WeightFile(
-        str(folder / "weights.safetensors"),
-        str(folder / "config.cfg"),
-        str(tmp_path / "back.safetensors"),
+    back = tmp_path / "back.safetensors"
+    import_weights(
+        folder / "weights.safetensors",
+        back,
+        Architecture.load(folder / "config.cfg", "resnet18"),
+        size=ImageSize(image_height=64, image_width=32),
+        width=FILTERS / 64,
     )
-    network = settings.Network(backbone="resnet18", width=FILTERS / 64)
-    import_weights(settings.ImportWeights(file, network, settings.Input(64, 32)))
-    back = load_trained(file.output, "")
-    assert back.specification == SPECIFICATION
-    before = load_trained("", str(run), weights).network.get_weight_paths()
-    for path, variable in back.network.get_weight_paths().items():
+    found = load_network(back)
+    assert found.specification == SPECIFICATION
+    before = load_network(run, weights).network.get_weight_paths()
+    for path, variable in found.network.get_weight_paths().items():
         np.testing.assert_array_equal(variable, before[path], err_msg=path)
 
 
@@ -122,7 +110,7 @@ def authors_network(torch, choices):
             self.conv1 = nn.Conv2d(3, FILTERS, 7, 2, 3, bias=False)
             self.bn1 = Norm(FILTERS, "stem")
             inputs = FILTERS
-            for stage, depth in enumerate(RESNETS["resnet18"].blocks, start=1):
+            for stage, depth in enumerate(plan_of("resnet18").blocks, start=1):
                 outputs = FILTERS * 2 ** (stage - 1)
                 strides = [2 if stage in (2, 3) else 1] + [1] * (depth - 1)
                 blocks = nn.ModuleList()
@@ -153,11 +141,11 @@ def authors_network(torch, choices):
 
 
 @pytest.mark.parametrize("parallel", [False, True])
-def test_pytorch_loads_it_strictly_and_computes_the_same(run, tmp_path, parallel):
+def test_pytorch_loads_it_strictly_and_computes_the_same(model, tmp_path, parallel):
     torch = pytest.importorskip("torch")
     from safetensors.torch import load_file
 
-    folder = export(options(run, tmp_path / "out", module_prefix=parallel))
+    folder = export_torch(model, tmp_path / "out", module_prefix=parallel)
     line = (folder / "config.cfg").read_text().strip().split(" ")
     choices = Architecture.from_cfg(" ".join(line), "resnet18").choices
     network = authors_network(torch, choices)
@@ -166,17 +154,16 @@ def test_pytorch_loads_it_strictly_and_computes_the_same(run, tmp_path, parallel
     assert set(state) == set(target.state_dict())
     target.load_state_dict(state, strict=True)
     network.eval()
-    ours = load_trained("", str(run)).network
     images = np.random.default_rng(3).standard_normal((2, 64, 32, 3)).astype(np.float32)
     for modality, branch in (("visible", "visible_bn"), ("infrared", "thermal_bn")):
         with torch.no_grad():
             found = network(torch.from_numpy(images.transpose(0, 3, 1, 2)), branch).numpy()
-        expected = ours.embed(images, modality).embedding.numpy()
+        expected = model.network.embed(images, modality).embedding.numpy()
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
-def test_every_key_of_the_authors_network_is_there(run, tmp_path):
-    state = load_file(export(options(run, tmp_path / "out")) / "weights.safetensors")
+def test_every_key_of_the_authors_network_is_there(model, tmp_path):
+    state = load_file(export_torch(model, tmp_path / "out") / "weights.safetensors")
     shapes = {name: array.shape for name, array in state.items() if "num_batches" not in name}
     assert shapes == authors_shapes("resnet18", SPECIFICATION.num_classes, FILTERS)
     counters = [array for name, array in state.items() if "num_batches" in name]
@@ -184,30 +171,29 @@ def test_every_key_of_the_authors_network_is_there(run, tmp_path):
     assert all(array.shape == () and array.dtype == np.int64 for array in counters)
 
 
-def test_what_cannot_be_exported(run, tmp_path):
+def test_what_cannot_be_exported(model, tmp_path):
     """Nothing is written, and what is there stays."""
     (tmp_path / "there").mkdir()
-    searched = tmp_path / "search" / "checkpoints" / "step-00000001.safetensors"
-    checkpoints.write(searched, 1, {"network/x": np.zeros(2, np.float32)}, {"settings": {}})
-    for given, message in (
-        (options(run, ""), r"--export_dir='' is empty or exists"),
-        (options(run, tmp_path / "there"), r"--export_dir='.*there' is empty or exists"),
-        (options(tmp_path / "search", tmp_path / "out"), r"is a checkpoint of a search"),
-        (options(tmp_path / "none", tmp_path / "out"), r"holds no checkpoint"),
+    for folder in ("", tmp_path / "there"):
+        with pytest.raises(BadInput, match=rf"^export_dir='{folder}' is empty or exists"):
+            export_torch(model, folder)
+    for run, message in (
+        (write_search(tmp_path / "search"), r"is a checkpoint of a search"),
+        (tmp_path / "there", r"holds no checkpoint"),
     ):
         with pytest.raises(BadInput, match=message):
-            export(given)
+            export_to(tmp_path / "out", f"--run_dir={run}")
     assert {path.name for path in tmp_path.iterdir()} == {"there", "search"}
     assert not list((tmp_path / "there").iterdir())
 
 
-def test_an_interrupted_export_leaves_nothing(run, tmp_path, monkeypatch):
+def test_an_interrupted_export_leaves_nothing(model, tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("export.export_torch.write_text", interrupt)
+    monkeypatch.setattr("cmnas_tf.serving.export_torch.write_text", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        export(options(run, tmp_path / "out"))
+        export_torch(model, tmp_path / "out")
     assert not list(tmp_path.iterdir())
 
 
@@ -215,13 +201,7 @@ def test_a_network_of_cells_is_refused(tmp_path):
     """Their code has no such network."""
     plan = CellPlan(EVERYTHING, (1,))
     specification = Specification(Architecture.shared(plan), 3, 64, 32, width_factor=1 / 32)
-    weights = specification.build().get_weight_paths().items()
-    tensors = {f"average/{name}": variable.numpy() for name, variable in weights}
-    path = tmp_path / "a.safetensors"
-    checkpoints.write(path, 1, tensors, {"specification": specification.to_json()})
-    given = dataclasses.replace(
-        options("", tmp_path / "out"), checkpoint=settings.Checkpoint(str(path))
-    )
+    model = load_network(write_checkpoint(tmp_path / "a.safetensors", specification))
     with pytest.raises(BadInput, match=r"a\.safetensors holds a network of 1 cells, .*ResNets"):
-        export(given)
+        export_torch(model, tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -1,34 +1,41 @@
 """What the tests of studies study: a few arms of a ResNet-18, whose results are made up."""
 
-from cmnas_tf import settings
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.files import write_json
-from cmnas_tf.studies.plan import RESULTS, SCHEMA, Study
+from cmnas_tf.studies.comparison import Comparison
+from cmnas_tf.studies.plan import SCHEMA, Evaluating, Searching, Study, StudyData, Training
 
-SEARCH = "--backbone=resnet18 --width=0.0625 --epochs=8 --warmup_epochs=4"
-TRAIN = "--backbone=resnet18 --width=0.0625 --epochs=10 --decay_epochs=4,8"
+SEARCH = {"backbone": "resnet18", "width": 0.0625, "epochs": 8, "warmup_epochs": 4}
+TRAIN = {"backbone": "resnet18", "width": 0.0625, "epochs": 10, "decay_epochs": (4.0, 8.0)}
 
 
-def options(folder, queue=None, recipes=None, data=None, **comparison):
-    """A study of all shared, one random one and a search; or of what is said."""
+def study(folder, search=None, train=None, data=None, **comparison):
+    """A study of all shared, one random one and a search; or of what is said.
+
+    Args:
+      folder: of its cells.
+      search, train: options besides those above; None for one that is not given.
+      data: attributes of ``StudyData`` that are to be otherwise.
+      comparison: what is compared otherwise.
+    """
     plain = {
         "arms": ("shared", "random", "searched"),
         "against": ("shared", "random"),
         "seeds": 2,
         "random_architectures": 1,
     }
-    flags = {"search_flags": SEARCH, "train_flags": TRAIN}
-    return settings.Study(
-        settings.RunFolder(run_dir=str(folder)),
-        settings.DataFolder(**{"data_dir": "people", **(data or {})}),
-        settings.Comparison(**{**plain, **comparison}),
-        settings.Recipes(**{**flags, **(recipes or {})}),
-        settings.Queue(**(queue or {})),
+    return Study.of(
+        folder,
+        StudyData(**{"layout": "sysu_mm01", "root": "people", **(data or {})}),
+        Comparison(**{**plain, **comparison}),
+        Searching.of_values(_given({**SEARCH, **(search or {})})),
+        Training.of_values(_given({**TRAIN, **(train or {})})),
+        Evaluating(),
     )
 
 
-def study(folder, **given):
-    return Study.of(options(folder, **given))
+def _given(values):
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def results(
@@ -51,7 +58,7 @@ def results(
         "commit": "c" * 40,
         "fingerprint": "f" * 64,
         "architecture": architecture.to_json(),
-        "decided": decided if cell.search else None,
+        "decided": decided if cell.searching else None,
         "seconds": dict(zip(("search", "train"), seconds, strict=True)),
         "results": {"all_single_shot": values},
         "chance": {"all_single_shot": {"rank1": 0.01, "mAP": 0.02, "mINP": 0.005}},
@@ -60,4 +67,4 @@ def results(
 
 
 def finish(cell, **found):
-    write_json(cell.folder / RESULTS, results(cell, **found))
+    write_json(cell.results_file, results(cell, **found))

@@ -1,11 +1,12 @@
-"""Which contenders the words of --arms stand for."""
+"""Which contenders the words of the option ``arms`` stand for."""
 
 import pytest
 
-from cmnas_tf import command_line, settings
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.errors import BadInput
-from cmnas_tf.studies.arms import SEARCHES, arms_of
+from cmnas_tf.losses import LOSSES
+from cmnas_tf.studies.arms import arms_of, searches
+from tests.studies.small import study
 
 RESNET18 = Architecture.shared("resnet18")
 
@@ -25,7 +26,7 @@ def test_stages_and_draws_are_arms_each():
         ("random_1", "", 1, "random"),
         ("random_2", "", 2, "random"),
     ]
-    assert all(arm.flags is None for arm in found)
+    assert all(arm.changes is None for arm in found)
 
 
 def test_an_architecture_of_a_file_is_named_by_the_file(tmp_path):
@@ -36,29 +37,46 @@ def test_an_architecture_of_a_file_is_named_by_the_file(tmp_path):
 
 
 def test_no_arm_twice():
-    with pytest.raises(BadInput, match=r"--arms=until,until:layer1 names until_layer1 twice"):
+    with pytest.raises(BadInput, match=r"^arms=until,until:layer1 names until_layer1 twice"):
         arms_of(("until", "until:layer1"), RESNET18, draws=1)
 
 
-@pytest.mark.parametrize("name", SEARCHES)
-def test_each_search_differs_from_the_plain_one_in_what_its_name_says(name):
-    expected = {
-        "searched": {},
-        "no_c3mmd": {"architecture_correlation_weight": 0.0, "architecture_mmd_weight": 0.0},
-        "no_mmd": {"architecture_mmd_weight": 0.0},
-        "no_correlation": {"architecture_correlation_weight": 0.0},
-        "gumbel": {"relaxation": "gumbel"},
-        "gdas": {"relaxation": "gdas"},
-        "second_order": {"order": "second"},
-        "by_identity": {"split": "identities"},
-        "within_identity": {"split": "within_identity"},
-        "batch_statistics": {"architecture_statistics": "batch"},
-        "darts_cells": {"search_space": "darts_cells"},
-        "classification": {"objective": "classification"},
-    }[name]
-    of_study = ("--split=identities",) if name == "within_identity" else ()
-    plain, found = (
-        settings.shaping_result(command_line.read(settings.Search, ["search", *of_study, *flags]))
-        for flags in ((), SEARCHES[name])
-    )
-    assert {key: found[key] for key in plain if found[key] != plain[key]} == expected
+DIFFERENCES = {
+    "searched": {},
+    "no_c3mmd": {"architecture_correlation_weight": 0.0, "architecture_mmd_weight": 0.0},
+    "no_mmd": {"architecture_mmd_weight": 0.0},
+    "no_correlation": {"architecture_correlation_weight": 0.0},
+    "no_triplet": {"architecture_triplet_weight": 0.0},
+    "no_cross_entropy": {"architecture_cross_entropy_weight": 0.0},
+    "no_hetero_center": {},  # it has no weight by default
+    "gumbel": {"relaxation": "gumbel"},
+    "gdas": {"relaxation": "gdas"},
+    "second_order": {"order": "second"},
+    "by_identity": {"split": "identities"},
+    "within_identity": {"split": "within_identity"},
+    "batch_statistics": {"architecture_statistics": "batch"},
+    "classification": {"objective": "classification"},
+    "darts_cells": {"search_space": "darts_cells"},
+    "random_search": {"algorithm": "random"},
+}
+
+
+def test_every_search_is_here():
+    assert set(searches()) == set(DIFFERENCES)
+    assert {f"no_{loss}" for loss in LOSSES} < set(DIFFERENCES)
+
+
+@pytest.mark.parametrize("name", DIFFERENCES)
+def test_each_search_differs_from_the_plain_one_in_what_its_name_says(tmp_path, name):
+    """Of the options that both have: another algorithm has others besides."""
+    plain = {
+        "within_identity": {"split": "identities"},
+        "darts_cells": {"search_space": "reid_cells", "backbone": None},
+    }.get(name, {})
+    arms = tuple(dict.fromkeys(("searched", name)))
+    plan = study(tmp_path, search=plain, arms=arms, against=())
+    found = {cell.arm.name: cell.settings["search"] for cell in plan.of_seed(0)}
+    one, other = found["searched"], found.get(name, found["searched"])
+    both = one.keys() & other.keys()
+    assert {key: other[key] for key in both if other[key] != one[key]} == DIFFERENCES[name]
+    assert (one.keys() == other.keys()) == (name != "random_search")

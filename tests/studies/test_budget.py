@@ -1,12 +1,11 @@
-"""What a study costs: steps counted by hand, hours, and what --dry_run says."""
+"""What a study costs: steps counted by hand, hours, and what a dry run says."""
 
 import pytest
 
 from cmnas_tf.files import write_json
 from cmnas_tf.studies import throughput
 from cmnas_tf.studies.budget import Steps, describe, steps_of
-from cmnas_tf.studies.plan import FAILURE
-from tests.studies.small import SEARCH, finish, study
+from tests.studies.small import finish, study
 
 
 def test_steps_by_hand(tmp_path):
@@ -15,9 +14,16 @@ def test_steps_by_hand(tmp_path):
     second order (2.5 times), and four trainings of 10 epochs (160 steps each)."""
     cells = study(tmp_path, arms=("shared", "random", "searched", "second_order"), seeds=1).cells()
     assert steps_of(cells, 1000) == Steps(search=64 + 2.5 * 64, train=4 * 160)
-    rows = f"{SEARCH} --identities_per_batch=8"  # 500 // 32 + 1 = 16 steps in an epoch
-    (cell, *_) = study(tmp_path, seeds=1, recipes={"search_flags": rows}).cells()
+    rows = {"identities_per_batch": 8}  # 500 // 32 + 1 = 16 steps in an epoch
+    (cell, *_) = study(tmp_path, seeds=1, search=rows).cells()
     assert steps_of([cell], 1000).search == 8 * 16
+
+
+def test_a_random_search_counts_as_many_steps_as_its_epochs(tmp_path):
+    """8 epochs of 8 steps, whatever its candidates: it has no order to count for more."""
+    search = {"algorithm": "random", "warmup_epochs": None}
+    (cell, *_) = study(tmp_path, seeds=1, search=search).cells()
+    assert steps_of([cell], 1000).search == 64
 
 
 def test_hours_by_hand():
@@ -28,10 +34,10 @@ def test_hours_by_hand():
 def test_of_a_data_set_that_is_not_there_the_published_size_counts(tmp_path):
     """SYSU-MM01: 22,258 visible images to train on, 348 steps in an epoch of a training and 174 in
     one of a search. Two seeds: 2 * 8 * 174 and 2 * 3 * 10 * 348."""
-    text = describe(study(tmp_path, data={"data_dir": str(tmp_path / "none")}))
+    text = describe(study(tmp_path, data={"root": str(tmp_path / "none")}), False)
     assert "6 cells: 2 searches, 6 trainings" in text
     assert "about 2784 search steps and 20880 training steps" in text
-    assert "--measure_steps" in text
+    assert "measure_steps=20 measures how many hours" in text
 
 
 def test_hours_by_the_measured_pace(tmp_path, monkeypatch):
@@ -41,23 +47,22 @@ def test_hours_by_the_measured_pace(tmp_path, monkeypatch):
 
     def measured(*given):
         asked.append(given)
-        return throughput.Pace(1.0, 0.5, "abacus")
+        return throughput.Throughput(1.0, 0.5, "abacus")
 
     monkeypatch.setattr(throughput, "measure", measured)
-    queue = {"measure_steps": 3, "jobs": 2}
-    plan = study(tmp_path, queue=queue, data={"data_dir": str(tmp_path / "none")})
-    text = describe(plan)
-    assert "3.7 hours of one abacus, 1.8 with --jobs=2 on as many: 1 s a search step" in text
+    plan = study(tmp_path, data={"root": str(tmp_path / "none")})
+    text = describe(plan, False, measure_steps=3, jobs=2)
+    assert "3.7 hours of one abacus, 1.8 with jobs=2 on as many: 1 s a search step" in text
     subject = plan.cells()[0]
-    assert asked == [(subject.search, subject.train, 395, ("visible", "infrared"), 3)]
+    assert asked == [(subject.searching, subject.training, 395, ("visible", "infrared"), 3)]
 
 
 def test_cells_are_listed_with_how_they_stand(tmp_path):
-    plan = study(tmp_path, recipes={"people": "people.flags"})
+    plan = study(tmp_path)
     first, second, *_ = plan.cells()
     finish(first)
-    write_json(second.folder / FAILURE, {"exit_code": 3, "message": "the loss is nan"})
-    lines = describe(plan).splitlines()
+    write_json(second.failure_file, {"exit_code": 3, "message": "the loss is nan"})
+    lines = describe(plan, people_follow=True).splitlines()
     assert lines[0].split() == ["searched/seed0", "finished"]
     assert lines[1].split(maxsplit=1) == ["shared/seed0", "failed: the loss is nan"]
     assert lines[2].split(maxsplit=1) == ["random_1/seed0", "to do"]

@@ -2,14 +2,19 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 
-from cmnas_tf import settings
 from cmnas_tf.errors import BadInput
-from cmnas_tf.studies.plan import RESULTS
+from cmnas_tf.files import write_json
+from cmnas_tf.options import described
+from cmnas_tf.studies.plan import Study, StudyCell
 from cmnas_tf.studies.report import report
-from tests.studies.small import SEARCH, TRAIN, finish, study
+from tests.studies.small import finish, results, study
+
+# What an earlier version, which had flags in flags, recorded of the first cell of `study`.
+EARLIER = Path(__file__).parent / "earlier_cell.json"
 
 
 def test_cells_go_seed_by_seed_the_subject_first_and_what_is_drawn_like_it_last(tmp_path):
@@ -20,17 +25,17 @@ def test_cells_go_seed_by_seed_the_subject_first_and_what_is_drawn_like_it_last(
 
 
 def test_a_search_that_is_the_subjects_is_not_done_twice(tmp_path):
-    """By which of the two splits the subject searches is a matter of the flags."""
+    """By which of the two splits the subject searches is a matter of its options."""
     arms = ("shared", "random", "searched", "by_identity", "within_identity")
     plan = study(tmp_path, arms=arms)
     assert (len(plan.arms), plan.like_subject) == (4, ("within_identity",))
-    recipes = {"search_flags": f"{SEARCH} --split=identities"}
-    plan = study(tmp_path, arms=arms, recipes=recipes)
+    search = {"split": "identities"}
+    plan = study(tmp_path, arms=arms, search=search)
     assert [arm.name for arm in plan.arms] == ["shared", "random_1", "searched", "within_identity"]
     assert plan.like_subject == ("by_identity",)
     assert "- With these flags `searched` is `by_identity` as well." in report(plan)
     with pytest.raises(BadInput, match=r"by_identity is among .* by_identity searches as searched"):
-        study(tmp_path, arms=arms, recipes=recipes, against=("by_identity",))
+        study(tmp_path, arms=arms, search=search, against=("by_identity",))
 
 
 def test_all_arms_have_the_same_recipe_data_and_seed(tmp_path):
@@ -41,39 +46,58 @@ def test_all_arms_have_the_same_recipe_data_and_seed(tmp_path):
     searched, gumbel = (cell.settings["search"] for cell in cells[:2])
     assert {name for name in searched if searched[name] != gumbel[name]} == {"relaxation"}
     assert [cell.settings["search"] for cell in cells[2:]] == [None, None]
-    assert {cell.train.data.data_dir for cell in cells} == {"people"}
-    assert cells[0].train.run.run_dir == str(tmp_path / "searched" / "seed1" / "train")
-    assert cells[0].evaluate.run.run_dir == cells[0].train.run.run_dir
+    assert {(cell.data.root, cell.trial) for cell in cells} == {("people", 1)}
+    folder = tmp_path / "searched" / "seed1"
+    assert (cells[0].search_run.path, cells[0].train_run.path) == (
+        folder / "search",
+        folder / "train",
+    )
+    assert all(cell.evaluating is cells[0].evaluating for cell in cells)
 
 
 def test_a_seed_takes_a_split_of_its_own_where_there_are_several(tmp_path):
-    plan = study(tmp_path, data={"dataset": "regdb", "trial": 9}, seeds=3)
-    trials = [
-        (c.search.data.trial, c.train.data.trial, c.evaluate.data.trial)
-        for c in plan.cells()
-        if c.arm.name == "searched"
-    ]
-    assert trials == [(9, 9, 9), (10, 10, 10), (1, 1, 1)]
+    plan = study(tmp_path, data={"layout": "regdb", "trial": 9}, seeds=3)
+    cells = [cell for cell in plan.cells() if cell.arm.name == "searched"]
+    assert [cell.trial for cell in cells] == [9, 10, 1]
+    for cell in cells:
+        assert {part["trial"] for part in cell.settings.values()} == {cell.trial}
     plain = study(tmp_path, seeds=3)
-    assert {cell.train.data.trial for cell in plain.cells()} == {1}
+    assert {cell.trial for cell in plain.cells()} == {1}
 
 
 def test_quick(tmp_path):
     """Two seeds, the arms that are compared, a quarter of all that is counted in epochs."""
     plan = study(
         tmp_path,
-        queue={"quick": True},
+        quick=True,
         arms=("shared", "until", "random", "searched"),
         seeds=5,
-        recipes={"train_flags": f"{TRAIN} --learning_rate_warmup=1"},
+        train={"learning_rate_warmup": 1.0},
     )
     assert [arm.name for arm in plan.arms] == ["shared", "random_1", "searched"]
     assert {cell.seed for cell in plan.cells()} == {0, 1}
     cell = plan.cells()[0]
-    assert (cell.search.schedule.epochs, cell.search.schedule.warmup_epochs) == (2, 1)
-    assert cell.train.schedule.epochs == 3
-    assert cell.train.optimizer.decay_epochs == (1.0, 2.0)
-    assert cell.train.optimizer.learning_rate_warmup == 0.25
+    search, recipe = cell.searching.algorithm.make(), cell.training.recipe
+    assert (search.epochs, search.warmup_epochs) == (2, 1)
+    assert search.optimizer.decay_epochs == (10.0, 17.5)
+    assert recipe.epochs == 3
+    assert recipe.optimizer.decay_epochs == (1.0, 2.0)
+    assert recipe.optimizer.learning_rate_warmup == 0.25
+
+
+def test_quick_changes_nothing_else(tmp_path):
+    """What is counted in epochs, and what follows from the images stays so."""
+    given = {
+        "arms": ("shared", "searched"),
+        "against": ("shared",),
+        "data": {"layout": "market1501"},
+    }
+    whole, quick = (study(tmp_path, quick=quick, **given).cells()[0] for quick in (False, True))
+    counted = {"epochs", "warmup_epochs", "learning_rate_warmup", "decay_epochs"}
+    for part, settings in whole.settings.items():
+        other = quick.settings[part]
+        assert {name for name in settings if settings[name] != other[name]} <= counted
+        assert settings.keys() == other.keys()
 
 
 def test_a_finished_cell_is_one_of_these_settings(tmp_path):
@@ -81,8 +105,63 @@ def test_a_finished_cell_is_one_of_these_settings(tmp_path):
     assert cell.results() is None
     finish(cell)
     assert cell.results()["results"]["all_single_shot"]["mAP"] == 0.5
-    other = study(tmp_path, recipes={"train_flags": f"{TRAIN} --margin=0.3"}).cells()[0]
-    with pytest.raises(BadInput, match=r"--margin of train: 0\.4 then, 0\.3 now"):
+    other = study(tmp_path, train={"margin": 0.3}).cells()[0]
+    with pytest.raises(BadInput, match=r"train: margin=0\.4 then, 0\.3 now"):
+        other.results()
+
+
+def earlier(cell, **changes):
+    """A cell that an earlier version finished; ``changes`` are what it recorded otherwise, None
+    what it did not record."""
+    settings = json.loads(EARLIER.read_text())
+    for name, value in changes.items():
+        part, _, option = name.partition("__")
+        settings[part][option] = value
+        if value is None:
+            del settings[part][option]
+    write_json(cell.results_file, {**results(cell), "settings": settings})
+
+
+def test_a_cell_that_an_earlier_version_finished_is_finished(tmp_path):
+    """It recorded the options of all spaces, of no algorithm but one, and of fewer losses."""
+    cell = study(tmp_path).cells()[0]
+    recorded, now = json.loads(EARLIER.read_text()), cell.settings
+    assert "algorithm" not in recorded["search"] and "algorithm" in now["search"]
+    assert "hetero_center_weight" not in recorded["train"]
+    assert "skip_unreadable" in recorded["evaluate"] and "skip_unreadable" not in now["evaluate"]
+    earlier(cell)
+    assert cell.results() is not None
+    earlier(cell, search__skip_unreadable=True, train__margin=None)
+    assert cell.results() is not None
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"search__epochs": 9}, r"search: epochs=9 then, 8 now"),
+        ({"train__width": 1.0}, r"train: width=1\.0 then, 0\.0625 now"),
+        ({"evaluate__rerank": True}, r"evaluate: rerank=True then, False now"),
+        ({"search__relaxation": "gumbel"}, r"search: relaxation='gumbel' then, 'softmax' now"),
+        ({"train__eras": 3}, r"train: eras=3 then, not known now"),
+    ],
+)
+def test_what_an_earlier_version_did_otherwise_is_named(tmp_path, changes, said):
+    cell = study(tmp_path).cells()[0]
+    earlier(cell, **changes)
+    with pytest.raises(BadInput, match=said):
+        cell.results()
+
+
+def test_a_cell_that_did_not_search_is_none_that_does(tmp_path):
+    cell = study(tmp_path).cells()[0]
+    settings = {**cell.settings, "search": None}
+    write_json(cell.results_file, {**results(cell), "settings": settings})
+    with pytest.raises(BadInput, match="search: only done now"):
+        cell.results()
+    other = study(tmp_path).cell("shared/seed0")
+    settings = {**other.settings, "search": cell.settings["search"]}
+    write_json(other.results_file, {**results(other), "settings": settings})
+    with pytest.raises(BadInput, match="search: not done now"):
         other.results()
 
 
@@ -95,22 +174,45 @@ def test_settings_survive_the_file(tmp_path):
 def test_where_images_lie_and_what_shows_progress_makes_no_other_cell(tmp_path):
     cell = study(tmp_path).cells()[0]
     finish(cell)
-    flags = f"{TRAIN} --noprogress --cache=decoded"
-    moved = study(tmp_path, data={"data_dir": "elsewhere"}, recipes={"train_flags": flags})
+    shown = {"progress": False, "cache": "decoded", "checkpoint_every": "10m"}
+    moved = study(tmp_path, data={"root": "elsewhere"}, train=shown, search=shown)
     assert moved.cells()[0].results() is not None
+
+
+def test_losses_between_modalities_are_no_part_of_cells_of_one(tmp_path):
+    """As the data set's authors count its images, and as the searches take them; but for weights
+    that are given."""
+    between = ("correlation_weight", "mmd_weight")
+
+    def weights(part, **given):
+        settings = study(tmp_path, **given).cells()[0].settings[part]
+        return [settings[name] for name in between]
+
+    market = {"data": {"layout": "market1501"}}
+    assert weights("train") == weights("search") == [5.0, 0.05]
+    assert weights("train", **market) == weights("search", **market) == [0.0, 0.0]
+    visible = {"search": {"modality": "visible"}}
+    assert (weights("search", **visible), weights("train", **visible)) == ([0.0, 0.0], [5.0, 0.05])
+    assert weights("train", **market, train={"mmd_weight": 1.0}) == [0.0, 1.0]
+    own = {"data": {"layout": "own_images"}}  # nobody said what they are
+    assert weights("train", **own) == weights("search", **own) == [5.0, 0.05]
+    searched = study(tmp_path, **market).settings["search"]
+    assert searched["architecture_mmd_weight"] == searched["mmd_weight"] == 0.0
 
 
 @pytest.mark.parametrize(
     "given, message",
     [
-        ({"subject": "shared"}, r"--subject=shared must be a search among --arms=shared,random,"),
-        ({"subject": "gumbel"}, r"--subject=gumbel must be a search among"),
-        ({"against": ("separate",)}, r"--against=separate: no arm separate is among --arms"),
+        ({"subject": "shared"}, r"^subject=shared must be a search among arms=shared,random,"),
+        ({"subject": "gumbel"}, r"^subject=gumbel must be a search among"),
+        ({"against": ("separate",)}, r"^against=separate: no arm separate is among arms="),
         ({"arms": ("searched", "shared", "nowhere")}, r"No architecture file nowhere"),
         ({"arms": ("searched", "shared", "within:layer9")}, r"No stage 'layer9'"),
-        ({"recipes": {"search_flags": "--epochs=many"}}, r"cmnas_tf.search --epochs=many .*many"),
-        ({"recipes": {"train_flags": "--warmup_epochs=1"}}, r"cmnas_tf.train .*warmup_epochs"),
-        ({"data": {"data_dir": ""}}, r"Give --run_dir=FOLDER .* and --data_dir=FOLDER"),
+        ({"search": {"warmup_epochs": 8}}, r"warmup_epochs=8 leaves no epoch of epochs=8"),
+        ({"search": {"candidates": 5}}, r"candidates=5 means nothing to algorithm=darts"),
+        ({"search": {"cells": (1,)}}, r"resnet18"),
+        ({"search": {"search_space": "reid_cells"}}, r"backbone=resnet18 means nothing to"),
+        ({"train": {"backbone": "resnet20"}}, r"resnet20"),
     ],
 )
 def test_what_is_wrong_with_an_arm_is_said_before_any_begins(tmp_path, given, message):
@@ -121,17 +223,35 @@ def test_what_is_wrong_with_an_arm_is_said_before_any_begins(tmp_path, given, me
 def test_a_cell_is_found_by_its_name(tmp_path):
     plan = study(tmp_path)
     assert plan.cell("random_1/seed1").folder == tmp_path / "random_1" / "seed1"
-    with pytest.raises(BadInput, match=r"--cell=random_2/seed0: no such cell; --dry_run lists"):
+    with pytest.raises(BadInput, match=r"^cell=random_2/seed0: no such cell; `dry_run` lists"):
         plan.cell("random_2/seed0")
 
 
 def test_every_setting_of_a_cell_shapes_its_results_file(tmp_path):
-    """The three commands' own lists, and nothing besides."""
+    """All that a result could follow from of the three parts, and nothing besides."""
     cell = study(tmp_path).cells()[0]
+    data = {"dataset": "sysu_mm01", "trial": 1}
+    algorithm, space = cell.searching.algorithm.make(), cell.searching.space.make()
     assert cell.settings == {
-        "search": settings.shaping_result(cell.search),
-        "train": settings.shaping_result(cell.train),
-        "evaluate": settings.shaping_result(cell.evaluate),
+        "search": {
+            **described([space, algorithm, cell.searching.modality]),
+            **data,
+            "seed": 0,
+            "search_space": "norm",
+            "algorithm": "darts",
+        },
+        "train": {**described([cell.training]), **data, "seed": 0},
+        "evaluate": {**described([cell.evaluating]), **data, "weights": "average"},
     }
-    assert dataclasses.replace(cell, search=None).settings["search"] is None
-    assert (cell.folder / RESULTS).name == "results.json"
+    assert dataclasses.replace(cell, searching=None).settings["search"] is None
+    assert cell.results_file == cell.folder / "results.json"
+    assert {"strategy", "progress", "cache", "recipe"}.isdisjoint(cell.settings["train"])
+
+
+def test_cells_and_studies_are_values(tmp_path):
+    """Equal where they are made alike, and to be kept in sets."""
+    one, other = study(tmp_path), study(tmp_path)
+    assert isinstance(one, Study) and one == other
+    assert one.cells() == other.cells() and len({*one.cells(), *other.cells()}) == 6
+    assert all(isinstance(cell, StudyCell) for cell in one.cells())
+    assert study(tmp_path, train={"margin": 0.3}) != one

@@ -4,15 +4,31 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
-import time
 
 import pytest
 
+from cmnas_tf.errors import Stopped
 from cmnas_tf.studies import queue
-from cmnas_tf.studies.plan import FAILURE, RESULTS
-from cmnas_tf.studies.queue import LOG, Queue, last_words, seconds_left
+from cmnas_tf.studies.queue import Queue, last_words, seconds_left
 from tests.studies.small import finish, results, study
+
+# Says that it is ready, and saves what it did when it is asked to stop.
+WAITS = """
+import os, pathlib, signal, sys
+folder, ready = sys.argv[1:]
+
+def stop(*_):
+    (pathlib.Path(folder) / "saved").touch()
+    os._exit(143)
+
+signal.signal(signal.SIGTERM, stop)
+with open(ready, "w") as file:
+    file.write("ready\\n")
+while True:
+    signal.pause()
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -21,95 +37,120 @@ def looked_at_often(monkeypatch):
 
 
 class Cells:
-    """Starts a process for each cell that does what the test says of it, and notes the order."""
+    """Starts a process for each cell that does what the test says of it, and notes the order.
 
-    def __init__(self, does=lambda cell: "finish"):
+    Args:
+      folder: of a named pipe that cells write to which wait, or read from which are held.
+      does: by cell what it does: ``"finish"``, ``"fail"``; ``"wait"`` until it is told to stop;
+        ``"held"``, which finishes when another cell ``"frees"`` it.
+    """
+
+    def __init__(self, folder, does=lambda cell: "finish"):
         self.does = does
         self.started = []
         self.at_once = 0
+        self.pipe = folder / "pipe"
+        os.mkfifo(self.pipe)
         self._processes = []
 
     def __call__(self, cell):
         cell.folder.mkdir(parents=True, exist_ok=True)
         self.started.append(cell.name)
-        what = self.does(cell)
         ready = cell.folder / "ready.json"
         ready.write_text(json.dumps(results(cell)))
+        done = f"mv {ready} {cell.results_file}"
         commands = {
-            "slowly": f"sleep 0.7; mv {ready} {cell.folder / RESULTS}",
-            "finish": f"mv {ready} {cell.folder / RESULTS}",
-            "fail": "echo working; echo 'error: the loss is nan'; echo; exit 3",
-            "wait": f"trap 'touch {cell.folder}/saved; exit 143' TERM; sleep 60 & wait",
+            "finish": ["bash", "-c", done],
+            "held": ["bash", "-c", f"cat {self.pipe}; {done}"],
+            "frees": ["bash", "-c", f"{done}; echo > {self.pipe}"],
+            "fail": ["bash", "-c", "echo working; echo 'error: the loss is nan'; echo; exit 3"],
+            "wait": [sys.executable, "-S", "-c", WAITS, str(cell.folder), str(self.pipe)],
         }
-        with (cell.folder / LOG).open("wb") as log:
-            process = subprocess.Popen(["bash", "-c", commands[what]], stdout=log, stderr=log)
+        with cell.log_file.open("wb") as log:
+            process = subprocess.Popen(commands[self.does(cell)], stdout=log, stderr=log)
         self._processes.append(process)
         self.at_once = max(self.at_once, sum(p.poll() is None for p in self._processes))
         return process
 
 
-def test_all_cells_are_done_in_order_and_never_again(tmp_path, capsys):
-    cells, start = study(tmp_path).cells(), Cells()
-    Queue(cells, 1, start).run()
+@pytest.fixture
+def pipes(tmp_path_factory):
+    """Where the named pipes of a test are, each in a folder of its own."""
+    return lambda: tmp_path_factory.mktemp("pipes")
+
+
+def test_all_cells_are_done_in_order_and_never_again(tmp_path, pipes):
+    cells, start, said = study(tmp_path).cells(), Cells(pipes()), []
+    Queue(cells, 1, start, said.append).run()
     assert start.started == [cell.name for cell in cells]
     assert all(cell.results() for cell in cells)
-    assert "6/6  random_1/seed1" in capsys.readouterr().out
-    again = Cells()
-    Queue(cells, 1, again).run()
+    assert said[0] == "6 cells, 0 finished before"
+    assert len(said) == 7 and "6/6  random_1/seed1" in said[-1]
+    again, said = Cells(pipes()), []
+    Queue(cells, 1, again, said.append).run()
     assert again.started == []
-    assert capsys.readouterr().out == "6 cells, 6 finished before\n"
+    assert said == ["6 cells, 6 finished before"]
 
 
-def test_what_depends_on_a_cell_waits_for_it_and_others_do_not(tmp_path):
-    """With three jobs the random one of seed 0 waits, and its place goes to seed 1's search."""
-    start = Cells(lambda cell: "slowly" if cell.name == "searched/seed0" else "finish")
-    Queue(study(tmp_path).cells(), 3, start).run()
+def test_it_logs_where_nobody_listens(tmp_path, pipes, caplog):
+    caplog.set_level("INFO", "cmnas_tf.studies.queue")
+    Queue(study(tmp_path, seeds=1).cells(), 1, Cells(pipes())).run()
+    assert caplog.messages[0] == "3 cells, 0 finished before"
+    assert len(caplog.messages) == 4
+
+
+def test_what_depends_on_a_cell_waits_for_it_and_others_do_not(tmp_path, pipes):
+    """With three jobs the random one of seed 0 waits, and its place goes to seed 1's search, whose
+    end is what seed 0's search ends by."""
+    does = {"searched/seed0": "held", "searched/seed1": "frees"}
+    start = Cells(pipes(), lambda cell: does.get(cell.name, "finish"))
+    Queue(study(tmp_path).cells(), 3, start, list).run()
     assert start.started[:3] == ["searched/seed0", "shared/seed0", "searched/seed1"]
-    assert start.started.index("random_1/seed0") > 1
+    assert start.started.index("random_1/seed0") > start.started.index("searched/seed1")
     assert len(start.started) == 6
     assert start.at_once <= 3
 
 
-def test_a_failure_is_written_down_and_the_others_go_on(tmp_path, capsys):
+def test_a_failure_is_written_down_and_the_others_go_on(tmp_path, pipes):
     """And what depends on it is not begun. The next run tries again."""
-    cells = study(tmp_path).cells()
-    start = Cells(lambda cell: "fail" if cell.name == "searched/seed0" else "finish")
-    once = Queue(cells, 1, start)
+    cells, said = study(tmp_path).cells(), []
+    start = Cells(pipes(), lambda cell: "fail" if cell.name == "searched/seed0" else "finish")
+    once = Queue(cells, 1, start, said.append)
     once.run()
     reason = "not begun, since searched/seed0 failed"
     assert once.failed == {"searched/seed0": "the loss is nan", "random_1/seed0": reason}
-    assert json.loads((cells[0].folder / FAILURE).read_text()) == {
-        "exit_code": 3,
-        "message": "the loss is nan",
-    }
+    assert cells[0].failure() == {"exit_code": 3, "message": "the loss is nan"}
     assert "random_1/seed0" not in start.started
-    assert "FAILED: the loss is nan" in capsys.readouterr().out
+    assert any("FAILED: the loss is nan" in line for line in said)
     assert sum(cell.results() is not None for cell in cells) == 4
-    again = Cells()
-    Queue(cells, 1, again).run()
+    again = Cells(pipes())
+    Queue(cells, 1, again, list).run()
     assert again.started == ["searched/seed0", "random_1/seed0"]
 
 
-def test_asked_to_stop_it_asks_its_cells_and_waits_for_them(tmp_path, capsys):
+def test_asked_to_stop_it_asks_its_cells_and_waits_for_them(tmp_path, pipes):
+    """Once both are at work; the queue says how much of all is done."""
     cells = study(tmp_path).cells()
-    start = Cells(lambda cell: "wait")
+    start = Cells(pipes(), lambda cell: "wait")
 
     def ask():
-        while len(start.started) < 2:
-            time.sleep(0.01)
-        time.sleep(0.3)  # until the traps are set
+        said = b""
+        with os.fdopen(os.open(start.pipe, os.O_RDWR), "rb", buffering=0) as pipe:
+            while said.count(b"ready") < 2:
+                said += pipe.read(100)
         os.kill(os.getpid(), signal.SIGTERM)
 
     asking = threading.Thread(target=ask)
     asking.start()
-    with pytest.raises(SystemExit) as stopped:
-        Queue(cells, 2, start).run()
+    with pytest.raises(Stopped) as stopped:
+        Queue(cells, 2, start, list).run()
     asking.join()
-    assert stopped.value.code == 128 + signal.SIGTERM
+    assert stopped.value.signal == signal.SIGTERM
+    assert "Stopped by SIGTERM after 0 of 6 cells" in str(stopped.value)
+    assert "Rerun the same command" in str(stopped.value)
     assert start.started == ["searched/seed0", "shared/seed0"]
     assert all((tmp_path / name / "saved").exists() for name in start.started)
-    assert "the same command goes on" in capsys.readouterr().err
-    assert not list(tmp_path.rglob(FAILURE))
+    assert not list(tmp_path.rglob("failure.json"))
 
 
 def test_time_left_by_hand():
@@ -124,17 +165,16 @@ def test_time_left_by_hand():
     assert seconds_left(durations, [], 2) == 0.0
 
 
-def test_finished_cells_say_how_long_such_cells_take(tmp_path, capsys):
+def test_finished_cells_say_how_long_such_cells_take(tmp_path, pipes):
     """Of before: 40 s for a search with its training. What is left: two trainings and a search
     with its training take about 120 s, when the second search is done in no time."""
-    cells = study(tmp_path).cells()
+    cells, said = study(tmp_path).cells(), []
     finish(cells[0])
     finish(cells[1], seconds=(None, 600.0))
     finish(cells[2], seconds=(None, 600.0))
-    Queue(cells, 1, Cells()).run()
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "6 cells, 3 finished before"
-    assert "searched/seed1" in lines[1] and "mAP 50.0; about 20 minutes left" in lines[1]
+    Queue(cells, 1, Cells(pipes()), said.append).run()
+    assert said[0] == "6 cells, 3 finished before"
+    assert "searched/seed1" in said[1] and "mAP 50.0; about 20 minutes left" in said[1]
 
 
 @pytest.mark.parametrize(
@@ -148,5 +188,5 @@ def test_finished_cells_say_how_long_such_cells_take(tmp_path, capsys):
 def test_last_words(tmp_path, log, words):
     cell = study(tmp_path).cells()[0]
     cell.folder.mkdir(parents=True)
-    (cell.folder / LOG).write_text(log)
+    cell.log_file.write_text(log)
     assert last_words(cell) == words

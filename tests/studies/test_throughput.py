@@ -9,23 +9,24 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.modality import MODALITIES, VISIBLE
 from cmnas_tf.searching.bilevel import Bilevel
 from cmnas_tf.studies import throughput
+from cmnas_tf.studies.plan import Searching, Training
 from cmnas_tf.studies.throughput import measure
 from cmnas_tf.training import gradient_step
-from tests.studies.small import study
 
-SMALL = (
-    "--image_height=32 --image_width=16 --identities_per_batch=4 --images_per_identity=2 "
-    "--strategy=one_device"
-)
-RESNET = f"{SMALL} --backbone=resnet18 --width=0.0625"
-CELLS = f"{SMALL} --width=0.0625 --correlation_weight=0 --mmd_weight=0"
+SMALL = {
+    "image_height": 32,
+    "image_width": 16,
+    "identities_per_batch": 4,
+    "images_per_identity": 2,
+    "strategy": "one_device",
+    "width": 0.0625,
+}
+RESNET = {**SMALL, "backbone": "resnet18"}
 
 
-def commands(folder, search=RESNET, train=RESNET):
-    """The settings of a small search and of a small training."""
-    recipes = {"search_flags": search, "train_flags": train}
-    cell = study(folder, arms=("searched",), against=(), recipes=recipes).cells()[0]
-    return cell.search, cell.train
+def parts(search=RESNET, train=RESNET):
+    """A small search and a small training."""
+    return Searching.of_values(search), Training.of_values(train)
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def clock(monkeypatch):
     monkeypatch.setattr(throughput, "time", SimpleNamespace(perf_counter=lambda: next(moments)))
 
 
-def test_medians_without_the_first_two_steps(tmp_path, clock, monkeypatch):
+def test_medians_without_the_first_two_steps(clock, monkeypatch):
     """Of the search's 1, 2 | 4, 8, 16 and the training's 32, 64 | 128, 256, 512. Whatever the
     order, they are first-order steps that move the architecture, of whole batches; and the weights
     to start from need not be there."""
@@ -48,8 +49,8 @@ def test_medians_without_the_first_two_steps(tmp_path, clock, monkeypatch):
         return step(self, one, other, move_architecture, run)
 
     monkeypatch.setattr(Bilevel, "train_step", train_step)
-    flags = f"{RESNET} --order=second --initial_weights=nowhere"
-    found = measure(*commands(tmp_path, flags), 5, MODALITIES, 3)
+    search = {**RESNET, "order": "second", "initial_weights": "nowhere"}
+    found = measure(*parts(search), 5, MODALITIES, 3)
     assert (found.search_seconds, found.train_seconds) == (8, 256)
     assert found.device
     shapes = dict.fromkeys(MODALITIES, (8, 32, 16, 3))
@@ -57,40 +58,46 @@ def test_medians_without_the_first_two_steps(tmp_path, clock, monkeypatch):
 
 
 @pytest.mark.slow
-def test_cells_of_one_modality(tmp_path, clock):
-    """A search for cells, which trains cells drawn at random."""
-    search = (
-        f"{CELLS} --search_space=darts_cells --cells=1,1 --modality=visible "
-        "--architecture_correlation_weight=0 --architecture_mmd_weight=0"
-    )
-    found = measure(*commands(tmp_path, search, CELLS), 5, (VISIBLE,), 1)
+@pytest.mark.parametrize("modalities", [(VISIBLE,), MODALITIES], ids=str)
+def test_cells_of_one_modality(clock, modalities):
+    """A search for cells, which trains cells drawn at random; where there are images of two
+    modalities it searches on those of one, and losses between them are in the training alone."""
+    search = {**SMALL, "search_space": "darts_cells", "cells": (1, 1), "modality": VISIBLE}
+    found = measure(*parts(search, SMALL), 5, modalities, 1)
+    assert (found.search_seconds, found.train_seconds) == (4, 32)
+
+
+@pytest.mark.slow
+def test_a_random_search_is_measured_by_the_steps_of_darts(clock):
+    """Which it takes as many of; what is its own alone means nothing to them."""
+    found = measure(*parts({**RESNET, "algorithm": "random", "candidates": 4}), 5, MODALITIES, 1)
     assert (found.search_seconds, found.train_seconds) == (4, 32)
 
 
 @pytest.fixture
 def on_two(monkeypatch, two_replicas):
-    """The devices of every command: two replicas."""
+    """The devices of both parts: two replicas."""
     monkeypatch.setattr(throughput, "make_strategy", lambda devices, deterministic: two_replicas)
 
 
 @pytest.mark.slow
-def test_each_device_has_its_share(tmp_path, clock, on_two, monkeypatch):
+def test_each_device_has_its_share(clock, on_two, monkeypatch):
     """Four identities over two devices: two of two images each."""
     rows = []
-    slope = gradient_step.slope
+    loss_and_gradients = gradient_step.loss_and_gradients
 
     def seen(network, objective, batch, *others):
         rows.append(batch.labels.shape[0])
-        return slope(network, objective, batch, *others)
+        return loss_and_gradients(network, objective, batch, *others)
 
-    monkeypatch.setattr(gradient_step, "slope", seen)
-    measure(*commands(tmp_path), 5, MODALITIES, 1)
+    monkeypatch.setattr(gradient_step, "loss_and_gradients", seen)
+    measure(*parts(), 5, MODALITIES, 1)
     assert set(rows) == {4}
 
 
-@pytest.mark.parametrize("command", ["search", "train"])
-def test_a_batch_that_cannot_be_dealt_out(tmp_path, on_two, command):
+@pytest.mark.parametrize("part", ["search", "train"])
+def test_a_batch_that_cannot_be_dealt_out(on_two, part):
     """Three identities over two devices."""
-    flags = {command: f"{RESNET} --identities_per_batch=3"}
+    given = {part: {**RESNET, "identities_per_batch": 3}}
     with pytest.raises(BadInput, match="3 cannot be divided over 2"):
-        measure(*commands(tmp_path, **flags), 5, MODALITIES, 1)
+        measure(*parts(**given), 5, MODALITIES, 1)

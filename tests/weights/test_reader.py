@@ -160,7 +160,7 @@ def test_without_pytorch_the_message_says_what_to_do(tmp_path, monkeypatch):
     """Safetensors are read all the same."""
     monkeypatch.setitem(sys.modules, "torch", None)
     (tmp_path / "a.pth.tar").write_bytes(b"")
-    with pytest.raises(BadInput, match=r"a\.pth\.tar .* PyTorch .*pip install torch"):
+    with pytest.raises(BadInput, match=r"a\.pth\.tar .* PyTorch .*pip install .*\[torch\]"):
         read_torch_file(tmp_path / "a.pth.tar")
     save_file(STATE, tmp_path / "a.safetensors")
     assert_same(read_torch_file(tmp_path / "a.safetensors")["live"])

@@ -16,7 +16,7 @@ from cmnas_tf.serving.client.server import Server
 from cmnas_tf.serving.gallery import Matches
 
 T = TypeVar("T")
-Batch = Sequence[ImageFile]
+Files = Sequence[ImageFile]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class Request(Options):
         advanced=True,
     )
 
-    def cameras(self, images: Batch) -> list[str]:
+    def cameras(self, images: Files) -> list[str]:
         """Of which gallery entries are left out, for each image; "": of none.
 
         Raises:
@@ -101,10 +101,10 @@ def ask(
 
         index = FaissIndex.load(request.faiss_index, request.effort)
 
-    def embed(batch: Batch) -> np.ndarray:
+    def embed(batch: Files) -> np.ndarray:
         return model.embed(_files(batch), _modalities(batch))
 
-    def identify(batch: Batch) -> Matches:
+    def identify(batch: Files) -> Matches:
         cameras = request.cameras(batch)
         return model.identify(_files(batch), _modalities(batch), cameras, request.k)
 
@@ -134,15 +134,15 @@ def _check(request: Request, answer: Answer) -> None:
         )
 
 
-def _files(batch: Batch) -> list[bytes]:
+def _files(batch: Files) -> list[bytes]:
     return [image.path.read_bytes() for image in batch]
 
 
-def _modalities(batch: Batch) -> list[str]:
+def _modalities(batch: Files) -> list[str]:
     return [image.modality for image in batch]
 
 
-def _in_batches(ask: Callable[[Batch], T], images: Batch, size: int, progress: bool) -> list[T]:
+def _in_batches(ask: Callable[[Files], T], images: Files, size: int, progress: bool) -> list[T]:
     found = []
     with progress_bar(len(images), "image", progress) as bar:
         for start in range(0, len(images), size):
@@ -157,7 +157,7 @@ def _in_batches(ask: Callable[[Batch], T], images: Batch, size: int, progress: b
     return found
 
 
-def _refusal(ask: Callable[[Batch], object], batch: Batch, error: CallError) -> str:
+def _refusal(ask: Callable[[Files], object], batch: Files, error: CallError) -> str:
     """Names the image for which a batch was refused: each is sent alone."""
     for image in batch:
         try:

@@ -62,7 +62,7 @@ class Server(Options):
         """The model on the server.
 
         Raises:
-          BadInput: the address is none; or a call in the block failed, with what to do about it.
+          BadInput: the address is invalid; or a call in the block failed, with what to do about it.
         """
         host, _, port = self.address.rpartition(":")
         if not host or not port.isdecimal() or int(port) > 65535:

@@ -39,7 +39,7 @@ class ModelVersions:
     def refresh(self) -> LoadedVersion | None:
         """Loads the newest version if that is another than the present one.
 
-        A version that cannot be loaded is not tried again, and the one before it goes on.
+        A version that cannot be loaded is not tried again, and the one before it stays.
 
         Returns:
           The version that was put in place, or None.

@@ -5,18 +5,17 @@ import shutil
 
 import pytest
 
-from cmnas_tf import command_line, prepare, settings
+from cmnas_tf.commands import command_line, prepare
 from cmnas_tf.data import load_dataset
 from cmnas_tf.data.synthetic import write_dataset
+from cmnas_tf.data.synthetic_plan import SyntheticPeople
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """RegDB with 2 + 2 people, two images of each in each modality."""
     root = tmp_path_factory.mktemp("data") / "regdb"
-    people = settings.SyntheticPeople(
-        "regdb", 2, 2, images_per_camera=2, image_height=32, image_width=16
-    )
+    people = SyntheticPeople("regdb", 2, 2, images_per_camera=2, image_height=32, image_width=16)
     write_dataset(people, root, processes=1)
     return root
 
@@ -36,7 +35,7 @@ def run(monkeypatch, capsys):
         monkeypatch.setattr("sys.argv", ["prepare", *flags])
         code = 0
         try:
-            command_line.run(prepare.main, settings.Prepare)
+            command_line.run(prepare.main, prepare.Prepare)
         except SystemExit as exit_:
             code = exit_.code
         said = capsys.readouterr()

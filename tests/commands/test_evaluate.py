@@ -1,0 +1,139 @@
+"""``cmnas evaluate``: what it is given, where results go, and two of them side by side."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cmnas_tf.commands import command_line, evaluate
+from cmnas_tf.commands.evaluate import Evaluate
+from cmnas_tf.errors import BadInput
+from cmnas_tf.evaluation.results_file import read_results
+from cmnas_tf.models.specification import Specification
+from tests.evaluation.records import record
+from tests.evaluation.test_evaluate import ARCHITECTURE, write_run
+from tests.tiny_people import write_people
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """RegDB with 2 + 4 people."""
+    root = tmp_path_factory.mktemp("data") / "regdb"
+    return write_people(root, dataset="regdb", train_identities=2)
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    """A run of a network that was not trained, on trial 2 as it says."""
+    write_run(tmp_path / "run", Specification(ARCHITECTURE, 2, 32, 16, 1, 0.0625))
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def run(data, capsys):
+    """Runs the command; gives what it printed."""
+
+    def run(*flags):
+        own = (f"--data_dir={data}", "--dataset=regdb", "--trial=2", "--noprogress")
+        evaluate.main(command_line.read(Evaluate, ["evaluate", *own, *map(str, flags)]))
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_results_are_printed_and_written_to_the_run(run, run_dir):
+    said = run(f"--run_dir={run_dir}")
+    results = read_results(run_dir)
+    assert said.startswith("regdb, trial 2, direction both, flip_average off, rerank off; average")
+    assert said.endswith(f"\nwritten to {run_dir / 'results.json'}\n")
+    for found in results["results"].values():
+        assert f"{100 * found['mAP']:.2f}" in said
+
+
+def test_what_is_given_is_measured(run, run_dir, tmp_path):
+    """A checkpoint by its file, the live weights, one direction; results go to the run's folder
+    that is named."""
+    (checkpoint,) = (run_dir / "checkpoints").iterdir()
+    run(
+        *(f"--checkpoint={checkpoint}", f"--run_dir={tmp_path / 'other'}", "--weights=live"),
+        *("--direction=infrared_to_visible", "--flip_average", "--embed_batch=3"),
+        *("--precision=bfloat16", "--strategy=one_device"),
+    )
+    assert not (run_dir / "results.json").exists()
+    results = read_results(tmp_path / "other")
+    assert list(results["results"]) == ["infrared_to_visible"]
+    assert results["checkpoint"]["weights"] == "live"
+    assert results["protocol"]["flip_average"] is True
+    assert results["evaluation"]["settings"]["precision"] == "bfloat16"
+
+
+def test_where_results_of_a_checkpoint_go(run, run_dir):
+    """Beside the file, or into the run where that is named."""
+    (checkpoint,) = (run_dir / "checkpoints").iterdir()
+    for given, folder in ((checkpoint, checkpoint.parent), (run_dir, run_dir)):
+        run(f"--checkpoint={given}")
+        assert read_results(folder)["checkpoint"]["file"] == str(checkpoint)
+
+
+@pytest.fixture
+def truncated(data):
+    """A test image of trial 2 that ends too early; its path in the data set."""
+    path = (data / "idx" / "test_thermal_2.txt").read_text().split()[0]
+    content = (data / path).read_bytes()
+    (data / path).write_bytes(content[:100])
+    yield path
+    (data / path).write_bytes(content)
+
+
+def test_an_unreadable_image_is_left_out_when_asked(run, run_dir, truncated):
+    """Else nothing is written."""
+    with pytest.raises(BadInput, match=f"{truncated}: not a complete"):
+        run(f"--run_dir={run_dir}")
+    assert not (run_dir / "results.json").exists()
+    run(f"--run_dir={run_dir}", "--skip_unreadable")
+    assert read_results(run_dir)["dataset"]["left_out"] == [truncated]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "Give `run_dir` of a training, or `checkpoint`"),
+        (["--data_dir="], "`data_dir` is missing: the folder of the data set"),
+    ],
+)
+def test_what_it_needs(run, flags, message):
+    with pytest.raises(BadInput, match=message):
+        run(*flags)
+
+
+def test_two_results_side_by_side(tmp_path, capsys):
+    """Files or folders of runs, as one flag of two words."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "results.json").write_text(json.dumps(record()))
+    files = [str(tmp_path / "a"), str(tmp_path / "b" / "results.json")]
+    evaluate.main(command_line.read(Evaluate, ["evaluate", "--compare", *files]))
+    said = capsys.readouterr().out
+    assert said.startswith(f"A  {files[0]}\nB  {files[1]}\n")
+    assert said.endswith("\n\nnothing differs\n")
+
+
+def test_the_command_compares_without_tensorflow(tmp_path):
+    """Spelt as people do, in a fresh process without a run or a data set."""
+    path = tmp_path / "a b.json"
+    path.write_text(json.dumps(record()))
+    program = (
+        "import runpy, sys\n"
+        "runpy.run_module('cmnas_tf.evaluate', run_name='__main__')\n"
+        "assert not {'tensorflow', 'keras', 'scipy'} & set(sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "--compare", str(path), str(path)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("\n\nnothing differs\n")

@@ -1,0 +1,129 @@
+"""``cmnas study``: what there is to do, and what it starts to do it."""
+
+import json
+import subprocess
+
+import pytest
+
+from cmnas_tf.commands import command_line, study
+from cmnas_tf.commands.study import StudyCommand, make, starter
+from cmnas_tf.errors import BadInput
+from cmnas_tf.machine import cores
+from cmnas_tf.studies import run_cell, throughput
+from tests.commands.every import read
+from tests.studies.small import finish
+
+SMALL = [
+    "--arms=shared,random,searched",
+    "--against=shared,random",
+    "--seeds=2",
+    "--random_architectures=1",
+    *(f"--{part}.{flag}" for part in ("search", "train")
+      for flag in ("backbone=resnet18", "width=0.0625", "epochs=10")),
+    "--search.epochs=8",
+    "--search.warmup_epochs=4",
+]  # fmt: skip
+
+
+def command(folder, *flags):
+    return read(StudyCommand, *SMALL, f"--run_dir={folder}", *flags)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--dry_run"], "--measure_steps=20 measures how many hours"),
+        (["--measure_steps=1"], "3.7 hours of one abacus: 1 s a search step"),
+        (["--measure_steps=1", "--jobs=2"], "1.8 with --jobs=2 on as many"),
+    ],
+)
+def test_says_what_there_is_to_do_and_does_nothing(tmp_path, capsys, monkeypatch, flags, said):
+    """Six cells, on the published number of images; see the hours by hand in test_budget."""
+    found = throughput.Throughput(1.0, 0.5, "abacus")
+    monkeypatch.setattr(throughput, "measure", lambda *given: found)
+    folder = tmp_path / "study"
+    flags = [*flags, f"--data_dir={tmp_path / 'none'}", "--train.epochs=10"]
+    study.main(command(folder, *flags))
+    output = capsys.readouterr().out
+    assert output.count("to do") == 6
+    assert said in output
+    assert not folder.exists()
+
+
+def test_of_people_that_are_still_to_be_drawn(tmp_path, capsys):
+    none = f"--data_dir={tmp_path / 'none'}"
+    study.main(command(tmp_path / "study", none, "--dry_run", "--people=study_synthetic_people"))
+    assert "known once there are images in --data_dir=" in capsys.readouterr().out
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """What commands are asked for, in the place of their processes: their names and flags."""
+    asked = []
+
+    def start(name, *arguments, output, environment):
+        asked.append((name, arguments, environment))
+        return subprocess.Popen(["true"], stdout=output)
+
+    monkeypatch.setattr(study, "start_command", start)
+    monkeypatch.setattr(study, "run_command", lambda *given: asked.append(given))
+    return asked
+
+
+def test_a_cell_is_started_by_the_same_command(tmp_path, started):
+    """Which reads to the same study; the cores are divided among the jobs."""
+    own = command(tmp_path, "--search.relaxation=gumbel", "--evaluate.rerank", "--jobs=2")
+    start = starter(command_line.arguments(own), jobs=2)
+    cell = make(own).cell("random_1/seed1")
+    assert start(cell).wait() == 0
+    ((name, arguments, environment),) = started
+    again = command_line.read(StudyCommand, [name, *arguments])
+    assert (name, again.work.cell) == ("study", "random_1/seed1")
+    assert make(again) == make(own)
+    assert environment["TF_NUM_INTRAOP_THREADS"] == str(max(1, cores() // 2))
+    assert environment["OMP_NUM_THREADS"] == environment["TF_NUM_INTRAOP_THREADS"]
+    assert cell.log_file.is_file()
+
+
+def test_one_cell_alone_is_done_here(tmp_path, monkeypatch):
+    done = []
+    monkeypatch.setattr(run_cell, "run_cell", lambda plan, cell: done.append(cell.name))
+    study.main(command(tmp_path, "--cell=shared/seed1"))
+    assert done == ["shared/seed1"]
+    with pytest.raises(BadInput, match="cell=shared/seed9: no such cell"):
+        study.main(command(tmp_path, "--cell=shared/seed9"))
+
+
+def test_people_are_drawn_first_and_the_report_comes_last(tmp_path, capsys, started):
+    """Of a study that is finished; nothing else is started."""
+    own = command(tmp_path / "study", "--people=people.flags")
+    for cell in make(own).cells():
+        finish(cell)
+    study.main(own)
+    assert started == [("make_synthetic", "--flagfile=people.flags", "--data_dir=there")]
+    said = capsys.readouterr().out
+    assert said.startswith("6 cells, 6 finished before\n# Does `searched` help?")
+    assert said.endswith(f"written to {tmp_path / 'study' / 'study.md'}\n")
+    assert json.loads((tmp_path / "study" / "study.json").read_text())["unfinished"] == {}
+
+
+def test_it_ends_with_1_where_a_cell_failed(tmp_path, started, capsys):
+    """The stand-ins end without results; the report says so, too."""
+    with pytest.raises(SystemExit) as ended:
+        study.main(command(tmp_path, "--jobs=3"))
+    assert ended.value.code == 1
+    assert {name for name, *_ in started} == {"study"} and len(started) == 4
+    said = capsys.readouterr().out
+    assert "FAILED: it said nothing" in said
+    assert "- random_1/seed0: not begun, since searched/seed0 failed" in said
+
+
+def test_it_is_not_begun_where_an_arm_cannot_be(tmp_path, capsys, monkeypatch):
+    """Before any process; in flags."""
+    monkeypatch.setattr(study, "start_command", None)
+    flags = [*SMALL, f"--run_dir={tmp_path / 'study'}", "--data_dir=there", "--subject=shared"]
+    with pytest.raises(SystemExit) as ended:
+        command_line.run(study.main, StudyCommand, ["study", *flags])
+    assert ended.value.code == 2
+    assert "--subject=shared must be a search among --arms=shared,random" in capsys.readouterr().err
+    assert not (tmp_path / "study").exists()
