@@ -136,7 +136,7 @@ def run(main: Callable[[Any], None], command: type[Options], argv: Sequence[str]
     # TensorFlow greets with lines of level "error" that mean nothing; set it to 0 to see them all.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.filterwarnings("ignore", category=FutureWarning, module="google")
-    _log_to_stderr(command)
+    stop_logging = _log_to_stderr(command)
     before = signal.signal(signal.SIGTERM, _terminate)
 
     def fail(message: str, code: int) -> None:
@@ -168,21 +168,32 @@ def run(main: Callable[[Any], None], command: type[Options], argv: Sequence[str]
         )
     finally:
         signal.signal(signal.SIGTERM, before)
+        stop_logging()
 
 
-def _log_to_stderr(command: type[Options]) -> None:
-    """Shows what the library logs: notes and warnings, each a line, in the command's words."""
+def _log_to_stderr(command: type[Options]) -> Callable[[], None]:
+    """Shows what the library logs: notes and warnings, each a line, in the command's words.
+
+    Returns:
+      What makes logging as it was before.
+    """
 
     class Formatter(logging.Formatter):
         def format(self, record: logging.LogRecord) -> str:
-            return in_flags(super().format(record), command.options())
+            word = {logging.INFO: "note"}.get(record.levelno, record.levelname.lower())
+            return in_flags(f"{word}: {super().format(record)}", command.options())
 
     logger, handler = logging.getLogger("cmnas_tf"), logging.StreamHandler()
-    handler.setFormatter(Formatter("{levelname}: {message}", style="{"))
-    logging.addLevelName(logging.INFO, "note")
-    logging.addLevelName(logging.WARNING, "warning")
+    handlers, propagate, level = logger.handlers, logger.propagate, logger.level
+    handler.setFormatter(Formatter())
     logger.handlers, logger.propagate = [handler], False
     logger.setLevel(logging.INFO)
+
+    def restore() -> None:
+        logger.handlers, logger.propagate = handlers, propagate
+        logger.setLevel(level)
+
+    return restore
 
 
 class _Terminated(KeyboardInterrupt):

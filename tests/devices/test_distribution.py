@@ -313,8 +313,24 @@ def test_replicas_that_normalise_for_themselves_stay_alike(two_replicas):
 
 def test_a_cpu_in_use_cannot_be_cut_up():
     tf.zeros(1)
-    with pytest.raises(BadInput, match="logical_devices=3"):
+    with pytest.raises(BadInput, match=r"^logical_devices=3: "):
         make_strategy(Devices(logical_devices=3))
+
+
+def test_parts_of_a_cpu_belong_to_one_process():
+    for strategy in ("auto", "mirrored"):
+        assert Devices(strategy=strategy, logical_devices=2).logical_devices == 2
+    for strategy in ("one_device", "multi_worker"):
+        message = rf"^logical_devices=2 cuts up .* strategy={strategy} does not .*strategy=mirrored"
+        with pytest.raises(BadInput, match=message):
+            Devices(strategy=strategy, logical_devices=2)
+
+
+def test_a_strategy_is_used_as_it_is(two_replicas, monkeypatch):
+    """Whatever the environment says."""
+    monkeypatch.setenv("TF_CONFIG", "{")
+    assert make_strategy(two_replicas) is two_replicas
+    assert os.environ["TF_CONFIG"] == "{"
 
 
 def test_one_device():
@@ -340,9 +356,9 @@ def test_which_strategy(monkeypatch, caplog, asked, listed, expected):
         address = f"localhost:{free.getsockname()[1]}"
     cluster = {"cluster": {"worker": [address]}, "task": {"type": "worker", "index": 0}}
     monkeypatch.setenv("TF_CONFIG", json.dumps(cluster) if listed else "{}")
-    with caplog.at_level("INFO"):
-        assert make_strategy(Devices(strategy=asked)) == expected
-    waits = "worker 0 of 1; it begins when all are there" in caplog.text
+    caplog.set_level("INFO", "cmnas_tf")
+    assert make_strategy(Devices(strategy=asked)) == expected
+    waits = "worker 0 of 1; it begins when all are there" in caplog.messages
     assert waits == (expected == "multi_worker")
     # Every strategy of TensorFlow reads it, and takes the devices of processes that are not there.
     assert ("TF_CONFIG" in os.environ) == (expected == "multi_worker")

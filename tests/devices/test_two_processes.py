@@ -1,14 +1,18 @@
 """Two processes on this machine: the result of one, and what becomes of one without the other."""
 
+import contextlib
+import functools
 import json
+import os
 import signal
 import socket
-import time
 
 import numpy as np
 import pytest
 
-from cmnas_tf.runs.checkpoints import Checkpoints
+from cmnas_tf.devices import distribution
+from cmnas_tf.runs.loop import Loop
+from cmnas_tf.runs.run_folder import RunFolder
 from tests.tiny_people import TINY, write_people
 from tests.training.commands import Command, newest
 
@@ -30,10 +34,11 @@ class Pair:
     Args:
       name: of the command.
       folder: for their logs.
-      flags: for both, or for each.
+      flags, each: for both, and for each.
+      faults: of each, see :class:`Command`.
     """
 
-    def __init__(self, name, folder, *flags, each=((), ())):
+    def __init__(self, name, folder, *flags, each=((), ()), faults=(None, None)):
         addresses = [f"localhost:{port}" for port in free_ports(2)]
         self.workers = [
             Command(
@@ -41,6 +46,7 @@ class Pair:
                 *flags,
                 *each[index],
                 log=folder / f"{name}{index}.{addresses[0]}.log",
+                fault=faults[index],
                 tf_config={
                     "cluster": {"worker": addresses},
                     "task": {"type": "worker", "index": index},
@@ -54,12 +60,17 @@ class Pair:
         codes, said = zip(*(worker.wait() for worker in self.workers), strict=True)
         return list(codes), said
 
-    def signal_after(self, run_dir, step, index, number):
-        """Sends one of them a signal when the checkpoint after a step is there."""
-        while self.workers[index].running and saved(run_dir) < step:
-            time.sleep(0.01)
-        self.workers[index].signal(number)
-        return self.wait()
+
+def signalling(step, number):
+    """Sends its own process a signal in a step, counted from 0, when that is computed."""
+    check = Loop._check_finite
+
+    def check_and_signal(self, terms, now, *arguments):
+        if now == step:
+            os.kill(os.getpid(), number)
+        check(self, terms, now, *arguments)
+
+    Loop._check_finite = check_and_signal
 
 
 def free_ports(count):
@@ -74,7 +85,7 @@ def free_ports(count):
 
 def saved(run_dir):
     """How many steps are saved."""
-    paths = Checkpoints(run_dir / "checkpoints").paths()
+    paths = RunFolder(run_dir).checkpoint_paths()
     return int(paths[-1].stem.removeprefix("step-")) if paths else 0
 
 
@@ -108,23 +119,29 @@ def test_killed_and_stopped_workers_go_on_to_the_undisturbed_end(people, trained
     left says so and ends; asked to stop, both save the same step."""
     run_dir = tmp_path / "run"
     run = (*FLAGS, f"--data_dir={people}", f"--run_dir={run_dir}")
-    codes, said = Pair("train", tmp_path, *run).signal_after(run_dir, 3, 1, SIGKILL)
+
+    def disturbed(index, step, number):
+        faults = [None, None]
+        faults[index] = functools.partial(signalling, step, number)
+        return Pair("train", tmp_path, *run, faults=faults).wait()
+
+    codes, said = disturbed(1, 4, SIGKILL)
     assert codes == [4, -SIGKILL], said
     assert "error: Another worker of TF_CONFIG ended, or cannot be reached" in said[0]
     assert "start all workers again" in said[0]
+    assert 3 <= saved(run_dir) <= 5
 
-    codes, said = Pair("train", tmp_path, *run).signal_after(
-        run_dir, saved(run_dir) + 2, 1, SIGTERM
-    )
+    step = saved(run_dir) + 2
+    codes, said = disturbed(1, step, SIGTERM)
     assert codes == [128 + SIGTERM] * 2, said
-    assert f"Stopped by SIGTERM after step {saved(run_dir)}, which is saved" in said[0]
-    assert f"Stopped by SIGTERM after step {saved(run_dir)}, which is saved" in said[1]
+    for text in said:
+        assert f"Stopped by SIGTERM after step {step + 1}, which is saved" in text
+    assert saved(run_dir) == step + 1
 
-    codes, said = Pair("train", tmp_path, *run).signal_after(
-        run_dir, saved(run_dir) + 2, 0, SIGKILL
-    )
+    step = saved(run_dir) + 2
+    codes, said = disturbed(0, step, SIGKILL)
     assert codes == [-SIGKILL, 4], said
-    assert saved(run_dir) < STEPS
+    assert step - 1 <= saved(run_dir) <= step < STEPS
 
     codes, said = Pair("train", tmp_path, *run).wait()
     assert codes == [0, 0], said
@@ -161,18 +178,51 @@ def test_two_processes_measure_what_one_measures(people, trained, tmp_path):
     assert all("all_single_shot" in text for text in said)
 
 
+def test_two_processes_search_at_random_what_two_devices_of_one_do(people, tmp_path):
+    """The same architectures, as fit as each other; and again, when they are finished."""
+    plan = (*TINY, "--algorithm=random", "--candidates=2", "--epochs=1", f"--data_dir={people}")
+    one, two = tmp_path / "one", tmp_path / "two"
+    log = tmp_path / "log"
+    code, said = Command("search", *plan, f"--run_dir={one}", "--logical_devices=2", log=log).wait()
+    assert code == 0, said
+    for _ in range(2):
+        codes, said = Pair("search", tmp_path, *plan, f"--run_dir={two}").wait()
+        assert codes == [0, 0], said
+        expected, found = (
+            json.loads(RunFolder(folder).architecture.read_text()) for folder in (one, two)
+        )
+        assert found["devices"] == 2
+        assert found["choices"] == expected["choices"]
+        assert found["fitness"] == pytest.approx(expected["fitness"], abs=0.01)
+
+
+def waiting(file):
+    """Makes a file when signals end the process and it is about to wait for the other."""
+    ends_at_once = distribution.signals_end_at_once
+
+    @contextlib.contextmanager
+    def noted():
+        with ends_at_once():
+            file.touch()
+            yield
+
+    distribution.signals_end_at_once = noted
+
+
 def test_one_waits_for_the_other_until_told_not_to(people, tmp_path):
     """TensorFlow waits where Python does not hear signals."""
     config = {
         "cluster": {"worker": [f"localhost:{port}" for port in free_ports(2)]},
         "task": {"type": "worker", "index": 1},
     }
-    log = tmp_path / "log"
+    log, waits = tmp_path / "log", tmp_path / "waits"
     run = (*FLAGS, f"--data_dir={people}", f"--run_dir={tmp_path / 'run'}")
-    process = Command("train", *run, log=log, tf_config=config)
-    while process.running and "begins when all are there" not in log.read_text():
-        time.sleep(0.05)
-    time.sleep(0.5)
+    fault = functools.partial(waiting, waits)
+    process = Command("train", *run, log=log, tf_config=config, fault=fault)
+    while process.running and not waits.exists():
+        process.join(0.05)
+    assert "begins when all are there" in log.read_text()
+    assert process.join(0.5) is None  # nothing comes of it alone
     process.signal(signal.SIGINT)
     assert process.wait(20)[0] == -signal.SIGINT
     assert not (tmp_path / "run").exists()

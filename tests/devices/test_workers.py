@@ -37,27 +37,26 @@ def said(text):
 
 
 def test_equal_facts_are_agreed_on(other_workers, two_replicas):
-    other_workers += [said('{"--seed": 1, "größe": [1.5]}\n')] * 2
-    workers.check_agreement(two_replicas, lambda: {"--seed": 1, "größe": [1.5]})
+    other_workers += [said('{"seed": 1, "größe": [1.5]}\n')] * 2
+    workers.check_agreement(two_replicas, lambda: {"seed": 1, "größe": [1.5]})
 
 
 def test_what_differs_is_named_with_the_value_of_each_worker(other_workers, two_replicas):
     """And what is equal is not; a fact that a worker does not know is None."""
-    other_workers += [said('{"--seed": 2, "--width": 0.5}\n'), said('{"--width": 0.5}\n')]
+    other_workers += [said('{"seed": 2, "width": 0.5}\n'), said('{"width": 0.5}\n')]
     with pytest.raises(BadInput) as error:
-        workers.check_agreement(two_replicas, lambda: {"--seed": 1, "--width": 0.5})
-    assert "--seed: 1 on worker 0, 2 on worker 1, None on worker 2. Start" in str(error.value)
-    assert "--width" not in str(error.value)
+        workers.check_agreement(two_replicas, lambda: {"seed": 1, "width": 0.5})
+    assert "differ in `seed`: 1 on worker 0, 2 on worker 1, None on worker 2. S" in str(error.value)
+    assert "width" not in str(error.value)
 
 
-def test_options_and_contents_are_compared(other_workers, two_replicas):
-    other_workers.append(said('{"seed": 0, "width": 0.5}\n'))
-    given = {"seed": 3, "width": 0.5}
+def test_options_that_shape_the_result_and_contents_are_compared(other_workers, two_replicas):
+    other_workers.append(said('{"seed": 0, "pad": 10}\n'))
     with pytest.raises(BadInput) as error:
-        workers.check_same_run(two_replicas, given, {"the images": "abc"})
+        workers.check_same_run(two_replicas, {"seed": 3, "pad": 10}, {"the images": "abc"})
     assert "`seed`: 3 on worker 0, 0 on worker 1" in str(error.value)
     assert "the images: 'abc' on worker 0, None on worker 1" in str(error.value)
-    assert "width" not in str(error.value)
+    assert "pad" not in str(error.value)
 
 
 @pytest.mark.parametrize("asked", [None, signal.SIGINT, signal.SIGTERM])

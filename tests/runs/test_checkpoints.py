@@ -2,6 +2,7 @@
 
 import errno
 import json
+import logging
 import threading
 from pathlib import Path
 
@@ -203,7 +204,7 @@ def test_a_damaged_newest_is_passed_over_with_a_warning(tmp_path, caplog):
     newest.write_bytes(newest.read_bytes()[:-7])
     assert Checkpoints(tmp_path).newest().step == 4
     (said,) = caplog.records
-    assert said.levelname == "WARNING" and f"{newest} is not a checkpoint" in said.getMessage()
+    assert said.levelno == logging.WARNING and f"{newest} is not a checkpoint" in said.getMessage()
     older.write_bytes(b"")
     with pytest.raises(BadInput, match=f"No checkpoint in {tmp_path} can be read"):
         Checkpoints(tmp_path).newest()

@@ -75,7 +75,7 @@ def undisturbed(people, tmp_path_factory):
     return search.outcome()
 
 
-# Where a process is killed: before the first step, in a step, or in the write of a checkpoint.
+# Where a process is killed: before its first step, in a step, or in the write of a checkpoint.
 BEGINNING = ("started", "described", "split", "built", "restored")
 IN_STEP = ("computed", "saving")
 IN_WRITE = ("half written", "written", "renamed")
