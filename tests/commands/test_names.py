@@ -9,11 +9,19 @@ from tests.commands.every import class_of, every_command
 SAME_NAME_ANOTHER_THING = {
     "epochs": "a search's and a training's, each with its own default",
     "backbone": "of a space it is its own, of a network that of its architecture's file",
-    "precision": "an evaluation has no losses",
-    "data_dir": "make_synthetic writes the folder that the others read",
-    "dataset": "make_synthetic imitates the layout that the others read",
-    "image_height": "make_synthetic draws images, the others take them into a network",
-    "image_width": "make_synthetic draws images, the others take them into a network",
+    "precision": "where nothing is trained there are no losses to be exact",
+    "modality": "of images: those that a search takes, and those that a client shows",
+    "seed": "of waits alone, where nothing else is drawn",
+    # What one command writes the others read, or each writes its own:
+    "data_dir": "written by make_synthetic",
+    "dataset": "imitated by make_synthetic",
+    "image_height": "of what make_synthetic draws",
+    "image_width": "of what make_synthetic draws",
+    "gallery": "written by build_index",
+    "export_dir": "of all versions, where the model server wants several",
+    "version": "of a model: written by export, asked for by a client",
+    "output": "what is written, where that has no name of its own",
+    "effort": "of an index: measured when it is built, asked for by a client",
 }
 
 
@@ -23,7 +31,7 @@ def test_a_name_is_used_once_in_a_command(name):
     options = class_of(name).options()
     names = [word for known in options for word in (known.name, *known.old_names)]
     assert len(names) == len(set(names)) > 0
-    reserved = {"help", "helpfull", "flagfile", "version"}
+    reserved = {"help", "helpfull", "flagfile"}
     assert not {word.rpartition(".")[2] for word in names} & reserved
 
 

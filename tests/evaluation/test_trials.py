@@ -12,7 +12,7 @@ from cmnas_tf.data.regdb import RegdbProtocol
 from cmnas_tf.data.sampling import Sampling
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.matching import Matching
-from cmnas_tf.evaluation.trials import Trial, numbers_of, summarise
+from cmnas_tf.evaluation.trials import TrialRun, numbers_of, summarise
 from cmnas_tf.files import write_json
 from cmnas_tf.runs import checkpoints
 from cmnas_tf.search_spaces.network_choice import NetworkChoice
@@ -45,7 +45,7 @@ def trial_of(data, tmp_path):
             "protocol": RegdbProtocol(),
             "matching": Matching(flip_average=True),
         }
-        return Trial.of(number, tmp_path / f"trial_{number:02d}", *{**parts, **changes}.values())
+        return TrialRun.of(number, tmp_path / f"trial_{number:02d}", *{**parts, **changes}.values())
 
     return make
 
