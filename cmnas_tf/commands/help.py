@@ -44,7 +44,7 @@ def help_text(command: type[Options], everything: bool = True) -> str:
         if listed:
             lines += ["", _plain(title), *_lines(listed, known)]
     if hidden:
-        lines += ["", f"{hidden} more flags: --help=all"]
+        lines += ["", f"{hidden} more flag{'s' * (hidden > 1)}: --help=all"]
     return "\n".join(lines)
 
 
