@@ -7,23 +7,19 @@ import shutil
 import pytest
 import tensorflow as tf
 
-from cmnas_tf import command_line, evaluate, search, settings, train
 from cmnas_tf.architecture import Architecture
+from cmnas_tf.commands import command_line
+from cmnas_tf.commands.cmnas import COMMANDS
 from cmnas_tf.files import write_json
+from cmnas_tf.options import described
 from cmnas_tf.runs.checkpoints import Checkpoints
+from cmnas_tf.runs.run_folder import RunFolder
 from tests.models.genotypes import EVERYTHING
 from tests.tiny_people import TINY, write_people
 
-COMMANDS = {
-    "search": (search.main, settings.Search),
-    "train": (train.main, settings.Train),
-    "evaluate": (evaluate.main, settings.Evaluate),
-}
-ONE_MODALITY = tuple(
-    f"--{part}{name}_weight=0" for part in ("", "architecture_") for name in ("correlation", "mmd")
-)
-MARKET = ("--dataset=market1501", *ONE_MODALITY)
-MARKET_TRAIN = ("--dataset=market1501", "--objective=classification")
+MARKET = ("--dataset=market1501",)
+CLASSIFICATION = (*MARKET, "--objective=classification")
+ABSENT = ("--data_dir=absent", "--run_dir=absent")
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +49,7 @@ def refused(monkeypatch, capsys):
     def run(command, *flags):
         monkeypatch.setattr("sys.argv", [command, *map(str, flags)])
         with pytest.raises(SystemExit) as exit_:
-            command_line.run(*COMMANDS[command])
+            command_line.run(*COMMANDS[command].load())
         said = capsys.readouterr()
         assert exit_.value.code == 2
         assert said.out == ""
@@ -96,13 +92,14 @@ def test_an_unreadable_image(refused, tree, run_dir, command, cache):
     assert f"Cannot read {tree}/cam1/0001/0001.jpg: not a complete JPEG" in said
     assert "more like it" in said
     assert "--skip_unreadable" in said
-    assert Checkpoints(run_dir / "checkpoints").paths() == []
+    assert RunFolder(run_dir).checkpoint_paths() == []
 
 
 @pytest.mark.parametrize("command", ["search", "train"])
 def test_batches_that_cannot_be_drawn(refused, trees, run_dir, command):
     data = f"--data_dir={trees / 'sysu_mm01'}"
-    said = refused(command, *TINY, data, f"--run_dir={run_dir}", "--identities_per_batch=5")
+    flags = (f"--run_dir={run_dir}", "--identities_per_batch=5", "--strategy=one_device")
+    said = refused(command, *TINY, data, *flags)
     assert "--identities_per_batch=5, but there are only 4 identities" in said
     assert not run_dir.exists()
 
@@ -140,13 +137,17 @@ def test_processes_that_cannot_work_together(refused, trees, run_dir, monkeypatc
 @pytest.mark.parametrize(
     ("command", "flag", "message"),
     [
-        ("search", "--epoch=3", "Unknown command line flag 'epoch'"),
+        ("search", "--epoch=3", "Unknown command line flag 'epoch'. Did you mean: epochs"),
         ("train", "--relaxation=gumbel", "Unknown command line flag 'relaxation'"),
         ("search", "--epochs=many", "--epochs"),
         ("search", "--epochs=0", "--epochs=0 is out of range; it must be at least 1"),
         ("search", "--warmup_epochs=60", "--warmup_epochs=60 leaves no epoch"),
         ("train", "--flip_probability=1.5", "it must be between 0 and 1"),
         ("train", "--backbone=resnet20", "resnet20"),
+        ("train", "--dataset=market", "--dataset='market' is not allowed"),
+        ("train", "--recipe=tiny", "--recipe='tiny' is not allowed"),
+        ("search", "--candidates=3", "--candidates=3 means nothing to --algorithm=darts"),
+        ("search", "--algorithm=random --candidates=200", "--candidates=200 share --epochs=60"),
         ("train", "--decay_epochs=40,late", "--decay_epochs=40,late must be numbers"),
         ("evaluate", "--shots=5", "--shots=5 is not allowed; it must be one of 1, 10"),
         ("evaluate", "run", "Arguments that are no flags: run"),
@@ -154,7 +155,13 @@ def test_processes_that_cannot_work_together(refused, trees, run_dir, monkeypatc
     ],
 )
 def test_flags_that_cannot_be_used(refused, command, flag, message):
-    assert message in refused(command, flag)
+    assert message in refused(command, *ABSENT, *flag.split())
+
+
+@pytest.mark.parametrize("command", ["search", "train"])
+def test_flags_that_are_missing(refused, command):
+    assert "--run_dir is missing. Folder of this run" in refused(command, *TINY)
+    assert "--data_dir is missing. Folder of the data" in refused(command, "--run_dir=absent")
 
 
 @pytest.mark.parametrize("value", ["nan", "inf"])
@@ -188,11 +195,20 @@ def test_an_objective_without_terms(refused, trees, run_dir, command, prefix):
     assert not run_dir.exists()
 
 
-@pytest.mark.parametrize("command", ["search", "train"])
-def test_terms_between_modalities_when_there_is_one(refused, trees, run_dir, command):
-    data = ("--dataset=market1501", f"--data_dir={trees / 'market1501'}")
-    said = refused(command, *TINY, *data, f"--run_dir={run_dir}")
-    assert "visible" in said
+@pytest.mark.parametrize(
+    ("command", "flags"),
+    [
+        ("train", ["--mmd_weight=0.1"]),
+        ("search", ["--search_space=reid_cells", "--cells=1", "--mmd_weight=0.1"]),
+        ("search", ["--search_space=reid_cells", "--cells=1", "--architecture_mmd_weight=0.1"]),
+    ],
+)
+def test_terms_between_modalities_when_there_is_one(refused, trees, run_dir, command, flags):
+    """Without a weight that is given they are left out."""
+    data = (*MARKET, f"--data_dir={trees / 'market1501'}", f"--run_dir={run_dir}")
+    said = refused(command, *TINY[1:], *data, *flags)
+    assert "mmd compare two modalities, but the images are all visible" in said
+    assert "--mmd_weight" in said
     assert not run_dir.exists()
 
 
@@ -202,7 +218,7 @@ def test_a_search_space_for_other_images(refused, trees, run_dir):
     sysu = (*TINY[1:], f"--data_dir={trees / 'sysu_mm01'}", f"--run_dir={run_dir}")
     said = refused("search", *TINY, *market)
     assert "all visible" in said and "--search_space=reid_cells" in said
-    said = refused("search", *sysu, *ONE_MODALITY, "--search_space=reid_cells")
+    said = refused("search", *sysu, "--search_space=reid_cells")
     assert "Say which: --modality=visible or --modality=infrared" in said
     said = refused("search", *TINY[1:], *market, "--modality=infrared")
     assert "--modality=infrared: the images are all visible" in said
@@ -220,9 +236,8 @@ def test_images_with_too_few_rows_for_the_parts(refused, trees, run_dir):
 
 @pytest.mark.slow
 def test_the_run_folder(refused, trees, run_dir, tmp_path):
-    """None given, a file, one of something else, one of another run."""
+    """A file, one of something else, one of another run."""
     data = f"--data_dir={trees / 'sysu_mm01'}"
-    assert "--run_dir is empty" in refused("train", *TINY, data)
     (tmp_path / "notes.txt").write_text("mine")
     said = refused("train", *TINY, data, f"--run_dir={tmp_path}")
     assert "holds files of something else" in said
@@ -231,7 +246,7 @@ def test_the_run_folder(refused, trees, run_dir, tmp_path):
     before = {path: path.read_bytes() for path in run_dir.rglob("*.*")}
     said = refused("train", *TINY, data, f"--run_dir={run_dir}")
     assert "holds a run with other settings" in said
-    assert "--seed: 1 then, 0 now" in said
+    assert "--seed=1 then, 0 now" in said
     said = refused("search", *TINY, data, f"--run_dir={run_dir}")
     assert "holds a run of train, not of search" in said
     assert {path: path.read_bytes() for path in before} == before
@@ -239,9 +254,10 @@ def test_the_run_folder(refused, trees, run_dir, tmp_path):
 
 def write_run(folder, command, **changes):
     """The folder of a run with a checkpoint."""
-    made = command_line.read(COMMANDS[command][1], [command, *TINY])
-    described = {**settings.shaping_result(made), **changes}
-    run = {"command": command, "data": "", "settings": described, "devices": 1}
+    _, options = COMMANDS[command].load()
+    made = command_line.read(options, [command, *TINY, *ABSENT])
+    settings = {**described([made.run, made.data, made.network, made.recipe]), **changes}
+    run = {"command": command, "data": "", "settings": settings, "devices": 1}
     write_json(folder / "run.json", run)
     Checkpoints(folder / "checkpoints").save(1, {"network": {"x": tf.Variable([1.0])}}, {})
 
@@ -300,7 +316,7 @@ def test_genotypes_that_are_none(refused, trees, run_dir, tmp_path, node, edges,
         del content["normal"][node]
     path = tmp_path / "genotype.json"
     path.write_text(json.dumps(content))
-    market = (*MARKET_TRAIN, f"--data_dir={trees / 'market1501'}", f"--run_dir={run_dir}")
+    market = (*CLASSIFICATION, f"--data_dir={trees / 'market1501'}", f"--run_dir={run_dir}")
     said = refused("train", *TINY[1:], *market, f"--architecture={path}")
     assert f"{path} is not a usable architecture file: {message}" in " ".join(said.split())
     assert not run_dir.exists()
@@ -310,7 +326,7 @@ def test_a_genotype_for_higher_images(refused, trees, run_dir, tmp_path):
     """Three stages divide by 16, and by 8 before the last reduction: its part-aware operation has 4
     rows from 25 pixels on."""
     EVERYTHING.save(tmp_path / "genotype.json")
-    market = (*MARKET_TRAIN, f"--data_dir={trees / 'market1501'}", f"--run_dir={run_dir}")
+    market = (*CLASSIFICATION, f"--data_dir={trees / 'market1501'}", f"--run_dir={run_dir}")
     low = ("--cells=1,1,1", "--image_height=24", f"--architecture={tmp_path / 'genotype.json'}")
     said = refused("train", *TINY[1:], *market, *low)
     assert "24 pixels high" in said and "--image_height=25 or more" in said
@@ -348,10 +364,12 @@ def test_an_unknown_stage(refused, trees, run_dir):
 def test_checkpoints_that_cannot_be_evaluated(refused, trees, run_dir, tmp_path):
     """None, one that does not exist, a search's, a truncated one; no results are written."""
     data = f"--data_dir={trees / 'sysu_mm01'}"
-    assert "Give --checkpoint=FILE, or --run_dir" in refused("evaluate", data)
+    assert "Give --run_dir of a training, or --checkpoint" in refused("evaluate", data)
     said = refused("evaluate", data, f"--checkpoint={tmp_path / 'none.safetensors'}")
     assert "No checkpoint" in said
     assert "none.safetensors" in said
+    assert f"No checkpoint {run_dir}" in refused("evaluate", data, f"--run_dir={run_dir}")
+    run_dir.mkdir()
     assert "holds no checkpoint" in refused("evaluate", data, f"--run_dir={run_dir}")
     state = {"network": {"x": tf.Variable([1.0])}}
     path = Checkpoints(run_dir / "checkpoints").save(1, state, {"settings": {}})

@@ -16,8 +16,6 @@ from tests.tiny_people import TINY, write_people
 pytestmark = pytest.mark.slow
 
 SMALL = (*TINY[1:], "--identities_per_batch=2", "--epochs=1")
-WEIGHTS = ("--correlation_weight=0", "--mmd_weight=0")
-ARCHITECTURE = ("--architecture_correlation_weight=0", "--architecture_mmd_weight=0")
 
 
 def people(folder, dataset):
@@ -31,7 +29,7 @@ def test_search_for_cells_train_and_evaluate(tmp_path):
     data = ("--dataset=market1501", f"--data_dir={people(tmp_path / 'data', 'market1501')}")
     searched, trained = tmp_path / "search", tmp_path / "train"
     space = ("--search_space=reid_cells", "--cells=1,1", "--warmup_epochs=0")
-    out, _ = run("search", *SMALL, *data, *WEIGHTS, *ARCHITECTURE, *space, f"--run_dir={searched}")
+    out, _ = run("search", *SMALL, *data, *space, f"--run_dir={searched}")
     found = Architecture.load(searched / "architecture.json")
     assert found.backbone.cells == (1, 1)
     assert str(found.backbone.genotype) in out
@@ -40,7 +38,9 @@ def test_search_for_cells_train_and_evaluate(tmp_path):
     assert latency["milliseconds"] > 0
     assert f" ms for one image on {latency['device']}" in out
     assert not (searched / "architecture.cfg").exists()
-    assert found.provenance["settings"]["search_space"] == "reid_cells"
+    settings = found.provenance["settings"]
+    assert (settings["search_space"], settings["algorithm"]) == ("reid_cells", "darts")
+    assert settings["correlation_weight"] == settings["architecture_mmd_weight"] == 0.0
     tensors = Checkpoints(searched / "checkpoints").newest().tensors
     for kind, edges in found.provenance["probabilities"].items():
         logits = tensors[f"network/backbone.{kind}_logits"].astype(np.float64)
@@ -50,7 +50,7 @@ def test_search_for_cells_train_and_evaluate(tmp_path):
         np.testing.assert_allclose(rows, expected, rtol=1e-6)
 
     architecture = f"--architecture={searched / 'architecture.json'}"
-    run("train", *SMALL, *data, *WEIGHTS, architecture, f"--run_dir={trained}")
+    run("train", *SMALL, *data, architecture, f"--run_dir={trained}")
     tensors = Checkpoints(trained / "checkpoints").newest().tensors
     weights = {
         name: array.size

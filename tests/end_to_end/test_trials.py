@@ -27,14 +27,14 @@ def start_trials(data, folder, *flags):
 
 def commands_in(output):
     """What was run, ``[("train", "01"), ...]``."""
-    return re.findall(r"^\$ python -m cmnas_tf\.(\w+) --run_dir=\S*trial_(\d\d) ", output, re.M)
+    return re.findall(r"^\$ python -m cmnas_tf (\w+) --run_dir=\S*trial_(\d\d) ", output, re.M)
 
 
 def test_a_killed_command_goes_on(data, tmp_path):
     """Killed when the second training begins: nothing goes on in the background, the first trial
     is not touched again, the second one is done, and the summary is of both."""
     folder = tmp_path / "runs"
-    process = start_trials(data, folder, "--trials=1-2")
+    process = start_trials(data, folder, "--splits=1-2")
     output = ""
     while ("train", "02") not in commands_in(output):
         line = process.stdout.readline()
@@ -48,7 +48,7 @@ def test_a_killed_command_goes_on(data, tmp_path):
     assert not (folder / "trials.json").exists()
     first = {path: path.stat().st_mtime_ns for path in (folder / "trial_01").rglob("*.*")}
 
-    process = start_trials(data, folder, "--trials=1-2")
+    process = start_trials(data, folder, "--splits=1-2")
     output, _ = process.communicate()
     assert process.returncode == 0, output
     assert commands_in(output) == [("train", "02"), ("evaluate", "02")]
@@ -64,7 +64,7 @@ def test_a_killed_command_goes_on(data, tmp_path):
         assert spread == pytest.approx(abs(found[0] - found[1]) / 2**0.5)
         assert f"{100 * statistics.mean(found):.2f}" in output
 
-    process = start_trials(data, folder, "--trials=1", "--seed=1")
+    process = start_trials(data, folder, "--splits=1", "--seed=1")
     output, _ = process.communicate()
     assert process.returncode == 2
-    assert "--seed: 0 then, 1 now" in output
+    assert "--seed=0 then, 1 now" in output
