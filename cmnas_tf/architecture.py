@@ -19,7 +19,8 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.files import write_json
 from cmnas_tf.genotype import Genotype
 from cmnas_tf.registry import Registry
-from cmnas_tf.runs.run_folder import RunFolder
+
+FILE_NAME = "architecture.json"  # in a folder of whatever has an architecture
 
 SEPARATE = "separate"
 SHARED = "shared"
@@ -277,7 +278,7 @@ class Architecture:
           BadInput: no such file, not an architecture, or one of another backbone; or other numbers
             of cells where norms are separate.
         """
-        path = RunFolder(path).architecture if Path(path).is_dir() else Path(path)
+        path = _file(path)
         if not path.is_file():
             raise BadInput(
                 f"No architecture file {path}. Run a search to make one, or give one of the words "
@@ -325,8 +326,8 @@ class Architecture:
         return cls(content["choices"], backbone, provenance)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the JSON form, whole or not at all."""
-        write_json(path, self.to_json())
+        """Writes the JSON form, whole or not at all; in a folder under the name that is read."""
+        write_json(_file(path), self.to_json())
 
     def to_json(self) -> dict[str, Any]:
         """``{"backbone", "choices", ...provenance}``, JSON-ready."""
@@ -339,6 +340,10 @@ class Architecture:
         for site, choice in self.choices.items():
             parts[stage_of(site)] += _CFG_OF_CHOICE[choice]
         return " | ".join(f"{stage} {digits}" for stage, digits in parts.items())
+
+
+def _file(path: str | os.PathLike[str]) -> Path:
+    return Path(path) / FILE_NAME if Path(path).is_dir() else Path(path)
 
 
 def stage_of(site: str) -> str:

@@ -5,8 +5,9 @@ import signal
 import threading
 from dataclasses import dataclass
 
+from cmnas_tf.extras import needing
 from cmnas_tf.options import Options
-from cmnas_tf.serving.development_server.local_serving import LocalServing, serve_locally
+from cmnas_tf.serving.development_server.local_serving import LocalServing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +19,9 @@ class LocalServer(Options):
 
 def main(command: LocalServer) -> None:
     """Serves until Ctrl-C or SIGTERM; requests that are under way are answered first."""
+    with needing("serving"):
+        from cmnas_tf.serving.development_server.server import serve_locally
+
     # TensorFlow calls sessions deprecated, in two lines for each version.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     stop, served = threading.Event(), command.serving

@@ -67,7 +67,12 @@ class Data(DataFolder):
     def load(self, part: str) -> "Dataset":
         """The data set; where it is asked for without the unreadable images of a part."""
         found = self.load_listed()
-        return found.readable(part) if self.skip_unreadable else found
+        if not self.skip_unreadable:
+            return found
+
+        from cmnas_tf.data.verify import readable
+
+        return readable(found, part)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,18 +2,15 @@
 
 import hashlib
 import itertools
-import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from cmnas_tf.errors import BadInput
 from cmnas_tf.modality import MODALITIES
-
-logger = logging.getLogger("cmnas_tf")
 
 ROLES = ("query", "gallery")
 
@@ -104,7 +101,7 @@ class Dataset:
       notes: what the loader had to leave out or noticed, one sentence each.
       trial: which of the data set's own splits into training and test images this is, from 1.
       modality: which training images these are: ``"all"``, ``"visible"`` or ``"infrared"``.
-      left_out: the files that :meth:`readable` left out.
+      left_out: the files that ``verify.readable`` left out.
     """
 
     layout: str
@@ -146,24 +143,6 @@ class Dataset:
                 "out, or give other images."
             )
         return replace(self, train=self.train.of_modality(modality), modality=modality)
-
-    def readable(self, part: str) -> "Dataset":
-        """The data set without the images of ``"train"`` or ``"test"`` that cannot be decoded.
-
-        All of them are read. What is left out is in ``left_out``, said in a note and logged.
-        """
-        from cmnas_tf.data.verify import unreadable
-
-        images: Images = getattr(self, part)
-        bad = unreadable(images, self.root)
-        if not bad:
-            return self
-        path, why = next(iter(bad.items()))
-        note = f"left out {len(bad)} unreadable images, the first of them {path}: {why}"
-        logger.warning(note)
-        kept: dict[str, Any] = {part: images[~np.isin(images.paths, list(bad))]}
-        notes, left_out = (*self.notes, note), (*self.left_out, *bad)
-        return replace(self, **kept, notes=notes, left_out=left_out)
 
     def __repr__(self) -> str:
         lines = [

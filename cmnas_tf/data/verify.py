@@ -2,15 +2,20 @@
 
 import functools
 import hashlib
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from os import PathLike
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from cmnas_tf.data.decode import PALETTE, decode_pixels
 from cmnas_tf.data.index import Dataset, Images
 from cmnas_tf.data.store import Store, in_threads, open_store
+
+logger = logging.getLogger("cmnas_tf")
 
 
 class Content(NamedTuple):
@@ -53,6 +58,23 @@ def unreadable(images: Images, root: str | PathLike[str]) -> dict[str, str]:
     """The files of ``images`` that are missing or cannot be used as images: ``{path: reason}``."""
     contents = read_contents(root, images.paths)
     return {path: content.fault for path, content in contents.items() if content.fault}
+
+
+def readable(dataset: Dataset, part: str) -> Dataset:
+    """The data set without the images of ``"train"`` or ``"test"`` that cannot be decoded.
+
+    All of them are read. What is left out is in ``left_out``, said in a note and logged.
+    """
+    images: Images = getattr(dataset, part)
+    bad = unreadable(images, dataset.root)
+    if not bad:
+        return dataset
+    path, why = next(iter(bad.items()))
+    note = f"left out {len(bad)} unreadable images, the first of them {path}: {why}"
+    logger.warning(note)
+    kept: dict[str, Any] = {part: images[~np.isin(images.paths, list(bad))]}
+    notes, left_out = (*dataset.notes, note), (*dataset.left_out, *bad)
+    return replace(dataset, **kept, notes=notes, left_out=left_out)
 
 
 def duplicates(dataset: Dataset, contents: Mapping[str, Content]) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cmnas_tf.architecture import FILE_NAME
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import remains, write_json
 from cmnas_tf.options import Option
@@ -61,7 +62,7 @@ class RunFolder:
     @property
     def architecture(self) -> Path:
         """The architecture that was found, or that is trained."""
-        return self.path / "architecture.json"
+        return self.path / FILE_NAME
 
     def architecture_after(self, epoch: int) -> Path:
         """What a search would have derived after an epoch, counted from 1."""

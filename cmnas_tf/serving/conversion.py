@@ -126,7 +126,7 @@ def convert_network(
             "cosine": {"mean": float(cosines.mean()), "smallest": float(cosines.min())},
             "bytes": {file.name: file.stat().st_size for file in sorted(aside.iterdir())},
         }
-        specification.architecture.save(aside / "architecture.json")
+        specification.architecture.save(aside)
         write_json(aside / "measured.json", measured)
     return Conversion(folder, measured)
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image as Picture
 
 from cmnas_tf.data.index import Count, Dataset, Image, Images
+from cmnas_tf.data.verify import readable
 from cmnas_tf.errors import BadInput
 
 ROWS = [
@@ -153,20 +154,20 @@ def spoiled(tmp_path):
 
 def test_unreadable_images_are_left_out_and_counted(spoiled, caplog):
     """Only those of the part that is going to be used are looked at."""
-    train = spoiled.readable("train")
+    train = readable(spoiled, "train")
     assert (train.train.paths.tolist(), len(train.test)) == (["a", "d"], 2)
     assert train.left_out == ("b", "c")
     (said,) = caplog.messages
     assert said.startswith("left out 2 unreadable images, the first of them b: not a complete JPEG")
     assert train.notes == ("a note", said)
-    both = train.readable("test")
+    both = readable(train, "test")
     assert both.test.paths.tolist() == ["y"]
     assert both.left_out == ("b", "c", "x")
     assert len(spoiled.train) == 4
 
 
 def test_where_every_image_can_be_read_nothing_is_said(spoiled, caplog):
-    whole = spoiled.readable("train").readable("test")
+    whole = readable(readable(spoiled, "train"), "test")
     caplog.clear()
-    assert whole.readable("train") is whole
+    assert readable(whole, "train") is whole
     assert caplog.messages == []

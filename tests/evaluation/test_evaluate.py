@@ -13,6 +13,7 @@ from cmnas_tf.data import load_dataset
 from cmnas_tf.data.pipeline import ImageSource
 from cmnas_tf.data.regdb import RegdbProtocol
 from cmnas_tf.data.sysu_mm01 import SysuProtocol
+from cmnas_tf.data.verify import readable
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.evaluate import evaluate_network
 from cmnas_tf.evaluation.matching import Matching
@@ -237,7 +238,7 @@ def truncated(root):
 
 def test_an_unreadable_image_is_left_out_when_asked(dataset, run_dir, truncated):
     """And named in the results."""
-    found = measured(run_dir, dataset.readable("test"))
+    found = measured(run_dir, readable(dataset, "test"))
     assert found.record["dataset"]["left_out"] == [truncated]
     assert found.record["dataset"]["fingerprint"] != dataset.fingerprint
 

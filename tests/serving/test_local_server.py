@@ -30,11 +30,11 @@ from cmnas_tf.serving.client.remote_model import RemoteModel
 from cmnas_tf.serving.client.retries import Retries
 from cmnas_tf.serving.client.transport import Signature
 from cmnas_tf.serving.development_server import grpc_service
-from cmnas_tf.serving.development_server.local_serving import LocalServing, serve_locally
+from cmnas_tf.serving.development_server.local_serving import LocalServing
 from cmnas_tf.serving.development_server.model_versions import ModelVersions
 from cmnas_tf.serving.development_server.rest_service import RestServer
 from cmnas_tf.serving.development_server.served_model import ServedModel
-from cmnas_tf.serving.development_server.server import LocalServer
+from cmnas_tf.serving.development_server.server import LocalServer, serve_locally
 from tests.serving import stand_in
 from tests.serving.conftest import Endpoint, local_server
 

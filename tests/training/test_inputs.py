@@ -12,6 +12,7 @@ from cmnas_tf.data.pipeline import Share
 from cmnas_tf.data.sampling import Sampling
 from cmnas_tf.data.synthetic import write_dataset
 from cmnas_tf.data.synthetic_plan import SyntheticPeople
+from cmnas_tf.data.verify import readable
 from cmnas_tf.errors import BadInput
 from cmnas_tf.training.inputs import TrainingImages
 from cmnas_tf.training.recipe import WeightTraining
@@ -123,14 +124,14 @@ def test_unreadable_images_are_left_out_and_counted_when_asked(tree, caplog):
     for path in ("cam1/0002/0001.jpg", "cam3/0004/0001.jpg", "cam1/0005/0001.jpg"):
         spoil(tree, path)
     listed = load_dataset("sysu_mm01", tree)
-    found = listed.readable("train")
+    found = readable(listed, "train")
     said = caplog.messages[-1]
     assert said.startswith("left out 2 unreadable images, the first of them cam1/0002/0001.j")
     assert found.left_out == ("cam1/0002/0001.jpg", "cam3/0004/0001.jpg")
     assert found.notes[-1] == said
     assert (len(found.train), len(found.test)) == (4 * 6 - 2, 2 * 6)
     batch_of(TrainingImages(found, TRAINING, 0))
-    test = listed.readable("test")
+    test = readable(listed, "test")
     assert test.left_out == ("cam1/0005/0001.jpg",)
     assert (len(test.train), len(test.test)) == (4 * 6, 2 * 6 - 1)
 
@@ -157,7 +158,7 @@ def test_what_the_loader_noticed_is_said(tree, caplog):
 def test_an_identity_that_loses_a_modality_is_named(tree):
     for camera in (3, 6):
         spoil(tree, f"cam{camera}/0002/0001.jpg")
-    found = load_dataset("sysu_mm01", tree).readable("train")
+    found = readable(load_dataset("sysu_mm01", tree), "train")
     with pytest.raises(BadInput, match="Identity 2 has no infrared image"):
         TrainingImages(found, TRAINING, 0).sampler(found.train, 0)
 

@@ -70,6 +70,19 @@ class Answers:
             answers.append({**image, "matches": matches})
         return json.dumps(answers, indent=2)
 
+    def save_embeddings(self, path: str) -> None:
+        """Writes an .npz file with ``embeddings`` [N, D] float32 and ``images``, ``modalities``,
+        ``cameras``, ``ids`` [N] of what is known of each row."""
+        with replacing(path) as aside, aside.open("wb") as file:
+            np.savez(
+                file,
+                embeddings=self.embeddings,
+                images=np.array([str(image.path) for image in self.images]),
+                modalities=np.array([image.modality for image in self.images]),
+                cameras=np.array([image.camera for image in self.images]),
+                ids=np.array([image.pid for image in self.images]),
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Answer(Options):
@@ -91,34 +104,6 @@ class Answer(Options):
     def needs_embeddings(self) -> bool:
         """Whether they are written, or looked up in the gallery."""
         return bool(self.embeddings or self.picture)
-
-    def write(self, answers: Answers) -> None:
-        """Writes the files.
-
-        Raises:
-          BadInput: the gallery is not the one that answered, or its images are not there.
-        """
-        if self.embeddings:
-            _write_embeddings(self.embeddings, answers)
-        if self.picture and answers.matches is not None:
-            from cmnas_tf.serving.client.pictured_answers import write_picture
-
-            write_picture(self, answers.images, answers.embeddings, answers.matches)
-
-
-def _write_embeddings(path: str, answers: Answers) -> None:
-    """An .npz file with ``embeddings`` [N, D] float32 and ``images``, ``modalities``, ``cameras``,
-    ``ids`` [N] of what is known of each row."""
-    images = answers.images
-    with replacing(path) as aside, aside.open("wb") as file:
-        np.savez(
-            file,
-            embeddings=answers.embeddings,
-            images=np.array([str(image.path) for image in images]),
-            modalities=np.array([image.modality for image in images]),
-            cameras=np.array([image.camera for image in images]),
-            ids=np.array([image.pid for image in images]),
-        )
 
 
 def rightness(images: Sequence[ImageFile], matches: Matches) -> list[list[bool | None]]:

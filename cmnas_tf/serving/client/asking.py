@@ -118,7 +118,12 @@ def ask(
             if index is not None:
                 matches = index.search(embeddings, request.k, request.cameras(images))
     found = Answers(images, embeddings, matches)
-    answer.write(found)
+    if answer.embeddings:
+        found.save_embeddings(answer.embeddings)
+    if answer.picture and found.matches is not None:
+        from cmnas_tf.serving.client.pictured_answers import write_picture
+
+        write_picture(answer, found.images, found.embeddings, found.matches)
     return found
 
 

@@ -1,18 +1,9 @@
-"""A local server for development: what it serves and where, and how it is started."""
+"""What a local server for development serves, and where: the options."""
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from cmnas_tf.errors import BadInput
-from cmnas_tf.extras import needing
 from cmnas_tf.options import Options, option
 from cmnas_tf.serving.model_folder import MODEL_NAME
-
-if TYPE_CHECKING:
-    from cmnas_tf.serving.development_server.server import LocalServer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,29 +36,3 @@ class LocalServing(Options):
         minimum=0,
         advanced=True,
     )
-
-
-@contextlib.contextmanager
-def serve_locally(serving: LocalServing) -> Iterator["LocalServer"]:
-    """A server with its first version loaded, stopped when the block ends.
-
-    Raises:
-      BadInput: there is no model, the ports are taken, or a package is not installed.
-    """
-    with needing("serving"):
-        from cmnas_tf.serving.development_server.model_versions import ModelVersions
-        from cmnas_tf.serving.development_server.server import LocalServer
-
-    versions = ModelVersions(Path(serving.model_base_path))
-    if not serving.model_base_path or versions.refresh() is None:
-        faults = [message for _, message in versions.states.values()]
-        raise BadInput(
-            f"model_base_path={serving.model_base_path!r} has no version of a model that can be "
-            f"served.{''.join(f' {fault}.' for fault in faults)} Give the folder that holds the "
-            "numbered ones, which `export_saved_model` writes."
-        )
-    server = LocalServer(serving, versions)
-    try:
-        yield server
-    finally:
-        server.stop()

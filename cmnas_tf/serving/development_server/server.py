@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 from cmnas_tf.errors import BadInput
 from cmnas_tf.serving.development_server import grpc_service
@@ -63,3 +64,25 @@ class LocalServer:
             if stop.wait(seconds):
                 return
             self.versions.refresh()
+
+
+@contextlib.contextmanager
+def serve_locally(serving: LocalServing) -> Iterator[LocalServer]:
+    """A server with its first version loaded, stopped when the block ends.
+
+    Raises:
+      BadInput: there is no model, or the ports are taken.
+    """
+    versions = ModelVersions(Path(serving.model_base_path))
+    if not serving.model_base_path or versions.refresh() is None:
+        faults = [message for _, message in versions.states.values()]
+        raise BadInput(
+            f"model_base_path={serving.model_base_path!r} has no version of a model that can be "
+            f"served.{''.join(f' {fault}.' for fault in faults)} Give the folder that holds the "
+            "numbered ones, which `export_saved_model` writes."
+        )
+    server = LocalServer(serving, versions)
+    try:
+        yield server
+    finally:
+        server.stop()
