@@ -78,6 +78,7 @@ def export_saved_model(
         parity = compare(folder, model.network, specification, signatures, searched)
         _require_parity(parity, parity_tolerance)
         beside = folder / BESIDE
+        beside.mkdir()
         specification.architecture.save(beside)
         measured = _results_of_run(model) if results is None else results
         write_json(beside / "model_card.json", model_card(model, module, measured, searched))
