@@ -33,7 +33,7 @@ def test_every_registered_space_can_be_named():
 
 
 def test_the_norms_of_a_resnet_or_of_a_network_of_cells(tmp_path):
-    assert space_of(width=0.5, last_stride=2) == NormSpace("resnet50", (), 0.5, 2)
+    assert space_of(width=0.5, last_stride=2) == NormSpace(width=0.5, last_stride=2)
     assert space_of(backbone="resnet18").backbone == "resnet18"
     assert space_of(backbone="") == space_of() == NormSpace()
     EVERYTHING.save(tmp_path / "genotype.json")
