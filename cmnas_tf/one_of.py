@@ -1,6 +1,6 @@
 """The choice of a registered component, with the options of all that are registered."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -40,25 +40,31 @@ class OneOf(Options, Generic[T]):
         Raises:
           BadInput: no such entry, an option that means nothing to it, or a value not allowed.
         """
-        made = self.registry[self.name]
-        own = {found.name for found in made.options()}
+        self.require_meaning([self.name])
+        return self.registry[self.name].of_values(self._given)
+
+    def require_meaning(self, entries: Collection[str]) -> None:
+        """Raises BadInput if an option was given that none of these entries has."""
+        known = {found.name for entry in entries for found in self.registry[entry].options()}
         for name, value in self._given.items():
-            if name not in own:
+            if name not in known:
                 raise BadInput(
-                    f"{name}={value} means nothing to {self.selector.name}={self.name}. Leave one "
-                    "of the two out."
+                    f"{name}={value} means nothing to {self.selector.name}="
+                    f"{' or '.join(entries)}. Leave one of the two out."
                 )
-        return made.of_values(self._given)
+
+    def of_entry(self: Chosen, name: str) -> Chosen:
+        """The choice of that entry, of all that was given with what it has."""
+        self._selector().check(name)
+        own = {found.name for found in self.registry[name].options()}
+        given = {option: value for option, value in self._given.items() if option in own}
+        return type(self)({**given, self.selector.name: name})
 
     def with_values(self: Chosen, **changes: Any) -> Chosen:
         """See :class:`Options`; another entry leaves out what it does not have."""
-        given = {**self._given, **changes}
         other = changes.get(self.selector.name, self.name)
-        if other != self.name:
-            self._selector().check(other)
-            own = {found.name for found in self.registry[other].options()}
-            given = {name: value for name, value in given.items() if name in own or name in changes}
-        return type(self)({**given, self.selector.name: other})
+        kept = self if other == self.name else self.of_entry(other)
+        return type(self)({**kept._given, **changes, self.selector.name: other})
 
     @classmethod
     def _selector(cls) -> Option:

@@ -105,6 +105,23 @@ def test_an_option_of_another_entry_is_refused_when_it_is_made(given, message):
         DrinkChoice(given).make()
 
 
+def test_what_means_nothing_to_any_of_several_entries():
+    """For those who make each of them of one choice."""
+    given = DrinkChoice({"minutes": 5.0, "sugar": 1})
+    given.require_meaning(["tea"])
+    given.require_meaning(["coffee", "tea"])
+    assert given.of_entry("tea").make() == Tea(minutes=5.0, sugar=1)
+    assert given.of_entry("coffee").make() == Coffee(sugar=1)
+    DRINKS.register("milk", Leaves)
+    try:
+        with pytest.raises(BadInput, match=r"minutes=5\.0 means nothing to drink=coffee or milk"):
+            given.require_meaning(["coffee", "milk"])
+    finally:
+        DRINKS.unregister("milk")
+    with pytest.raises(BadInput, match=r"drink='te' is not allowed"):
+        given.of_entry("te")
+
+
 def test_changing_an_option_keeps_the_others():
     one = DrinkChoice({"drink": "tea", "sugar": 2})
     other = one.with_values(minutes=5.0)
@@ -156,4 +173,4 @@ def test_an_entry_that_is_registered_later_is_there_at_once():
         assert "litres" in {found.name for found in DrinkChoice.options()}
         assert DrinkChoice({"drink": "water", "litres": 1.0}).make() == Water(1.0)
     finally:
-        del DRINKS.entries["water"]
+        DRINKS.unregister("water")

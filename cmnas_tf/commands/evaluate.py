@@ -45,7 +45,10 @@ class Results(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate(Options):
-    """Measures a trained network by its data set's protocol, and writes ``results.json``."""
+    """Measures a trained network by its data set's protocol, and writes ``results.json``.
+
+    It needs `data_dir`, and `run_dir` or `checkpoint`; or two results to `compare`.
+    """
 
     source: TrainedSource = TrainedSource()
     data: EvaluatedData = EvaluatedData()

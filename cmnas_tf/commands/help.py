@@ -32,7 +32,8 @@ def help_text(command: type[Options], everything: bool = True) -> str:
     """
     known = command.options()
     needed = [option for option in known if option.required]
-    lines = [_plain(inspect.getdoc(command) or ""), ""]
+    about = in_flags(_plain(inspect.getdoc(command) or ""), known)
+    lines = [about, ""]
     lines.append("--flagfile=FILE reads flags from a file; a later flag wins over an earlier one.")
     if needed:
         lines += ["", "Required:", *_lines(needed, known)]
@@ -42,7 +43,10 @@ def help_text(command: type[Options], everything: bool = True) -> str:
         listed = [option for option in optional if everything or not option.advanced]
         hidden += len(optional) - len(listed)
         if listed:
-            lines += ["", _plain(title), *_lines(listed, known)]
+            title = _plain(title)
+            lines += ["", "Optional:" if about.startswith(title) else title, *_lines(listed, known)]
+    if any("[pub]" in line or "[code]" in line for line in lines):
+        lines += ["", "[pub], [code]: as the authors have it in their paper, in their code."]
     if hidden:
         lines += ["", f"{hidden} more flag{'s' * (hidden > 1)}: --help=all"]
     return "\n".join(lines)

@@ -129,6 +129,6 @@ class AlgorithmChoice(OneOf[SearchAlgorithm]):
 
     def for_modalities(self, modalities: Collection[str]) -> "AlgorithmChoice":
         """The same for images of these modalities, see :class:`WeightTraining`."""
-        made = self.make()
+        made = self.of_entry(self.name).make()
         before, now = made.values(), made.for_modalities(modalities).values()
         return self.with_values(**{name: now[name] for name in now if now[name] != before[name]})

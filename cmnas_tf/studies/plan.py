@@ -257,6 +257,10 @@ class Study:
         training = replace(training, recipe=training.recipe.for_modalities(data.modalities))
         shared = replace(training.network, architecture=SHARED).make()
         arms = arms_of(comparison.arms, shared, comparison.random_architectures)
+        searches = [arm.changes for arm in arms if arm.changes is not None]
+        for choice in (searching.space, searching.algorithm):
+            entries = [changes.get(choice.selector.name, choice.name) for changes in searches]
+            choice.require_meaning(list(dict.fromkeys(entries)))
         if comparison.quick:
             seeds = min(comparison.seeds, _QUICK_SEEDS)
             comparison = replace(comparison, seeds=seeds)
@@ -348,10 +352,13 @@ class Study:
         of_space = {option.name for option in searching.space.options()}
         for_space = {name: value for name, value in changes.items() if name in of_space}
         for_algorithm = {name: value for name, value in changes.items() if name not in of_space}
+        space = searching.space.with_values(**for_space)
+        algorithm = searching.algorithm.with_values(**for_algorithm)
+        # What was given for the space or algorithm of another arm is that one's.
         return replace(
             searching,
-            space=searching.space.with_values(**for_space),
-            algorithm=searching.algorithm.with_values(**for_algorithm),
+            space=space.of_entry(space.name),
+            algorithm=algorithm.of_entry(algorithm.name),
         )
 
 
@@ -361,7 +368,8 @@ def _apart_from(subject: str, like: tuple[str, ...]) -> str:
 
 def _shortened(component: Any) -> Any:
     """A quarter of the epochs, and of all that is counted in them."""
-    made: WeightTraining = component.make() if hasattr(component, "make") else component
+    choice = isinstance(component, AlgorithmChoice)
+    made: WeightTraining = component.of_entry(component.name).make() if choice else component
     values = made.values()
     changes: dict[str, Any] = {
         "epochs": math.ceil(values["epochs"] / _QUICK_PART),

@@ -102,7 +102,9 @@ RECIPES.register(
 class RecipeName(Options):
     """Where the values come from that are not given."""
 
-    recipe: str = option("cm_nas", "Recipe that options have by default", affects_result=False)
+    recipe: str = option(
+        "cm_nas", "Named recipe, whose values count where none is given", affects_result=False
+    )
 
     @classmethod
     def _own_options(cls) -> list[Option]:

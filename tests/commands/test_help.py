@@ -75,7 +75,8 @@ def test_what_most_people_never_touch_is_left_to_the_whole_help(name, printed):
     assert sorted(entries_of(short)) == sorted(listed)
     hidden = len(options) - len(listed)
     last = short.splitlines()[-1]
-    assert last == f"{hidden} more flags: --help=all" if hidden else "more flags" not in short
+    flags = "flag" if hidden == 1 else "flags"
+    assert last == f"{hidden} more {flags}: --help=all" if hidden else "more flag" not in short
 
 
 @every_command
@@ -111,6 +112,20 @@ def test_options_that_others_name_are_flags():
     assert "at --decay_epochs [code]" in text
     text = entries_of(help_text(StudyCommand))["search.schedule"][1]
     assert "at --search.decay_epochs [code]" in text
+
+
+def test_what_a_command_says_of_itself():
+    """In flags; and what its marks mean, where there are any."""
+    text = help_text(class_of("evaluate"), everything=False)
+    assert (
+        "It needs --data_dir, and --run_dir or --checkpoint; or two results to --compare." in text
+    )
+    for command in (Train, class_of("evaluate"), class_of("demo")):
+        for everything in (False, True):
+            text = help_text(command, everything)
+            before, legend, _ = text.partition("[pub], [code]: as the authors have it in")
+            assert bool(legend) == bool(re.search(r"\[(pub|code)\]", before))
+    assert "\nOptional:\n  --run_dir" in help_text(class_of("demo"))
 
 
 def test_most_of_a_search_is_not_for_newcomers():

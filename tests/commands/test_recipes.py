@@ -187,7 +187,7 @@ def test_another_package_registers_its_own():
         assert read(Search, "--recipe=wide").space.make().width == 2.0
         assert "wide: twice as wide" in " ".join(help_text(Train).split())
     finally:
-        del RECIPES.entries["wide"]
+        RECIPES.unregister("wide")
 
 
 def test_the_word_is_not_recorded():

@@ -100,6 +100,18 @@ def test_quick_changes_nothing_else(tmp_path):
         assert settings.keys() == other.keys()
 
 
+def test_what_is_given_for_one_arm_means_nothing_to_the_others(tmp_path):
+    """The number of candidates is the random search's; without such an arm it is refused."""
+    search = {"candidates": 4, "relaxation": "gumbel"}
+    arms = ("searched", "random_search")
+    for quick, each in ((False, 4), (True, 1)):
+        plan = study(tmp_path, search=search, arms=arms, against=("random_search",), quick=quick)
+        darts, drawn = (cell.searching.algorithm.make() for cell in plan.of_seed(0))
+        assert (darts.relaxation, drawn.candidates, drawn.epochs_each) == ("gumbel", 4, each)
+    with pytest.raises(BadInput, match="candidates=4 means nothing to algorithm=darts"):
+        study(tmp_path, search=search, arms=("searched",), against=())
+
+
 def test_a_finished_cell_is_one_of_these_settings(tmp_path):
     cell = study(tmp_path).cells()[0]
     assert cell.results() is None
