@@ -66,6 +66,10 @@ class Registry(Mapping[str, T], Generic[T]):
             )
         return self.entries[name]
 
+    def name_of(self, entry: T) -> str:
+        """The name that an entry is registered with."""
+        return next(name for name, known in self.items() if known is entry)
+
     def __contains__(self, name: object) -> bool:
         load_plugins()
         return name in self.entries

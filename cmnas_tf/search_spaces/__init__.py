@@ -1,7 +1,7 @@
 """What can be searched: spaces of architectures, and the architectures that people name."""
 
 from cmnas_tf.search_spaces.norm_space import NormSpace  # the first to be registered
-from cmnas_tf.search_spaces.space import SPACES, SearchSpace, SpaceChoice, name_of
+from cmnas_tf.search_spaces.space import SPACES, SearchSpace, SpaceChoice
 
 # isort: split
 from cmnas_tf.search_spaces.cell_space import AUTO_REID, DARTS, CellSpace, DartsCells
@@ -15,5 +15,4 @@ __all__ = [
     "NormSpace",
     "SearchSpace",
     "SpaceChoice",
-    "name_of",
 ]

@@ -143,11 +143,6 @@ class SearchSpace(Options):
 SPACES: Registry[type[SearchSpace]] = Registry("search space")
 
 
-def name_of(space: SearchSpace) -> str:
-    """The name that a space is registered with."""
-    return next(name for name, made in SPACES.items() if made is type(space))
-
-
 class SpaceChoice(OneOf[SearchSpace]):
     """What is searched."""
 

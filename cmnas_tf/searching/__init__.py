@@ -1,6 +1,6 @@
 """Search algorithms: how a space is searched, and how good what it holds is."""
 
-from cmnas_tf.searching.algorithm import ALGORITHMS, AlgorithmChoice, SearchAlgorithm, Task, name_of
+from cmnas_tf.searching.algorithm import ALGORITHMS, AlgorithmChoice, SearchAlgorithm, Task
 from cmnas_tf.searching.darts import Darts
 from cmnas_tf.searching.random_search import RandomSearch
 
@@ -11,5 +11,4 @@ __all__ = [
     "RandomSearch",
     "SearchAlgorithm",
     "Task",
-    "name_of",
 ]

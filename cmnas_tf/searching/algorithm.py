@@ -110,11 +110,6 @@ class Modality(Options):
 ALGORITHMS: Registry[type[SearchAlgorithm]] = Registry("search algorithm")
 
 
-def name_of(algorithm: SearchAlgorithm) -> str:
-    """The name that an algorithm is registered with."""
-    return next(name for name, made in ALGORITHMS.items() if made is type(algorithm))
-
-
 class AlgorithmChoice(OneOf[SearchAlgorithm]):
     """How it is searched."""
 

@@ -190,15 +190,11 @@ class Darts(SearchAlgorithm):
 
         from cmnas_tf.devices.distribution import compiled_on
         from cmnas_tf.runs.loop import Loop
-        from cmnas_tf.training.initial_weights import start_from
+        from cmnas_tf.training.initial_weights import starting
         from cmnas_tf.training.optimizers import factor_at
 
-        initial, space, run = self.start.initial_weights, task.space, task.run
-
-        def start(supernet: "ReidNetwork") -> None:
-            if initial and not run.has_begun():
-                start_from(supernet, initial, task.progress, supernet=True)
-
+        space, run = task.space, task.run
+        start = starting(run, self.start.initial_weights, task.progress, supernet=True)
         bilevel, relaxation = self.begin(
             space, task.num_classes, task.strategy, task.images.seed, start
         )

@@ -71,18 +71,16 @@ class RandomSearch(SearchAlgorithm):
 
     def _trained(self, task: Task, architecture: Architecture, run: RunFolder):
         from cmnas_tf.models.specification import Specification
-        from cmnas_tf.runs.loop import Loop
-        from cmnas_tf.training.initial_weights import start_from
+        from cmnas_tf.training.initial_weights import starting
         from cmnas_tf.training.trainer import Trainer
 
-        space, initial, sampler = task.space, self.start.initial_weights, task.weight_batches
         specification = Specification(
             architecture,
             task.num_classes,
             self.size.image_height,
             self.size.image_width,
-            space.last_stride,
-            space.width,
+            task.space.last_stride,
+            task.space.width,
             task.images.dataset.modalities,
         )
         trainer = Trainer.begin(
@@ -91,28 +89,17 @@ class RandomSearch(SearchAlgorithm):
             specification,
             self.objective,
             task.images.seed,
-            start_from=lambda network: (
-                start_from(network, initial, task.progress)
-                if initial and not run.has_begun()
-                else None
-            ),
+            start_from=starting(run, self.start.initial_weights, task.progress),
         )
-
-        def step(number: int, batch):
-            trainer.set_learning_rate(number, sampler.steps_per_epoch, self.epochs_each)
-            return trainer.train_step(batch)
-
-        loop = Loop(
-            run=run,
-            strategy=task.strategy,
-            state=trainer.state(),
-            metadata=task.origin,
-            steps_per_epoch=sampler.steps_per_epoch,
-            epochs=self.epochs_each,
-            checkpointing=task.checkpointing,
-            progress=task.progress,
+        trainer.train(
+            task.images,
+            task.weight_batches,
+            run,
+            self.epochs_each,
+            task.origin,
+            task.checkpointing,
+            task.progress,
         )
-        loop.steps(lambda *span: task.images.batches(sampler, *span), step)
         return trainer.network
 
 

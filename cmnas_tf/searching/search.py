@@ -21,9 +21,7 @@ from cmnas_tf.runs.checkpointing import Checkpointing
 from cmnas_tf.runs.provenance import provenance
 from cmnas_tf.runs.run_folder import ANYTHING, Description, RunFolder
 from cmnas_tf.search_spaces import SPACES, SearchSpace
-from cmnas_tf.search_spaces import name_of as space_name
 from cmnas_tf.searching.algorithm import ALGORITHMS, SearchAlgorithm, Task
-from cmnas_tf.searching.algorithm import name_of as algorithm_name
 from cmnas_tf.searching.darts import Darts
 from cmnas_tf.training.inputs import TrainingImages
 
@@ -96,8 +94,8 @@ def find_architecture(
         "dataset": dataset.layout,
         "trial": dataset.trial,
         "modality": dataset.modality,
-        "search_space": space_name(space),
-        "algorithm": algorithm_name(algorithm),
+        "search_space": SPACES.name_of(type(space)),
+        "algorithm": ALGORITHMS.name_of(type(algorithm)),
         **described([space, algorithm]),
         "seed": seed,
     }

@@ -1,6 +1,7 @@
 """What a network starts from: random weights, ImageNet's, or those of a checkpoint."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from cmnas_tf.errors import BadInput
@@ -57,6 +58,21 @@ def start_from(
         hint = _OF_SEARCH if searched and not supernet else ""
         raise BadInput(f"initial_weights={name}: {error}{hint}") from error
     logger.info("initial weights %s: %s", name, report)
+
+
+def starting(
+    run: RunFolder, name: str, progress: bool, supernet: bool = False
+) -> Callable[[ReidNetwork], None]:
+    """What a run does to its new network: :func:`start_from` ``name``, where there is one.
+
+    A run that has begun leaves it to the checkpoint, and needs the weights no more.
+    """
+
+    def start(network: ReidNetwork) -> None:
+        if name and not run.has_begun():
+            start_from(network, name, progress, supernet)
+
+    return start
 
 
 _OF_SEARCH = (

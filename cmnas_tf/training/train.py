@@ -6,7 +6,6 @@ import tensorflow as tf
 
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.data.index import Dataset
-from cmnas_tf.data.pipeline import Share
 from cmnas_tf.devices.devices import Devices
 from cmnas_tf.devices.distribution import check_division, make_strategy
 from cmnas_tf.devices.workers import (
@@ -16,13 +15,11 @@ from cmnas_tf.devices.workers import (
     wait_for_all,
 )
 from cmnas_tf.errors import BadInput
-from cmnas_tf.models import ReidNetwork
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.runs.checkpointing import Checkpointing
-from cmnas_tf.runs.loop import Loop
 from cmnas_tf.runs.provenance import provenance
 from cmnas_tf.runs.run_folder import Description, RunFolder
-from cmnas_tf.training.initial_weights import start_from
+from cmnas_tf.training.initial_weights import starting
 from cmnas_tf.training.inputs import TrainingImages
 from cmnas_tf.training.recipe import TOLD_OTHERWISE, Recipe, training_settings
 from cmnas_tf.training.trained import SPECIFICATION, TrainedNetwork, load_network
@@ -71,7 +68,6 @@ def train_network(
     objective = recipe.objective
     strategy = make_strategy(devices, recipe.numerics.deterministic)
     images = TrainingImages(dataset, recipe, seed)
-    sampler = images.sampler(dataset.train, stream=0)
     specification = Specification(
         architecture,
         len(images.pids),
@@ -91,28 +87,15 @@ def train_network(
     check_same_run(strategy, settings, contents)
 
     run = RunFolder(run_dir)
-    initial = recipe.start.initial_weights
-
-    def start(network: ReidNetwork) -> None:
-        if initial and not run.has_begun():
-            start_from(network, initial, progress)
-
     trainer = Trainer.begin(
-        recipe, strategy, specification, objective, seed, recipe.average_decay, start
+        recipe,
+        strategy,
+        specification,
+        objective,
+        seed,
+        recipe.average_decay,
+        starting(run, recipe.start.initial_weights, progress),
     )
-    steps_per_epoch = sampler.steps_per_epoch
-    adopt_every = recipe.adopt_average_every * steps_per_epoch
-
-    def step(number: int, batch):
-        # When the next epoch begins, so that a checkpoint holds both: as the authors' do.
-        if adopt_every and number and number % adopt_every == 0:
-            trainer.average.overwrite_live()
-        trainer.set_learning_rate(number, steps_per_epoch, recipe.epochs)
-        return trainer.train_step(batch)
-
-    def batches(start: int, stop: int, share: Share) -> tf.data.Dataset:
-        return images.batches(sampler, start, stop, share)
-
     count = strategy.num_replicas_in_sync
     description = Description("train", dataset.fingerprint, settings, count)
     with (
@@ -121,21 +104,20 @@ def train_network(
     ):
         if is_chief(strategy):
             _keep(architecture, run)
-        loop = Loop(
-            run=run,
-            strategy=strategy,
-            state=trainer.state(),
+        trainer.train(
+            images,
+            images.sampler(dataset.train, stream=0),
+            run,
+            recipe.epochs,
             metadata={
                 SPECIFICATION: specification.to_json(),
                 **provenance(settings),
                 "devices": count,
             },
-            steps_per_epoch=steps_per_epoch,
-            epochs=recipe.epochs,
             checkpointing=checkpointing or Checkpointing(),
             progress=progress,
+            adopt_average_every=recipe.adopt_average_every,
         )
-        loop.steps(batches, step)
     wait_for_all(strategy)
     with strategy.scope():
         return load_network(run, "average", recipe.numerics.precision)

@@ -1,18 +1,24 @@
 """A network in training: what its step consists of, from a recipe."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
 from tensorflow import keras
 
+from cmnas_tf.data.pipeline import Share
+from cmnas_tf.data.sampler import IdentitySampler
 from cmnas_tf.devices.distribution import first_replica
 from cmnas_tf.losses import Objective
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.models.precision import computed_in
 from cmnas_tf.models.specification import Specification
+from cmnas_tf.runs.checkpointing import Checkpointing
+from cmnas_tf.runs.loop import Loop
+from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.training.gradient_step import gradient_step
+from cmnas_tf.training.inputs import TrainingImages
 from cmnas_tf.training.loss_scale import scaled_for
 from cmnas_tf.training.moving_average import MovingAverage
 from cmnas_tf.training.optimizers import Optimizer, factor_at, weight_optimizer
@@ -25,6 +31,7 @@ class Trainer:
 
     Attributes:
       training: how its weights are trained.
+      strategy: what computes it.
       network: in training.
       optimizer: of all its trainable variables.
       average: follows the network's variables.
@@ -32,6 +39,7 @@ class Trainer:
     """
 
     training: WeightTraining
+    strategy: tf.distribute.Strategy
     network: ReidNetwork
     optimizer: Optimizer
     average: MovingAverage
@@ -84,7 +92,55 @@ class Trainer:
             average.update()
             return first_replica(terms)
 
-        return cls(training, network, optimizer, average, train_step)
+        return cls(training, strategy, network, optimizer, average, train_step)
+
+    def train(
+        self,
+        images: TrainingImages,
+        sampler: IdentitySampler,
+        run: RunFolder,
+        epochs: int,
+        metadata: Mapping[str, Any],
+        checkpointing: Checkpointing,
+        progress: bool,
+        adopt_average_every: int = 0,
+    ) -> None:
+        """Trains to the last epoch, from the run's newest checkpoint where it has one.
+
+        Args:
+          images: how batches are made.
+          sampler: which batches.
+          run: where checkpoints and TensorBoard's logs go.
+          epochs: how many there are.
+          metadata: JSON that is stored with each checkpoint.
+          checkpointing: when checkpoints are written.
+          progress: whether to show a bar.
+          adopt_average_every: epochs after which the average overwrites the live weights; 0: never.
+        """
+        steps_per_epoch = sampler.steps_per_epoch
+        adopt_every = adopt_average_every * steps_per_epoch
+
+        def step(number: int, batch):
+            # When the next epoch begins, so that a checkpoint holds both: as the authors' do.
+            if adopt_every and number and number % adopt_every == 0:
+                self.average.overwrite_live()
+            self.set_learning_rate(number, steps_per_epoch, epochs)
+            return self.train_step(batch)
+
+        def batches(start: int, stop: int, share: Share) -> tf.data.Dataset:
+            return images.batches(sampler, start, stop, share)
+
+        loop = Loop(
+            run=run,
+            strategy=self.strategy,
+            state=self.state(),
+            metadata=metadata,
+            steps_per_epoch=steps_per_epoch,
+            epochs=epochs,
+            checkpointing=checkpointing,
+            progress=progress,
+        )
+        loop.steps(batches, step)
 
     def set_learning_rate(self, step: int, steps_per_epoch: int, epochs: int) -> None:
         """Makes the learning rate that of a step, by the schedule."""

@@ -13,7 +13,6 @@ from cmnas_tf.search_spaces import (
     NormSpace,
     SpaceChoice,
 )
-from cmnas_tf.search_spaces.space import name_of
 from tests.models.genotypes import EVERYTHING
 
 BOTH = ("visible", "infrared")
@@ -27,7 +26,7 @@ def test_every_registered_space_can_be_named():
     assert (
         SpaceChoice.options()[0].choices == tuple(SPACES) == ("norm", "reid_cells", "darts_cells")
     )
-    assert [name_of(space_of(name)) for name in SPACES] == list(SPACES)
+    assert [SPACES.name_of(type(space_of(name))) for name in SPACES] == list(SPACES)
     with pytest.raises(BadInput, match=r"search_space='norms' is .*Did you mean norm\?"):
         space_of("norms")
 

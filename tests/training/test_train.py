@@ -21,8 +21,7 @@ from cmnas_tf.runs.checkpointing import Checkpointing
 from cmnas_tf.search_spaces import NormSpace
 from cmnas_tf.searching import Darts
 from cmnas_tf.searching.search import find_architecture
-from cmnas_tf.training import train as training
-from cmnas_tf.training import trainer
+from cmnas_tf.training import initial_weights, trainer
 from cmnas_tf.training.recipe import Recipe
 from cmnas_tf.training.train import train_network
 from tests.training import tiny
@@ -227,13 +226,13 @@ def test_a_run_that_goes_on_has_its_own_weights(people, one_block, tmp_path, mon
     initial = tmp_path / "initial.safetensors"
     shutil.copy(begun, initial)
     calls = []
-    start_from = training.start_from
+    start_from = initial_weights.start_from
 
     def noting(*given):
         calls.append(given[1])
         return start_from(*given)
 
-    monkeypatch.setattr(training, "start_from", noting)
+    monkeypatch.setattr(initial_weights, "start_from", noting)
     run = tmp_path / "run"
     one = train_small(people, run_dir=run, initial_weights=str(initial))
     assert calls == [str(initial)]
