@@ -197,6 +197,9 @@ class Architecture:
         ordered = {site: self.choices[site] for site in sites}
         object.__setattr__(self, "choices", MappingProxyType(ordered))
 
+    def __hash__(self) -> int:
+        return hash(tuple(self.choices.items()))
+
     @classmethod
     def shared(cls, backbone: Backbone = "resnet50") -> "Architecture":
         """One batch norm for both modalities everywhere: an ordinary one-stream network."""

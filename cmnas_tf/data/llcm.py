@@ -108,6 +108,8 @@ class LlcmProtocol(Protocol):
     infrared images ask, and all visible ones answer. Results are not to be compared with those.
     """
 
+    rule = "llcm"
+
     direction: str = direction_option()
     trials: int = trials_option()
 
@@ -116,7 +118,7 @@ class LlcmProtocol(Protocol):
         for name, query, others in sides(dataset.test, self.direction):
             folders = folders_of(others, np.unique(others.cameras).tolist())
             for seed, rows in enumerate(seeded_galleries(folders, shots=1)[: self.trials]):
-                yield Trial(f"{name}_trial_{seed + 1}", query, others[rows], "llcm", name, seed)
+                yield Trial(f"{name}_trial_{seed + 1}", query, others[rows], self.rule, name, seed)
 
 
 register_dataset(

@@ -8,7 +8,7 @@ data set's file; here is what several of them share.
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -44,7 +44,12 @@ class Protocol(Options):
     """Base of the test protocols; the options of one are what its authors left to choose.
 
     Where two protocols have an option of one name, it is the same option in both.
+
+    Attributes:
+      rule: the camera rule and way of counting of all trials, see :class:`Trial`.
     """
+
+    rule: ClassVar[str]
 
     def trials_of(self, dataset: Dataset) -> Iterator[Trial]:
         """The trials, one after the other.
@@ -65,10 +70,12 @@ class SingleQuery(Protocol):
     Every query is searched for on its own, in the whole gallery.
     """
 
+    rule = "market"
+
     def trials_of(self, dataset: Dataset) -> Iterator[Trial]:
         """See :class:`Protocol`."""
         query, gallery = (dataset.test[dataset.test.roles == role] for role in ROLES)
-        yield Trial("single_query", query, gallery, "market", "single_query")
+        yield Trial("single_query", query, gallery, self.rule, "single_query")
 
 
 # Either modality can ask

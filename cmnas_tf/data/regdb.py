@@ -60,12 +60,14 @@ def _images(root: Path, split: str, trial: int) -> Images:
 class RegdbProtocol(Protocol):
     """The test protocol of RegDB: all images of one modality ask, all of the other answer."""
 
+    rule = "regdb"
+
     direction: str = direction_option()
 
     def trials_of(self, dataset: Dataset) -> Iterator[Trial]:
         """See :class:`~cmnas_tf.data.protocols.Protocol`."""
         for name, query, gallery in sides(dataset.test, self.direction):
-            yield Trial(name, query, gallery, "regdb", name)
+            yield Trial(name, query, gallery, self.rule, name)
 
 
 register_dataset(

@@ -73,6 +73,8 @@ class SysuProtocol(Protocol):
     each camera, drawn anew in every trial.
     """
 
+    rule = "sysu"
+
     mode: str = option(
         "all",
         "SYSU-MM01 gallery: all cameras or the indoor ones.",
@@ -108,7 +110,7 @@ class SysuProtocol(Protocol):
         setting = f"{self.mode}_{SHOTS[self.shots]}"
         for seed, rows in enumerate(galleries[: self.trials]):
             name = f"{setting}_trial_{seed + 1}"
-            yield Trial(name, query, test[rows], "sysu", setting, seed if seeded else None)
+            yield Trial(name, query, test[rows], self.rule, setting, seed if seeded else None)
 
 
 def _official_galleries(root: Path, folders: list[Folder], shots: int) -> list[list[int]]:

@@ -58,6 +58,11 @@ def embed(
     return np.stack([embeddings[row] for row in range(len(source.images))])
 
 
+def embed_batches(network: ReidNetwork, modality: str, batches: Iterable[tf.Tensor]) -> np.ndarray:
+    """L2-normalised embeddings of batches [<= B, H, W, 3] of one modality, [N, D] float32."""
+    return np.concatenate([_embed(network, modality, False, batch).numpy() for batch in batches])
+
+
 @tf.function(autograph=False, reduce_retracing=True)
 def _embed(network: ReidNetwork, modality: str, flip_average: bool, images: tf.Tensor) -> tf.Tensor:
     embedding = network.embed(images, modality).embedding

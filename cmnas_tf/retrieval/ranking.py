@@ -30,11 +30,13 @@ class Ranking(NamedTuple):
         among the first k.
       mean_ap: mean average precision, 0..1.
       mean_inp: mean inverse negative penalty, 0..1.
+      average_precisions: of each query, [Q] float64 in 0..1; NaN for one that does not count.
     """
 
     cmc: np.ndarray
     mean_ap: float
     mean_inp: float
+    average_precisions: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -196,13 +198,16 @@ def rank_blocks(
     gallery = _Gallery(of_gallery, gallery_cameras, rule, min(max_rank, len(candidates)))
     step = max(1, _BLOCK_ELEMENTS // len(gallery_ids))
     sums = _Sums(np.zeros(gallery.ranks), 0.0, 0.0, 0)
+    precisions = np.full(len(query_ids), np.nan)
     with ThreadPoolExecutor(_THREADS) as threads:  # NumPy lets the others run while it sorts
         for seen, block in _checked(blocks, len(query_ids), len(gallery_ids)):
 
             def measure(start: int, seen: int = seen, block: np.ndarray = block) -> _Sums:
                 distances = _finite(block[start : start + step], seen + start)
                 rows = slice(seen + start, seen + start + len(distances))
-                return gallery.measure(distances, of_queries[rows], query_cameras[rows])
+                found, of_each = gallery.measure(distances, of_queries[rows], query_cameras[rows])
+                precisions[rows] = of_each
+                return found
 
             for part in threads.map(measure, range(0, len(block), step)):
                 sums = sums.plus(part)
@@ -214,7 +219,8 @@ def rank_blocks(
             "come from the same test set and that identities are raw ones, not labels"
         )
     cmc = np.cumsum(sums.found_at) / sums.queries
-    return Ranking(cmc, sums.precision / sums.queries, sums.penalty / sums.queries)
+    means = sums.precision / sums.queries, sums.penalty / sums.queries
+    return Ranking(cmc, *means, precisions)
 
 
 class _Sums(NamedTuple):
@@ -251,14 +257,15 @@ class _Gallery:
 
     def measure(
         self, distances: np.ndarray, query_ids: np.ndarray, query_cameras: np.ndarray
-    ) -> _Sums:
-        """Ranks the gallery for B queries by ``distances`` [B, G]."""
+    ) -> tuple[_Sums, np.ndarray]:
+        """Ranks the gallery for B queries by ``distances`` [B, G]; also gives their APs, [B]."""
         same = query_ids[:, None] == self.ids  # [B, G]
         dropped = self.rule.drops(same, query_cameras[:, None], self.cameras)
         matches = _true(same & ~dropped)
         queries, first, counts = np.unique(matches[0], return_index=True, return_counts=True)
+        precisions = np.full(len(query_ids), np.nan)
         if not len(queries):
-            return _Sums(np.zeros(self.ranks), 0.0, 0.0, 0)
+            return _Sums(np.zeros(self.ranks), 0.0, 0.0, 0), precisions
         kept = distances.copy()
         np.putmask(kept, dropped, np.inf)
         nearest, position, tied = _positions(kept, matches, first)
@@ -274,7 +281,9 @@ class _Gallery:
             late = np.flatnonzero(best)  # something else stands before the nearest match
             best[late] = self._identities_before(nearest[late], kept[queries[late]])
         found_at = np.bincount(best, minlength=self.ranks)[: self.ranks]
-        return _Sums(found_at, float(precision.sum()), float(penalty.sum()), len(counts))
+        precisions[queries] = precision
+        sums = _Sums(found_at, float(precision.sum()), float(penalty.sum()), len(counts))
+        return sums, precisions
 
     def _identities_before(self, nearest: np.ndarray, distances: np.ndarray) -> np.ndarray:
         """How many identities have an image nearer than ``nearest`` [B] in ``distances`` [B, G]."""

@@ -174,6 +174,13 @@ class CellSpace(SearchSpace):
             for (node, source), row in zip(EDGES, table, strict=True)
         }
 
+    def size(self, architecture: Architecture) -> float:
+        """Parameters of the edges of all cells."""
+        from cmnas_tf.models.cell_net import channels_of
+        from cmnas_tf.search_spaces.random_cells import edge_parameters
+
+        return edge_parameters(cast(CellPlan, architecture.backbone), channels_of(self.width))
+
     def contains(self, architecture: Architecture) -> bool:
         """Whether it is one of this space: its cells of these candidates, every norm shared."""
         plan = plan_of(architecture.backbone)

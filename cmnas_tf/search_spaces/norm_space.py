@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from cmnas_tf.architecture import (
     CHOICES,
@@ -14,6 +14,7 @@ from cmnas_tf.architecture import (
     named_backbone,
     sites_of,
     stacked,
+    stages_of,
 )
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import write_text
@@ -74,6 +75,7 @@ class NormSpace(NetworkSize, SearchSpace):
       BadInput: no such backbone, or numbers of cells for a ResNet.
     """
 
+    decides_singly: ClassVar[bool] = True
     backbone: Backbone = option(
         _USUAL,
         "resnet18, 34, 50, 101 or 152, or an architecture.json or genotype.json: whose batch norms "
@@ -163,9 +165,28 @@ class NormSpace(NetworkSize, SearchSpace):
 
     def select(self, supernet: "ReidNetwork", architecture: Architecture) -> None:
         """See :class:`SearchSpace`."""
-        for site, logits in self.logits(supernet).items():
-            sign = 1.0 if architecture.choices[site] == SEPARATE else -1.0
-            logits.assign([sign * DECIDED, -sign * DECIDED])
+        for site, choice in architecture.choices.items():
+            self.fix(supernet, site, choice)
+
+    def fix(self, supernet: "ReidNetwork", decision: str, candidate: str) -> None:
+        """See :class:`SearchSpace`."""
+        sign = 1.0 if candidate == SEPARATE else -1.0
+        self.logits(supernet)[decision].assign([sign * DECIDED, -sign * DECIDED])
+
+    def hand_drawn(self) -> dict[str, Architecture]:
+        """Everything shared or separate, and separate until, or within, each stage."""
+        stages = stages_of(self.backbone)
+        until = {f"until:{s}": Architecture.separate_until(s, self.backbone) for s in stages[:-1]}
+        within = {f"within:{s}": Architecture.separate_within(s, self.backbone) for s in stages[1:]}
+        ends = {
+            SHARED: Architecture.shared(self.backbone),
+            SEPARATE: Architecture.separate(self.backbone),
+        }
+        return {**ends, **until, **within}
+
+    def size(self, architecture: Architecture) -> float:
+        """How many norms are separate."""
+        return len(self.chosen(architecture))
 
     def contains(self, architecture: Architecture) -> bool:
         """Whether it is one of this space: its backbone is."""

@@ -55,6 +55,11 @@ def random_genotype(
     )
 
 
+def edge_parameters(plan: CellPlan, channels: int) -> int:
+    """Parameters of all edges of a network; ``channels`` of a node in the first stage."""
+    return _size(plan.genotype, _parameters(plan.cells, channels))
+
+
 def draw_genotype(seed: int, candidates: tuple[str, ...] = OPERATIONS) -> Genotype:
     """Cells of any size: two sources for each node and an operation for each, equally likely."""
     names = _operations(candidates)

@@ -7,7 +7,7 @@ their options needs no TensorFlow; a space imports it when it builds a network.
 
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.one_of import OneOf
@@ -29,9 +29,11 @@ class SearchSpace(Options):
 
     Attributes:
       width: factor on all channel numbers.
+      decides_singly: whether any candidate of a decision goes with any candidates of the others.
     """
 
     width: float
+    decides_singly: ClassVar[bool] = False
 
     @property
     def last_stride(self) -> int:
@@ -102,6 +104,19 @@ class SearchSpace(Options):
 
     def select(self, supernet: "ReidNetwork", architecture: Architecture) -> None:
         """Sets the logits so that the supernet computes what ``architecture`` does."""
+        raise NotImplementedError
+
+    def fix(self, supernet: "ReidNetwork", decision: str, candidate: str) -> None:
+        """Sets the logits of one decision so that the supernet has one candidate for it; where the
+        space ``decides_singly``."""
+        raise NotImplementedError
+
+    def hand_drawn(self) -> Mapping[str, Architecture]:
+        """Architectures that people would draw, by name; none where nobody would."""
+        return {}
+
+    def size(self, architecture: Architecture) -> float:
+        """What is less where an architecture is simpler."""
         raise NotImplementedError
 
     def contains(self, architecture: Architecture) -> bool:

@@ -11,6 +11,7 @@ from cmnas_tf.losses import ArchitectureWeights, Objective
 from cmnas_tf.options import option
 from cmnas_tf.search_spaces import SearchSpace
 from cmnas_tf.searching.algorithm import ALGORITHMS, SearchAlgorithm, Task
+from cmnas_tf.searching.selection import SelectionChoice, check_held_out
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -28,6 +29,7 @@ class Darts(SearchAlgorithm):
 
     Attributes:
       architecture_weights: of the losses that the architecture follows.
+      selection: what is kept of the supernet at the end.
 
     Raises:
       BadInput: options that contradict each other.
@@ -77,6 +79,7 @@ class Darts(SearchAlgorithm):
         advanced=True,
     )
     architecture_weights: ArchitectureWeights = ArchitectureWeights()
+    selection: SelectionChoice = SelectionChoice()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -111,6 +114,10 @@ class Darts(SearchAlgorithm):
         modalities = task.images.dataset.modalities
         for objective in (self.architecture_objective, self.objective):
             objective.check(modalities)
+        selection = self.selection.make()
+        selection.check(task.space)
+        if selection.needs_fitness:
+            check_held_out(self.selection.name, task.split)
 
     def make_relaxation(self, seed: int) -> "Relaxation":
         """How the logits become the weights of a mixture."""
@@ -190,6 +197,7 @@ class Darts(SearchAlgorithm):
 
         from cmnas_tf.devices.distribution import compiled_on
         from cmnas_tf.runs.loop import Loop
+        from cmnas_tf.searching.fitness import SupernetFitness
         from cmnas_tf.training.initial_weights import starting
         from cmnas_tf.training.optimizers import factor_at
 
@@ -236,7 +244,12 @@ class Darts(SearchAlgorithm):
             progress=task.progress,
         )
         loop.steps(batches, step, after_epoch)
-        return space.derive(supernet, task.origin)
+        derived, selection = space.derive(supernet, task.origin), self.selection.make()
+        if not selection.needs_fitness:
+            return derived
+        file = run.fitness if task.writes else None
+        fitness = SupernetFitness(space, supernet, task.images, task.split, file)
+        return selection.select(derived, fitness, task.images.seed)
 
 
 def _with_cost(

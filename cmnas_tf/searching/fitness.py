@@ -4,21 +4,28 @@ The images that the weights do not learn from are embedded and ranked among them
 tells that of every architecture it contains, a network in training of its own.
 """
 
-from collections.abc import Callable, Mapping
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.data.index import Dataset, Images
-from cmnas_tf.data.pipeline import ImageSource, Share
-from cmnas_tf.data.split import split_train
+from cmnas_tf.data.layouts import LAYOUTS
+from cmnas_tf.data.pipeline import ImageSource, Share, test_batches
+from cmnas_tf.data.split import Split, split_train
 from cmnas_tf.devices.devices import Devices
 from cmnas_tf.devices.distribution import make_strategy
 from cmnas_tf.errors import BadInput
+from cmnas_tf.files import write_json
 from cmnas_tf.modality import INFRARED, VISIBLE
 from cmnas_tf.models import ReidNetwork
-from cmnas_tf.retrieval.embed import embed
+from cmnas_tf.retrieval.embed import embed, embed_batches
 from cmnas_tf.retrieval.ranking import rank_embeddings
 from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.search_spaces import SearchSpace
@@ -26,15 +33,196 @@ from cmnas_tf.searching.algorithm import FITNESS_STREAM
 from cmnas_tf.searching.darts import Darts
 from cmnas_tf.training.inputs import TrainingImages
 
-# Batches that the running statistics are taken from anew for every architecture: those of the
-# search are of the mixture, which the chosen norms never see alone (our choice; 0.9^30 = 0.04).
-_BATCHES = 30
 _EMBED_BATCH = 64
+_MOMENTUM = 0.9  # of every batch norm
+_RESAMPLES = 1000
+_STATISTICS_BATCHES = 10  # our choice, as the next one is
+_IMAGES = 4
 
 
-def fitness(network: ReidNetwork, source: ImageSource) -> float:
-    """The mean average precision, 0..1, with which a network retrieves images of each other."""
-    return mean_average_precision(embed(network, source, _EMBED_BATCH), source.images)
+@dataclass(frozen=True)
+class Fitness:
+    """How well an architecture retrieves people whom the weights never saw.
+
+    Attributes:
+      mean_ap: mean average precision over the queries, 0..1.
+      rank1: part of the queries whose nearest image shows the same person, 0..1.
+      precisions: by person, the sum of the average precisions of the person's queries, [people].
+      queries: by person, how many count, [people].
+    """
+
+    mean_ap: float
+    rank1: float
+    precisions: np.ndarray
+    queries: np.ndarray
+
+    @classmethod
+    def of(cls, embeddings: np.ndarray, images: Images, rule: str) -> "Fitness":
+        """Infrared images ask for visible ones; those of one modality ask for one another.
+
+        Args:
+          embeddings: [N, D], L2-normalised.
+          images: N, those embedded.
+          rule: the data set's camera rule, a name of ``retrieval.ranking.RULES``; images of one
+            modality never find those of their own camera.
+
+        Raises:
+          BadInput: there is nothing to rank, or an embedding is not finite.
+        """
+        asking = answering = np.ones(len(images), bool)
+        if len(set(images.modalities)) > 1:
+            asking, answering = images.modalities == INFRARED, images.modalities == VISIBLE
+        else:
+            rule = "market"
+        ranking = rank_embeddings(
+            embeddings[asking],
+            embeddings[answering],
+            images.pids[asking],
+            images.pids[answering],
+            images.cameras[asking],
+            images.cameras[answering],
+            rule,
+        )
+        counts = ~np.isnan(ranking.average_precisions)
+        _, person = np.unique(images.pids[asking][counts], return_inverse=True)
+        precisions = np.bincount(person, ranking.average_precisions[counts])
+        return cls(ranking.mean_ap, float(ranking.cmc[0]), precisions, np.bincount(person))
+
+    def standard_error_to(self, other: "Fitness") -> float:
+        """The standard error of the difference of both mean average precisions.
+
+        By bootstrap over people, with both computed of the same resample; from a seed of its own.
+        """
+        people = len(self.queries)
+        drawn = np.random.default_rng(0).integers(people, size=(_RESAMPLES, people))
+        gained = (self.precisions - other.precisions)[drawn].sum(axis=1)
+        return float((gained / self.queries[drawn].sum(axis=1)).std())
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        lists = {name: getattr(self, name).tolist() for name in ("precisions", "queries")}
+        return {"mean_ap": self.mean_ap, "rank1": self.rank1, **lists}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Fitness":
+        """From the form of :meth:`to_json`."""
+        arrays = (np.array(content[name]) for name in ("precisions", "queries"))
+        return cls(content["mean_ap"], content["rank1"], *arrays)
+
+
+def fitness(network: ReidNetwork, source: ImageSource, rule: str) -> Fitness:
+    """The fitness of a network of its own, by images that it was not trained on."""
+    return Fitness.of(embed(network, source, _EMBED_BATCH), source.images, rule)
+
+
+class SupernetFitness:
+    """The fitness of any architecture that a trained supernet contains; measured once, and kept.
+
+    The logits are set so that the supernet computes what the architecture does. Running statistics
+    are those of the whole mixture, which the chosen norms never see alone, so they are taken anew,
+    from batches that the weights learned from: as one begins at 0 and divides by what the batches
+    weigh together, nothing of the mixture's is left. All architectures share one graph, and images
+    that are read once.
+
+    Args:
+      space: that the supernet holds.
+      supernet: with the weights of its last step; logits and statistics are changed.
+      images: the search's.
+      split: of them.
+      file: where to keep what was measured, and where to find it; None keeps it in memory.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        supernet: ReidNetwork,
+        images: TrainingImages,
+        split: Split,
+        file: Path | None = None,
+    ):
+        self.space, self._supernet, self._file = space, supernet, file
+        self._rule = LAYOUTS[images.dataset.layout].protocol.rule
+        sampler = images.sampler(split.weights, FITNESS_STREAM)
+        of_weights = images.batches(sampler, 0, _STATISTICS_BATCHES, Share())
+        self._statistics_from = [batch.images for batch in of_weights]
+        self.held_out = few_of_each(split.architecture)
+        self._batches = {
+            modality: test_batches(images.source(part), _EMBED_BATCH).cache()
+            for modality in images.dataset.modalities
+            if len(part := self.held_out.of_modality(modality))
+        }
+        named = supernet.get_weight_paths().items()
+        self._moving = [v for path, v in named if path.split(".")[-1].startswith("moving_")]
+        self.measured: dict[Architecture, Fitness] = {}
+        if file is not None and file.is_file():
+            for found in json.loads(file.read_text(encoding="utf-8")):
+                architecture = Architecture.from_json(found["architecture"])
+                self.measured[architecture] = Fitness.from_json(found["fitness"])
+
+    def __call__(self, architecture: Architecture) -> Fitness:
+        """The fitness of an architecture of the space.
+
+        Raises:
+          BadInput: an embedding is not finite, or nobody can be ranked.
+        """
+        architecture = replace(architecture, provenance={})
+        if architecture not in self.measured:
+            self.space.select(self._supernet, architecture)
+            self.measured[architecture] = self.of_mixture()
+            self._keep()
+        return self.measured[architecture]
+
+    def decided_one_by_one(self, seed: int) -> Architecture:
+        """What is left when each decision is fixed for the candidate that the rest retrieves best
+        with: one after the other, in the random order of the seed; of equals for the first."""
+        decisions = list(self.space.decisions().items())
+        chosen = {}
+        for place in np.random.default_rng(seed).permutation(len(decisions)).tolist():
+            decision, candidates = decisions[place]
+            scores = {}
+            for candidate in candidates:
+                self.space.fix(self._supernet, decision, candidate)
+                scores[candidate] = self.of_mixture().mean_ap
+            chosen[decision] = max(scores, key=scores.__getitem__)
+            self.space.fix(self._supernet, decision, chosen[decision])
+        return self.space.derive(self._supernet, {})
+
+    def of_mixture(self) -> Fitness:
+        """The fitness of what the supernet computes with its logits as they are; not kept."""
+        for variable in self._moving:
+            variable.assign(tf.zeros_like(variable))
+        for images in self._statistics_from:
+            self._move_statistics(images)
+        for variable in self._moving:
+            variable.assign(variable / (1.0 - _MOMENTUM**_STATISTICS_BATCHES))
+        embeddings = np.empty((len(self.held_out), self._supernet.embedding_size), np.float32)
+        for modality, batches in self._batches.items():
+            rows = self.held_out.modalities == modality
+            embeddings[rows] = embed_batches(self._supernet, modality, batches)
+        return Fitness.of(embeddings, self.held_out, self._rule)
+
+    @tf.function(autograph=False)
+    def _move_statistics(self, images: dict[str, tf.Tensor]) -> None:
+        self._supernet(images, training=True)
+
+    def _keep(self) -> None:
+        if self._file is not None:
+            found = [
+                {"architecture": architecture.to_json(), "fitness": fitness.to_json()}
+                for architecture, fitness in self.measured.items()
+            ]
+            write_json(self._file, found)
+
+
+def few_of_each(images: Images) -> Images:
+    """At most :data:`_IMAGES` of each person from each camera, the first ones (our choice)."""
+    seen: Counter[tuple[int, int]] = Counter()
+    kept = []
+    for row, key in enumerate(zip(images.pids.tolist(), images.cameras.tolist(), strict=True)):
+        seen[key] += 1
+        if seen[key] <= _IMAGES:
+            kept.append(row)
+    return images[kept]
 
 
 def supernet_scores(
@@ -46,7 +234,7 @@ def supernet_scores(
     seed: int,
     devices: Devices | tf.distribute.Strategy | None = None,
 ) -> dict[str, float | None]:
-    """Lets the supernet of a finished search compute what each architecture would.
+    """What the supernet of a finished search says of architectures.
 
     Args:
       dataset, space, algorithm, seed: of the search.
@@ -55,63 +243,19 @@ def supernet_scores(
       devices: what computes it.
 
     Returns:
-      By name the mean average precision, 0..1, of retrieval among the images of the architecture
-      split, which the supernet's weights were not trained on, from one modality to the other; test
-      images are not looked at. None for an architecture that the supernet does not contain.
+      By name the mean average precision, 0..1; None for an architecture that the supernet does not
+      contain.
     """
-    images = TrainingImages(dataset, algorithm, seed)
-    split = split_train(dataset.train, algorithm.split, seed)
-    sampler = images.sampler(split.weights, FITNESS_STREAM)
-    strategy = make_strategy(devices)
-    with strategy.scope():
-        supernet = space.supernet(algorithm.make_relaxation(seed), len(images.pids))
     newest = run.newest()
     if newest is None:
         raise BadInput(f"{run.path} holds no checkpoint of a search.")
-    batches = images.batches(sampler, 0, _BATCHES, Share(0, 1, 1)).cache()
-    source, forward = images.source(split.architecture), _training_pass(supernet)
-
-    def score(architecture: Architecture) -> float | None:
-        if not space.contains(architecture):
-            return None
-        newest.restore({"network": supernet.get_weight_paths()})
-        space.select(supernet, architecture)
-        for batch in batches:
-            forward(batch.images)
-        return fitness(supernet, source)
-
-    return {name: score(architecture) for name, architecture in architectures.items()}
-
-
-def _training_pass(supernet: ReidNetwork) -> Callable[[dict[str, tf.Tensor]], None]:
-    """A forward pass that moves the running statistics, and nothing else."""
-
-    @tf.function(autograph=False)
-    def forward(images: dict[str, tf.Tensor]) -> None:
-        supernet(images, training=True)
-
-    return forward
-
-
-def mean_average_precision(embeddings: np.ndarray, images: Images) -> float:
-    """Infrared images ask for visible ones; those of one modality ask for those of other cameras.
-
-    Args:
-      embeddings: [N, D], L2-normalised.
-      images: N, those embedded.
-    """
-    asking = answering = np.ones(len(images), bool)
-    rule = "market"
-    if len(set(images.modalities)) > 1:
-        asking, answering = images.modalities == INFRARED, images.modalities == VISIBLE
-        rule = "regdb"
-    ranking = rank_embeddings(
-        embeddings[asking],
-        embeddings[answering],
-        images.pids[asking],
-        images.pids[answering],
-        images.cameras[asking],
-        images.cameras[answering],
-        rule,
-    )
-    return ranking.mean_ap
+    images = TrainingImages(dataset, algorithm, seed)
+    split = split_train(dataset.train, algorithm.split, seed)
+    with make_strategy(devices).scope():
+        supernet = space.supernet(algorithm.make_relaxation(seed), len(images.pids))
+    newest.restore({"network": supernet.get_weight_paths()})
+    fitness = SupernetFitness(space, supernet, images, split)
+    return {
+        name: fitness(architecture).mean_ap if space.contains(architecture) else None
+        for name, architecture in architectures.items()
+    }

@@ -59,11 +59,14 @@ class RandomSearch(SearchAlgorithm):
         if file.is_file():
             return float(json.loads(file.read_text(encoding="utf-8")))
 
+        from cmnas_tf.data.layouts import LAYOUTS
         from cmnas_tf.searching.fitness import fitness
 
         score = fitness(
-            self._trained(task, architecture, run), task.images.source(task.split.architecture)
-        )
+            self._trained(task, architecture, run),
+            task.images.source(task.split.architecture),
+            LAYOUTS[task.images.dataset.layout].protocol.rule,
+        ).mean_ap
         if task.writes:
             architecture.save(run.architecture)
             write_json(file, score)

@@ -1,0 +1,213 @@
+"""What is kept of a trained supernet."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cmnas_tf import architecture
+from cmnas_tf.architecture import SEPARATE, SHARED, Architecture
+from cmnas_tf.data import load_dataset
+from cmnas_tf.errors import BadInput
+from cmnas_tf.search_spaces import CellSpace, NormSpace
+from cmnas_tf.searching import Darts, fitness, selection
+from cmnas_tf.searching.fitness import Fitness, SupernetFitness
+from cmnas_tf.searching.selection import SELECTIONS, Evolution, OfStages, fittest
+from tests.searching.small import ONE_BLOCK, SMALL, SPACE, find
+from tests.tiny_people import write_people
+
+RESNET18 = NormSpace("resnet18")
+DERIVED = Architecture.separate_within("layer2", "resnet18")
+
+
+class ByTable:
+    """Stands for a supernet: the fitness of an architecture is a function of its choices."""
+
+    def __init__(self, score, space=RESNET18):
+        self.space, self.score, self.measured = space, score, {}
+
+    def __call__(self, asked):
+        assert not asked.provenance
+        if asked not in self.measured:
+            # Of 100 people, all the same: nothing is left to chance.
+            value = float(self.score(asked))
+            people = np.full(100, value)
+            self.measured[asked] = Fitness(value, value, people, np.ones(100, int))
+        return self.measured[asked]
+
+
+def near(target):
+    """Is 1 for a target, and less by a hundredth for each site that differs."""
+    return lambda asked: (
+        1 - 0.01 * sum(asked.choices[site] != choice for site, choice in target.choices.items())
+    )
+
+
+def test_hand_drawn_architectures_are_the_rules_people_use():
+    drawn = RESNET18.hand_drawn()
+    assert list(drawn) == [
+        "shared",
+        "separate",
+        *(f"until:{stage}" for stage in ("stem", "layer1", "layer2", "layer3")),
+        *(f"within:layer{n}" for n in (1, 2, 3, 4)),
+    ]
+    assert drawn["until:layer1"].strip() == "stem 0 | layer1 0000 | layer2 11111 | " + (
+        "layer3 11111 | layer4 11111"
+    )
+    assert len(set(drawn.values())) == 10
+    assert not CellSpace().hand_drawn()
+
+
+@pytest.mark.parametrize("rule", RESNET18.hand_drawn())
+def test_stages_finds_the_rule_that_fits(rule):
+    right = RESNET18.hand_drawn()[rule]
+    by_table = ByTable(near(right))
+    found = OfStages().select(DERIVED, by_table, seed=0)
+    assert found == right
+    assert found.provenance["fitness"] == found.provenance["best_fitness"] == 1
+    assert found.provenance["architectures_measured"] == len(by_table.measured) == 10
+
+
+def test_of_equals_the_smallest_is_taken_and_of_those_the_fittest():
+    """All separate is ahead by less than a standard error of two that are smaller."""
+    noise = np.random.default_rng(0).normal(0, 0.3, 100)
+    queries = np.ones(100, int)
+
+    def measured(mean, wiggle):
+        return Fitness(mean, mean, mean + wiggle * noise, queries)
+
+    smaller = [Architecture.separate_within(f"layer{n}", "resnet18") for n in (2, 3)]
+    everything, nothing = Architecture.separate("resnet18"), Architecture.shared("resnet18")
+    table = {
+        everything: measured(0.51, 0),
+        smaller[0]: measured(0.495, 1),
+        smaller[1]: measured(0.50, 1),
+        nothing: measured(0.40, 1),
+    }
+    assert fittest(table, RESNET18, tie_errors=1.0) == (everything, smaller[1])
+    assert fittest(table, RESNET18, tie_errors=0.0) == (everything, everything)
+    assert fittest(table, RESNET18, tie_errors=9.0) == (everything, nothing)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**20 - 1), st.integers(0, 9))
+def test_evolution_is_never_worse_than_what_it_begins_with(code, seed):
+    sites = RESNET18.decisions()
+    choices = [SEPARATE if code >> n & 1 else SHARED for n in range(len(sites))]
+    target = Architecture(dict(zip(sites, choices, strict=True)), "resnet18")
+    by_table = ByTable(near(target))
+    found = Evolution(evaluations=40, tie_errors=0.0).select(DERIVED, by_table, seed)
+    assert len(by_table.measured) <= 40
+    begun = [*RESNET18.hand_drawn().values(), DERIVED]
+    assert by_table(Architecture(found.choices, "resnet18")).mean_ap >= max(
+        by_table(first).mean_ap for first in begun
+    )
+    again = ByTable(near(target))
+    assert Evolution(evaluations=40, tie_errors=0.0).select(DERIVED, again, seed) == found
+    assert list(again.measured) == list(by_table.measured)
+
+
+def test_evolution_climbs():
+    """From hand-drawn architectures to one that is four sites away from all of them."""
+    sites = list(RESNET18.decisions())
+    target = Architecture(
+        {site: SEPARATE if n % 5 < 2 else SHARED for n, site in enumerate(sites)}, "resnet18"
+    )
+    by_table = ByTable(near(target))
+    begun = max(near(target)(first) for first in RESNET18.hand_drawn().values())
+    found = Evolution(evaluations=200, tie_errors=0.0).select(DERIVED, by_table, seed=0)
+    assert found.provenance["fitness"] >= begun + 0.04
+
+
+def test_what_a_selection_cannot_do_is_refused():
+    with pytest.raises(BadInput, match="hand-drawn architectures, and this search space has none"):
+        OfStages().check(CellSpace())
+    with pytest.raises(BadInput, match="those of this search space depend on each other"):
+        SELECTIONS["perturbation"]().check(CellSpace())
+    for known in SELECTIONS.values():
+        known().check(RESNET18)
+    with pytest.raises(BadInput, match=r"There is no selection 'stage'.*stages"):
+        SELECTIONS["stage"]
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    return load_dataset("sysu_mm01", write_people(tmp_path_factory.mktemp("people") / "sysu"))
+
+
+@pytest.fixture
+def one_block(monkeypatch):
+    monkeypatch.setitem(architecture.BACKBONES.entries, "resnet18", ONE_BLOCK)
+
+
+def darts(**options):
+    known = {"epochs": 2, "warmup_epochs": 1, "split": "identities", **SMALL}
+    return Darts(epochs=2, warmup_epochs=1).with_values(**{**known, **options})
+
+
+def test_fitness_needs_people_whom_the_weights_never_saw(people, one_block, tmp_path):
+    message = "split=within_identity leaves none. Give split=identities"
+    with pytest.raises(BadInput, match=message):
+        find(people, darts(selection="stages", split="within_identity"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["stages", "perturbation", "evolution"])
+def test_a_search_keeps_what_is_selected(name, people, one_block, tmp_path):
+    """Its fitness is in the run's folder, and measured again it is the same."""
+    algorithm = darts(selection=name)
+    found = find(people, algorithm, tmp_path / "run")
+    kept = json.loads((tmp_path / "run" / "fitness.json").read_text())
+    assert found.architecture == Architecture.load(tmp_path / "run")
+    by_architecture = {
+        Architecture.from_json(each["architecture"]): each["fitness"]["mean_ap"] for each in kept
+    }
+    assert found.architecture.provenance["fitness"] == by_architecture[found.architecture]
+    assert found.architecture.provenance["settings"]["selection"] == name
+    again = fitness.supernet_scores(
+        people, SPACE, algorithm, {"kept": found.architecture}, found.run, seed=0
+    )
+    assert again["kept"] == pytest.approx(by_architecture[found.architecture], abs=1e-6)
+
+
+@pytest.mark.slow
+def test_a_killed_selection_resumes_and_measures_nothing_twice(
+    people, one_block, tmp_path, monkeypatch
+):
+    undisturbed = find(people, darts(selection="stages"), tmp_path / "one")
+    of_mixture, measured = SupernetFitness.of_mixture, []
+
+    def counting(self):
+        if len(measured) == 3:
+            raise KeyboardInterrupt
+        measured.append(of_mixture(self))
+        return measured[-1]
+
+    monkeypatch.setattr(SupernetFitness, "of_mixture", counting)
+    with pytest.raises(KeyboardInterrupt):
+        find(people, darts(selection="stages"), tmp_path / "two")
+    assert not (tmp_path / "two" / "architecture.json").exists()
+    assert len(json.loads((tmp_path / "two" / "fitness.json").read_text())) == 3
+    left = []
+
+    def noting(self):
+        left.append(1)
+        return of_mixture(self)
+
+    monkeypatch.setattr(SupernetFitness, "of_mixture", noting)
+    resumed = find(people, darts(selection="stages"), tmp_path / "two")
+    rules = len(set(SPACE.hand_drawn().values()))
+    assert len(left) == rules - 3
+    assert resumed.architecture == undisturbed.architecture
+    one, two = (tmp_path / name / "fitness.json" for name in ("one", "two"))
+    assert one.read_text() == two.read_text()
+
+
+def test_logits_measure_nothing(people, one_block, monkeypatch):
+    monkeypatch.setattr(selection.ByFitness, "select", None)
+    monkeypatch.setattr(fitness, "SupernetFitness", None)
+    found = find(people, darts(epochs=2, split="within_identity"))
+    assert "fitness" not in found.architecture.provenance
