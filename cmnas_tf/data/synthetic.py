@@ -20,6 +20,7 @@ import numpy as np
 from cmnas_tf.data.synthetic_cameras import draw_image
 from cmnas_tf.data.synthetic_plan import (
     ONLY_OF,
+    InfraredCameras,
     SyntheticPeople,
     cameras_of,
     drawn_people,
@@ -119,7 +120,9 @@ def _is_there(people: SyntheticPeople, root: Path) -> bool:
     manifest = root / MANIFEST
     if manifest.is_file():
         wanted, there = _manifest(people), json.loads(manifest.read_text(encoding="utf-8"))
-        if there == wanted:
+        # An option that did not exist when they were drawn had its default.
+        defaults = {n: v for n, v in InfraredCameras().values().items() if n in wanted["settings"]}
+        if {**there, "settings": {**defaults, **there.get("settings", {})}} == wanted:
             return True
         found = "synthetic people drawn with other options or by another version"
     raise BadInput(
@@ -134,12 +137,13 @@ def _manifest(people: SyntheticPeople) -> dict[str, Any]:
         for person in drawn_people(people)
         for camera, _ in views_of(people, person)
     ]
+    no_infrared = () if INFRARED in seen_by else people.infrared.values()
     return {
         "generator_version": GENERATOR_VERSION,
         "settings": {
             name: value
             for name, value in people.values().items()
-            if ONLY_OF.get(name, people.dataset) == people.dataset
+            if ONLY_OF.get(name, people.dataset) == people.dataset and name not in no_infrared
         },
         "images": {modality: seen_by.count(modality) for modality in MODALITIES},
     }

@@ -12,7 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from cmnas_tf.data.synthetic_bodies import Part, Point, Pose, body_parts
-from cmnas_tf.data.synthetic_people import Person, draw_person, people_materials
+from cmnas_tf.data.synthetic_people import (
+    Person,
+    draw_person,
+    garment_materials,
+    people_materials,
+)
 from cmnas_tf.data.synthetic_plan import SyntheticPeople, cameras_of, stream
 from cmnas_tf.modality import INFRARED
 
@@ -45,6 +50,7 @@ class Camera:
       modality: what the sensor sees.
       colours: of every material, people's first, then this place's, [n, 3] float32.
       infrared: reflectances of the same materials, [n] float32.
+      warmth: of the same materials between the air's, 0, and a body's, 1, [n] float32.
       place: the surroundings that the images are windows on, materials, [H, W'] uint8.
       furniture: materials of what may stand in front of a person.
       tilt: how far a point goes down in the image for being nearer, a ratio.
@@ -57,6 +63,7 @@ class Camera:
     modality: str
     colours: np.ndarray
     infrared: np.ndarray
+    warmth: np.ndarray
     place: np.ndarray
     furniture: tuple[int, ...]
     tilt: float
@@ -86,6 +93,7 @@ def draw_camera(people: SyntheticPeople, camera: int) -> Camera:
         modality=cameras_of(people)[camera],
         colours=np.ascontiguousarray(materials[:, :3]),
         infrared=np.ascontiguousarray(materials[:, 3]),
+        warmth=_warmth(people, camera),
         place=_draw_place(people, rng, rows),
         furniture=tuple(rows[4:]),
         tilt=rng.uniform(0.05, 0.25),
@@ -94,6 +102,14 @@ def draw_camera(people: SyntheticPeople, camera: int) -> Camera:
         balance=rng.uniform(0.9, 1.1, 3).astype(np.float32),
         spot=(rng.uniform(0.3, 0.6), rng.uniform(0.3, 0.7)),
     )
+
+
+def _warmth(people: SyntheticPeople, camera: int) -> np.ndarray:
+    """Of skin, hair, garments and surroundings: a garment insulates as it absorbs (our choice)."""
+    rng = stream(people.seed, "warmth", camera)
+    garments = garment_materials(people)[:, 3]
+    parts = np.full(3, 1.0), np.full(4, 0.6), 0.85 * garments, rng.uniform(-0.15, 0.15, 7)
+    return np.concatenate(parts, dtype=np.float32)
 
 
 def _draw_place(people: SyntheticPeople, rng: np.random.Generator, rows: range) -> np.ndarray:
@@ -128,6 +144,7 @@ class View:
       floor: row of the floor under the person, pixels.
       scale: pixels per stature.
       tilt: how far a point goes down in the image for being nearer, a ratio.
+      shortening: how tall what stands upright appears, a ratio.
     """
 
     heading: float
@@ -135,6 +152,7 @@ class View:
     floor: float
     scale: float
     tilt: float
+    shortening: float = 1.0
 
     def nearness(self, point: Point) -> float:
         """How much nearer to the camera than the person's axis, statures."""
@@ -145,7 +163,7 @@ class View:
         """Row and column of a point in the frame of the body."""
         x, y, z = point
         across = x * math.cos(self.heading) + z * math.sin(self.heading)
-        row = self.floor - self.scale * (y - self.tilt * self.nearness(point))
+        row = self.floor - self.scale * (self.shortening * y - self.tilt * self.nearness(point))
         return row, self.column + self.scale * across
 
 
@@ -210,12 +228,17 @@ def _draw_scene(
 
     turned = math.pi / 2 * int(rng.integers(1, 4)) if rng.random() < 0.75 * hard else 0.0
     size = min(height, 2.2 * width) * rng.uniform(0.9 - 0.15 * hard, 0.93)
+    turn = elevation = 0.0
+    if camera.modality == INFRARED:
+        turn = math.radians(people.infrared.infrared_turn)
+        elevation = math.radians(people.infrared.infrared_elevation)
     view = View(
-        heading=turned + rng.uniform(-1, 1) * (0.2 + 0.5 * hard),
+        heading=turn + turned + rng.uniform(-1, 1) * (0.2 + 0.5 * hard),
         column=width * (0.5 + 0.15 * hard * rng.uniform(-1, 1)),
         floor=0.5 * (height + size) + 0.05 * height * hard * rng.uniform(-1, 1),
         scale=size * person.stature,
-        tilt=camera.tilt,
+        tilt=camera.tilt + math.sin(elevation),
+        shortening=math.cos(elevation),
     )
     pose = Pose(rng.uniform(0, 2 * math.pi), rng.uniform(0.05, 0.25 + 0.35 * hard))
     for part in sorted(body_parts(person, pose), key=functools.partial(_order, view)):
@@ -242,9 +265,12 @@ def photograph(
     people: SyntheticPeople, scene: Scene, camera: Camera, rng: np.random.Generator
 ) -> np.ndarray:
     """What the sensor of ``camera`` makes of ``scene``; shapes as in :func:`draw_image`."""
-    light = _illuminator if camera.modality == INFRARED else _lamps
-    reflected = light(people, scene, camera, rng)  # on the fine grid
-    return _exposed(people, reflected, rng)
+    infrared = people.infrared
+    if camera.modality != INFRARED:
+        return _exposed(people, _lamps(people, scene, camera, rng), rng)
+    sees = {"reflectance": _illuminator, "heat": _heat, "colours": _lamps}
+    seen = sees[infrared.infrared_sees](people, scene, camera, rng)  # on the fine grid
+    return _exposed(people, seen, rng, infrared.infrared_detail, infrared.infrared_noise)
 
 
 def _lamps(
@@ -275,16 +301,40 @@ def _illuminator(
     return (gain * camera.infrared).take(scene.materials) * light
 
 
-def _exposed(people: SyntheticPeople, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _heat(
+    people: SyntheticPeople, scene: Scene, camera: Camera, rng: np.random.Generator
+) -> np.ndarray:
+    """Temperatures: of skin the body's, of surroundings the air's; clothes lie in between.
+
+    The air is colder than a body or, in one image of three, warmer, which turns all contrasts over.
+    """
+    body, air = 0.6, rng.uniform(0.1, 0.35)
+    if rng.random() < 1 / 3:
+        air = rng.uniform(0.8, 0.95)
+    temperatures = air + (body - air) * camera.warmth
+    return temperatures.take(scene.materials) * (0.9 + 0.1 * np.sqrt(1 - scene.slant**2))
+
+
+def _exposed(
+    people: SyntheticPeople,
+    image: np.ndarray,
+    rng: np.random.Generator,
+    detail: float = 1.0,
+    noisiness: float = 1.0,
+) -> np.ndarray:
     """What lens and sensor do to any light: pixels, blur, noise, 8 bits."""
     import cv2
 
     hard = people.difficulty
-    image = cv2.resize(
-        image, (people.image_width, people.image_height), interpolation=cv2.INTER_AREA
-    )
+    size = people.image_width, people.image_height
+    if detail < 1:
+        coarse = [max(1, round(detail * pixels)) for pixels in size]
+        image = cv2.resize(image, coarse, interpolation=cv2.INTER_AREA)
+        image = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+    else:
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     blur = people.image_height / 128 * rng.uniform(0.2, 0.3 + 0.5 * hard)
     image = cv2.GaussianBlur(image, (0, 0), blur)
     noise = rng.standard_normal(image.shape, dtype=np.float32) * np.sqrt(image + 0.1)
-    image += (0.01 + 0.03 * hard) * noise
+    image += noisiness * (0.01 + 0.03 * hard) * noise
     return (image.clip(0, 1) * 255 + 0.5).astype(np.uint8)

@@ -7,6 +7,7 @@ import numpy as np
 
 from cmnas_tf.data import market1501, regdb, sysu_mm01
 from cmnas_tf.errors import BadInput
+from cmnas_tf.modality import INFRARED
 from cmnas_tf.options import Options, option
 
 # Which cameras a layout has, and what they see.
@@ -17,6 +18,34 @@ CAMERAS = {
 }
 # Options of one layout alone; to the others they are 0.
 ONLY_OF = {"distractors": "market1501", "junk": "market1501"}
+
+
+@dataclass(frozen=True)
+class InfraredCameras(Options):
+    """What separates the infrared cameras of synthetic people from the visible ones."""
+
+    infrared_sees: str = option(
+        "reflectance",
+        "What their sensor responds to: the near-infrared light of an illuminator that materials "
+        "reflect; the heat of bodies and surroundings, of which either may be the warmer one; or "
+        "colours, as the visible cameras do.",
+        choices=("reflectance", "heat", "colours"),
+    )
+    infrared_detail: float = option(
+        1.0, "Their resolution, over that of the visible cameras.", minimum=0.05, maximum=1
+    )
+    infrared_noise: float = option(
+        1.0, "Their noise, over that of the visible cameras.", minimum=0, maximum=50
+    )
+    infrared_elevation: float = option(
+        0.0, "How steeply they look down, in degrees beyond the others.", minimum=0, maximum=75
+    )
+    infrared_turn: float = option(
+        0.0,
+        "From where they look, in degrees about the people, beyond the others.",
+        minimum=-180,
+        maximum=180,
+    )
 
 
 @dataclass(frozen=True)
@@ -57,6 +86,7 @@ class SyntheticPeople(Options):
         maximum=1,
     )
     seed: int = option(0, "Seed of all randomness.", minimum=0, maximum=2**32 - 1)
+    infrared: InfraredCameras = InfraredCameras()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -64,6 +94,12 @@ class SyntheticPeople(Options):
             raise BadInput(
                 f"images_per_camera={self.images_per_camera} leaves no gallery to market1501, "
                 "where the first image from each camera is the query; it must be at least 2."
+            )
+        if self.infrared != InfraredCameras() and INFRARED not in CAMERAS[self.dataset].values():
+            given = ", ".join(f"{name}={value}" for name, value in self.infrared.values().items())
+            raise BadInput(
+                f"dataset={self.dataset} has no infrared cameras to which these could apply: "
+                f"{given}. Leave them out, or give another data set."
             )
 
 

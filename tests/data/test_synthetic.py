@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ from cmnas_tf.data import load_dataset
 from cmnas_tf.data.index import Count
 from cmnas_tf.data.synthetic import MANIFEST, contact_sheet, write_dataset
 from cmnas_tf.data.synthetic_cameras import draw_image
-from cmnas_tf.data.synthetic_plan import SyntheticPeople, images_of
+from cmnas_tf.data.synthetic_plan import InfraredCameras, SyntheticPeople, images_of
 from cmnas_tf.errors import BadInput
 
 SMALL = SyntheticPeople(
@@ -238,17 +239,32 @@ def test_the_same_data_set_is_not_drawn_again(sysu):
     assert contents(sysu) == before
 
 
+def test_people_drawn_before_an_option_existed_are_the_same_people(sysu, tmp_path):
+    copy = shutil.copytree(sysu, tmp_path / "people")
+    manifest = json.loads((copy / MANIFEST).read_text())
+    for name in InfraredCameras().values():
+        del manifest["settings"][name]
+    (copy / MANIFEST).write_text(json.dumps(manifest))
+    assert not write_dataset(SMALL, copy)
+    manifest["settings"]["infrared_noise"] = 2.0
+    (copy / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(BadInput, match="other options"):
+        write_dataset(SMALL, copy)
+
+
 def test_the_manifest_says_what_made_the_files(sysu):
     manifest = json.loads((sysu / MANIFEST).read_text())
     of_market = {"distractors", "junk"}
-    settings = dataclasses.asdict(SMALL).items()
+    settings = SMALL.values().items()
     assert manifest["settings"] == {name: v for name, v in settings if name not in of_market}
     assert manifest["images"] == {"visible": 8 * 4 * 3, "infrared": 8 * 2 * 3}
 
 
 def test_the_manifest_of_market1501_also_names_what_it_alone_has(market):
     manifest = json.loads((market / MANIFEST).read_text())
-    assert manifest["settings"] == dataclasses.asdict(MARKET)
+    of_infrared = InfraredCameras().values()
+    settings = MARKET.values().items()
+    assert manifest["settings"] == {name: v for name, v in settings if name not in of_infrared}
     assert manifest["images"] == {"visible": 6 * 6 * 3 + 3, "infrared": 0}
 
 

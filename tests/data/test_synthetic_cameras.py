@@ -14,7 +14,7 @@ from cmnas_tf.data.synthetic_cameras import (
     paint,
     photograph,
 )
-from cmnas_tf.data.synthetic_plan import SyntheticPeople, cameras_of
+from cmnas_tf.data.synthetic_plan import InfraredCameras, SyntheticPeople, cameras_of
 
 SETTINGS = SyntheticPeople()
 EASY = SyntheticPeople(difficulty=0.0)
@@ -139,3 +139,70 @@ def test_brightness_alone_finds_nobody_in_the_other_modality():
 
     nearest = np.abs(mean(3)[:, None] - mean(1)[None]).argmin(axis=1)
     assert np.mean(nearest == np.arange(30)) < 0.2
+
+
+def infrared(people=EASY, **options):
+    return dataclasses.replace(people, infrared=InfraredCameras(**options))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"infrared_sees": "heat"},
+        {"infrared_sees": "colours"},
+        {"infrared_detail": 0.3},
+        {"infrared_noise": 4.0},
+        {"infrared_elevation": 40.0},
+        {"infrared_turn": 90.0},
+    ],
+)
+def test_what_separates_infrared_cameras_leaves_the_visible_ones_alone(options):
+    changed = infrared(SETTINGS, **options)
+    for camera, modality in cameras_of(SETTINGS).items():
+        one, other = (draw_image(people, 2, camera, 1) for people in (SETTINGS, changed))
+        assert np.array_equal(one, other) == (modality == "visible")
+
+
+def test_of_heat_people_are_the_warmer_part_but_in_a_third_of_the_images():
+    """A bare head against a wall; the air is warmer than both now and then."""
+    people = infrared(infrared_sees="heat", infrared_noise=0.0)
+    warmer = []
+    for pid in range(1, 91):
+        image = draw_image(people, pid, 3, 1).astype(float)
+        assert image.shape == (64, 32)
+        warmer.append(image[6:12, 14:18].mean() > image[:, :3].mean())
+    assert 0.5 < np.mean(warmer) < 0.8
+
+
+def test_two_kinds_of_cameras_that_see_colours_differ_in_their_place_alone():
+    image = draw_image(infrared(infrared_sees="colours"), 1, 3, 1)
+    assert image.shape == (64, 32, 3)
+    assert np.ptp(image.astype(int), axis=2).max() > 30
+
+
+def test_coarse_images_lack_what_is_fine_and_noisy_ones_have_more_of_it():
+    def fine(people):
+        image = draw_image(people, 1, 3, 1).astype(float)
+        return np.abs(np.diff(image, axis=0)).mean()
+
+    plain = fine(infrared())
+    assert fine(infrared(infrared_detail=0.25)) < 0.7 * plain
+    assert fine(infrared(infrared_noise=6.0)) > 1.5 * plain
+    assert fine(infrared(infrared_detail=1.0)) == plain
+
+
+def test_from_above_people_look_shorter_and_their_feet_go_down():
+    level, above = (
+        View(heading=0, column=16, floor=60, scale=50, tilt=tilt, shortening=shortening)
+        for tilt, shortening in ((0, 1), (math.sin(math.radians(60)), 0.5))
+    )
+    head, feet, toes = (0, 1, 0), (0, 0, 0), (0, 0, 0.1)
+    assert level.pixel(head) == (10, 16) and above.pixel(head) == pytest.approx((35, 16))
+    assert level.pixel(feet) == above.pixel(feet) == (60, 16)
+    assert level.pixel(toes) == (60, 16)
+    assert above.pixel(toes) == pytest.approx((60 + 5 * math.sin(math.radians(60)), 16))
+
+
+def test_a_data_set_without_infrared_cameras_takes_none_of_it():
+    with pytest.raises(ValueError, match=r"dataset=market1501 has no infrared cameras .*=heat"):
+        infrared(SyntheticPeople(dataset="market1501"), infrared_sees="heat")
