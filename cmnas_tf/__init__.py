@@ -34,7 +34,7 @@ _HOMES = {
     "cmnas_tf.models.backbones": ("register_backbone",),
     "cmnas_tf.runs.checkpointing": ("Checkpointing",),
     "cmnas_tf.search_spaces": ("CellSpace", "DartsCells", "NormSpace", "SearchSpace"),
-    "cmnas_tf.searching": ("Darts", "RandomSearch", "SearchAlgorithm"),
+    "cmnas_tf.searching": ("Darts", "OneShot", "RandomSearch", "SearchAlgorithm"),
     "cmnas_tf.searching.search": ("Found", "find_architecture"),
     "cmnas_tf.serving.export": ("export_saved_model",),
     "cmnas_tf.training.import_weights": ("import_weights",),
@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from cmnas_tf.search_spaces import NormSpace as NormSpace
     from cmnas_tf.search_spaces import SearchSpace as SearchSpace
     from cmnas_tf.searching import Darts as Darts
+    from cmnas_tf.searching import OneShot as OneShot
     from cmnas_tf.searching import RandomSearch as RandomSearch
     from cmnas_tf.searching import SearchAlgorithm as SearchAlgorithm
     from cmnas_tf.searching.search import Found as Found

@@ -5,7 +5,7 @@ from cmnas_tf.layers.depthwise_conv import DepthwiseConv
 from cmnas_tf.layers.mixed_norm import MixedModalityNorm
 from cmnas_tf.layers.modality_norm import ModalityNorm
 from cmnas_tf.layers.pooling import avg_pool_3x3, max_pool_3x3
-from cmnas_tf.layers.relaxation import Gdas, GumbelSoftmax, Relaxation, Softmax
+from cmnas_tf.layers.relaxation import Gdas, GumbelSoftmax, Paths, Relaxation, Softmax
 from cmnas_tf.layers.torch_conv import TorchConv
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "GumbelSoftmax",
     "MixedModalityNorm",
     "ModalityNorm",
+    "Paths",
     "Relaxation",
     "Softmax",
     "TorchConv",

@@ -49,15 +49,18 @@ class GumbelSoftmax(tf.Module):
 
     def __call__(self, logits: tf.Tensor, site: str) -> tf.Tensor:
         """See :class:`Relaxation`."""
+        noise = -tf.math.log(-tf.math.log(self.uniform(logits, site, self.step)))
+        return tf.nn.softmax((logits + noise) / tf.cast(self.temperature, logits.dtype))
+
+    def uniform(self, logits: tf.Tensor, site: str, number: Any) -> tf.Tensor:
+        """The draw of that number at a site, above 0 and below 1; shape and dtype of ``logits``."""
         stream = (self.seed * 1_000_003 + zlib.crc32(site.encode())) & 0x7FFFFFFF
-        uniform = tf.random.stateless_uniform(
+        return tf.random.stateless_uniform(
             logits.shape,
-            seed=tf.stack([tf.constant(stream, tf.int64), self.step]),
+            seed=tf.stack([tf.constant(stream, tf.int64), number]),
             minval=1e-20,
             dtype=logits.dtype,
         )
-        noise = -tf.math.log(-tf.math.log(uniform))
-        return tf.nn.softmax((logits + noise) / tf.cast(self.temperature, logits.dtype))
 
     def prepare(self, step: Any, fraction: Any) -> None:
         """Sets the noise of the pass and the temperature."""
@@ -84,3 +87,31 @@ class Gdas(GumbelSoftmax):
         drawn = tf.one_hot(tf.argmax(soft, axis=-1), soft.shape[-1], dtype=soft.dtype)
         # In this order the weights are 0 and 1 exactly.
         return drawn + (soft - tf.stop_gradient(soft))
+
+
+class Paths(GumbelSoftmax):
+    """One candidate alone, whatever it is worth: what a one-shot supernet is trained by.
+
+    Each site draws by itself. Logits count only where they were set to decide, which they do by
+    more than the draw's 1.
+
+    Args:
+      seed: seed of the draws.
+      fair: draw without putting back, so that of as many steps in a row as there are candidates
+        each takes one (after FairNAS, Chu et al., ICCV 2021, which updates the weights once for
+        all of them; an update each is our choice); else uniformly (SPOS, Guo et al., ECCV 2020).
+    """
+
+    def __init__(self, seed: int, fair: bool):
+        super().__init__(seed)
+        self.fair = fair
+
+    def __call__(self, logits: tf.Tensor, site: str) -> tf.Tensor:
+        """See :class:`Relaxation`."""
+        candidates = logits.shape[-1]
+        block, place = self.step, tf.constant(0, tf.int64)
+        if self.fair:
+            block, place = self.step // candidates, self.step % candidates
+        ranks = tf.argsort(self.uniform(logits, site, block), axis=-1)  # a permutation a block
+        drawn = tf.one_hot(tf.gather(ranks, place, axis=-1), candidates, dtype=logits.dtype)
+        return tf.one_hot(tf.argmax(logits + drawn, axis=-1), candidates, dtype=logits.dtype)

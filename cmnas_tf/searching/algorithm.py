@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from cmnas_tf.data.sampler import IdentitySampler
     from cmnas_tf.data.split import Split
+    from cmnas_tf.layers import Relaxation
     from cmnas_tf.training.inputs import TrainingImages
 
 ARCHITECTURE_STREAM, WEIGHT_STREAM, FITNESS_STREAM = 1, 2, 3
@@ -91,6 +92,10 @@ class SearchAlgorithm(WeightTraining):
         """
         self.objective.check(task.images.dataset.modalities)
 
+    def make_relaxation(self, seed: int) -> "Relaxation | None":
+        """How the logits of its supernet become mixture weights; None where it has no supernet."""
+        return None
+
     def search(self, task: Task) -> Architecture:
         """Searches, or resumes the search in ``task.run``; gives what it found."""
         raise NotImplementedError
@@ -118,8 +123,9 @@ class AlgorithmChoice(OneOf[SearchAlgorithm]):
         "algorithm",
         str,
         "darts",
-        "How it is searched: darts trains weights and architecture in turns; random trains some "
-        "architectures drawn at random, at the same price, and keeps the best.",
+        "How it is searched: darts trains weights and architecture in turns; one_shot trains the "
+        "weights along random paths and then evolves; random trains some architectures drawn at "
+        "random, at the same price, and keeps the best.",
     )
 
     def for_modalities(self, modalities: Collection[str]) -> "AlgorithmChoice":

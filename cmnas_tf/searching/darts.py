@@ -11,7 +11,7 @@ from cmnas_tf.losses import ArchitectureWeights, Objective
 from cmnas_tf.options import option
 from cmnas_tf.search_spaces import SearchSpace
 from cmnas_tf.searching.algorithm import ALGORITHMS, SearchAlgorithm, Task
-from cmnas_tf.searching.selection import SelectionChoice, check_held_out
+from cmnas_tf.searching.selection import SelectionChoice
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -114,19 +114,20 @@ class Darts(SearchAlgorithm):
         modalities = task.images.dataset.modalities
         for objective in (self.architecture_objective, self.objective):
             objective.check(modalities)
-        selection = self.selection.make()
-        selection.check(task.space)
-        if selection.needs_fitness:
-            check_held_out(self.selection.name, task.split)
+        self.selection.make().check(task.space, task.split)
 
     def make_relaxation(self, seed: int) -> "Relaxation":
-        """How the logits become the weights of a mixture."""
+        """See :class:`SearchAlgorithm`."""
         from cmnas_tf.layers import Gdas, GumbelSoftmax, Softmax
 
         if self.relaxation == "softmax":
             return Softmax()
         sampled = {"gumbel": GumbelSoftmax, "gdas": Gdas}[self.relaxation]
         return sampled(seed, self.initial_temperature, self.final_temperature)
+
+    def updates_architecture(self, epoch: int) -> bool:
+        """Whether the logits are updated in an epoch, counted from 0."""
+        return epoch >= self.warmup_epochs
 
     def begin(
         self,
@@ -215,7 +216,7 @@ class Darts(SearchAlgorithm):
             factor = factor_at(number, steps_per_epoch, self.epochs, self.optimizer)
             bilevel.weight_optimizer.set_factor(factor)
             relaxation.prepare(number, number / steps)
-            update_architecture = number // steps_per_epoch >= self.warmup_epochs
+            update_architecture = self.updates_architecture(number // steps_per_epoch)
             return bilevel.train_step(*batches, update_architecture, on_devices)
 
         def batches(start: int, stop: int, share: "Share") -> tf.data.Dataset:

@@ -29,8 +29,7 @@ from cmnas_tf.retrieval.embed import embed, embed_batches
 from cmnas_tf.retrieval.ranking import rank_embeddings
 from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.search_spaces import SearchSpace
-from cmnas_tf.searching.algorithm import FITNESS_STREAM
-from cmnas_tf.searching.darts import Darts
+from cmnas_tf.searching.algorithm import FITNESS_STREAM, SearchAlgorithm
 from cmnas_tf.training.inputs import TrainingImages
 
 _EMBED_BATCH = 64
@@ -228,7 +227,7 @@ def few_of_each(images: Images) -> Images:
 def supernet_scores(
     dataset: Dataset,
     space: SearchSpace,
-    algorithm: Darts,
+    algorithm: SearchAlgorithm,
     architectures: Mapping[str, Architecture],
     run: RunFolder,
     seed: int,
@@ -244,7 +243,7 @@ def supernet_scores(
 
     Returns:
       By name the mean average precision, 0..1; None for an architecture that the supernet does not
-      contain.
+      contain. Empty for an algorithm without a supernet.
     """
     newest = run.newest()
     if newest is None:
@@ -252,7 +251,10 @@ def supernet_scores(
     images = TrainingImages(dataset, algorithm, seed)
     split = split_train(dataset.train, algorithm.split, seed)
     with make_strategy(devices).scope():
-        supernet = space.supernet(algorithm.make_relaxation(seed), len(images.pids))
+        relaxation = algorithm.make_relaxation(seed)
+        if relaxation is None:
+            return {}
+        supernet = space.supernet(relaxation, len(images.pids))
     newest.restore({"network": supernet.get_weight_paths()})
     fitness = SupernetFitness(space, supernet, images, split)
     return {

@@ -27,11 +27,12 @@ class Selection(Options):
 
     needs_fitness: ClassVar[bool] = True
 
-    def check(self, space: SearchSpace) -> None:
-        """Refuses a space that it cannot choose from.
+    def check(self, space: SearchSpace, split: "Split") -> None:
+        """Refuses a search that it cannot choose for, before anything is computed.
 
         Raises:
-          BadInput: this is one.
+          BadInput: the space has nothing that it could choose from, or the weights learn from all
+            people.
         """
 
     def select(self, derived: Architecture, fitness: "SupernetFitness", seed: int) -> Architecture:
@@ -68,6 +69,19 @@ class ByFitness(Selection):
         maximum=10,
         advanced=True,
     )
+
+    def check(self, space: SearchSpace, split: "Split") -> None:
+        """See :class:`Selection`."""
+        if split.kind != "identities":
+            raise BadInput(
+                "`selection` by fitness judges by people whom the weights never saw, and split="
+                f"{split.kind} leaves none. Give split=identities, or selection=logits."
+            )
+        if (people := len(set(split.architecture.pids.tolist()))) < 2:
+            raise BadInput(
+                "`selection` by fitness ranks the people that are kept from the weights, and there "
+                f"is {people}. Give images of more people, or selection=logits."
+            )
 
     def select(self, derived: Architecture, fitness: "SupernetFitness", seed: int) -> Architecture:
         """See :class:`Selection`."""
@@ -116,8 +130,9 @@ def fittest(
 class OfStages(ByFitness):
     """The fittest of the space's hand-drawn architectures, which decide whole stages alike."""
 
-    def check(self, space: SearchSpace) -> None:
+    def check(self, space: SearchSpace, split: "Split") -> None:
         """See :class:`Selection`."""
+        super().check(space, split)
         if not space.hand_drawn():
             raise BadInput(
                 "selection=stages chooses among hand-drawn architectures, and this search space "
@@ -139,8 +154,9 @@ class Perturbation(ByFitness):
     stays fixed for the candidate that retrieves best. Nothing is trained in between (our choice).
     """
 
-    def check(self, space: SearchSpace) -> None:
+    def check(self, space: SearchSpace, split: "Split") -> None:
         """See :class:`Selection`."""
+        super().check(space, split)
         if not space.decides_singly:
             raise BadInput(
                 "selection=perturbation fixes one decision after the other, and those of this "
@@ -186,24 +202,6 @@ class Evolution(ByFitness):
             child = replace(space.mutate(parent, int(random.integers(2**31))), provenance={})
             fitness(child)
             living = [*living, child][-max(self.population, len(first)) :]
-
-
-def check_held_out(selection: str, split: "Split") -> None:
-    """Refuses a split that leaves nobody to measure fitness by.
-
-    Raises:
-      BadInput: its weights learn from everybody, or too few people are left for a ranking.
-    """
-    if split.kind != "identities":
-        raise BadInput(
-            f"selection={selection} judges by people whom the weights never saw, and split="
-            f"{split.kind} leaves none. Give split=identities, or selection=logits."
-        )
-    if (people := len(set(split.architecture.pids.tolist()))) < 2:
-        raise BadInput(
-            f"selection={selection} ranks the people that are kept from the weights, and there is "
-            f"{people}. Give images of more people, or selection=logits."
-        )
 
 
 SELECTIONS: Registry[type[Selection]] = Registry("selection")

@@ -16,7 +16,6 @@ from cmnas_tf.evaluation.evaluate import evaluate_network
 from cmnas_tf.evaluation.measure import MEASURES
 from cmnas_tf.files import write_json
 from cmnas_tf.search_spaces import SearchSpace
-from cmnas_tf.searching import Darts
 from cmnas_tf.searching.fitness import supernet_scores
 from cmnas_tf.searching.search import find_architecture
 from cmnas_tf.studies.plan import SCHEMA, Study, StudyCell
@@ -141,9 +140,7 @@ def _supernet_scores(study: Study, cell: StudyCell, dataset: Dataset) -> dict[st
         return None
     assert cell.searching is not None
     algorithm = cell.searching.algorithm.make()
-    if not isinstance(algorithm, Darts):  # only that one has a supernet
-        return None
-    return supernet_scores(
+    scores = supernet_scores(
         dataset.of_modality(cell.searching.modality.modality),
         _space(cell),
         algorithm,
@@ -152,6 +149,7 @@ def _supernet_scores(study: Study, cell: StudyCell, dataset: Dataset) -> dict[st
         cell.seed,
         cell.searching.how.devices,
     )
+    return scores or None
 
 
 def _architectures(study: Study, subject: StudyCell) -> dict[str, Architecture]:

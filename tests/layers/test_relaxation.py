@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from scipy.special import softmax
 
-from cmnas_tf.layers import Gdas, GumbelSoftmax, MixedModalityNorm, Softmax
+from cmnas_tf.layers import Gdas, GumbelSoftmax, MixedModalityNorm, Paths, Softmax
 from cmnas_tf.modality import Rows
 from tests.oracles.finite_differences import assert_gradients
 
@@ -174,3 +174,36 @@ def test_a_mixed_norm_by_gdas_is_the_drawn_norm_alone():
         np.testing.assert_allclose(layer(x, rows=rows), expected, rtol=1e-5, atol=1e-6)
     assert drawn == {0.0, 1.0}
     assert np.abs(separate - layer.shared(x)).max() > 0.1
+
+
+def paths(fair, steps, logits=(0.0, 0.0, 0.0), site="stem", seed=0):
+    relaxation = Paths(seed, fair)
+    found = []
+    for step in steps:
+        relaxation.prepare(step, 0.0)
+        found.append(relaxation(tf.constant([logits] * 2), site).numpy())
+    return np.array(found)  # [steps, rows, candidates]
+
+
+@pytest.mark.parametrize("fair", [True, False])
+def test_a_path_takes_one_candidate_of_each_row_as_often_as_another(fair):
+    found = paths(fair, range(300))
+    assert set(np.unique(found)) == {0, 1} and (found.sum(axis=2) == 1).all()
+    np.testing.assert_allclose(found.mean(axis=0), 1 / 3, atol=0.1)
+    assert (found[:, 0] != found[:, 1]).any()  # rows draw by themselves
+    np.testing.assert_array_equal(paths(fair, [7, 11]), found[[7, 11]])
+    assert (paths(fair, range(30), site="bn1") != found[:30]).any()
+    assert (paths(fair, range(30), seed=1) != found[:30]).any()
+
+
+def test_fair_paths_take_each_candidate_once_in_as_many_steps():
+    blocks = paths(True, range(30)).reshape(10, 3, 2, 3)
+    assert (blocks.sum(axis=1) == 1).all()
+    assert len({block.tobytes() for block in blocks}) > 1  # in another order each time
+    assert (paths(False, range(30)).reshape(10, 3, 2, 3).sum(axis=1) != 1).any()
+
+
+@pytest.mark.parametrize("fair", [True, False])
+def test_logits_that_decide_leave_a_path_no_choice(fair):
+    found = paths(fair, range(20), logits=(-100.0, 100.0, -100.0))
+    np.testing.assert_array_equal(found, np.tile([0, 1, 0], (20, 2, 1)))

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from cmnas_tf import architecture
 from cmnas_tf.architecture import SEPARATE, SHARED, Architecture
-from cmnas_tf.data import load_dataset
+from cmnas_tf.data import Image, Images, load_dataset
+from cmnas_tf.data.split import split_train
 from cmnas_tf.errors import BadInput
 from cmnas_tf.search_spaces import CellSpace, NormSpace
 from cmnas_tf.searching import Darts, fitness, selection
@@ -122,12 +123,20 @@ def test_evolution_climbs():
 
 
 def test_what_a_selection_cannot_do_is_refused():
+    rows = [(pid, 1, "visible") for pid in (1, 1, 2, 2, 3, 3, 4, 4)]
+    images = Images.of(Image(f"{n}.jpg", *row) for n, row in enumerate(rows))
+    split = split_train(images, "identities", 0)
     with pytest.raises(BadInput, match="hand-drawn architectures, and this search space has none"):
-        OfStages().check(CellSpace())
+        OfStages().check(CellSpace(), split)
     with pytest.raises(BadInput, match="those of this search space depend on each other"):
-        SELECTIONS["perturbation"]().check(CellSpace())
+        SELECTIONS["perturbation"]().check(CellSpace(), split)
     for known in SELECTIONS.values():
-        known().check(RESNET18)
+        known().check(RESNET18, split)
+    alone = split_train(images[:4], "identities", 0)
+    for name, known in SELECTIONS.items():
+        if name != "logits":
+            with pytest.raises(BadInput, match=r"people that are kept from the weights, .* is 1"):
+                known().check(RESNET18, alone)
     with pytest.raises(BadInput, match=r"There is no selection 'stage'.*stages"):
         SELECTIONS["stage"]
 
