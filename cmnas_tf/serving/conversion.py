@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from cmnas_tf.data.augment import normalize
 from cmnas_tf.data.index import Dataset, Images
 from cmnas_tf.data.layouts import LAYOUTS
 from cmnas_tf.data.pipeline import ImageSource, naming_unreadable
@@ -137,8 +136,7 @@ def _of_one_image(encoder: Encoder, model: TrainedNetwork, modality: str) -> Any
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec([1, *size, 3], tf.uint8, PIXELS)])
     def embed_one(pixels):
-        embedding = encoder(normalize(pixels), modality)
-        return {EMBEDDING: tf.math.l2_normalize(embedding, axis=1)}
+        return {EMBEDDING: encoder.embed(pixels, modality)}
 
     return embed_one
 

@@ -10,15 +10,18 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.extras import needing
 from cmnas_tf.files import replacing, write_json
 from cmnas_tf.runs.run_folder import RunFolder
+from cmnas_tf.serving.build_gallery import gallery_of
 from cmnas_tf.serving.encoder import Encoder
+from cmnas_tf.serving.exported_model import BESIDE, ServedForm, versions_in
 from cmnas_tf.serving.gallery import Gallery
-from cmnas_tf.serving.gallery_images import gallery_of
 from cmnas_tf.serving.model_card import model_card
-from cmnas_tf.serving.model_folder import BESIDE, MODEL_NAME, versions_in
 from cmnas_tf.serving.parity import compare
-from cmnas_tf.serving.served_form import ServedForm
 from cmnas_tf.serving.serving_module import ServingModule
+from cmnas_tf.serving.warmup import write_warmup
 from cmnas_tf.training.trained import TrainedNetwork
+
+with needing("serving"):
+    from official.core import export_base
 
 
 def export_saved_model(
@@ -61,21 +64,15 @@ def export_saved_model(
         tolerance.
     """
     destination = _destination(export_dir, version)
-    with needing("serving"):
-        from official.core import export_base
-
-        from cmnas_tf.serving.warmup import write_warmup
-
     form, specification = form or ServedForm(), model.specification
     searched = None if gallery is None else gallery_of(gallery, model, progress)
     encoder = Encoder(model.network, specification, form.frozen)
     module = ServingModule(specification, encoder, searched, form)
     signatures = module.signatures
     with replacing(destination) as folder:
-        export_base.export(
-            module, {name: name for name in signatures}, str(folder), timestamped=False
-        )
-        parity = compare(folder, model.network, specification, signatures, searched)
+        names = {name: name for name in signatures}
+        export_base.export(module, names, str(folder), timestamped=False)
+        parity = compare(folder, model, signatures, searched)
         _require_parity(parity, parity_tolerance)
         beside = folder / BESIDE
         beside.mkdir()
@@ -83,7 +80,7 @@ def export_saved_model(
         measured = _results_of_run(model) if results is None else results
         write_json(beside / "model_card.json", model_card(model, module, measured, searched))
         write_json(beside / "parity.json", {"tolerance": parity_tolerance, **parity})
-        write_warmup(beside, MODEL_NAME, specification, signatures)
+        write_warmup(beside, specification, signatures)
     return destination
 
 

@@ -4,21 +4,20 @@ Decoding, resizing and normalising are part of the model and are the functions t
 use, so that no client can prepare an image in another way than the network was trained on.
 """
 
-import functools
 import uuid
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
 
-from cmnas_tf.data.augment import normalize
 from cmnas_tf.extras import needing
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.serving.encoder import Encoder
+from cmnas_tf.serving.exported_model import ServedForm
 from cmnas_tf.serving.gallery import Gallery
 from cmnas_tf.serving.identification import Identification
 from cmnas_tf.serving.reading_images import read_files, read_pixels
-from cmnas_tf.serving.served_form import ServedForm
 from cmnas_tf.serving.signatures import (
     CAMERA,
     CAMERAS,
@@ -52,7 +51,7 @@ class ServingModule(export_base.ExportModule):
 
     Args:
       specification: of the network; gives the size of its input, and the modalities.
-      encoder: called as ``encoder(images, modality, training=False)``.
+      encoder: of the network.
       gallery: to search in; without one there is no ``identify``.
       form: how images of several requests are computed together, each request decoded by itself.
     """
@@ -72,7 +71,7 @@ class ServingModule(export_base.ExportModule):
         # Traced once: inside a condition they would be traced, and frozen weights stored, again.
         self._serve = {
             modality: tf.function(
-                functools.partial(self.serve, modality=modality), autograph=False
+                partial(self.serve, modality=modality), autograph=False
             ).get_concrete_function(pixels)
             for modality in specification.modalities
         }
@@ -93,7 +92,7 @@ class ServingModule(export_base.ExportModule):
 
     def serve(self, pixels: tf.Tensor, modality: str) -> tf.Tensor:
         """``pixels`` [N, height, width, 3] uint8 -> embedding [N, D] float32, rows of norm 1."""
-        return tf.math.l2_normalize(self.inference_step(normalize(pixels), modality), axis=1)
+        return self.model.embed(pixels, modality)
 
     def get_inference_signatures(self, function_keys: Mapping[str, str]) -> dict[str, Any]:
         """The functions to export.

@@ -22,6 +22,7 @@ from cmnas_tf.commands.export import summary
 from cmnas_tf.data.decode import resize
 from cmnas_tf.errors import BadInput
 from cmnas_tf.models.specification import Specification
+from cmnas_tf.serving import encoder as encoder_module
 from cmnas_tf.serving import serving_module
 from cmnas_tf.serving.export import export_saved_model
 from cmnas_tf.serving.model_card import model_card
@@ -225,12 +226,12 @@ def test_a_program_without_this_package_gets_the_same(folder, network, tmp_path)
 @pytest.mark.slow
 def test_the_parity_check_sees_a_changed_branch(folder, run):
     """Another running mean in one infrared branch: the infrared signatures differ, no others."""
-    changed = load_network(run).network
-    changed.backbone.layer1[0].bn1.infrared.moving_mean.assign_add([0.1] * 8)
+    changed = load_network(run)
+    changed.network.backbone.layer1[0].bn1.infrared.moving_mean.assign_add([0.1] * 8)
     ways = serving_module.ServingModule(
-        SPECIFICATION, serving_module.Encoder(changed, SPECIFICATION)
+        SPECIFICATION, serving_module.Encoder(changed.network, SPECIFICATION)
     ).signatures
-    cases = compare(folder, changed, SPECIFICATION, ways)["cases"]
+    cases = compare(folder, changed, ways)["cases"]
     # Four batches each; the files of one modality are compared with their pixels, too.
     assert len(cases) == 4 * len(ways) + 4 * 2
     for case in cases:
@@ -341,7 +342,7 @@ def test_versions_are_numbered_and_never_replaced(run, network, tmp_path):
 @pytest.mark.slow
 def test_a_model_that_differs_is_not_exported(model, tmp_path, monkeypatch):
     """Here: one that forgets to normalise its input."""
-    monkeypatch.setattr(serving_module, "normalize", lambda pixels: tf.cast(pixels, tf.float32))
+    monkeypatch.setattr(encoder_module, "normalize", lambda pixels: tf.cast(pixels, tf.float32))
     with pytest.raises(BadInput, match=r"differs .* in 24 of 32 batches .* parity_tolerance=1e-05"):
         export_saved_model(model, tmp_path)
     assert not list(tmp_path.iterdir())

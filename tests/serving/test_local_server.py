@@ -26,9 +26,7 @@ from tensorflow_serving.apis import (
 from benchmarks.serving_load import load
 from cmnas_tf.errors import BadInput
 from cmnas_tf.serving.call_error import CallError
-from cmnas_tf.serving.client.remote_model import RemoteModel
-from cmnas_tf.serving.client.retries import Retries
-from cmnas_tf.serving.client.transport import Signature
+from cmnas_tf.serving.client.remote_model import RemoteModel, Retries, Signature
 from cmnas_tf.serving.development_server import grpc_service
 from cmnas_tf.serving.development_server.local_serving import LocalServing
 from cmnas_tf.serving.development_server.model_versions import ModelVersions

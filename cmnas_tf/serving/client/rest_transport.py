@@ -8,7 +8,7 @@ import numpy as np
 import urllib3
 
 from cmnas_tf.serving.call_error import CallError, code_of
-from cmnas_tf.serving.client.transport import Signature
+from cmnas_tf.serving.client.remote_model import Signature
 
 
 class RestTransport:
@@ -29,7 +29,7 @@ class RestTransport:
         self._path = f"/v1/models/{model}" + (f"/versions/{version}" if version else "")
 
     def signatures(self, seconds: float) -> dict[str, Signature]:
-        """The signatures of the model."""
+        """What the model can be asked, by name."""
         answer = self._exchange("GET", f"{self._path}/metadata", None, seconds)
         found = answer["metadata"]["signature_def"]["signature_def"]
         return {
@@ -39,11 +39,7 @@ class RestTransport:
         }
 
     def predict(
-        self,
-        name: str,
-        signature: Signature,
-        inputs: Mapping[str, np.ndarray],
-        seconds: float,
+        self, name: str, signature: Signature, inputs: Mapping[str, np.ndarray], seconds: float
     ) -> dict[str, np.ndarray]:
         """Asks once."""
         columns = {key: _json(array.tolist()) for key, array in inputs.items()}
@@ -68,7 +64,7 @@ class RestTransport:
             answer = response.json()
         except ValueError:
             said = f"HTTP status {response.status}, and no JSON: {response.data[:200]!r}"
-            answer = {"error": said}
+            raise CallError(code_of(response.status), said) from None
         if response.status != 200 or "error" in answer:
             raise CallError(code_of(response.status), answer.get("error", "no reason given"))
         return answer

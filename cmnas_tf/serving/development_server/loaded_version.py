@@ -11,7 +11,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
 from cmnas_tf.serving.call_error import HTTP_STATUS, CallError
-from cmnas_tf.serving.model_folder import BESIDE, WARMUP
+from cmnas_tf.serving.exported_model import BESIDE, WARMUP
 
 DEFAULT_SIGNATURE = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
 

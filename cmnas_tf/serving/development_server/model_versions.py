@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cmnas_tf.serving.call_error import CallError
 from cmnas_tf.serving.development_server.loaded_version import LoadedVersion
-from cmnas_tf.serving.model_folder import versions_in
+from cmnas_tf.serving.exported_model import versions_in
 
 
 class ModelVersions:

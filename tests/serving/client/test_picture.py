@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from cmnas_tf.serving.client.matches_picture import (
+from cmnas_tf.serving.client.picture import (
     FRAME,
     GAP,
     HEIGHT,
@@ -14,8 +14,8 @@ from cmnas_tf.serving.client.matches_picture import (
     WRONG,
     Tile,
     draw,
+    gallery_entries,
 )
-from cmnas_tf.serving.client.pictured_answers import gallery_entries
 from cmnas_tf.serving.gallery import Entry, Gallery, Matches
 
 
