@@ -127,22 +127,13 @@ class _Handler(BaseHTTPRequestHandler):
         if verb == ":predict":
             raise CallError("INVALID_ARGUMENT", "Predictions are asked for by POST, not by GET.")
         if verb == "/metadata":
-            with self.server.model.version(name, number) as version:
+            with self.server.model.using(name, number) as version:
                 return _metadata(name, version)
-        states = self.server.model.states(name, number)
-        return {
-            "model_version_status": [
-                {
-                    "version": str(version),
-                    "state": state,
-                    "status": {
-                        "error_code": "UNKNOWN" if message else "OK",
-                        "error_message": message,
-                    },
-                }
-                for version, (state, message) in states.items()
-            ]
-        }
+        found = []
+        for known, (state, message) in self.server.model.states_of(name, number).items():
+            status = {"error_code": "UNKNOWN" if message else "OK", "error_message": message}
+            found.append({"version": str(known), "state": state, "status": status})
+        return {"model_version_status": found}
 
     def _post(self) -> dict[str, Any]:
         body = self._body()
@@ -156,7 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not isinstance(request, dict):
             raise CallError("INVALID_ARGUMENT", "The request must be a JSON object.")
         signature = str(request.get("signature_name", ""))
-        with self.server.model.version(name, number) as version:
+        with self.server.model.using(name, number) as version:
             inputs = read_inputs(request, version.signature(signature))
             outputs = version.predict(signature, inputs)
         return written_outputs(outputs, by_rows=ROWS in request)
