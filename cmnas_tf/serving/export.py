@@ -6,22 +6,35 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import tensorflow as tf
+
 from cmnas_tf.errors import BadInput
 from cmnas_tf.extras import needing
 from cmnas_tf.files import replacing, write_json
+from cmnas_tf.models.specification import Specification
 from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.serving.build_gallery import gallery_of
 from cmnas_tf.serving.encoder import Encoder
-from cmnas_tf.serving.exported_model import BESIDE, ServedForm, versions_in
+from cmnas_tf.serving.exported_model import (
+    BESIDE,
+    MODEL_NAME,
+    WARMUP,
+    ServedForm,
+    versions_in,
+)
 from cmnas_tf.serving.gallery import Gallery
 from cmnas_tf.serving.model_card import model_card
 from cmnas_tf.serving.parity import compare
 from cmnas_tf.serving.serving_module import ServingModule
-from cmnas_tf.serving.warmup import write_warmup
+from cmnas_tf.serving.signatures import CAMERA, IMAGE_BYTES, MODALITY, PIXELS, K, Signature
 from cmnas_tf.training.trained import TrainedNetwork
 
 with needing("serving"):
     from official.core import export_base
+    from tensorflow_serving.apis.model_pb2 import ModelSpec
+    from tensorflow_serving.apis.predict_pb2 import PredictRequest
+    from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog, PredictLog
 
 
 def export_saved_model(
@@ -116,3 +129,36 @@ def _require_parity(parity: Mapping[str, Any], tolerance: float) -> None:
 def _results_of_run(model: TrainedNetwork) -> Mapping[str, Any] | None:
     run = model.run or RunFolder(model.checkpoint.path.parent)
     return json.loads(run.results.read_text(encoding="utf-8")) if run.results.is_file() else None
+
+
+def write_warmup(
+    folder: Path, specification: Specification, signatures: Mapping[str, Signature]
+) -> None:
+    """Writes requests that a server answers by itself before it takes a version into service.
+
+    Without them the first caller of each signature waits for what a graph's first run costs. For
+    every signature there is one with a single black image, and one with two.
+
+    Args:
+      folder: ``assets.extra`` of the model.
+      specification: of the network.
+      signatures: of the model.
+    """
+    shape = (specification.height, specification.width, 3)
+    black = tf.io.encode_jpeg(np.zeros(shape, np.uint8)).numpy()
+    with tf.io.TFRecordWriter(str(folder / WARMUP)) as file:
+        for images in (1, 2):
+            values = {
+                IMAGE_BYTES: [black] * images,
+                PIXELS: np.zeros((images, *shape), np.uint8),
+                MODALITY: np.resize(specification.modalities, images),
+                CAMERA: [""] * images,
+                K: np.ones(images, np.int32),
+            }
+            for name, signature in signatures.items():
+                request = PredictRequest(
+                    model_spec=ModelSpec(name=MODEL_NAME, signature_name=name),
+                    inputs={key: tf.make_tensor_proto(values[key]) for key in signature.inputs},
+                )
+                log = PredictionLog(predict_log=PredictLog(request=request))
+                file.write(log.SerializeToString())

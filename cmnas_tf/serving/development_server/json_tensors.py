@@ -6,7 +6,6 @@ Bytes are ``{"b64": "..."}``. See https://www.tensorflow.org/tfx/serving/api_res
 """
 
 import base64
-import binascii
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,11 +21,7 @@ ROWS, COLUMNS = "instances", "inputs"
 def read_inputs(
     request: Mapping[str, Any], signature: meta_graph_pb2.SignatureDef
 ) -> dict[str, np.ndarray]:
-    """The arrays that a request means.
-
-    Args:
-      request: the JSON object that was sent.
-      signature: that it is for.
+    """The arrays that a JSON object means as a request for a signature.
 
     Raises:
       CallError: INVALID_ARGUMENT.
@@ -50,11 +45,14 @@ def read_inputs(
 def written_outputs(outputs: Mapping[str, np.ndarray], by_rows: bool) -> dict[str, Any]:
     """What answers a request, JSON-ready; an output that is alone goes without its name."""
     columns = {name: _plain(name, array) for name, array in outputs.items()}
-    alone = next(iter(columns.values())) if len(columns) == 1 else None
-    if not by_rows:
-        return {"outputs": columns if alone is None else alone}
-    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    return {"predictions": rows if alone is None else alone}
+    found: Any = columns
+    if len(columns) == 1:
+        (found,) = columns.values()
+    elif by_rows:
+        found = [
+            dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
+        ]
+    return {"predictions" if by_rows else "outputs": found}
 
 
 def _columns_of(rows: Any, wanted: list[str]) -> dict[str, Any]:
@@ -104,7 +102,7 @@ def _bytes_of(name: str, value: Any) -> Any:
     if _is_bytes(value):
         try:
             return base64.b64decode(value["b64"], validate=True)
-        except (TypeError, ValueError, binascii.Error) as error:
+        except (TypeError, ValueError) as error:
             raise _refused(f"Input {name!r} has an entry that is no base64: {error}.") from error
     raise _refused(f'Input {name!r} must be strings, or bytes as {{"b64": "..."}}.')
 
@@ -118,8 +116,7 @@ def _plain(name: str, array: np.ndarray) -> list[Any]:
         return array.tolist()
     if name.endswith("_bytes"):  # TensorFlow Serving tells bytes from text by the name
         return [{"b64": base64.b64encode(entry).decode()} for entry in array.tolist()]
-    texts = [entry.decode(errors="replace") for entry in array.flat]
-    return np.array(texts, dtype=object).reshape(array.shape).tolist()
+    return np.vectorize(lambda entry: entry.decode(errors="replace"), "O")(array).tolist()
 
 
 def _refused(message: str) -> CallError:

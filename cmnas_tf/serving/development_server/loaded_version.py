@@ -76,10 +76,7 @@ class LoadedVersion:
 
         Args:
           name: of the signature.
-          inputs: by name; strings are object arrays of bytes.
-
-        Returns:
-          The outputs by name.
+          inputs: by name, as are the outputs; strings are object arrays of bytes.
 
         Raises:
           CallError: unknown signature, inputs that are not the signature's, or what the model
@@ -127,13 +124,9 @@ def _check_inputs(signature: meta_graph_pb2.SignatureDef, inputs: Mapping[str, n
         dtype = tf.as_dtype(signature.inputs[name].dtype)
         shape = tf.TensorShape(signature.inputs[name].tensor_shape)
         if tf.as_dtype(array.dtype) != dtype or not shape.is_compatible_with(array.shape):
+            sizes = ", ".join("any" if size is None else str(size) for size in shape)
             raise CallError(
                 "INVALID_ARGUMENT",
-                f"Input {name!r} must be {dtype.name} {_shown(shape.as_list())}. "
-                f"Received: {tf.as_dtype(array.dtype).name} {_shown(array.shape)}.",
+                f"Input {name!r} must be {dtype.name} [{sizes}]. "
+                f"Received: {tf.as_dtype(array.dtype).name} {list(array.shape)}.",
             )
-
-
-def _shown(sizes: list[int | None] | tuple[int, ...]) -> str:
-    """``[N, 3]`` of ``[None, 3]``."""
-    return f"[{', '.join('any' if size is None else str(size) for size in sizes)}]"
