@@ -158,11 +158,8 @@ def _to_onnx(function: Any, file: Path) -> Embed:
 def _to_tflite(function: Any, file: Path, known: list[np.ndarray] | None) -> Embed:
     """Writes a function as TFLite; gives what the file computes, by TFLite's interpreter.
 
-    Args:
-      function: of one image.
-      file: to write.
-      known: images for whole numbers, whose features give the ranges; None for float16. The
-        embedding is float32 in any case.
+    Features of the ``known`` images give the ranges for whole numbers; without any it is float16.
+    The embedding is float32 in any case.
     """
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()])
     converter.optimizations = [tf.lite.Optimize.DEFAULT]

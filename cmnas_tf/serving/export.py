@@ -90,8 +90,8 @@ def export_saved_model(
         beside = folder / BESIDE
         beside.mkdir()
         specification.architecture.save(beside)
-        measured = _results_of_run(model) if results is None else results
-        write_json(beside / "model_card.json", model_card(model, module, measured, searched))
+        card = model_card(model, module, results or _results_of_run(model), searched)
+        write_json(beside / "model_card.json", card)
         write_json(beside / "parity.json", {"tolerance": parity_tolerance, **parity})
         write_warmup(beside, specification, signatures)
     return destination

@@ -56,14 +56,9 @@ class FaissIndex:
             raise BadInput(f"kind={kind!r} is not allowed; it must be one of {', '.join(KINDS)}.")
         faiss = _faiss()
         count, size = gallery.embeddings.shape
-        if kind == "flat":
-            index = faiss.IndexFlatIP(size)
-        elif kind == "ivf":
-            cells = max(1, min(round(4 * count**0.5), count // _TRAINED_ON))
-            product = faiss.METRIC_INNER_PRODUCT
-            index = faiss.IndexIVFFlat(faiss.IndexFlatIP(size), size, cells, product)
-        else:
-            index = faiss.IndexHNSWFlat(size, _NEIGHBOURS, faiss.METRIC_INNER_PRODUCT)
+        cells = max(1, min(round(4 * count**0.5), count // _TRAINED_ON))
+        forms = {"flat": "Flat", "ivf": f"IVF{cells},Flat", "hnsw": f"HNSW{_NEIGHBOURS},Flat"}
+        index = faiss.index_factory(size, forms[kind], faiss.METRIC_INNER_PRODUCT)
         index.train(gallery.embeddings)
         index.add(gallery.embeddings)
         return cls(_without_embeddings(gallery), index, effort)
@@ -146,11 +141,8 @@ def _without_embeddings(gallery: Gallery) -> Gallery:
 def recall(index: FaissIndex, gallery: Gallery, k: int, queries: int) -> float:
     """Share of the ``k`` best matches of an exact search that the index finds as well, 0..1.
 
-    Args:
-      index: of ``gallery``.
-      gallery: its entries are the queries, drawn without replacement; each also finds itself.
-      k: number of matches.
-      queries: how many.
+    So many entries of the gallery are the queries, drawn without replacement; each also finds
+    itself.
     """
     drawn = np.random.default_rng(0).choice(len(gallery), queries, replace=False)
     numbered = replace(gallery, ids=np.arange(len(gallery)).astype(str))

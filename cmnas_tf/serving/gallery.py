@@ -129,11 +129,7 @@ class Gallery:
         return found
 
     def check_network(self, digest: str, where: str) -> None:
-        """Refuses a gallery that another network made.
-
-        Raises:
-          BadInput: ``digest`` is not that of the gallery's network.
-        """
+        """Raises BadInput if another network, with another ``digest``, made the gallery."""
         if self.network != digest:
             raise BadInput(
                 f"{where} was made by another network ({self.network[:12]}, not {digest[:12]}), "
@@ -142,11 +138,7 @@ class Gallery:
             )
 
     def require_any(self, where: str) -> None:
-        """Refuses a gallery in which nobody can be found.
-
-        Raises:
-          BadInput: it has no entries.
-        """
+        """Raises BadInput if there are no entries."""
         if not len(self):
             raise BadInput(f"{where} has no entries; add some with `build_gallery`.")
 
@@ -172,7 +164,7 @@ class Gallery:
 
 
 def check_k(k: int, entries: int) -> None:
-    """Refuses to look for ``k`` matches among ``entries``, those that are not left out."""
+    """Raises BadInput if ``k`` matches cannot be found among so many entries."""
     if not 1 <= k <= entries:
         raise BadInput(f"k={k} must be 1 to {entries}, the entries that may be answered.")
 

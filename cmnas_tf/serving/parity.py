@@ -51,12 +51,6 @@ def compare(
     exported = tf.saved_model.load(str(folder)).signatures
     size = model.specification.height, model.specification.width
     cases: list[dict[str, Any]] = []
-
-    def add(name: str, images: int, against: str, found: np.ndarray, expected: np.ndarray) -> None:
-        difference = float(np.abs(found - expected).max())
-        case = {"signature": name, "images": images, "against": against}
-        cases.append({**case, "max_abs_difference": difference})
-
     for name, signature in signatures.items():
         form = signature.inputs[0]
         for batch in _batches(*size, form):
@@ -76,11 +70,13 @@ def compare(
                 given |= {CAMERA: np.full(len(batch), ""), K: np.full(len(batch), k, np.int32)}
                 expected, answered = gallery.search(expected, k).scores, SCORES
             answer = exported[name](**{key: tf.constant(given[key]) for key in signature.inputs})
-            found = answer[answered].numpy()
-            add(name, len(batch), "network", found, expected)
-            if form == IMAGE_BYTES and f"{name}_pixels" in signatures:
-                of_pixels = exported[f"{name}_pixels"](**{PIXELS: pixels})[EMBEDDING].numpy()
-                add(name, len(batch), f"{name}_pixels", found, of_pixels)
+            wanted = {"network": expected}
+            if form == IMAGE_BYTES and (of_pixels := exported.get(f"{name}_pixels")):
+                wanted[f"{name}_pixels"] = of_pixels(**{PIXELS: pixels})[EMBEDDING].numpy()
+            for against, numbers in wanted.items():
+                difference = float(np.abs(answer[answered].numpy() - numbers).max())
+                case = {"signature": name, "images": len(batch), "against": against}
+                cases.append({**case, "max_abs_difference": difference})
     differences = [case["max_abs_difference"] for case in cases]
     # Unlike max(), it does not pass over what is no number.
     return {"max_abs_difference": float(np.max(differences)), "cases": cases}

@@ -46,9 +46,6 @@ _MOST_IMAGES = 4096  # of a request
 class ServingModule(export_base.ExportModule):
     """An encoder with everything between a request and its answer.
 
-    Attributes:
-      form: as given.
-
     Args:
       specification: of the network; gives the size of its input, and the modalities.
       encoder: of the network.
@@ -95,13 +92,9 @@ class ServingModule(export_base.ExportModule):
         return self.model.embed(pixels, modality)
 
     def get_inference_signatures(self, function_keys: Mapping[str, str]) -> dict[str, Any]:
-        """The functions to export.
+        """``{name of the exported signature: function}`` of ``{key of signatures: that name}``.
 
-        Args:
-          function_keys: ``{key of signatures: name of the signature in the exported model}``.
-
-        Returns:
-          By name, functions from what ``INPUTS`` tells to what ``outputs`` tells.
+        The functions take what ``INPUTS`` tells, and give what ``outputs`` tells.
         """
         return {name: self._function(self.signatures[key]) for key, name in function_keys.items()}
 

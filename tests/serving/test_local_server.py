@@ -193,11 +193,11 @@ class Flaky(ServedModel):
 
     reasons: tuple[str, ...] = ()
 
-    def using(self, name, number):
+    def using(self, asked):
         if self.reasons:
             code, *self.reasons = self.reasons
             raise CallError(code, "Come back later.")
-        return super().using(name, number)
+        return super().using(asked)
 
 
 @contextlib.contextmanager
@@ -243,7 +243,7 @@ def test_more_than_is_taken(tmp_path, transport):
 
 
 class Faulty(ServedModel):
-    def states_of(self, name, number):
+    def status(self, asked):
         raise KeyError("a bug")
 
 
@@ -265,10 +265,12 @@ class Hesitating(ServedModel):
         super().__init__(base, "reid", 1000)
         self.asked, self.may_answer = threading.Event(), threading.Event()
 
-    def states_of(self, name, number):
+    def status(self, asked):
         self.asked.set()
         assert self.may_answer.wait(60)
-        return {5: ("AVAILABLE", "")}
+        answer = get_model_status_pb2.GetModelStatusResponse()
+        answer.model_version_status.add(version=5, state="AVAILABLE")
+        return answer
 
 
 @pytest.mark.parametrize("transport", ["grpc", "rest"])

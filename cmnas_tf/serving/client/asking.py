@@ -82,13 +82,9 @@ def ask(
     answer: Answer | None = None,
     progress: bool = True,
 ) -> Answers:
-    """Asks about every image, and writes the files that are wanted.
+    """Asks a server, by default that of this machine, about every image of a request.
 
-    Args:
-      request: what is asked.
-      server: which one; by default that of this machine.
-      answer: what is written of the answers; nothing by default.
-      progress: whether to show a bar.
+    Also writes the files that ``answer`` wants, and shows a bar if that is wanted.
 
     Raises:
       BadInput: no images, a server that is away, has no such model or refuses an image.

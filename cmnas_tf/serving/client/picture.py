@@ -38,12 +38,7 @@ class Tile(NamedTuple):
 
 
 def write_picture(answer: Answer, found: Answers, matches: Matches) -> None:
-    """Draws some of the images, spread over all, with their matches.
-
-    Args:
-      answer: where to, from which gallery, how many rows.
-      found: the images and their embeddings.
-      matches: of these.
+    """Draws some of the images that were found, spread over all, with their matches.
 
     Raises:
       BadInput: the gallery is not the one that answered, or its images are not there.
@@ -55,36 +50,31 @@ def write_picture(answer: Answer, found: Answers, matches: Matches) -> None:
         image = found.images[number]
         camera = f"camera {image.camera}" if image.camera else image.modality
         line = [Tile(_opened(image.path), (f"query {image.pid or '?'}", camera))]
-        entries = gallery_entries(gallery, found.embeddings[number], matches, number)
-        for rank, entry in enumerate(entries):
-            caption = (
-                f"{gallery.ids[entry]}  {matches.scores[number, rank]:.3f}",
-                f"camera {gallery.cameras[entry]}",
-            )
+        of_image = Matches(*(column[number] for column in matches))
+        entries = gallery_entries(gallery, found.embeddings[number], of_image)
+        for entry, score, is_right in zip(entries, of_image.scores, right[number], strict=True):
+            caption = f"{gallery.ids[entry]}  {score:.3f}", f"camera {gallery.cameras[entry]}"
             path = Path(answer.gallery_dir) / gallery.names[entry]
-            line.append(Tile(_opened(path), caption, right[number][rank]))
+            line.append(Tile(_opened(path), caption, is_right))
         lines.append(line)
     with replacing(answer.picture) as aside:
         draw(lines).save(aside, format="PNG")
 
 
-def gallery_entries(
-    gallery: Gallery, embedding: np.ndarray, matches: Matches, number: int
-) -> list[int]:
+def gallery_entries(gallery: Gallery, embedding: np.ndarray, matches: Matches) -> list[int]:
     """The entry that each match of an image is; a server answers with ids, and many share one.
 
     Args:
       gallery: that was searched.
       embedding: of the image, [D].
-      matches: of all images.
-      number: of the image.
+      matches: of this image: ids, cameras and scores, [k] each.
 
     Returns:
       [k]; of the entries with the match's id and camera the one whose score is the nearest.
     """
     scores = gallery.embeddings @ embedding  # [G]
     found: list[int] = []
-    for match, camera, score in zip(*(column[number] for column in matches), strict=True):
+    for match, camera, score in zip(*matches, strict=True):
         fits = (gallery.ids == match) & (gallery.cameras == camera)
         fits[found] = False
         if not fits.any():
@@ -107,14 +97,7 @@ def _opened(path: Path) -> Image.Image:
 
 
 def draw(rows: Sequence[Sequence[Tile]]) -> Image.Image:
-    """Draws rows of tiles, the first tile of each being the query.
-
-    Args:
-      rows: at least one, of the same length.
-
-    Returns:
-      An RGB picture.
-    """
+    """An RGB picture of rows of tiles, all of the same length; the first of each is the query."""
     across, down = WIDTH + 2 * FRAME + GAP, HEIGHT + 2 * FRAME + CAPTION + GAP
     # The query stands a little apart.
     size = (len(rows[0]) * across + 3 * GAP, len(rows) * down + GAP)

@@ -17,16 +17,14 @@ from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis.get_model_metadata_pb2 import (
     GetModelMetadataRequest,
     GetModelMetadataResponse,
-    SignatureDefMap,
 )
 from tensorflow_serving.apis.get_model_status_pb2 import (
     GetModelStatusRequest,
     GetModelStatusResponse,
 )
-from tensorflow_serving.apis.model_pb2 import ModelSpec
 from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
 
-from cmnas_tf.serving.call_error import CallError
+from cmnas_tf.serving.call_error import CallError, refused
 from cmnas_tf.serving.development_server.loaded_version import DEFAULT_SIGNATURE
 from cmnas_tf.serving.development_server.served_model import ServedModel
 
@@ -37,14 +35,7 @@ TRANSPORT_MEGABYTES = 1024
 
 
 def start(model: ServedModel, address: str) -> tuple[grpc.Server, int]:
-    """Starts to answer.
-
-    Args:
-      model: what is served.
-      address: ``HOST:PORT``; port 0 takes any free one.
-
-    Returns:
-      The server and its port.
+    """A server that answers at ``HOST:PORT``, and its port; port 0 takes any free one.
 
     Raises:
       RuntimeError: the address is taken.
@@ -91,46 +82,38 @@ def _parsed(kind: type[Message], data: bytes) -> Message:
     try:
         return kind.FromString(data)
     except DecodeError as error:
-        raise CallError("INVALID_ARGUMENT", f"This is no {kind.__name__}: {error}.") from error
+        raise refused(f"This is no {kind.__name__}: {error}.") from error
 
 
 def _predict(model: ServedModel, request: PredictRequest) -> PredictResponse:
-    asked = request.model_spec
+    signature = request.model_spec.signature_name
     inputs = {
         name: _array(name, tensor, model.max_bytes) for name, tensor in request.inputs.items()
     }
-    with model.using(asked.name, _number(asked)) as version:
-        outputs = version.predict(asked.signature_name, inputs)
+    with model.using(request.model_spec) as version:
+        outputs = version.predict(signature, inputs)
     if unknown := set(request.output_filter) - set(outputs):
-        raise CallError(
-            "INVALID_ARGUMENT",
+        raise refused(
             f"No output is called {', '.join(sorted(unknown))}; there are {', '.join(outputs)}.",
         )
     wanted = request.output_filter or outputs
     return PredictResponse(
-        model_spec=_spec(model, version.number, asked.signature_name or DEFAULT_SIGNATURE),
+        model_spec=model.spec_of(version, signature or DEFAULT_SIGNATURE),
         outputs={name: tf.make_tensor_proto(outputs[name]) for name in wanted},
     )
 
 
 def _metadata(model: ServedModel, request: GetModelMetadataRequest) -> GetModelMetadataResponse:
     if list(request.metadata_field) != ["signature_def"]:
-        raise CallError("INVALID_ARGUMENT", "metadata_field must be signature_def alone.")
-    with model.using(request.model_spec.name, _number(request.model_spec)) as version:
-        signatures = SignatureDefMap(signature_def=version.signatures)
-    answer = GetModelMetadataResponse(model_spec=_spec(model, version.number))
+        raise refused("metadata_field must be signature_def alone.")
+    spec, signatures = model.signatures(request.model_spec)
+    answer = GetModelMetadataResponse(model_spec=spec)
     answer.metadata["signature_def"].Pack(signatures)
     return answer
 
 
 def _status(model: ServedModel, request: GetModelStatusRequest) -> GetModelStatusResponse:
-    answer = GetModelStatusResponse()
-    states = model.states_of(request.model_spec.name, _number(request.model_spec))
-    for number, (state, message) in states.items():
-        code = 2 if message else 0  # UNKNOWN, as TensorFlow Serving has it
-        status = {"error_code": code, "error_message": message}
-        answer.model_version_status.add(version=number, state=state, status=status)
-    return answer
+    return model.status(request.model_spec)
 
 
 def _array(name: str, tensor: tensor_pb2.TensorProto, max_bytes: int) -> np.ndarray:
@@ -142,14 +125,4 @@ def _array(name: str, tensor: tensor_pb2.TensorProto, max_bytes: int) -> np.ndar
             raise ValueError(f"of {elements} elements")
         return tf.make_ndarray(tensor)
     except (TypeError, ValueError, IndexError) as error:
-        raise CallError("INVALID_ARGUMENT", f"Input {name!r} is no tensor: {error}.") from error
-
-
-def _number(spec: ModelSpec) -> int | None:
-    if spec.version_label:
-        raise CallError("NOT_FOUND", f"No version is labelled {spec.version_label!r}.")
-    return spec.version.value if spec.HasField("version") else None
-
-
-def _spec(model: ServedModel, number: int, signature: str = "") -> ModelSpec:
-    return ModelSpec(name=model.name, version={"value": number}, signature_name=signature)
+        raise refused(f"Input {name!r} is no tensor: {error}.") from error

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from cmnas_tf.serving.call_error import CallError
+from cmnas_tf.serving.call_error import refused
 
 ROWS, COLUMNS = "instances", "inputs"
 
@@ -27,14 +27,13 @@ def read_inputs(
       CallError: INVALID_ARGUMENT.
     """
     if (ROWS in request) == (COLUMNS in request):
-        raise _refused(f"A request has either {ROWS!r} (by rows) or {COLUMNS!r} (by columns).")
-    wanted = list(signature.inputs)
-    if ROWS in request:
-        columns = _columns_of(request[ROWS], wanted)
-    else:
-        columns = request[COLUMNS]
-        if not isinstance(columns, dict) or _is_bytes(columns):
-            columns = {_only(wanted): columns}
+        raise refused(f"A request has either {ROWS!r} (by rows) or {COLUMNS!r} (by columns).")
+    columns = _by_name(request[ROWS]) if ROWS in request else request[COLUMNS]
+    if not isinstance(columns, dict) or _is_bytes(columns):
+        if len(signature.inputs) != 1:
+            names = ", ".join(signature.inputs)
+            raise refused(f"Values must be named, since there are several: {names}.")
+        columns = dict.fromkeys(signature.inputs, columns)
     # Those that are not wanted are refused with a sentence where inputs of any origin are checked.
     dtypes = {name: tf.as_dtype(tensor.dtype) for name, tensor in signature.inputs.items()}
     return {
@@ -49,44 +48,38 @@ def written_outputs(outputs: Mapping[str, np.ndarray], by_rows: bool) -> dict[st
     if len(columns) == 1:
         (found,) = columns.values()
     elif by_rows:
-        found = [
-            dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
-        ]
+        rows = zip(*columns.values(), strict=True)
+        found = [dict(zip(columns, row, strict=True)) for row in rows]
     return {"predictions" if by_rows else "outputs": found}
 
 
-def _columns_of(rows: Any, wanted: list[str]) -> dict[str, Any]:
+def _by_name(rows: Any) -> Any:
+    """Rows with names as columns, others as they are."""
     if not isinstance(rows, list) or not rows:
-        raise _refused(f"{ROWS!r} must be a list with an entry for each image.")
+        raise refused(f"{ROWS!r} must be a list with an entry for each image.")
     if not all(isinstance(row, dict) and not _is_bytes(row) for row in rows):
-        return {_only(wanted): rows}
+        return rows
     if any(row.keys() != rows[0].keys() for row in rows):
-        raise _refused(f"All entries of {ROWS!r} must have the same names.")
+        raise refused(f"All entries of {ROWS!r} must have the same names.")
     return {name: [row[name] for row in rows] for name in rows[0]}
-
-
-def _only(wanted: list[str]) -> str:
-    if len(wanted) != 1:
-        raise _refused(f"Values must be named, since there are several: {', '.join(wanted)}.")
-    return wanted[0]
 
 
 def _array(name: str, value: Any, dtype: tf.DType) -> np.ndarray:
     if dtype == tf.string:
         array = np.array(_bytes_of(name, value), dtype=object)
         if not all(isinstance(entry, bytes) for entry in array.flat):
-            raise _refused(f"The lists of input {name!r} must have the same length.")
+            raise refused(f"The lists of input {name!r} must have the same length.")
         return array
     try:
         array = np.array(value)
     except ValueError as error:
-        raise _refused(f"Input {name!r} is no array: {error}.") from error
+        raise refused(f"Input {name!r} is no array: {error}.") from error
     kinds = "iuf" if dtype.is_floating else "iu"
     fits = array.size == 0 or (
         array.dtype.kind in kinds and dtype.min <= array.min() and array.max() <= dtype.max
     )
     if not fits:
-        raise _refused(
+        raise refused(
             f"Input {name!r} must be numbers of type {dtype.name}, between {dtype.min} and "
             f"{dtype.max}."
         )
@@ -103,8 +96,8 @@ def _bytes_of(name: str, value: Any) -> Any:
         try:
             return base64.b64decode(value["b64"], validate=True)
         except (TypeError, ValueError) as error:
-            raise _refused(f"Input {name!r} has an entry that is no base64: {error}.") from error
-    raise _refused(f'Input {name!r} must be strings, or bytes as {{"b64": "..."}}.')
+            raise refused(f"Input {name!r} has an entry that is no base64: {error}.") from error
+    raise refused(f'Input {name!r} must be strings, or bytes as {{"b64": "..."}}.')
 
 
 def _is_bytes(value: Any) -> bool:
@@ -117,7 +110,3 @@ def _plain(name: str, array: np.ndarray) -> list[Any]:
     if name.endswith("_bytes"):  # TensorFlow Serving tells bytes from text by the name
         return [{"b64": base64.b64encode(entry).decode()} for entry in array.tolist()]
     return np.vectorize(lambda entry: entry.decode(errors="replace"), "O")(array).tolist()
-
-
-def _refused(message: str) -> CallError:
-    return CallError("INVALID_ARGUMENT", message)

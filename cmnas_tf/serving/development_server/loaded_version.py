@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
-from cmnas_tf.serving.call_error import HTTP_STATUS, CallError
+from cmnas_tf.serving.call_error import HTTP_STATUS, CallError, refused
 from cmnas_tf.serving.exported_model import BESIDE, WARMUP
 
 DEFAULT_SIGNATURE = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
@@ -23,11 +23,8 @@ class LoadedVersion:
     its memory back, which functions of ``tf.saved_model.load`` do not do reliably.
 
     Attributes:
-      number: of the version.
+      number: of the version, the name of its folder.
       signatures: by name.
-
-    Args:
-      folder: of the version; its name is a number.
 
     Raises:
       Exception: whatever is wrong with the files; TensorFlow has many words for it.
@@ -64,8 +61,7 @@ class LoadedVersion:
         """
         found = self.signatures.get(name or DEFAULT_SIGNATURE)
         if found is None:
-            raise CallError(
-                "INVALID_ARGUMENT",
+            raise refused(
                 f"Version {self.number} has no signature {name!r}; its signatures are "
                 f"{', '.join(sorted(self.signatures))}.",
             )
@@ -114,8 +110,7 @@ def _sentence(error: tf.errors.OpError) -> str:
 def _check_inputs(signature: meta_graph_pb2.SignatureDef, inputs: Mapping[str, np.ndarray]) -> None:
     wanted, given = set(signature.inputs), set(inputs)
     if wanted != given:
-        raise CallError(
-            "INVALID_ARGUMENT",
+        raise refused(
             f"The inputs must be {', '.join(sorted(wanted))}. "
             f"Missing: {', '.join(sorted(wanted - given)) or 'none'}; "
             f"unknown: {', '.join(sorted(given - wanted)) or 'none'}.",
@@ -125,8 +120,7 @@ def _check_inputs(signature: meta_graph_pb2.SignatureDef, inputs: Mapping[str, n
         shape = tf.TensorShape(signature.inputs[name].tensor_shape)
         if tf.as_dtype(array.dtype) != dtype or not shape.is_compatible_with(array.shape):
             sizes = ", ".join("any" if size is None else str(size) for size in shape)
-            raise CallError(
-                "INVALID_ARGUMENT",
+            raise refused(
                 f"Input {name!r} must be {dtype.name} [{sizes}]. "
                 f"Received: {tf.as_dtype(array.dtype).name} {list(array.shape)}.",
             )

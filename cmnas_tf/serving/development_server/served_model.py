@@ -5,7 +5,11 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from cmnas_tf.serving.call_error import CallError
+from tensorflow_serving.apis.get_model_metadata_pb2 import SignatureDefMap
+from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusResponse
+from tensorflow_serving.apis.model_pb2 import ModelSpec
+
+from cmnas_tf.serving.call_error import CallError, refused
 from cmnas_tf.serving.development_server.loaded_version import LoadedVersion
 from cmnas_tf.serving.exported_model import versions_in
 
@@ -40,21 +44,33 @@ class ServedModel:
         with self._lock:
             return dict(sorted(self._states.items(), reverse=True))
 
-    def states_of(self, name: str, number: int | None) -> dict[int, tuple[str, str]]:
-        """``states`` of the model called ``name``: all, or that of a version."""
-        self._require_name(name)
-        states = self.states
-        if number is None:
-            return states
-        if number not in states:
-            raise CallError("NOT_FOUND", f"Model {name!r} has no version {number}.")
-        return {number: states[number]}
+    def status(self, asked: ModelSpec) -> GetModelStatusResponse:
+        """The state of the version that is asked for, or of all."""
+        number, states = self._number(asked), self.states
+        if number is not None and number not in states:
+            raise CallError("NOT_FOUND", f"Model {self.name!r} has no version {number}.")
+        answer = GetModelStatusResponse()
+        for known, (state, message) in states.items():
+            if number in (None, known):
+                code = "UNKNOWN" if message else "OK"
+                status = {"error_code": code, "error_message": message}
+                answer.model_version_status.add(version=known, state=state, status=status)
+        return answer
+
+    def signatures(self, asked: ModelSpec) -> tuple[ModelSpec, SignatureDefMap]:
+        """The version that is asked for, and what it can be asked."""
+        with self.using(asked) as version:
+            return self.spec_of(version), SignatureDefMap(signature_def=version.signatures)
+
+    def spec_of(self, version: LoadedVersion, signature: str = "") -> ModelSpec:
+        """What an answer says of where it comes from."""
+        number = {"value": version.number}
+        return ModelSpec(name=self.name, version=number, signature_name=signature)
 
     def require_size(self, size: int) -> None:
         """Refuses a request of more than ``max_bytes``."""
         if size > self.max_bytes:
-            raise CallError(
-                "INVALID_ARGUMENT",
+            raise refused(
                 f"The request has {size:,} bytes, and at most {self.max_bytes:,} are taken. Send "
                 "fewer images at a time, or smaller ones.",
             )
@@ -88,18 +104,14 @@ class ServedModel:
         return loaded
 
     @contextlib.contextmanager
-    def using(self, name: str, number: int | None = None) -> Iterator[LoadedVersion]:
+    def using(self, asked: ModelSpec) -> Iterator[LoadedVersion]:
         """The present version, which stays in memory as long as the block runs.
 
-        Args:
-          name: of the model.
-          number: of the version that is wanted; None: whichever is present.
-
         Raises:
-          CallError: NOT_FOUND where another model or version is present than the one that is
-            wanted, UNAVAILABLE where none is.
+          CallError: NOT_FOUND where another model or version is present than the one that is asked
+            for, UNAVAILABLE where none is.
         """
-        self._require_name(name)
+        number = self._number(asked)
         with self._lock:
             version = self._present
             if version is None:
@@ -119,11 +131,15 @@ class ServedModel:
         """Unloads the present version, after the requests that are under way."""
         self._replace(None)
 
-    def _require_name(self, name: str) -> None:
-        if name != self.name:
+    def _number(self, asked: ModelSpec) -> int | None:
+        """Of the version that is asked for; None: whichever is present."""
+        if asked.version_label:
+            raise CallError("NOT_FOUND", f"No version is labelled {asked.version_label!r}.")
+        if asked.name != self.name:
             raise CallError(
-                "NOT_FOUND", f"There is no model {name!r} here; {self.name!r} is served."
+                "NOT_FOUND", f"There is no model {asked.name!r} here; {self.name!r} is served."
             )
+        return asked.version.value if asked.HasField("version") else None
 
     def _replace(self, version: LoadedVersion | None) -> None:
         with self._lock:

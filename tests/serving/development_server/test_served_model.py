@@ -5,6 +5,7 @@ import weakref
 
 import numpy as np
 import pytest
+from tensorflow_serving.apis.model_pb2 import ModelSpec
 
 from cmnas_tf.serving.call_error import CallError
 from cmnas_tf.serving.development_server.served_model import ServedModel
@@ -29,6 +30,10 @@ def embedded(version):
     return version.predict("embed_visible_pixels", {"pixels": PIXELS})["embedding"]
 
 
+def asking_for(number=None):
+    return ModelSpec(name="reid", version=number and {"value": number})
+
+
 def state(versions, number):
     return versions.states[number][0]
 
@@ -38,12 +43,12 @@ def test_a_new_version_takes_over_and_the_old_one_ends_its_requests(models, base
     install(models, base, 1)
     assert versions.refresh().number == 1
     assert versions.refresh() is None
-    with versions.using("reid") as old:
+    with versions.using(asking_for()) as old:
         graph = weakref.ref(old._session.graph)
         install(models, base, 2)
         assert versions.refresh().number == 2
         assert (state(versions, 1), state(versions, 2)) == ("UNLOADING", "AVAILABLE")
-        with versions.using("reid") as new, versions.using("reid", 2) as same:
+        with versions.using(asking_for()) as new, versions.using(asking_for(2)) as same:
             assert new is same
             first, second = embedded(old), embedded(new)
         np.testing.assert_allclose(first, stand_in.embeddings(PIXELS, "visible", 1), atol=1e-6)
@@ -55,7 +60,7 @@ def test_a_new_version_takes_over_and_the_old_one_ends_its_requests(models, base
     assert state(versions, 2) == "END"
     with (
         pytest.raises(CallError, match=r"No version .* is loaded") as raised,
-        versions.using("reid"),
+        versions.using(asking_for()),
     ):
         pass
     assert raised.value.code == "UNAVAILABLE"
@@ -65,7 +70,7 @@ def test_a_failing_request_lets_its_version_go(models, base):
     versions = ServedModel(base, "reid", 10**6)
     install(models, base, 1)
     versions.refresh()
-    with pytest.raises(CallError), versions.using("reid") as version:
+    with pytest.raises(CallError), versions.using(asking_for()) as version:
         version.predict("embed_visible", {"image_bytes": np.array([b"no image"], object)})
     versions.close()
     assert state(versions, 1) == "END"
@@ -100,10 +105,10 @@ def test_a_version_that_cannot_be_loaded_changes_nothing(models, base, damage):
         assert versions.refresh() is None
         assert state(versions, 10) == "END"
         assert f"{base / '10'} cannot be loaded" in versions.states[10][1]
-    with versions.using("reid") as version:
+    with versions.using(asking_for()) as version:
         assert version.number == 1
     with pytest.raises(CallError, match="Version 10 is not served; version 1 is"):
-        versions.using("reid", 10).__enter__()
+        versions.using(asking_for(10)).__enter__()
     versions.close()
 
 
