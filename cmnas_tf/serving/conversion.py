@@ -99,23 +99,21 @@ def convert_network(
     encoder = Encoder(model.network, specification, frozen=True)
     with replacing(folder) as aside:
         aside.mkdir()
-        embed: dict[str, Embed] = {}
+        after = np.empty((len(dataset.test), model.embedding_size), np.float32)
         for modality in specification.modalities:
             function, file = _of_one_image(encoder, model, modality), aside / modality
             if format == "onnx":
-                embed[modality] = _to_onnx(function, file.with_suffix(".onnx"))
-                continue
-            known = None
-            if format == "tflite_int8":
-                known = _pixels(model, dataset, dataset.train, modality, calibration_images)
-            embed[modality] = _to_tflite(function, file.with_suffix(".tflite"), known)
-        before = model.embed_dataset(dataset, _BATCH)
-        after = np.empty_like(before)
-        for modality, embed_one in embed.items():
+                embed_one = _to_onnx(function, file.with_suffix(".onnx"))
+            else:
+                known = None
+                if format == "tflite_int8":
+                    known = _pixels(model, dataset, dataset.train, modality, calibration_images)
+                embed_one = _to_tflite(function, file.with_suffix(".tflite"), known)
             rows = np.flatnonzero(dataset.test.modalities == modality)
             images = _pixels(model, dataset, dataset.test, modality)
             for row, pixels in zip(rows, images, strict=True):
                 after[row] = embed_one(pixels)
+        before = model.embed_dataset(dataset, _BATCH)
         # In eight bits a converted embedding's norm is only about 1.
         cosines = np.sum(before * after, axis=1) / np.linalg.norm(after, axis=1)
         measured = {

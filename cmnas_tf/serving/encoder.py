@@ -31,8 +31,7 @@ class Encoder(tf.Module):
       folded: whether batch norms are part of the convolutions.
 
     Args:
-      network: a trained network.
-      specification: of the network.
+      network, specification: a trained network, and how it was built.
       frozen: whether the weights are constants of the graphs.
     """
 
@@ -105,12 +104,7 @@ class InferenceGraph:
         self.weights = {name: array for name, array in constants.items() if array.ndim}
 
     def __call__(self, x: tf.Tensor, weights: Mapping[str, tf.Tensor] | None = None) -> tf.Tensor:
-        """Computes the function, in a graph.
-
-        Args:
-          x: as the ``spec`` says.
-          weights: to be used in place of the constants of these names.
-        """
+        """Computes the function, in a graph; ``weights`` replace the constants of these names."""
         weights = weights or {}
         given = {f"{name}:0": tf.convert_to_tensor(value) for name, value in weights.items()}
         graph = tf.compat.v1.GraphDef(versions=self._graph.versions)

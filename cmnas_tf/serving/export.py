@@ -52,8 +52,8 @@ def export_saved_model(
 
     The folder ``export_dir/version`` holds the SavedModel, and in ``assets.extra`` the files
     ``architecture.json``, ``model_card.json``, ``parity.json`` and requests that warm up a server.
-    It is written under a name that is no number, which a server passes over, and renamed when it is
-    whole.
+    It is returned. It is written under a name that is no number, which a server passes over, and
+    renamed when it is whole.
 
     Args:
       model: the trained network.
@@ -67,9 +67,6 @@ def export_saved_model(
       results: what an evaluation of the model measured (``Scores.record``), for the model card; by
         default the ``results.json`` of its run. Those of another checkpoint are left out.
       progress: whether to show a bar while a gallery's images are embedded.
-
-    Returns:
-      The folder of the version.
 
     Raises:
       BadInput: the version exists, the gallery is of another network or has an image that cannot be
@@ -138,11 +135,6 @@ def write_warmup(
 
     Without them the first caller of each signature waits for what a graph's first run costs. For
     every signature there is one with a single black image, and one with two.
-
-    Args:
-      folder: ``assets.extra`` of the model.
-      specification: of the network.
-      signatures: of the model.
     """
     shape = (specification.height, specification.width, 3)
     black = tf.io.encode_jpeg(np.zeros(shape, np.uint8)).numpy()

@@ -39,9 +39,8 @@ def compare(
     they take turns. JPEG files are compared with their pixels, too.
 
     Args:
-      folder: of the exported model.
+      folder, signatures: of the exported model.
       model: what it was made from.
-      signatures: of the exported model.
       gallery: that it searches in; there, scores are compared.
 
     Returns:

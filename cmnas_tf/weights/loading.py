@@ -71,9 +71,6 @@ def load_torch_state(model: "tf.keras.Model", state: Mapping[str, np.ndarray]) -
       model: a network made by ``models.two_stream``.
       state: arrays; convolutions as [out, in, height, width], linear layers as [out, in].
 
-    Returns:
-      What became of each key.
-
     Raises:
       BadInput: a key is missing, unknown, or of the wrong shape; nothing is loaded then.
     """
@@ -93,9 +90,6 @@ def load_initial_state(model: "tf.keras.Model", state: Mapping[str, np.ndarray])
     Args:
       model: made by ``models.two_stream`` or a search space.
       state: as for :func:`load_torch_state`, or with the names of ``from_torchvision``.
-
-    Returns:
-      What became of each key.
 
     Raises:
       BadInput: a key is missing, unknown, or of the wrong shape; nothing is loaded then.

@@ -54,11 +54,7 @@ class LoadedVersion:
         gc.collect()  # a graph is a ring of references, and holds constants of any size
 
     def signature(self, name: str) -> meta_graph_pb2.SignatureDef:
-        """The signature called ``name``; the default one where that is empty.
-
-        Raises:
-          CallError: there is none.
-        """
+        """The signature called ``name``, or the default one; raises CallError if there is none."""
         found = self.signatures.get(name or DEFAULT_SIGNATURE)
         if found is None:
             raise refused(

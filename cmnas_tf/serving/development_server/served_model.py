@@ -76,12 +76,9 @@ class ServedModel:
             )
 
     def refresh(self) -> LoadedVersion | None:
-        """Loads the newest version if that is another than the present one.
+        """Loads the newest version if that is another than the present one, and returns it.
 
         A version that cannot be loaded is not tried again, and the one before it stays.
-
-        Returns:
-          The version that was put in place, or None.
         """
         folders = {
             number: folder

@@ -47,8 +47,7 @@ class LocalServer:
     def watch(self, stop: threading.Event, seconds: float) -> Iterator[str]:
         """Looks for a new version every few seconds until it is told to stop.
 
-        Yields:
-          What happened, a line each.
+        Yields what happened, a line each.
         """
         seen: dict[int, tuple[str, str]] = {}
         while True:
