@@ -15,7 +15,6 @@ from cmnas_tf.files import replacing, write_json
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.serving.build_gallery import gallery_of
-from cmnas_tf.serving.encoder import Encoder
 from cmnas_tf.serving.exported_model import (
     BESIDE,
     MODEL_NAME,
@@ -74,10 +73,9 @@ def export_saved_model(
         tolerance.
     """
     destination = _destination(export_dir, version)
-    form, specification = form or ServedForm(), model.specification
+    specification = model.specification
     searched = None if gallery is None else gallery_of(gallery, model, progress)
-    encoder = Encoder(model.network, specification, form.frozen)
-    module = ServingModule(specification, encoder, searched, form)
+    module = ServingModule(model.network, specification, searched, form)
     signatures = module.signatures
     with replacing(destination) as folder:
         names = {name: name for name in signatures}

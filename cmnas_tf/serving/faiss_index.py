@@ -61,7 +61,7 @@ class FaissIndex:
         index = faiss.index_factory(size, forms[kind], faiss.METRIC_INNER_PRODUCT)
         index.train(gallery.embeddings)
         index.add(gallery.embeddings)
-        return cls(_without_embeddings(gallery), index, effort)
+        return cls(replace(gallery, embeddings=gallery.embeddings[:, :0]), index, effort)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], effort: int = 32) -> "FaissIndex":
@@ -134,10 +134,6 @@ def _faiss() -> Any:
     return faiss
 
 
-def _without_embeddings(gallery: Gallery) -> Gallery:
-    return replace(gallery, embeddings=gallery.embeddings[:, :0])
-
-
 def recall(index: FaissIndex, gallery: Gallery, k: int, queries: int) -> float:
     """Share of the ``k`` best matches of an exact search that the index finds as well, 0..1.
 
@@ -147,8 +143,7 @@ def recall(index: FaissIndex, gallery: Gallery, k: int, queries: int) -> float:
     drawn = np.random.default_rng(0).choice(len(gallery), queries, replace=False)
     numbered = replace(gallery, ids=np.arange(len(gallery)).astype(str))
     exact = numbered.search(gallery.embeddings[drawn], k).ids
-    found = replace(index, entries=_without_embeddings(numbered))
-    approximate = found.search(gallery.embeddings[drawn], k).ids
+    approximate = replace(index, entries=numbered).search(gallery.embeddings[drawn], k).ids
     shared = [len(set(a) & set(b)) for a, b in zip(exact, approximate, strict=True)]
     return sum(shared) / (k * queries)
 

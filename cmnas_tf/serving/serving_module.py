@@ -12,6 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from cmnas_tf.extras import needing
+from cmnas_tf.models import ReidNetwork
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.serving.encoder import Encoder
 from cmnas_tf.serving.exported_model import ServedForm
@@ -44,25 +45,25 @@ _MOST_IMAGES = 4096  # of a request
 
 
 class ServingModule(export_base.ExportModule):
-    """An encoder with everything between a request and its answer.
+    """A network up to its embedding, with everything between a request and its answer.
 
     Args:
-      specification: of the network; gives the size of its input, and the modalities.
-      encoder: of the network.
+      network, specification: a trained network, and how it was built.
       gallery: to search in; without one there is no ``identify``.
-      form: how images of several requests are computed together, each request decoded by itself.
+      form: how it computes; images of several requests together, or each request by itself.
     """
 
     def __init__(
         self,
+        network: ReidNetwork,
         specification: Specification,
-        encoder: Encoder,
         gallery: Gallery | None = None,
         form: ServedForm | None = None,
     ):
-        super().__init__(specification, encoder)
+        form = form or ServedForm()
+        super().__init__(specification, Encoder(network, specification, form.frozen))
         self.identification = None if gallery is None else Identification(gallery)
-        self.form = form or ServedForm()
+        self.form = form
         self._unique_name = uuid.uuid4().hex
         pixels = tf.TensorSpec([None, specification.height, specification.width, 3], tf.uint8)
         # Traced once: inside a condition they would be traced, and frozen weights stored, again.

@@ -11,7 +11,7 @@ from cmnas_tf.models.specification import Specification
 from cmnas_tf.serving.export import write_warmup
 from cmnas_tf.serving.exported_model import MODEL_NAME, WARMUP
 from cmnas_tf.serving.gallery import Entry, Gallery
-from cmnas_tf.serving.serving_module import Encoder, ServingModule
+from cmnas_tf.serving.serving_module import ServingModule
 
 ARCHITECTURE = Architecture.shared("resnet18")
 
@@ -23,7 +23,7 @@ def test_every_signature_is_warmed_up(tmp_path):
     network = specification.build()
     rows = np.eye(2, network.embedding_size, dtype=np.float32)
     gallery = Gallery.of("", [Entry(name, name, "1", "visible") for name in "ab"], rows)
-    module = ServingModule(specification, Encoder(network, specification), gallery)
+    module = ServingModule(network, specification, gallery)
     write_warmup(tmp_path, specification, module.signatures)
 
     records = tf.data.TFRecordDataset(str(tmp_path / WARMUP)).as_numpy_iterator()
@@ -48,7 +48,7 @@ def test_a_network_of_one_modality(tmp_path):
     specification = Specification(
         ARCHITECTURE, 5, 32, 16, width_factor=1 / 16, modalities=("visible",)
     )
-    module = ServingModule(specification, Encoder(specification.build(), specification))
+    module = ServingModule(specification.build(), specification)
     inputs = {name: signature.inputs for name, signature in module.signatures.items()}
     assert inputs == {
         "embed_visible": ("image_bytes",),
