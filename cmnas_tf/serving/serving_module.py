@@ -31,6 +31,7 @@ from cmnas_tf.serving.signatures import (
     SCORES,
     K,
     Signature,
+    require,
 )
 
 with needing("serving"):
@@ -110,9 +111,11 @@ class ServingModule(export_base.ExportModule):
         @tf.function(autograph=False, input_signature=[INPUTS[name] for name in signature.inputs])
         def answer(images, *details):
             given = dict(zip(signature.inputs[1:], details, strict=True))
+            count = tf.shape(images)[0]
+            counts = {name: tf.shape(column)[0] for name, column in given.items()}
+            rows = [(found == count, ROWS, count, name, found) for name, found in counts.items()]
             read = read_pixels if signature.inputs[0] == PIXELS else read_files
-            with tf.control_dependencies(_as_many_as(images, given)):
-                pixels = read(tf.identity(images), self.params.height, self.params.width)
+            pixels = read(require(images, *rows), self.params.height, self.params.width)
             if signature.modality:
                 embedding = self._embed_together(pixels, signature.modality)
             else:
@@ -147,11 +150,10 @@ class ServingModule(export_base.ExportModule):
         """Each image by the graph of its own modality."""
         allowed = self.params.modalities
         known = tf.reduce_any(modality[:, None] == tf.constant(allowed), axis=1)
-        unknown = tf.debugging.Assert(tf.reduce_all(known), [UNKNOWN, allowed, modality])
+        modality = require(modality, (tf.reduce_all(known), UNKNOWN, allowed, modality))
         rows, parts = [], []
         for name in allowed:
-            with tf.control_dependencies([unknown]):
-                rows.append(tf.cast(tf.where(modality == name)[:, 0], tf.int32))
+            rows.append(tf.cast(tf.where(modality == name)[:, 0], tf.int32))
             parts.append(self._embed_rows(tf.gather(pixels, rows[-1]), name))
         return tf.dynamic_stitch(rows, parts)
 
@@ -162,11 +164,3 @@ class ServingModule(export_base.ExportModule):
             lambda: self._embed_together(pixels, modality),
             lambda: tf.zeros([0, self.model.size]),
         )
-
-
-def _as_many_as(images: tf.Tensor, given: Mapping[str, tf.Tensor]) -> list[tf.Operation]:
-    count = tf.shape(images)[0]
-    return [
-        tf.debugging.Assert(tf.shape(column)[0] == count, [ROWS, count, name, tf.shape(column)])
-        for name, column in given.items()
-    ]

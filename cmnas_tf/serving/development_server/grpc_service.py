@@ -18,10 +18,7 @@ from tensorflow_serving.apis.get_model_metadata_pb2 import (
     GetModelMetadataRequest,
     GetModelMetadataResponse,
 )
-from tensorflow_serving.apis.get_model_status_pb2 import (
-    GetModelStatusRequest,
-    GetModelStatusResponse,
-)
+from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest
 from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
 
 from cmnas_tf.serving.call_error import CallError, refused
@@ -67,14 +64,17 @@ def _handlers(model: ServedModel) -> list[grpc.GenericRpcHandler]:
 
         return grpc.unary_unary_rpc_method_handler(handle)
 
-    prediction = {
-        "Predict": method(PredictRequest, _predict),
-        "GetModelMetadata": method(GetModelMetadataRequest, _metadata),
+    status = method(GetModelStatusRequest, lambda model, asked: model.status(asked.model_spec))
+    services = {
+        "PredictionService": {
+            "Predict": method(PredictRequest, _predict),
+            "GetModelMetadata": method(GetModelMetadataRequest, _metadata),
+        },
+        "ModelService": {"GetModelStatus": status},
     }
-    status = {"GetModelStatus": method(GetModelStatusRequest, _status)}
     return [
-        grpc.method_handlers_generic_handler("tensorflow.serving.PredictionService", prediction),
-        grpc.method_handlers_generic_handler("tensorflow.serving.ModelService", status),
+        grpc.method_handlers_generic_handler(f"tensorflow.serving.{name}", methods)
+        for name, methods in services.items()
     ]
 
 
@@ -94,7 +94,7 @@ def _predict(model: ServedModel, request: PredictRequest) -> PredictResponse:
         outputs = version.predict(signature, inputs)
     if unknown := set(request.output_filter) - set(outputs):
         raise refused(
-            f"No output is called {', '.join(sorted(unknown))}; there are {', '.join(outputs)}.",
+            f"No output is called {', '.join(sorted(unknown))}; there are {', '.join(outputs)}."
         )
     wanted = request.output_filter or outputs
     return PredictResponse(
@@ -110,10 +110,6 @@ def _metadata(model: ServedModel, request: GetModelMetadataRequest) -> GetModelM
     answer = GetModelMetadataResponse(model_spec=spec)
     answer.metadata["signature_def"].Pack(signatures)
     return answer
-
-
-def _status(model: ServedModel, request: GetModelStatusRequest) -> GetModelStatusResponse:
-    return model.status(request.model_spec)
 
 
 def _array(name: str, tensor: tensor_pb2.TensorProto, max_bytes: int) -> np.ndarray:

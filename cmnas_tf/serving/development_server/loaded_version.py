@@ -59,7 +59,7 @@ class LoadedVersion:
         if found is None:
             raise refused(
                 f"Version {self.number} has no signature {name!r}; its signatures are "
-                f"{', '.join(sorted(self.signatures))}.",
+                f"{', '.join(sorted(self.signatures))}."
             )
         return found
 
@@ -109,7 +109,7 @@ def _check_inputs(signature: meta_graph_pb2.SignatureDef, inputs: Mapping[str, n
         raise refused(
             f"The inputs must be {', '.join(sorted(wanted))}. "
             f"Missing: {', '.join(sorted(wanted - given)) or 'none'}; "
-            f"unknown: {', '.join(sorted(given - wanted)) or 'none'}.",
+            f"unknown: {', '.join(sorted(given - wanted)) or 'none'}."
         )
     for name, array in inputs.items():
         dtype = tf.as_dtype(signature.inputs[name].dtype)
@@ -118,5 +118,5 @@ def _check_inputs(signature: meta_graph_pb2.SignatureDef, inputs: Mapping[str, n
             sizes = ", ".join("any" if size is None else str(size) for size in shape)
             raise refused(
                 f"Input {name!r} must be {dtype.name} [{sizes}]. "
-                f"Received: {tf.as_dtype(array.dtype).name} {list(array.shape)}.",
+                f"Received: {tf.as_dtype(array.dtype).name} {list(array.shape)}."
             )

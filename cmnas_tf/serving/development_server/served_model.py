@@ -72,7 +72,7 @@ class ServedModel:
         if size > self.max_bytes:
             raise refused(
                 f"The request has {size:,} bytes, and at most {self.max_bytes:,} are taken. Send "
-                "fewer images at a time, or smaller ones.",
+                "fewer images at a time, or smaller ones."
             )
 
     def refresh(self) -> LoadedVersion | None:
@@ -115,8 +115,7 @@ class ServedModel:
                 raise CallError("UNAVAILABLE", f"No version in {self._base} is loaded.")
             if number not in (None, version.number):
                 raise CallError(
-                    "NOT_FOUND",
-                    f"Version {number} is not served; version {version.number} is.",
+                    "NOT_FOUND", f"Version {number} is not served; version {version.number} is."
                 )
             self._users[version] += 1
         try:
