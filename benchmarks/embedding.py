@@ -13,7 +13,8 @@ from cmnas_tf.data.augment import normalize
 from cmnas_tf.modality import MODALITIES, VISIBLE
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.models.specification import Specification
-from cmnas_tf.serving.serving_module import EMBEDDING, PIXELS, Encoder, ServingModule
+from cmnas_tf.serving.exported_model import ServedForm
+from cmnas_tf.serving.serving_module import EMBEDDING, PIXELS, ServingModule
 
 ONE, MANY = 1, 32  # images
 CALLS = 10  # of one run with one image
@@ -47,7 +48,7 @@ def keras_one() -> Callable[[], None]:
 
 def _exported(images: int, frozen: bool) -> Callable[[], None]:
     specification, network = _network()
-    module = ServingModule(specification, Encoder(network, specification, frozen))
+    module = ServingModule(network, specification, form=ServedForm(frozen=frozen))
     name = f"embed_{VISIBLE}_pixels"
     with TemporaryDirectory(prefix="cmnas_tf_benchmark_") as folder:
         export_base.export(module, {name: name}, folder, timestamped=False)

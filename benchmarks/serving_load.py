@@ -28,8 +28,8 @@ from benchmarks.machine import machine
 from cmnas_tf.files import replacing, write_json
 from cmnas_tf.serving.call_error import CallError
 from cmnas_tf.serving.client.grpc_transport import GrpcTransport
+from cmnas_tf.serving.client.remote_model import Signature, Transport
 from cmnas_tf.serving.client.rest_transport import RestTransport
-from cmnas_tf.serving.client.transport import Signature, Transport
 from cmnas_tf.tables import table
 
 RESULT = Path(__file__).parent / "results" / "serving_load.json"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from cmnas_tf.options import Options, option
-from cmnas_tf.serving.faiss_index import KINDS
+from cmnas_tf.serving.faiss_index import KINDS, build_faiss_index
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,4 @@ class BuildFaissIndex(Options):
 
 def main(command: BuildFaissIndex) -> None:
     """Builds the index, measures it, and says where it is."""
-    from cmnas_tf.serving.build_faiss_index import build_faiss_index
-
     print(build_faiss_index(**command.values()))

@@ -12,8 +12,7 @@ from cmnas_tf.evaluation.matching import Arithmetic
 from cmnas_tf.options import Options, option
 from cmnas_tf.runs.how_it_runs import Progress
 from cmnas_tf.runs.run_folder import RunFolder
-from cmnas_tf.serving.model_folder import BESIDE, MODEL_NAME
-from cmnas_tf.serving.served_form import ServedForm
+from cmnas_tf.serving.exported_model import BESIDE, MODEL_NAME, ServedForm
 
 
 @dataclass(frozen=True, kw_only=True)

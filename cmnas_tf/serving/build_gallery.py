@@ -1,16 +1,27 @@
-"""Adds, replaces and removes entries of a gallery file, and embeds no others."""
+"""From images to a gallery, embedded by the network that will be searched with."""
 
+import hashlib
+import json
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import tensorflow as tf
 
 from cmnas_tf.errors import BadInput
-from cmnas_tf.serving.gallery import Gallery, entries_of
-from cmnas_tf.serving.gallery_images import embed_entries, network_digest
+from cmnas_tf.modality import MODALITIES
+from cmnas_tf.progress import progress_bar
+from cmnas_tf.runs.checkpoints import state_digest
+from cmnas_tf.serving.encoder import Encoder
+from cmnas_tf.serving.gallery import Entry, Gallery, entries_of
+from cmnas_tf.serving.reading_images import read_files
 from cmnas_tf.training.trained import TrainedNetwork
+
+_BATCH = 32
 
 
 class BuiltGallery(NamedTuple):
@@ -75,7 +86,83 @@ def build_gallery(
                 f"{file} has {known[0]} and {len(known) - 1} more of {add} already. Give `replace` "
                 "to embed them anew, or `remove` to remove them first."
             )
-        found = found.with_entries(embed_entries(model, Path(add), entries, progress))
+        found = found.with_entries(_embedded(model, Path(add), entries, progress))
         replaced, added = len(known), len(entries) - len(known)
     found.save(file)
     return BuiltGallery(file, found, int(gone.sum()), replaced, added)
+
+
+def gallery_of(
+    source: Gallery | str | os.PathLike[str], model: TrainedNetwork, progress: bool = False
+) -> Gallery:
+    """A gallery for a network: as it is, of a file, or of a folder of images, which are embedded.
+
+    Raises:
+      BadInput: another network made it, it has no entries, or an image is invalid.
+    """
+    if isinstance(source, Gallery):
+        gallery, name = source, "The gallery"
+    elif Path(source).is_dir():
+        return _embedded(model, Path(source), entries_of(Path(source)), progress)
+    else:
+        gallery, name = Gallery.load(source), os.fspath(source)
+    gallery.check_network(network_digest(model), name)
+    gallery.require_any(name)
+    return gallery
+
+
+def network_digest(model: TrainedNetwork) -> str:
+    """SHA-256 of all that an embedding depends on: weights, network and size of its input."""
+    classifier = model.network.head.classifier.weights
+    weights = {
+        name: variable
+        for name, variable in model.network.get_weight_paths().items()
+        if not any(variable is other for other in classifier)
+    }
+    built = {**model.specification.to_json(), "num_classes": None}
+    form = json.dumps(built, sort_keys=True) + state_digest({"encoder": weights})
+    return hashlib.sha256(form.encode()).hexdigest()
+
+
+def _embedded(
+    model: TrainedNetwork, folder: Path, entries: Sequence[Entry], progress: bool
+) -> Gallery:
+    """The gallery of images in a folder, read and embedded as by an exported model."""
+    encoder, size = Encoder(model.network, model.specification, frozen=True), model.specification
+    embeddings = np.empty((len(entries), encoder.size), np.float32)
+
+    def embed_files(modality: str, image_bytes: tf.Tensor) -> tf.Tensor:
+        return encoder.embed(read_files(image_bytes, size.height, size.width), modality)
+
+    with progress_bar(len(entries), "image", progress) as bar:
+        for modality in MODALITIES:
+            rows = [row for row, entry in enumerate(entries) if entry.modality == modality]
+            if rows and modality not in size.modalities:
+                raise BadInput(
+                    f"{folder / entries[rows[0]].name} is {modality}, and the network was trained "
+                    f"on {', '.join(size.modalities)} images only."
+                )
+            embed = tf.function(
+                partial(embed_files, modality),
+                input_signature=[tf.TensorSpec([None], tf.string)],
+                autograph=False,
+            )
+            for start in range(0, len(rows), _BATCH):
+                batch = rows[start : start + _BATCH]
+                embeddings[batch] = _embed(embed, [folder / entries[row].name for row in batch])
+                bar.update(len(batch))
+    return Gallery.of(network_digest(model), entries, embeddings)
+
+
+def _embed(embed: Callable[[tf.Tensor], tf.Tensor], files: list[Path]) -> np.ndarray:
+    """The embeddings of image files, [N, D]."""
+    try:
+        return embed(tf.constant([file.read_bytes() for file in files])).numpy()
+    except (OSError, tf.errors.InvalidArgumentError) as error:
+        if len(files) > 1:  # one after the other, to name the one
+            return np.concatenate([_embed(embed, [file]) for file in files])
+        reason = re.search(r"assertion failed: \[(.*)\]", str(error))
+        raise BadInput(
+            f"{files[0]} cannot be embedded: {reason[1] if reason else error} Correct it, or take "
+            "it out of the folder."
+        ) from error

@@ -36,7 +36,11 @@ class CallError(Exception):
         return f"{str(self).removesuffix('.')}."
 
 
+def refused(message: str) -> CallError:
+    """A call whose fault is the caller's."""
+    return CallError("INVALID_ARGUMENT", message)
+
+
 def code_of(http_status: int) -> str:
     """The first code that an HTTP status stands for; what no code has is ``"UNKNOWN"``."""
-    found = (code for code, status in HTTP_STATUS.items() if status == http_status)
-    return next(found, "UNKNOWN")
+    return next((code for code in HTTP_STATUS if HTTP_STATUS[code] == http_status), "UNKNOWN")

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from cmnas_tf.data.augment import normalize
 from cmnas_tf.data.index import Dataset, Images
 from cmnas_tf.data.layouts import LAYOUTS
 from cmnas_tf.data.pipeline import ImageSource, naming_unreadable
@@ -100,23 +99,21 @@ def convert_network(
     encoder = Encoder(model.network, specification, frozen=True)
     with replacing(folder) as aside:
         aside.mkdir()
-        embed: dict[str, Embed] = {}
+        after = np.empty((len(dataset.test), model.embedding_size), np.float32)
         for modality in specification.modalities:
             function, file = _of_one_image(encoder, model, modality), aside / modality
             if format == "onnx":
-                embed[modality] = _to_onnx(function, file.with_suffix(".onnx"))
-                continue
-            known = None
-            if format == "tflite_int8":
-                known = _pixels(model, dataset, dataset.train, modality, calibration_images)
-            embed[modality] = _to_tflite(function, file.with_suffix(".tflite"), known)
-        before = model.embed_dataset(dataset, _BATCH)
-        after = np.empty_like(before)
-        for modality, embed_one in embed.items():
+                embed_one = _to_onnx(function, file.with_suffix(".onnx"))
+            else:
+                known = None
+                if format == "tflite_int8":
+                    known = _pixels(model, dataset, dataset.train, modality, calibration_images)
+                embed_one = _to_tflite(function, file.with_suffix(".tflite"), known)
             rows = np.flatnonzero(dataset.test.modalities == modality)
             images = _pixels(model, dataset, dataset.test, modality)
             for row, pixels in zip(rows, images, strict=True):
                 after[row] = embed_one(pixels)
+        before = model.embed_dataset(dataset, _BATCH)
         # In eight bits a converted embedding's norm is only about 1.
         cosines = np.sum(before * after, axis=1) / np.linalg.norm(after, axis=1)
         measured = {
@@ -137,8 +134,7 @@ def _of_one_image(encoder: Encoder, model: TrainedNetwork, modality: str) -> Any
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec([1, *size, 3], tf.uint8, PIXELS)])
     def embed_one(pixels):
-        embedding = encoder(normalize(pixels), modality)
-        return {EMBEDDING: tf.math.l2_normalize(embedding, axis=1)}
+        return {EMBEDDING: encoder.embed(pixels, modality)}
 
     return embed_one
 
@@ -160,11 +156,8 @@ def _to_onnx(function: Any, file: Path) -> Embed:
 def _to_tflite(function: Any, file: Path, known: list[np.ndarray] | None) -> Embed:
     """Writes a function as TFLite; gives what the file computes, by TFLite's interpreter.
 
-    Args:
-      function: of one image.
-      file: to write.
-      known: images for whole numbers, whose features give the ranges; None for float16. The
-        embedding is float32 in any case.
+    Features of the ``known`` images give the ranges for whole numbers; without any it is float16.
+    The embedding is float32 in any case.
     """
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()])
     converter.optimizations = [tf.lite.Optimize.DEFAULT]

@@ -6,19 +6,34 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import tensorflow as tf
+
 from cmnas_tf.errors import BadInput
 from cmnas_tf.extras import needing
 from cmnas_tf.files import replacing, write_json
+from cmnas_tf.models.specification import Specification
 from cmnas_tf.runs.run_folder import RunFolder
-from cmnas_tf.serving.encoder import Encoder
+from cmnas_tf.serving.build_gallery import gallery_of
+from cmnas_tf.serving.exported_model import (
+    BESIDE,
+    MODEL_NAME,
+    WARMUP,
+    ServedForm,
+    versions_in,
+)
 from cmnas_tf.serving.gallery import Gallery
-from cmnas_tf.serving.gallery_images import gallery_of
 from cmnas_tf.serving.model_card import model_card
-from cmnas_tf.serving.model_folder import BESIDE, MODEL_NAME, versions_in
 from cmnas_tf.serving.parity import compare
-from cmnas_tf.serving.served_form import ServedForm
 from cmnas_tf.serving.serving_module import ServingModule
+from cmnas_tf.serving.signatures import CAMERA, IMAGE_BYTES, MODALITY, PIXELS, K, Signature
 from cmnas_tf.training.trained import TrainedNetwork
+
+with needing("serving"):
+    from official.core import export_base
+    from tensorflow_serving.apis.model_pb2 import ModelSpec
+    from tensorflow_serving.apis.predict_pb2 import PredictRequest
+    from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog, PredictLog
 
 
 def export_saved_model(
@@ -36,8 +51,8 @@ def export_saved_model(
 
     The folder ``export_dir/version`` holds the SavedModel, and in ``assets.extra`` the files
     ``architecture.json``, ``model_card.json``, ``parity.json`` and requests that warm up a server.
-    It is written under a name that is no number, which a server passes over, and renamed when it is
-    whole.
+    It is returned. It is written under a name that is no number, which a server passes over, and
+    renamed when it is whole.
 
     Args:
       model: the trained network.
@@ -52,38 +67,28 @@ def export_saved_model(
         default the ``results.json`` of its run. Those of another checkpoint are left out.
       progress: whether to show a bar while a gallery's images are embedded.
 
-    Returns:
-      The folder of the version.
-
     Raises:
       BadInput: the version exists, the gallery is of another network or has an image that cannot be
         read, or the exported model's embeddings differ from the network's by more than the
         tolerance.
     """
     destination = _destination(export_dir, version)
-    with needing("serving"):
-        from official.core import export_base
-
-        from cmnas_tf.serving.warmup import write_warmup
-
-    form, specification = form or ServedForm(), model.specification
+    specification = model.specification
     searched = None if gallery is None else gallery_of(gallery, model, progress)
-    encoder = Encoder(model.network, specification, form.frozen)
-    module = ServingModule(specification, encoder, searched, form)
+    module = ServingModule(model.network, specification, searched, form)
     signatures = module.signatures
     with replacing(destination) as folder:
-        export_base.export(
-            module, {name: name for name in signatures}, str(folder), timestamped=False
-        )
-        parity = compare(folder, model.network, specification, signatures, searched)
+        names = {name: name for name in signatures}
+        export_base.export(module, names, str(folder), timestamped=False)
+        parity = compare(folder, model, signatures, searched)
         _require_parity(parity, parity_tolerance)
         beside = folder / BESIDE
         beside.mkdir()
         specification.architecture.save(beside)
-        measured = _results_of_run(model) if results is None else results
-        write_json(beside / "model_card.json", model_card(model, module, measured, searched))
+        card = model_card(model, module, results or _results_of_run(model), searched)
+        write_json(beside / "model_card.json", card)
         write_json(beside / "parity.json", {"tolerance": parity_tolerance, **parity})
-        write_warmup(beside, MODEL_NAME, specification, signatures)
+        write_warmup(beside, specification, signatures)
     return destination
 
 
@@ -119,3 +124,31 @@ def _require_parity(parity: Mapping[str, Any], tolerance: float) -> None:
 def _results_of_run(model: TrainedNetwork) -> Mapping[str, Any] | None:
     run = model.run or RunFolder(model.checkpoint.path.parent)
     return json.loads(run.results.read_text(encoding="utf-8")) if run.results.is_file() else None
+
+
+def write_warmup(
+    folder: Path, specification: Specification, signatures: Mapping[str, Signature]
+) -> None:
+    """Writes requests that a server answers by itself before it takes a version into service.
+
+    Without them the first caller of each signature waits for what a graph's first run costs. For
+    every signature there is one with a single black image, and one with two.
+    """
+    shape = (specification.height, specification.width, 3)
+    black = tf.io.encode_jpeg(np.zeros(shape, np.uint8)).numpy()
+    with tf.io.TFRecordWriter(str(folder / WARMUP)) as file:
+        for images in (1, 2):
+            values = {
+                IMAGE_BYTES: [black] * images,
+                PIXELS: np.zeros((images, *shape), np.uint8),
+                MODALITY: np.resize(specification.modalities, images),
+                CAMERA: [""] * images,
+                K: np.ones(images, np.int32),
+            }
+            for name, signature in signatures.items():
+                request = PredictRequest(
+                    model_spec=ModelSpec(name=MODEL_NAME, signature_name=name),
+                    inputs={key: tf.make_tensor_proto(values[key]) for key in signature.inputs},
+                )
+                log = PredictionLog(predict_log=PredictLog(request=request))
+                file.write(log.SerializeToString())

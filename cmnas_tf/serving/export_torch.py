@@ -19,19 +19,17 @@ CONFIG = "config.cfg"
 def export_torch(
     model: TrainedNetwork, export_dir: str | os.PathLike[str], module_prefix: bool = False
 ) -> Path:
-    """Writes a network's weights with the authors' names, whole or not at all.
+    """Writes a folder of a network's weights with the authors' names, whole or not at all.
 
-    The folder holds ``weights.safetensors``, with every key of their network, and ``config.cfg``,
-    their line of integers. Read back with ``import_weights`` it is the same network, bit for bit.
+    It is returned, and holds ``weights.safetensors``, with every key of their network, and
+    ``config.cfg``, their line of integers. Read back with ``import_weights`` it is the same
+    network, bit for bit.
 
     Args:
       model: the trained network.
       export_dir: folder to write; it must not exist.
       module_prefix: whether every name begins with ``module.``, as their programs load and save
         them.
-
-    Returns:
-      The new folder.
 
     Raises:
       BadInput: the folder exists, or their programs have no such network.

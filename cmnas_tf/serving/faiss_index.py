@@ -4,6 +4,7 @@ The folder of an index holds ``index.faiss`` and ``entries.npz``, the gallery wi
 """
 
 import os
+import timeit
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 
 from cmnas_tf.errors import BadInput
 from cmnas_tf.extras import needing
-from cmnas_tf.files import replacing
+from cmnas_tf.files import new_path, replacing
 from cmnas_tf.serving.gallery import Gallery, Matches, check_k
 
 KINDS = ("flat", "ivf", "hnsw")
@@ -21,6 +22,7 @@ KINDS = ("flat", "ivf", "hnsw")
 _INDEX, _ENTRIES = "index.faiss", "entries.npz"
 _NEIGHBOURS = 32  # links of an entry in HNSW (Malkov and Yashunin, TPAMI 2020, use 5 to 48)
 _TRAINED_ON = 39  # entries that FAISS wants to see of each cell
+_MATCHES, _QUERIES, _CALLS = 10, 200, 5  # of a measurement
 
 
 @dataclass(frozen=True)
@@ -54,17 +56,12 @@ class FaissIndex:
             raise BadInput(f"kind={kind!r} is not allowed; it must be one of {', '.join(KINDS)}.")
         faiss = _faiss()
         count, size = gallery.embeddings.shape
-        if kind == "flat":
-            index = faiss.IndexFlatIP(size)
-        elif kind == "ivf":
-            cells = max(1, min(round(4 * count**0.5), count // _TRAINED_ON))
-            product = faiss.METRIC_INNER_PRODUCT
-            index = faiss.IndexIVFFlat(faiss.IndexFlatIP(size), size, cells, product)
-        else:
-            index = faiss.IndexHNSWFlat(size, _NEIGHBOURS, faiss.METRIC_INNER_PRODUCT)
+        cells = max(1, min(round(4 * count**0.5), count // _TRAINED_ON))
+        forms = {"flat": "Flat", "ivf": f"IVF{cells},Flat", "hnsw": f"HNSW{_NEIGHBOURS},Flat"}
+        index = faiss.index_factory(size, forms[kind], faiss.METRIC_INNER_PRODUCT)
         index.train(gallery.embeddings)
         index.add(gallery.embeddings)
-        return cls(_without_embeddings(gallery), index, effort)
+        return cls(replace(gallery, embeddings=gallery.embeddings[:, :0]), index, effort)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], effort: int = 32) -> "FaissIndex":
@@ -104,17 +101,16 @@ class FaissIndex:
                 f"have {embedding.shape[1]}: another network made them. Make the index anew from a "
                 "gallery of the network that is served."
             )
-        cameras = np.array(camera if camera is not None else [""] * len(embedding), dtype=str)
+        cameras = np.array(camera or [""] * len(embedding), dtype=str)
         scores = np.empty((len(embedding), k), np.float32)
         rows = np.empty((len(embedding), k), np.int64)
         for name in set(cameras):
             queries = np.flatnonzero(cameras == name)
             allowed = (self.entries.cameras != name) | (name == "")  # [G]
             check_k(k, int(allowed.sum()))
-            parameters = self._parameters(allowed)
-            scores[queries], rows[queries] = self.index.search(
-                np.ascontiguousarray(embedding[queries], np.float32), k, params=parameters
-            )
+            wanted = np.ascontiguousarray(embedding[queries], np.float32)
+            found = self.index.search(wanted, k, params=self._parameters(allowed))
+            scores[queries], rows[queries] = found
         if (rows < 0).any():
             raise BadInput(
                 f"Fewer than k={k} entries were found with effort {self.effort}; give more of it, "
@@ -138,25 +134,88 @@ def _faiss() -> Any:
     return faiss
 
 
-def _without_embeddings(gallery: Gallery) -> Gallery:
-    return replace(gallery, embeddings=gallery.embeddings[:, :0])
+def recall(index: FaissIndex, gallery: Gallery, k: int, queries: int) -> float:
+    """Share of the ``k`` best matches of an exact search that the index finds as well, 0..1.
 
-
-def recall(index: FaissIndex, gallery: Gallery, k: int, queries: int, seed: int = 0) -> float:
-    """Share of the ``k`` best matches that the index finds as well.
-
-    Args:
-      index: of ``gallery``.
-      gallery: its entries are the queries, drawn without replacement; each also finds itself.
-      k: number of matches.
-      queries: how many, at most.
-      seed: of the drawing.
+    So many entries of the gallery are the queries, drawn without replacement; each also finds
+    itself.
     """
-    random = np.random.default_rng(seed)
-    drawn = random.choice(len(gallery), min(queries, len(gallery)), replace=False)
+    drawn = np.random.default_rng(0).choice(len(gallery), queries, replace=False)
     numbered = replace(gallery, ids=np.arange(len(gallery)).astype(str))
     exact = numbered.search(gallery.embeddings[drawn], k).ids
-    found = replace(index, entries=_without_embeddings(numbered))
-    approximate = found.search(gallery.embeddings[drawn], k).ids
+    approximate = replace(index, entries=numbered).search(gallery.embeddings[drawn], k).ids
     shared = [len(set(a) & set(b)) for a, b in zip(exact, approximate, strict=True)]
-    return sum(shared) / (k * len(drawn))
+    return sum(shared) / (k * queries)
+
+
+@dataclass(frozen=True)
+class BuiltIndex:
+    """An index and how it does; prints as a few lines.
+
+    Attributes:
+      folder: of the index.
+      kind, effort: as given.
+      entries: of the gallery.
+      matches, queries, recall: see :func:`recall`.
+      milliseconds, exact_milliseconds: a query takes, in the index and by exact search in NumPy.
+    """
+
+    folder: Path
+    kind: str
+    effort: int
+    entries: int
+    matches: int
+    queries: int
+    recall: float
+    milliseconds: float
+    exact_milliseconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.folder}: {self.kind} index of {self.entries} entries\n"
+            f"recall@{self.matches} {self.recall:.4f} against exact search, over {self.queries} "
+            f"entries as queries (effort {self.effort})\n"
+            f"one query {self.milliseconds:.2f} ms, exact search in NumPy "
+            f"{self.exact_milliseconds:.2f} ms"
+        )
+
+
+def build_faiss_index(
+    gallery: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    kind: str = "hnsw",
+    effort: int = 32,
+) -> BuiltIndex:
+    """Writes the folder of an index of a gallery, and measures it.
+
+    Args:
+      gallery: its file, with at least one entry.
+      output: the folder; it must not exist.
+      kind: ``"flat"``, ``"ivf"`` or ``"hnsw"``, see :meth:`FaissIndex.of`.
+      effort: with which recall is measured.
+
+    Raises:
+      BadInput: no such gallery, an empty one, no such kind, the folder exists, or FAISS is not
+        installed.
+    """
+    folder, entries = new_path(output, "output"), Gallery.load(gallery)
+    entries.require_any(os.fspath(gallery))
+    index = FaissIndex.of(entries, kind, effort)
+    index.save(folder)
+    matches, queries = min(_MATCHES, len(entries)), min(_QUERIES, len(entries))
+    return BuiltIndex(
+        folder,
+        kind,
+        effort,
+        len(entries),
+        matches,
+        queries,
+        recall(index, entries, matches, queries),
+        _milliseconds(index, entries.embeddings[:1], matches),
+        _milliseconds(entries, entries.embeddings[:1], matches),
+    )
+
+
+def _milliseconds(searched: FaissIndex | Gallery, query: np.ndarray, k: int) -> float:
+    """The fastest of a few calls."""
+    return 1000 * min(timeit.repeat(lambda: searched.search(query, k), number=1, repeat=_CALLS))

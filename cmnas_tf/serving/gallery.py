@@ -100,19 +100,13 @@ class Gallery:
 
     def with_entries(self, other: "Gallery") -> "Gallery":
         """Entries of ``other`` in the places of those with their names, new ones at the end."""
-        row_of = {name: row for row, name in enumerate(self.names)}
-        places = np.array([row_of.get(name, -1) for name in other.names], int)
-        new = places < 0
-        places[new] = len(self) + np.arange(new.sum())
-        order = np.arange(len(self) + new.sum())
-        order[places] = len(self) + np.arange(len(other))
-        return replace(
-            self,
-            **{
-                name: np.concatenate([column, getattr(other, name)])[order]
-                for name, column in self._columns().items()
-            },
-        )
+        row_of = {name: row for row, name in enumerate([*self.names, *other.names])}
+        order = list(row_of.values())  # the last row of each name, in the place of the first
+        columns = {
+            name: np.concatenate([column, getattr(other, name)])[order]
+            for name, column in self._columns().items()
+        }
+        return replace(self, **columns)
 
     def _columns(self) -> dict[str, np.ndarray]:
         return {name: column for name, column in vars(self).items() if name != "network"}
@@ -135,11 +129,7 @@ class Gallery:
         return found
 
     def check_network(self, digest: str, where: str) -> None:
-        """Refuses a gallery that another network made.
-
-        Raises:
-          BadInput: ``digest`` is not that of the gallery's network.
-        """
+        """Raises BadInput if another network, with another ``digest``, made the gallery."""
         if self.network != digest:
             raise BadInput(
                 f"{where} was made by another network ({self.network[:12]}, not {digest[:12]}), "
@@ -148,11 +138,7 @@ class Gallery:
             )
 
     def require_any(self, where: str) -> None:
-        """Refuses a gallery in which nobody can be found.
-
-        Raises:
-          BadInput: it has no entries.
-        """
+        """Raises BadInput if there are no entries."""
         if not len(self):
             raise BadInput(f"{where} has no entries; add some with `build_gallery`.")
 
@@ -169,7 +155,7 @@ class Gallery:
         """
         # Summed in float64 and rounded: equal entries get equal scores, wherever they stand.
         scores = (embedding.astype(np.float64) @ self.embeddings.T).astype(np.float32)  # [N, G]
-        cameras = np.array(camera if camera is not None else [""] * len(embedding), dtype=str)
+        cameras = np.array(camera or [""] * len(embedding), dtype=str)
         left_out = (cameras[:, None] == self.cameras) & (cameras != "")[:, None]  # [N, G]
         check_k(k, len(self) - left_out.sum(axis=1).max(initial=0))
         best = np.argsort(np.where(left_out, np.inf, -scores), axis=1, kind="stable")[:, :k]
@@ -178,14 +164,14 @@ class Gallery:
 
 
 def check_k(k: int, entries: int) -> None:
-    """Refuses a number of matches that a gallery cannot give.
-
-    Args:
-      k: number of matches.
-      entries: of the gallery, without those that are left out.
-    """
+    """Raises BadInput if ``k`` matches cannot be found among so many entries."""
     if not 1 <= k <= entries:
         raise BadInput(f"k={k} must be 1 to {entries}, the entries that may be answered.")
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The images of a folder and its subfolders, sorted; hidden ones are passed over."""
+    return sorted(file for file in folder.rglob("[!.]*") if file.suffix.lower() in SUFFIXES)
 
 
 def entries_of(folder: Path) -> list[Entry]:
@@ -195,9 +181,7 @@ def entries_of(folder: Path) -> list[Entry]:
       BadInput: there are none, or one does not lie where its camera and id can be told.
     """
     entries = []
-    for file in sorted(folder.rglob("[!.]*")):
-        if file.suffix.lower() not in SUFFIXES:
-            continue
+    for file in image_files(folder):
         name = file.relative_to(folder).as_posix()
         levels = name.split("/")
         if len(levels) != 4 or levels[0] not in MODALITIES or not levels[1].startswith("cam"):

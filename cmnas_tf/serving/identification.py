@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from cmnas_tf.serving.gallery import Gallery
-from cmnas_tf.serving.signatures import CAMERAS, IDS, SCORES
+from cmnas_tf.serving.signatures import CAMERAS, IDS, SCORES, require
 
 ONE_K = "k must be the same number in all rows. Received:"
 RANGE = "k must be 1 to the number of gallery entries that may be answered. k, entries:"
@@ -55,12 +55,10 @@ class Identification(tf.Module):
         left_out = number[:, None] == tf.constant(self._numbers)  # [N, G]
         scores = tf.where(left_out, -np.inf, scores)
         entries = tf.reduce_min(tf.reduce_sum(tf.cast(~left_out, tf.int32), axis=1))
-        checks = [
-            tf.debugging.Assert(tf.reduce_all(k == k[0]), [ONE_K, k]),
-            tf.debugging.Assert(tf.reduce_all((k >= 1) & (k <= entries)), [RANGE, k[0], entries]),
-        ]
-        with tf.control_dependencies(checks):
-            count = tf.identity(k[0])
+        in_range = tf.reduce_all((k >= 1) & (k <= entries))
+        count = require(
+            k[0], (tf.reduce_all(k == k[0]), ONE_K, k), (in_range, RANGE, k[0], entries)
+        )
         best, found = self._ordered(embedding, scores, count)
         return {
             IDS: tf.gather(tf.constant(self._ids), best),

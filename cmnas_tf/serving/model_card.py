@@ -7,8 +7,8 @@ from typing import Any
 import tensorflow as tf
 
 from cmnas_tf.runs.provenance import versions
+from cmnas_tf.serving.build_gallery import network_digest
 from cmnas_tf.serving.gallery import Gallery
-from cmnas_tf.serving.gallery_images import network_digest
 from cmnas_tf.serving.serving_module import ServingModule
 from cmnas_tf.serving.signatures import INPUTS
 from cmnas_tf.training.trained import TrainedNetwork

@@ -5,13 +5,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import tensorflow as tf
 
-from cmnas_tf.data.augment import normalize
-from cmnas_tf.data.decode import decode, resize
-from cmnas_tf.models import ReidNetwork
-from cmnas_tf.models.specification import Specification
+from cmnas_tf.data.decode import decode
 from cmnas_tf.serving.gallery import Gallery
 from cmnas_tf.serving.signatures import (
     CAMERA,
@@ -23,14 +21,14 @@ from cmnas_tf.serving.signatures import (
     K,
     Signature,
 )
+from cmnas_tf.training.trained import TrainedNetwork
 
 _MATCHES = 10
 
 
 def compare(
     folder: Path,
-    network: ReidNetwork,
-    specification: Specification,
+    model: TrainedNetwork,
     signatures: Mapping[str, Signature],
     gallery: Gallery | None = None,
 ) -> dict[str, Any]:
@@ -41,10 +39,8 @@ def compare(
     they take turns. JPEG files are compared with their pixels, too.
 
     Args:
-      folder: of the exported model.
-      network: what it was made from.
-      specification: of the network.
-      signatures: of the exported model.
+      folder, signatures: of the exported model.
+      model: what it was made from.
       gallery: that it searches in; there, scores are compared.
 
     Returns:
@@ -52,24 +48,20 @@ def compare(
       compared and each one's; JSON-ready unless the embeddings are not finite.
     """
     exported = tf.saved_model.load(str(folder)).signatures
-    height, width = specification.height, specification.width
+    size = model.specification.height, model.specification.width
     cases: list[dict[str, Any]] = []
-
-    def add(name: str, images: int, against: str, found: np.ndarray, expected: np.ndarray) -> None:
-        difference = float(np.abs(found - expected).max())
-        case = {"signature": name, "images": images, "against": against}
-        cases.append({**case, "max_abs_difference": difference})
-
     for name, signature in signatures.items():
         form = signature.inputs[0]
-        for batch in _batches(height, width, form):
-            own = (signature.modality,) if signature.modality else specification.modalities
+        for batch in _batches(*size, form):
+            own = (signature.modality,) if signature.modality else model.specification.modalities
             modalities = np.resize(own, len(batch))
-            if form == PIXELS:
-                pixels = resize(batch, height, width)
-            else:
-                pixels = tf.stack([decode(encoded, height, width) for encoded in batch])
-            expected = _embed(network, pixels, modalities)
+            pixels = batch
+            if form == IMAGE_BYTES:
+                pixels = np.stack([decode(encoded, *size) for encoded in batch])
+            expected = np.empty((len(batch), model.embedding_size), np.float32)
+            for modality in set(modalities):
+                rows = modalities == modality
+                expected[rows] = model.embed_images(pixels[rows], modality)
             given = {form: batch, MODALITY: modalities}
             answered = EMBEDDING
             if gallery is not None and K in signature.inputs:
@@ -77,29 +69,19 @@ def compare(
                 given |= {CAMERA: np.full(len(batch), ""), K: np.full(len(batch), k, np.int32)}
                 expected, answered = gallery.search(expected, k).scores, SCORES
             answer = exported[name](**{key: tf.constant(given[key]) for key in signature.inputs})
-            found = answer[answered].numpy()
-            add(name, len(batch), "network", found, expected)
-            if form == IMAGE_BYTES and f"{name}_pixels" in signatures:
-                of_pixels = exported[f"{name}_pixels"](**{PIXELS: pixels})[EMBEDDING].numpy()
-                add(name, len(batch), f"{name}_pixels", found, of_pixels)
+            wanted = {"network": expected}
+            if form == IMAGE_BYTES and (of_pixels := exported.get(f"{name}_pixels")):
+                wanted[f"{name}_pixels"] = of_pixels(**{PIXELS: pixels})[EMBEDDING].numpy()
+            for against, numbers in wanted.items():
+                difference = float(np.abs(answer[answered].numpy() - numbers).max())
+                case = {"signature": name, "images": len(batch), "against": against}
+                cases.append({**case, "max_abs_difference": difference})
     differences = [case["max_abs_difference"] for case in cases]
     # Unlike max(), it does not pass over what is no number.
     return {"max_abs_difference": float(np.max(differences)), "cases": cases}
 
 
-def _embed(network: ReidNetwork, pixels: tf.Tensor, modalities: np.ndarray) -> np.ndarray:
-    """``pixels`` [N, height, width, 3] uint8, each of its modality -> [N, D], rows of norm 1."""
-    embedding = np.empty((len(modalities), network.embedding_size), np.float32)
-    for modality in set(modalities):
-        rows = np.flatnonzero(modalities == modality)
-        images = normalize(tf.gather(pixels, rows))
-        embedding[rows] = network.embed(images, modality).embedding.numpy()
-    return embedding / np.linalg.norm(embedding, axis=1, keepdims=True)
-
-
 def _batches(height: int, width: int, form: str) -> Iterator[np.ndarray]:
-    import cv2
-
     native, odd, large = (height, width), (height * 2 // 3 | 1, width * 5 // 3 | 1), (300, 200)
     extensions = itertools.cycle((".jpg", ".png", ".bmp"))
     for sizes in ([native], [native] * 8, [native] * 33, [odd, native, large]):

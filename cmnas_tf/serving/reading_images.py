@@ -6,6 +6,7 @@ A request is answered as a whole, so one bad file refuses it; the sentence ends 
 import tensorflow as tf
 
 from cmnas_tf.data.decode import decode, resize
+from cmnas_tf.serving.signatures import require
 
 SMALLEST, LARGEST = 8, 4096  # pixels of a side; our choice
 MOST_BYTES = 16 * 2**20  # of a file; our choice
@@ -38,14 +39,11 @@ def read_files(image_bytes: tf.Tensor, height: int, width: int) -> tf.Tensor:
         size is read from the header, so that a large image is refused before it is decoded.
     """
     count = tf.shape(image_bytes)[0]
+    rows = tf.range(require(count, (count > 0, EMPTY)))
 
     def read(given: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        encoded, number = given
-        with tf.control_dependencies(_checks(encoded, number)):
-            return decode(tf.identity(encoded), height, width)
+        return decode(_checked(*given), height, width)
 
-    with tf.control_dependencies([tf.debugging.Assert(count > 0, [EMPTY])]):
-        rows = tf.range(count)
     pixels = tf.TensorSpec([height, width, 3], tf.uint8)
     return tf.map_fn(read, (image_bytes, rows), fn_output_signature=pixels)
 
@@ -56,55 +54,44 @@ def read_pixels(pixels: tf.Tensor, height: int, width: int) -> tf.Tensor:
     Raises:
       tf.errors.InvalidArgumentError: when run on no images, or on ones too small or too large.
     """
-    shape = tf.shape(pixels)
-    checks = [tf.debugging.Assert(shape[0] > 0, [EMPTY]), _check_sides(shape[1:3], shape[0])]
-    with tf.control_dependencies(checks):
-        return resize(tf.identity(pixels), height, width)
+    count, sides = tf.shape(pixels)[0], tf.shape(pixels)[1:3]
+    pixels = require(pixels, (count > 0, EMPTY), (_allowed(sides), SIDES, sides, count))
+    return resize(pixels, height, width)
 
 
-def _checks(encoded: tf.Tensor, number: tf.Tensor) -> list[tf.Operation]:
-    """What must hold of a file, in this order, before it is decoded."""
+def _checked(encoded: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+    """A file, for what may run only if it can be decoded."""
     length = tf.strings.length(encoded)
     is_png = tf.strings.substr(encoded, 0, len(_PNG)) == _PNG
     is_bmp = tf.strings.substr(encoded, 0, 2) == b"BM"
-
-    def require(condition: tf.Tensor, sentence: str) -> tf.Operation:
-        return tf.debugging.Assert(condition, [sentence, number])
+    is_known = tf.io.is_jpeg(encoded) | is_png | is_bmp
+    known = require(encoded, (length <= MOST_BYTES, BYTES, number), (is_known, KINDS, number))
 
     def jpeg() -> tf.Tensor:
-        shape = tf.image.extract_jpeg_shape(encoded)
-        with tf.control_dependencies([require(shape[2] <= 3, CMYK)]):
-            return tf.identity(shape[:2])
+        shape = tf.image.extract_jpeg_shape(known)
+        return require(shape[:2], (shape[2] <= 3, CMYK, number))
 
     def png() -> tf.Tensor:
-        with tf.control_dependencies([require(length >= _PNG_HEADER, CUT)]):
-            header = tf.strings.substr(encoded, 0, _PNG_HEADER)
-        depth = tf.io.decode_raw(tf.strings.substr(header, 24, 1), tf.uint8)[0]
+        whole = require(known, (length >= _PNG_HEADER, CUT, number))
+        depth = tf.io.decode_raw(tf.strings.substr(whole, 24, 1), tf.uint8)[0]
         # The chunk that announces frames stands before the data of the first one.
-        start = tf.strings.split(encoded, "IDAT", maxsplit=1)[0]
+        start = tf.strings.split(known, "IDAT", maxsplit=1)[0]
         animated = tf.strings.regex_full_match(start, r"(?s)\C*acTL\C*")
-        with tf.control_dependencies([require(depth <= 8, DEPTH), require(~animated, ANIMATED)]):
-            return _integers(header, 16, little_endian=False)[::-1]
+        sides = _integers(whole, 16, little_endian=False)[::-1]
+        return require(sides, (depth <= 8, DEPTH, number), (~animated, ANIMATED, number))
 
     def bmp() -> tf.Tensor:
-        with tf.control_dependencies([require(length >= _BMP_HEADER, CUT)]):
-            header = tf.strings.substr(encoded, 0, _BMP_HEADER)
-        return tf.abs(_integers(header, 18)[::-1])  # a negative height: from the top down
+        whole = require(known, (length >= _BMP_HEADER, CUT, number))
+        return tf.abs(_integers(whole, 18)[::-1])  # a negative height: from the top down
 
-    known = [
-        require(length <= MOST_BYTES, BYTES),
-        require(tf.io.is_jpeg(encoded) | is_png | is_bmp, KINDS),
-    ]
-    with tf.control_dependencies(known):
-        sides = tf.cond(is_png, png, lambda: tf.cond(is_bmp, bmp, jpeg))
-    return [_check_sides(sides, number)]
+    sides = tf.cond(is_png, png, lambda: tf.cond(is_bmp, bmp, jpeg))
+    return require(known, (_allowed(sides), SIDES, sides, number))
 
 
-def _integers(header: tf.Tensor, position: int, little_endian: bool = True) -> tf.Tensor:
+def _integers(file: tf.Tensor, position: int, little_endian: bool = True) -> tf.Tensor:
     """Width and height, [2] int32, in the header of a file."""
-    return tf.io.decode_raw(tf.strings.substr(header, position, 8), tf.int32, little_endian)
+    return tf.io.decode_raw(tf.strings.substr(file, position, 8), tf.int32, little_endian)
 
 
-def _check_sides(sides: tf.Tensor, number: tf.Tensor) -> tf.Operation:
-    allowed = tf.reduce_all((sides >= SMALLEST) & (sides <= LARGEST))
-    return tf.debugging.Assert(allowed, [SIDES, sides, number])
+def _allowed(sides: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_all((sides >= SMALLEST) & (sides <= LARGEST))

@@ -4,21 +4,21 @@ Decoding, resizing and normalising are part of the model and are the functions t
 use, so that no client can prepare an image in another way than the network was trained on.
 """
 
-import functools
 import uuid
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
 
-from cmnas_tf.data.augment import normalize
 from cmnas_tf.extras import needing
+from cmnas_tf.models import ReidNetwork
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.serving.encoder import Encoder
+from cmnas_tf.serving.exported_model import ServedForm
 from cmnas_tf.serving.gallery import Gallery
 from cmnas_tf.serving.identification import Identification
 from cmnas_tf.serving.reading_images import read_files, read_pixels
-from cmnas_tf.serving.served_form import ServedForm
 from cmnas_tf.serving.signatures import (
     CAMERA,
     CAMERAS,
@@ -31,6 +31,7 @@ from cmnas_tf.serving.signatures import (
     SCORES,
     K,
     Signature,
+    require,
 )
 
 with needing("serving"):
@@ -45,34 +46,31 @@ _MOST_IMAGES = 4096  # of a request
 
 
 class ServingModule(export_base.ExportModule):
-    """An encoder with everything between a request and its answer.
-
-    Attributes:
-      form: as given.
+    """A network up to its embedding, with everything between a request and its answer.
 
     Args:
-      specification: of the network; gives the size of its input, and the modalities.
-      encoder: called as ``encoder(images, modality, training=False)``.
+      network, specification: a trained network, and how it was built.
       gallery: to search in; without one there is no ``identify``.
-      form: how images of several requests are computed together, each request decoded by itself.
+      form: how it computes; images of several requests together, or each request by itself.
     """
 
     def __init__(
         self,
+        network: ReidNetwork,
         specification: Specification,
-        encoder: Encoder,
         gallery: Gallery | None = None,
         form: ServedForm | None = None,
     ):
-        super().__init__(specification, encoder)
+        form = form or ServedForm()
+        super().__init__(specification, Encoder(network, specification, form.frozen))
         self.identification = None if gallery is None else Identification(gallery)
-        self.form = form or ServedForm()
+        self.form = form
         self._unique_name = uuid.uuid4().hex
         pixels = tf.TensorSpec([None, specification.height, specification.width, 3], tf.uint8)
         # Traced once: inside a condition they would be traced, and frozen weights stored, again.
         self._serve = {
             modality: tf.function(
-                functools.partial(self.serve, modality=modality), autograph=False
+                partial(self.serve, modality=modality), autograph=False
             ).get_concrete_function(pixels)
             for modality in specification.modalities
         }
@@ -93,16 +91,12 @@ class ServingModule(export_base.ExportModule):
 
     def serve(self, pixels: tf.Tensor, modality: str) -> tf.Tensor:
         """``pixels`` [N, height, width, 3] uint8 -> embedding [N, D] float32, rows of norm 1."""
-        return tf.math.l2_normalize(self.inference_step(normalize(pixels), modality), axis=1)
+        return self.model.embed(pixels, modality)
 
     def get_inference_signatures(self, function_keys: Mapping[str, str]) -> dict[str, Any]:
-        """The functions to export.
+        """``{name of the exported signature: function}`` of ``{key of signatures: that name}``.
 
-        Args:
-          function_keys: ``{key of signatures: name of the signature in the exported model}``.
-
-        Returns:
-          By name, functions from what ``INPUTS`` tells to what ``outputs`` tells.
+        The functions take what ``INPUTS`` tells, and give what ``outputs`` tells.
         """
         return {name: self._function(self.signatures[key]) for key, name in function_keys.items()}
 
@@ -117,9 +111,11 @@ class ServingModule(export_base.ExportModule):
         @tf.function(autograph=False, input_signature=[INPUTS[name] for name in signature.inputs])
         def answer(images, *details):
             given = dict(zip(signature.inputs[1:], details, strict=True))
+            count = tf.shape(images)[0]
+            counts = {name: tf.shape(column)[0] for name, column in given.items()}
+            rows = [(found == count, ROWS, count, name, found) for name, found in counts.items()]
             read = read_pixels if signature.inputs[0] == PIXELS else read_files
-            with tf.control_dependencies(_as_many_as(images, given)):
-                pixels = read(tf.identity(images), self.params.height, self.params.width)
+            pixels = read(require(images, *rows), self.params.height, self.params.width)
             if signature.modality:
                 embedding = self._embed_together(pixels, signature.modality)
             else:
@@ -154,11 +150,10 @@ class ServingModule(export_base.ExportModule):
         """Each image by the graph of its own modality."""
         allowed = self.params.modalities
         known = tf.reduce_any(modality[:, None] == tf.constant(allowed), axis=1)
-        unknown = tf.debugging.Assert(tf.reduce_all(known), [UNKNOWN, allowed, modality])
+        modality = require(modality, (tf.reduce_all(known), UNKNOWN, allowed, modality))
         rows, parts = [], []
         for name in allowed:
-            with tf.control_dependencies([unknown]):
-                rows.append(tf.cast(tf.where(modality == name)[:, 0], tf.int32))
+            rows.append(tf.cast(tf.where(modality == name)[:, 0], tf.int32))
             parts.append(self._embed_rows(tf.gather(pixels, rows[-1]), name))
         return tf.dynamic_stitch(rows, parts)
 
@@ -169,11 +164,3 @@ class ServingModule(export_base.ExportModule):
             lambda: self._embed_together(pixels, modality),
             lambda: tf.zeros([0, self.model.size]),
         )
-
-
-def _as_many_as(images: tf.Tensor, given: Mapping[str, tf.Tensor]) -> list[tf.Operation]:
-    count = tf.shape(images)[0]
-    return [
-        tf.debugging.Assert(tf.shape(column)[0] == count, [ROWS, count, name, tf.shape(column)])
-        for name, column in given.items()
-    ]

@@ -1,6 +1,7 @@
-"""The ways to call an exported model: what goes in, what comes out, and their names."""
+"""The ways to call an exported model: what goes in, what comes out, and how it is refused."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -28,3 +29,16 @@ class Signature(NamedTuple):
 
     inputs: tuple[str, ...]
     modality: str = ""
+
+
+def require(x: tf.Tensor, *checks: Sequence[Any]) -> tf.Tensor:
+    """``x``, for what may run in a graph only after the conditions hold.
+
+    Args:
+      x: any tensor.
+      checks: the condition of each, scalar bool, and what refuses the request: a sentence, and
+        tensors that end it.
+    """
+    asserted = [tf.debugging.Assert(condition, said) for condition, *said in checks]
+    with tf.control_dependencies(asserted):
+        return tf.identity(x)

@@ -10,8 +10,8 @@ its 1x1 convolution.
 import hashlib
 import http.client
 import os
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlparse
 from urllib.request import urlopen
 
@@ -23,8 +23,7 @@ _TIMM = "https://huggingface.co/timm/{}.tv_in1k/resolve/{}/model.safetensors"
 _MEGABYTE = 1 << 20
 
 
-@dataclass(frozen=True)
-class RemoteFile:
+class RemoteFile(NamedTuple):
     """A file to fetch.
 
     Attributes:
@@ -77,22 +76,21 @@ def imagenet_file(backbone: str, progress: bool = True) -> Path:
     remote = FILES[backbone]
     suffix = Path(urlparse(remote.url).path).suffix
     path = cache / f"{backbone}-{remote.sha256[:8]}{suffix}"
-    if path.is_file():
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        if digest.startswith(remote.sha256):
-            return path
+    if path.is_file() and _digest(path).startswith(remote.sha256):
+        return path
     instead = (
         "Or fetch it by hand, make a checkpoint of it (`import_weights`), and give that as "
         "`initial_weights`."
     )
     with replacing(path) as aside:
         try:
-            digest = _fetch(remote.url, aside, progress)
+            _fetch(remote.url, aside, progress)
         except (OSError, http.client.HTTPException) as error:
             raise BadInput(
                 f"The ImageNet weights of {backbone} could not be fetched from {remote.url} "
                 f"({error}). Try again where there is a network. {instead}"
             ) from error
+        digest = _digest(aside)
         if not digest.startswith(remote.sha256):
             raise BadInput(
                 f"{remote.url} gave another file than it should: its SHA-256 is {digest}, not "
@@ -101,14 +99,14 @@ def imagenet_file(backbone: str, progress: bool = True) -> Path:
     return path
 
 
-def _fetch(url: str, path: Path, progress: bool) -> str:
-    """Writes what ``url`` gives to ``path``; returns its SHA-256."""
-    digest = hashlib.sha256()
+def _fetch(url: str, path: Path, progress: bool) -> None:
     with urlopen(url, timeout=30) as response, path.open("wb") as file:
         size = int(response.headers.get("Content-Length", 0))
         with progress_bar(-(-size // _MEGABYTE), "MB", progress) as bar:
             while part := response.read(_MEGABYTE):
-                digest.update(part)
                 file.write(part)
                 bar.update()
-    return digest.hexdigest()
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

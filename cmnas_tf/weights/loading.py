@@ -71,9 +71,6 @@ def load_torch_state(model: "tf.keras.Model", state: Mapping[str, np.ndarray]) -
       model: a network made by ``models.two_stream``.
       state: arrays; convolutions as [out, in, height, width], linear layers as [out, in].
 
-    Returns:
-      What became of each key.
-
     Raises:
       BadInput: a key is missing, unknown, or of the wrong shape; nothing is loaded then.
     """
@@ -94,25 +91,21 @@ def load_initial_state(model: "tf.keras.Model", state: Mapping[str, np.ndarray])
       model: made by ``models.two_stream`` or a search space.
       state: as for :func:`load_torch_state`, or with the names of ``from_torchvision``.
 
-    Returns:
-      What became of each key.
-
     Raises:
       BadInput: a key is missing, unknown, or of the wrong shape; nothing is loaded then.
     """
     state, variables = without_prefix(state), torch_variables(model)
-    head = {name: variable for name, variable in variables.items() if _is_head(name)}
-    fits = all(
+    fresh = {name: variable for name, variable in variables.items() if _is_head(name)}
+    left_out = {name: array for name, array in state.items() if _is_head(name)}
+    if all(
         name in state and to_tensorflow(state[name]).shape == tuple(variable.shape)
-        for name, variable in head.items()
-    )
-    left_out = () if fits else tuple(name for name in state if _is_head(name))
-    fresh = () if fits else tuple(head)
+        for name, variable in fresh.items()
+    ):
+        fresh, left_out = {}, {}
     wanted = {name: variable for name, variable in variables.items() if name not in fresh}
     given = {name: array for name, array in state.items() if name not in left_out}
-    sources = {name: _source(name, given) for name in wanted}
-    report = _load(wanted, given, sources)
-    return dataclasses.replace(report, left_out=left_out, fresh=fresh)
+    report = _load(wanted, given, {name: _source(name, given) for name in wanted})
+    return dataclasses.replace(report, left_out=tuple(left_out), fresh=tuple(fresh))
 
 
 def _load(
@@ -144,13 +137,10 @@ def _load(
         for name, array in arrays.items()
         if array.shape != tuple(variables[name].shape)
     ]
+    lists = {"missing": missing, "unknown": unknown, "of the wrong shape": misshapen}
     problems = [
         f"{len(found)} {what}: {', '.join(found[:8])}{', ...' if len(found) > 8 else ''}"
-        for what, found in (
-            ("missing", missing),
-            ("unknown", unknown),
-            ("of the wrong shape", misshapen),
-        )
+        for what, found in lists.items()
         if found
     ]
     if problems:

@@ -86,7 +86,14 @@ def from_torchvision(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
     Its classifier keeps its name, ``fc``: the two-stream network has none like it.
     """
-    return {_from_torchvision(name): array for name, array in state.items()}
+    shared, found = BRANCHES["shared"], {}
+    for name, array in state.items():
+        owner, _, parameter = name.rpartition(".")
+        owner = re.sub(r"\bdownsample\.0$", "downsample.conv", owner)
+        owner = re.sub(r"\bdownsample\.1$", f"downsample.bn.{shared}", owner)
+        owner = re.sub(r"\b(bn\d)$", rf"\1.{shared}", owner)
+        found[name if owner == "fc" else f"backbone.{owner}.{parameter}"] = array
+    return found
 
 
 def backbone_of(names: Iterable[str]) -> str | None:
@@ -110,25 +117,11 @@ def to_torch(array: np.ndarray) -> np.ndarray:
 
 
 def _renamed(by_path: Mapping) -> dict:
-    names = {path: _torch_name(path) for path in by_path}
-    return {name: by_path[path] for path, name in names.items() if name is not None}
-
-
-def _torch_name(path: str) -> str | None:
-    owner, _, parameter = path.rpartition(".")
-    if parameter not in _PARAMETERS:  # architecture logits
-        return None
-    owner = _HEAD.get(owner, owner)
-    words = [BRANCHES.get(word, word) for word in owner.split(".")]
-    return ".".join([*words, _PARAMETERS[parameter]])
-
-
-def _from_torchvision(name: str) -> str:
-    owner, _, parameter = name.rpartition(".")
-    if owner == "fc":
-        return name
-    shared = BRANCHES["shared"]
-    owner = re.sub(r"\bdownsample\.0$", "downsample.conv", owner)
-    owner = re.sub(r"\bdownsample\.1$", f"downsample.bn.{shared}", owner)
-    owner = re.sub(r"\b(bn\d)$", rf"\1.{shared}", owner)
-    return f"backbone.{owner}.{parameter}"
+    """The same values by torch name; architecture logits have none and are left out."""
+    found = {}
+    for path, value in by_path.items():
+        owner, _, parameter = path.rpartition(".")
+        if parameter in _PARAMETERS:
+            words = [BRANCHES.get(word, word) for word in _HEAD.get(owner, owner).split(".")]
+            found[".".join([*words, _PARAMETERS[parameter]])] = value
+    return found

@@ -13,8 +13,8 @@ import pytest
 
 from cmnas_tf.serving.call_error import CallError
 from cmnas_tf.serving.client.grpc_transport import GrpcTransport
+from cmnas_tf.serving.client.remote_model import Transport
 from cmnas_tf.serving.client.rest_transport import RestTransport
-from cmnas_tf.serving.client.transport import Transport
 from cmnas_tf.serving.development_server.local_serving import LocalServing
 from cmnas_tf.serving.development_server.server import LocalServer, serve_locally
 from tests.serving import stand_in

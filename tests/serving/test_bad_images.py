@@ -13,8 +13,7 @@ from PIL import Image
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.serving.call_error import CallError
-from cmnas_tf.serving.client.remote_model import RemoteModel
-from cmnas_tf.serving.client.retries import Retries
+from cmnas_tf.serving.client.remote_model import RemoteModel, Retries
 from cmnas_tf.serving.export import export_saved_model
 from cmnas_tf.training.trained import load_network
 from tests.serving.conftest import local_server, tensorflow_serving

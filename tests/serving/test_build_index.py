@@ -8,11 +8,10 @@ from PIL import Image
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.errors import BadInput
 from cmnas_tf.models.specification import Specification
-from cmnas_tf.serving import gallery_images
-from cmnas_tf.serving.build_gallery import build_gallery
+from cmnas_tf.serving.build_gallery import _embed, build_gallery
 from cmnas_tf.serving.export import export_saved_model
+from cmnas_tf.serving.exported_model import ServedForm
 from cmnas_tf.serving.gallery import Gallery
-from cmnas_tf.serving.served_form import ServedForm
 from cmnas_tf.training.trained import load_network
 from tests.serving.networks import write_run
 
@@ -69,13 +68,12 @@ def test_only_what_is_added_is_embedded(model, index, tmp_path, monkeypatch):
     before, path = Gallery.load(index), tmp_path / "g.npz"
     before.save(path)
     embedded = []
-    embed = gallery_images._embed
 
     def noted(function, files):
         embedded.extend(file.name for file in files)
-        return embed(function, files)
+        return _embed(function, files)
 
-    monkeypatch.setattr(gallery_images, "_embed", noted)
+    monkeypatch.setattr("cmnas_tf.serving.build_gallery._embed", noted)
     new = write_images(tmp_path / "new", [FIRST[1], "visible/cam2/9/new.png"], seed=1)
     with pytest.raises(BadInput, match=r"has visible/cam1/7/a.png .*`replace`"):
         build_gallery(model, path, new)

@@ -18,8 +18,7 @@ from cmnas_tf.commands import command_line
 from cmnas_tf.errors import BadInput
 from cmnas_tf.serving.call_error import CallError
 from cmnas_tf.serving.client.asking import Request, ask
-from cmnas_tf.serving.client.remote_model import RemoteModel
-from cmnas_tf.serving.client.retries import Retries
+from cmnas_tf.serving.client.remote_model import RemoteModel, Retries
 from cmnas_tf.serving.client.server import Server
 from cmnas_tf.serving.gallery import Entry, Gallery
 from tests.serving import stand_in

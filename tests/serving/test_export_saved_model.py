@@ -22,10 +22,11 @@ from cmnas_tf.commands.export import summary
 from cmnas_tf.data.decode import resize
 from cmnas_tf.errors import BadInput
 from cmnas_tf.models.specification import Specification
-from cmnas_tf.serving import serving_module
+from cmnas_tf.serving import encoder
 from cmnas_tf.serving.export import export_saved_model
 from cmnas_tf.serving.model_card import model_card
 from cmnas_tf.serving.parity import compare
+from cmnas_tf.serving.serving_module import ServingModule
 from cmnas_tf.training.trained import load_network
 from tests.models.genotypes import EVERYTHING
 from tests.serving.networks import write_checkpoint, write_run, write_search
@@ -225,12 +226,10 @@ def test_a_program_without_this_package_gets_the_same(folder, network, tmp_path)
 @pytest.mark.slow
 def test_the_parity_check_sees_a_changed_branch(folder, run):
     """Another running mean in one infrared branch: the infrared signatures differ, no others."""
-    changed = load_network(run).network
-    changed.backbone.layer1[0].bn1.infrared.moving_mean.assign_add([0.1] * 8)
-    ways = serving_module.ServingModule(
-        SPECIFICATION, serving_module.Encoder(changed, SPECIFICATION)
-    ).signatures
-    cases = compare(folder, changed, SPECIFICATION, ways)["cases"]
+    changed = load_network(run)
+    changed.network.backbone.layer1[0].bn1.infrared.moving_mean.assign_add([0.1] * 8)
+    ways = ServingModule(changed.network, SPECIFICATION).signatures
+    cases = compare(folder, changed, ways)["cases"]
     # Four batches each; the files of one modality are compared with their pixels, too.
     assert len(cases) == 4 * len(ways) + 4 * 2
     for case in cases:
@@ -274,8 +273,7 @@ MEASURED = {"dataset": {"layout": "regdb"}, "protocol": {}, "results": {"r": 1},
 
 
 def test_results_are_shown_only_with_the_checkpoint_they_were_measured_on(model):
-    encoder = serving_module.Encoder(model.network, SPECIFICATION)
-    module = serving_module.ServingModule(SPECIFICATION, encoder)
+    module = ServingModule(model.network, SPECIFICATION)
     checkpoint = {"sha256": model.checkpoint.digest, "weights": "average"}
 
     assert model_card(model, module)["results"] is None
@@ -312,8 +310,7 @@ def test_the_card_of_a_network_of_cells_is_json(tmp_path):
     plan = CellPlan(EVERYTHING, (1,))
     specification = Specification(Architecture.shared(plan), 3, HEIGHT, WIDTH, width_factor=1 / 32)
     model = load_network(write_checkpoint(tmp_path / "a.safetensors", specification))
-    encoder = serving_module.Encoder(model.network, specification)
-    module = serving_module.ServingModule(specification, encoder)
+    module = ServingModule(model.network, specification)
     card = json.loads(json.dumps(model_card(model, module)))
     assert CellPlan.from_json(card["network"]["backbone"]) == plan
     assert "architecture" not in card["network"]
@@ -341,7 +338,7 @@ def test_versions_are_numbered_and_never_replaced(run, network, tmp_path):
 @pytest.mark.slow
 def test_a_model_that_differs_is_not_exported(model, tmp_path, monkeypatch):
     """Here: one that forgets to normalise its input."""
-    monkeypatch.setattr(serving_module, "normalize", lambda pixels: tf.cast(pixels, tf.float32))
+    monkeypatch.setattr(encoder, "normalize", lambda pixels: tf.cast(pixels, tf.float32))
     with pytest.raises(BadInput, match=r"differs .* in 24 of 32 batches .* parity_tolerance=1e-05"):
         export_saved_model(model, tmp_path)
     assert not list(tmp_path.iterdir())

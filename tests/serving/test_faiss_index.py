@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from cmnas_tf.errors import BadInput
-from cmnas_tf.serving.build_faiss_index import build_faiss_index
 from cmnas_tf.serving.gallery import Entry, Gallery
 
 faiss_index = pytest.importorskip("cmnas_tf.serving.faiss_index")
 pytest.importorskip("faiss")
-FaissIndex = faiss_index.FaissIndex
+FaissIndex, build_faiss_index = faiss_index.FaissIndex, faiss_index.build_faiss_index
 
 
 def gallery_of(count, people=40, size=16, seed=0):

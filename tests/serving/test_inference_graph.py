@@ -11,8 +11,7 @@ from cmnas_tf.architecture import Architecture
 from cmnas_tf.cell_plan import CellPlan
 from cmnas_tf.layers import BatchNorm
 from cmnas_tf.models.specification import Specification
-from cmnas_tf.serving.encoder import _encode
-from cmnas_tf.serving.inference_graph import InferenceGraph
+from cmnas_tf.serving.encoder import InferenceGraph, _encode
 from tests.models.genotypes import EVERYTHING
 
 

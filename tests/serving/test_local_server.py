@@ -26,12 +26,9 @@ from tensorflow_serving.apis import (
 from benchmarks.serving_load import load
 from cmnas_tf.errors import BadInput
 from cmnas_tf.serving.call_error import CallError
-from cmnas_tf.serving.client.remote_model import RemoteModel
-from cmnas_tf.serving.client.retries import Retries
-from cmnas_tf.serving.client.transport import Signature
+from cmnas_tf.serving.client.remote_model import RemoteModel, Retries, Signature
 from cmnas_tf.serving.development_server import grpc_service
 from cmnas_tf.serving.development_server.local_serving import LocalServing
-from cmnas_tf.serving.development_server.model_versions import ModelVersions
 from cmnas_tf.serving.development_server.rest_service import RestServer
 from cmnas_tf.serving.development_server.served_model import ServedModel
 from cmnas_tf.serving.development_server.server import LocalServer, serve_locally
@@ -45,15 +42,6 @@ LOAD_SECONDS = float(os.environ.get("CMNAS_TF_LOAD_SECONDS", "10"))
 def endpoint(models):
     with local_server(models) as (_, found):
         yield found
-
-
-@pytest.fixture(scope="module")
-def versions(models):
-    """Loaded, but behind no server yet."""
-    found = ModelVersions(models)
-    found.refresh()
-    yield found
-    found.close()
 
 
 @contextlib.contextmanager
@@ -84,7 +72,7 @@ def test_a_port_that_is_taken(tmp_path, endpoint, name):
     taken = int((endpoint.grpc if name == "port" else endpoint.rest).split(":")[1])
     ports = LocalServing(**{"port": 0, "rest_api_port": 0, name: taken})
     with pytest.raises(BadInput, match=rf"\b{name}={taken}.* cannot be listened on"):
-        LocalServer(ports, ModelVersions(tmp_path))
+        LocalServer(ports, ServedModel(tmp_path, "reid", 1000))
 
 
 def test_the_newest_version_is_served_and_shown(endpoint):
@@ -205,27 +193,29 @@ class Flaky(ServedModel):
 
     reasons: tuple[str, ...] = ()
 
-    def version(self, name, number):
+    def using(self, asked):
         if self.reasons:
             code, *self.reasons = self.reasons
             raise CallError(code, "Come back later.")
-        return super().version(name, number)
+        return super().using(asked)
 
 
 @contextlib.contextmanager
-def serving_as(kind, versions):
-    model = kind("reid", versions, 10**6)
+def serving_as(kind, base):
+    model = kind(base, "reid", 10**6)
+    model.refresh()
     rest = RestServer(model, "127.0.0.1", 0)
     grpc_server, port = grpc_service.start(model, "127.0.0.1:0")
     yield model, Endpoint(Path(), f"127.0.0.1:{port}", f"127.0.0.1:{rest.server_address[1]}")
     rest.stop(5.0)
     grpc_server.stop(5.0).wait()
+    model.close()
 
 
 @pytest.mark.parametrize("transport", ["grpc", "rest"])
-def test_a_client_comes_back_and_only_when_that_may_help(versions, transport):
+def test_a_client_comes_back_and_only_when_that_may_help(models, transport):
     files = [stand_in.encoded(stand_in.pictures(1)[0])]
-    with serving_as(Flaky, versions) as (model, found), found.open(transport) as opened:
+    with serving_as(Flaky, models) as (model, found), found.open(transport) as opened:
         asked = RemoteModel(opened, Retries(2, 0.0, 60.0, np.random.default_rng(0)))
         model.reasons = "UNAVAILABLE", "RESOURCE_EXHAUSTED"
         assert "embed" in asked.signatures
@@ -244,7 +234,7 @@ def test_more_than_is_taken(tmp_path, transport):
     """No model is needed to say so."""
     images = {"image_bytes": np.array([bytes(2 * 10**6)], dtype=object)}
     with (
-        serving_as(ServedModel, ModelVersions(tmp_path)) as (_, found),
+        serving_as(ServedModel, tmp_path) as (_, found),
         found.open(transport) as opened,
         pytest.raises(CallError, match=r"bytes, and at most 1,000,000 are taken\. Send") as raised,
     ):
@@ -253,13 +243,13 @@ def test_more_than_is_taken(tmp_path, transport):
 
 
 class Faulty(ServedModel):
-    def states(self, name, number):
+    def status(self, asked):
         raise KeyError("a bug")
 
 
 def test_a_fault_of_the_server_is_called_one(tmp_path, capfd):
     """And the connection stays usable."""
-    server = RestServer(Faulty("reid", ModelVersions(tmp_path), 1000), "127.0.0.1", 0)
+    server = RestServer(Faulty(tmp_path, "reid", 1000), "127.0.0.1", 0)
     with connection(f"127.0.0.1:{server.server_address[1]}") as opened:
         for _ in range(2):
             opened.request("GET", "/v1/models/reid")
@@ -272,13 +262,15 @@ class Hesitating(ServedModel):
     """Answers about its versions when it is told to."""
 
     def __init__(self, base):
-        super().__init__("reid", ModelVersions(base), 1000)
+        super().__init__(base, "reid", 1000)
         self.asked, self.may_answer = threading.Event(), threading.Event()
 
-    def states(self, name, number):
+    def status(self, asked):
         self.asked.set()
         assert self.may_answer.wait(60)
-        return {5: ("AVAILABLE", "")}
+        answer = get_model_status_pb2.GetModelStatusResponse()
+        answer.model_version_status.add(version=5, state="AVAILABLE")
+        return answer
 
 
 @pytest.mark.parametrize("transport", ["grpc", "rest"])

@@ -15,7 +15,7 @@ from google.protobuf import (
 )
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
-from cmnas_tf.serving.model_folder import MODEL_NAME
+from cmnas_tf.serving.exported_model import MODEL_NAME
 
 FOLDER = Path(__file__).parents[2] / "export" / "serving"
 IMAGE = f"tensorflow/serving:{version('tensorflow')}"

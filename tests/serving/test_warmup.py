@@ -8,10 +8,10 @@ from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.models.specification import Specification
+from cmnas_tf.serving.export import write_warmup
+from cmnas_tf.serving.exported_model import MODEL_NAME, WARMUP
 from cmnas_tf.serving.gallery import Entry, Gallery
-from cmnas_tf.serving.model_folder import WARMUP
-from cmnas_tf.serving.serving_module import Encoder, ServingModule
-from cmnas_tf.serving.warmup import write_warmup
+from cmnas_tf.serving.serving_module import ServingModule
 
 ARCHITECTURE = Architecture.shared("resnet18")
 
@@ -23,14 +23,14 @@ def test_every_signature_is_warmed_up(tmp_path):
     network = specification.build()
     rows = np.eye(2, network.embedding_size, dtype=np.float32)
     gallery = Gallery.of("", [Entry(name, name, "1", "visible") for name in "ab"], rows)
-    module = ServingModule(specification, Encoder(network, specification), gallery)
-    write_warmup(tmp_path, "people", specification, module.signatures)
+    module = ServingModule(network, specification, gallery)
+    write_warmup(tmp_path, specification, module.signatures)
 
     records = tf.data.TFRecordDataset(str(tmp_path / WARMUP)).as_numpy_iterator()
     requests = [PredictionLog.FromString(record).predict_log.request for record in records]
     names = [request.model_spec.signature_name for request in requests]
     assert sorted(set(names)) == sorted(module.signatures)
-    assert {request.model_spec.name for request in requests} == {"people"}
+    assert {request.model_spec.name for request in requests} == {MODEL_NAME}
     functions = module.get_inference_signatures({name: name for name in module.signatures})
     for name, request in zip(names, requests, strict=True):
         signature = module.signatures[name]
@@ -48,7 +48,7 @@ def test_a_network_of_one_modality(tmp_path):
     specification = Specification(
         ARCHITECTURE, 5, 32, 16, width_factor=1 / 16, modalities=("visible",)
     )
-    module = ServingModule(specification, Encoder(specification.build(), specification))
+    module = ServingModule(specification.build(), specification)
     inputs = {name: signature.inputs for name, signature in module.signatures.items()}
     assert inputs == {
         "embed_visible": ("image_bytes",),

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -46,20 +45,27 @@ class Answers:
         """A line for each match, and how often the first one is right where that is known."""
         right = rightness(self.images, matches)
         lines = [["image", "person", "rank", "match", "camera", "score", ""]]
-        for row, image in enumerate(self.images):
-            columns = zip(*(column[row] for column in matches), right[row], strict=True)
-            for rank, (match, camera, score, is_right) in enumerate(columns, start=1):
-                person = (str(image.path), image.pid or "?") if rank == 1 else ("", "")
+        for image, *columns in zip(self.images, *matches, right, strict=True):
+            person = [str(image.path), image.pid or "?"]
+            for rank, (match, camera, score, is_right) in enumerate(zip(*columns, strict=True), 1):
                 verdict = {True: "right", False: "wrong", None: ""}[is_right]
                 lines.append([*person, str(rank), match, camera, f"{score:.4f}", verdict])
+                person = ["", ""]
         known = [row[0] for row in right if row[0] is not None]
-        if not known:
-            return table(lines)
-        return f"{table(lines)}\n\nfirst match right: {sum(known)} of {len(known)}"
+        counted = f"\n\nfirst match right: {sum(known)} of {len(known)}" if known else ""
+        return f"{table(lines)}{counted}"
 
     def to_json(self) -> str:
         """A list with an object for each image: its matches, best first, or its embedding."""
-        described = [_described(image) for image in self.images]
+        described = [
+            {
+                "image": str(image.path),
+                "modality": image.modality,
+                "camera": image.camera or None,
+                "id": image.pid or None,
+            }
+            for image in self.images
+        ]
         if self.matches is None:
             rows = zip(described, self.embeddings.tolist(), strict=True)
             return json.dumps([{**image, "embedding": row} for image, row in rows])
@@ -112,12 +118,3 @@ def rightness(images: Sequence[ImageFile], matches: Matches) -> list[list[bool |
         [image.pid == match if image.pid else None for match in row]
         for image, row in zip(images, matches.ids, strict=True)
     ]
-
-
-def _described(image: ImageFile) -> dict[str, Any]:
-    return {
-        "image": str(image.path),
-        "modality": image.modality,
-        "camera": image.camera or None,
-        "id": image.pid or None,
-    }

@@ -13,6 +13,7 @@ from cmnas_tf.serving.call_error import CallError
 from cmnas_tf.serving.client.answers import Answer, Answers
 from cmnas_tf.serving.client.image_files import ImageFile, find_images
 from cmnas_tf.serving.client.server import Server
+from cmnas_tf.serving.faiss_index import FaissIndex
 from cmnas_tf.serving.gallery import Matches
 
 T = TypeVar("T")
@@ -81,13 +82,9 @@ def ask(
     answer: Answer | None = None,
     progress: bool = True,
 ) -> Answers:
-    """Asks about every image, and writes the files that are wanted.
+    """Asks a server, by default that of this machine, about every image of a request.
 
-    Args:
-      request: what is asked.
-      server: which one; by default that of this machine.
-      answer: what is written of the answers; nothing by default.
-      progress: whether to show a bar.
+    Also writes the files that ``answer`` wants, and shows a bar if that is wanted.
 
     Raises:
       BadInput: no images, a server that is away, has no such model or refuses an image.
@@ -95,18 +92,13 @@ def ask(
     server, answer = server or Server(), answer or Answer()
     _check(request, answer)
     images = find_images(request.images, request.modality)
-    index = None
-    if request.faiss_index:
-        from cmnas_tf.serving.faiss_index import FaissIndex
-
-        index = FaissIndex.load(request.faiss_index, request.effort)
+    index = FaissIndex.load(request.faiss_index, request.effort) if request.faiss_index else None
 
     def embed(batch: Files) -> np.ndarray:
-        return model.embed(_files(batch), _modalities(batch))
+        return model.embed(*_contents(batch))
 
     def identify(batch: Files) -> Matches:
-        cameras = request.cameras(batch)
-        return model.identify(_files(batch), _modalities(batch), cameras, request.k)
+        return model.identify(*_contents(batch), request.cameras(batch), request.k)
 
     embeddings, matches = np.empty((len(images), 0), np.float32), None
     with server.connected() as model:
@@ -120,10 +112,10 @@ def ask(
     found = Answers(images, embeddings, matches)
     if answer.embeddings:
         found.save_embeddings(answer.embeddings)
-    if answer.picture and found.matches is not None:
-        from cmnas_tf.serving.client.pictured_answers import write_picture
+    if answer.picture and matches is not None:
+        from cmnas_tf.serving.client.picture import write_picture
 
-        write_picture(answer, found.images, found.embeddings, found.matches)
+        write_picture(answer, found, matches)
     return found
 
 
@@ -139,12 +131,8 @@ def _check(request: Request, answer: Answer) -> None:
         )
 
 
-def _files(batch: Files) -> list[bytes]:
-    return [image.path.read_bytes() for image in batch]
-
-
-def _modalities(batch: Files) -> list[str]:
-    return [image.modality for image in batch]
+def _contents(batch: Files) -> tuple[list[bytes], list[str]]:
+    return [image.path.read_bytes() for image in batch], [image.modality for image in batch]
 
 
 def _in_batches(ask: Callable[[Files], T], images: Files, size: int, progress: bool) -> list[T]:

@@ -14,7 +14,7 @@ from tensorflow_serving.apis import (
 )
 
 from cmnas_tf.serving.call_error import CallError
-from cmnas_tf.serving.client.transport import Signature
+from cmnas_tf.serving.client.remote_model import Signature
 
 _OPTIONS = [
     ("grpc.max_send_message_length", -1),
@@ -43,7 +43,7 @@ class GrpcTransport:
             self._spec.version.value = version
 
     def signatures(self, seconds: float) -> dict[str, Signature]:
-        """The signatures of the model."""
+        """What the model can be asked, by name."""
         request = get_model_metadata_pb2.GetModelMetadataRequest(
             model_spec=self._spec, metadata_field=["signature_def"]
         )
@@ -56,17 +56,12 @@ class GrpcTransport:
         }
 
     def predict(
-        self,
-        name: str,
-        signature: Signature,
-        inputs: Mapping[str, np.ndarray],
-        seconds: float,
+        self, name: str, signature: Signature, inputs: Mapping[str, np.ndarray], seconds: float
     ) -> dict[str, np.ndarray]:
         """Asks once."""
-        request = predict_pb2.PredictRequest(model_spec=self._spec)
+        tensors = {key: tf.make_tensor_proto(array) for key, array in inputs.items()}
+        request = predict_pb2.PredictRequest(model_spec=self._spec, inputs=tensors)
         request.model_spec.signature_name = name
-        for key, array in inputs.items():
-            request.inputs[key].CopyFrom(tf.make_tensor_proto(array))
         answer = _call(self._service.Predict, request, seconds)
         return {key: _array(answer.outputs[key]) for key in signature.outputs}
 
@@ -84,7 +79,4 @@ def _call(method: Callable[..., Any], request: Any, seconds: float) -> Any:
 
 def _array(tensor: Any) -> np.ndarray:
     array = tf.make_ndarray(tensor)
-    if array.dtype == object:
-        texts = [entry.decode() for entry in array.flat]
-        return np.array(texts, dtype=object).reshape(array.shape)
-    return array
+    return np.vectorize(bytes.decode, "O")(array) if array.dtype == object else array

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from cmnas_tf.data.own_images import MODALITY_OF, SUFFIXES
 from cmnas_tf.errors import BadInput
+from cmnas_tf.serving.gallery import image_files
 
-_PERSON = re.compile(
-    r"cam([^/]+)/([^/]+)/[^/]+$"
-)  # as SYSU-MM01 and the data set own_folders have it
+# As SYSU-MM01 and the data set own_folders have it.
+_PERSON = re.compile(r"cam([^/]+)/([^/]+)/[^/]+$")
 
 
 class ImageFile(NamedTuple):
@@ -31,12 +31,9 @@ def find_images(place: str, modality: str) -> list[ImageFile]:
     Raises:
       BadInput: there is none, or its modality cannot be told.
     """
-    root = Path(place)
-    if place and root.is_file():
-        paths = [root]
-    else:
-        found = root.rglob("[!.]*") if place and root.is_dir() else ()
-        paths = sorted(path for path in found if path.suffix.lower() in SUFFIXES)
+    paths: list[Path] = []
+    if place:
+        paths = [Path(place)] if Path(place).is_file() else image_files(Path(place))
     if not paths:
         raise BadInput(
             f"images={place!r} is no image and no folder that holds any. Give a file, or a "
@@ -46,14 +43,14 @@ def find_images(place: str, modality: str) -> list[ImageFile]:
 
 
 def _described(path: Path, modality: str) -> ImageFile:
+    path_from_root = path.absolute()
     if modality == "from_path":
-        told = (MODALITY_OF.get(folder.name.lower()) for folder in path.absolute().parents)
+        told = (MODALITY_OF.get(folder.name.lower()) for folder in path_from_root.parents)
         modality = next(filter(None, told), "")
         if not modality:
             raise BadInput(
                 f"{path} lies in no folder named visible or infrared. Give modality=visible or "
                 "modality=infrared."
             )
-    person = _PERSON.search(path.absolute().as_posix())
-    camera, pid = person.groups() if person else ("", "")
-    return ImageFile(path, modality, camera, pid)
+    person = _PERSON.search(path_from_root.as_posix())
+    return ImageFile(path, modality, *(person.groups() if person else ("", "")))

@@ -1,18 +1,105 @@
-"""A model on a server, asked as if it were here."""
+"""A model on a server, asked as if it were here, and again when the server is away for a moment."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
 from cmnas_tf.serving.call_error import CallError
-from cmnas_tf.serving.client.retries import Retries
-from cmnas_tf.serving.client.transport import Signature, Transport
 from cmnas_tf.serving.gallery import Matches
+
+T = TypeVar("T")
+
+WORTH_REPEATING = ("UNAVAILABLE", "RESOURCE_EXHAUSTED")
+LONGEST_WAIT = 5.0  # seconds
+
+
+class Signature(NamedTuple):
+    """The names of what a signature takes and gives."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+class Transport(Protocol):
+    """A connection to one model on one server, by gRPC or by REST.
+
+    Every call raises a ``CallError`` when it is refused or fails, or after ``seconds``:
+    UNAVAILABLE, NOT_FOUND (the model), DEADLINE_EXCEEDED, ...
+    """
+
+    def signatures(self, seconds: float) -> dict[str, Signature]:
+        """What the model can be asked, by name."""
+
+    def predict(
+        self, name: str, signature: Signature, inputs: Mapping[str, np.ndarray], seconds: float
+    ) -> dict[str, np.ndarray]:
+        """Asks once.
+
+        Args:
+          name: of the signature.
+          signature: as ``signatures`` describes it.
+          inputs: by name; strings are object arrays of bytes.
+          seconds: after which the call is given up.
+
+        Returns:
+          The outputs by name, strings as object arrays of str.
+        """
+
+    def close(self) -> None:
+        """Ends the connection."""
+
+
+@dataclass
+class Retries:
+    """Exponential backoff with "full jitter", where a server has no room or is away.
+
+    The wait before retry n = 0, 1, ... is uniform in [0, min(``LONGEST_WAIT``, first_wait 2^n)], so
+    that clients that failed together do not come back together (M. Brooker, "Exponential Backoff
+    And Jitter", AWS Architecture Blog, 2015).
+
+    Args:
+      times: how often a call is repeated at most.
+      first_wait: longest wait before the first retry, in seconds.
+      deadline: seconds that a call may take, its retries included.
+      random: draws the waits.
+      sleep, clock: of the time that passes, in seconds.
+    """
+
+    times: int
+    first_wait: float
+    deadline: float
+    random: np.random.Generator
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+
+    def call(self, attempt: Callable[[float], T]) -> T:
+        """What ``attempt`` returns, called with the seconds that are left.
+
+        Raises:
+          CallError: of the last attempt.
+        """
+        end, retry = self.clock() + self.deadline, 0
+        while True:
+            try:
+                return attempt(max(end - self.clock(), 0.001))
+            except CallError as error:
+                wait = self.random.uniform(0, min(LONGEST_WAIT, self.first_wait * 2**retry))
+                late = self.clock() + wait >= end
+                if error.code not in WORTH_REPEATING or retry == self.times or late:
+                    raise
+            self.sleep(wait)
+            retry += 1
 
 
 class RemoteModel:
     """What the signatures of an exported model do, with retries.
+
+    Every call raises a ``CallError``: a bad image, no such modality in the model, or the server is
+    away.
 
     Args:
       transport: the way to the server.
@@ -25,28 +112,16 @@ class RemoteModel:
 
     @cached_property
     def signatures(self) -> dict[str, Signature]:
-        """What the model can be asked; asked for once.
-
-        Raises:
-          CallError: as every call.
-        """
+        """What the model can be asked; asked for once."""
         return self._retries.call(self._transport.signatures)
 
     def embed(self, images: Sequence[bytes], modalities: Sequence[str]) -> np.ndarray:
-        """Embeddings [N, D] float32, rows of norm 1.
-
-        Args:
-          images: encoded files.
-          modalities: of each image.
-
-        Raises:
-          CallError: a bad image, no such modality in the model, or the server is away.
-        """
-        inputs = {"image_bytes": _bytes(images)}
-        of_one = f"embed_{modalities[0]}" if len(set(modalities)) == 1 else ""
-        if of_one in self.signatures:
-            return self._predict(of_one, inputs)["embedding"]
-        return self._predict("embed", {**inputs, "modality": _texts(modalities)})["embedding"]
+        """Embeddings [N, D] float32, rows of norm 1, of encoded files and the modality of each."""
+        inputs = {"image_bytes": np.array(images, dtype=object)}
+        name = f"embed_{modalities[0]}" if len(set(modalities)) == 1 else ""
+        if name not in self.signatures:
+            name, inputs["modality"] = "embed", _texts(modalities)
+        return self._predict(name, inputs)["embedding"]
 
     def identify(
         self, images: Sequence[bytes], modalities: Sequence[str], cameras: Sequence[str], k: int
@@ -63,7 +138,7 @@ class RemoteModel:
           CallError: FAILED_PRECONDITION where the model has no gallery; otherwise as ``embed``.
         """
         inputs = {
-            "image_bytes": _bytes(images),
+            "image_bytes": np.array(images, dtype=object),
             "modality": _texts(modalities),
             "camera": _texts(cameras),
             "k": np.full(len(images), k, np.int32),
@@ -82,10 +157,6 @@ class RemoteModel:
         return self._retries.call(
             lambda seconds: self._transport.predict(name, signature, inputs, seconds)
         )
-
-
-def _bytes(images: Sequence[bytes]) -> np.ndarray:
-    return np.array(images, dtype=object)
 
 
 def _texts(words: Sequence[str]) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Speaking REST to a model server: JSON over HTTP, in the columnar format."""
 
 import base64
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,20 +9,13 @@ import numpy as np
 import urllib3
 
 from cmnas_tf.serving.call_error import CallError, code_of
-from cmnas_tf.serving.client.transport import Signature
+from cmnas_tf.serving.client.remote_model import Signature
+
+_HEADERS = {"Content-Type": "application/json"}
 
 
 class RestTransport:
-    """See ``Transport``; each thread needs one of its own.
-
-    Args:
-      address: ``HOST:PORT``.
-      model: its name.
-      version: of the model; 0: whichever the server answers with.
-
-    Raises:
-      urllib3.exceptions.LocationParseError: the port is no number.
-    """
+    """See ``Transport``; made as ``GrpcTransport`` is, but each thread needs one of its own."""
 
     def __init__(self, address: str, model: str, version: int = 0):
         # Without repeating calls, following redirections or asking proxies.
@@ -29,7 +23,7 @@ class RestTransport:
         self._path = f"/v1/models/{model}" + (f"/versions/{version}" if version else "")
 
     def signatures(self, seconds: float) -> dict[str, Signature]:
-        """The signatures of the model."""
+        """What the model can be asked, by name."""
         answer = self._exchange("GET", f"{self._path}/metadata", None, seconds)
         found = answer["metadata"]["signature_def"]["signature_def"]
         return {
@@ -39,16 +33,13 @@ class RestTransport:
         }
 
     def predict(
-        self,
-        name: str,
-        signature: Signature,
-        inputs: Mapping[str, np.ndarray],
-        seconds: float,
+        self, name: str, signature: Signature, inputs: Mapping[str, np.ndarray], seconds: float
     ) -> dict[str, np.ndarray]:
         """Asks once."""
-        columns = {key: _json(array.tolist()) for key, array in inputs.items()}
+        columns = {key: array.tolist() for key, array in inputs.items()}
         body = {"signature_name": name, "inputs": columns}
-        answer = self._exchange("POST", f"{self._path}:predict", body, seconds)["outputs"]
+        text = json.dumps(body, default=_encoded, separators=(",", ":"))
+        answer = self._exchange("POST", f"{self._path}:predict", text, seconds)["outputs"]
         if len(signature.outputs) == 1:  # goes without its name
             answer = {signature.outputs[0]: answer}
         return {key: _array(values) for key, values in answer.items()}
@@ -57,9 +48,9 @@ class RestTransport:
         """Ends the connection."""
         self._pool.close()
 
-    def _exchange(self, method: str, path: str, body: Any, seconds: float) -> Any:
+    def _exchange(self, method: str, path: str, body: str | None, seconds: float) -> Any:
         try:
-            response = self._pool.request(method, path, json=body, timeout=seconds)
+            response = self._pool.request(method, path, body, headers=_HEADERS, timeout=seconds)
         except urllib3.exceptions.HTTPError as error:
             cause = error.__context__ or error  # what the socket said
             code = "DEADLINE_EXCEEDED" if isinstance(cause, TimeoutError) else "UNAVAILABLE"
@@ -68,16 +59,14 @@ class RestTransport:
             answer = response.json()
         except ValueError:
             said = f"HTTP status {response.status}, and no JSON: {response.data[:200]!r}"
-            answer = {"error": said}
+            raise CallError(code_of(response.status), said) from None
         if response.status != 200 or "error" in answer:
             raise CallError(code_of(response.status), answer.get("error", "no reason given"))
         return answer
 
 
-def _json(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_json(entry) for entry in value]
-    return {"b64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
+def _encoded(value: bytes) -> dict[str, str]:
+    return {"b64": base64.b64encode(value).decode()}
 
 
 def _array(values: Any) -> np.ndarray:

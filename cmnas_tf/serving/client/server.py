@@ -10,10 +10,8 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.extras import needing
 from cmnas_tf.options import Options, option
 from cmnas_tf.serving.call_error import CallError
-from cmnas_tf.serving.client.remote_model import RemoteModel
-from cmnas_tf.serving.client.retries import Retries
-from cmnas_tf.serving.client.transport import Transport
-from cmnas_tf.serving.model_folder import MODEL_NAME
+from cmnas_tf.serving.client.remote_model import RemoteModel, Retries, Transport
+from cmnas_tf.serving.exported_model import MODEL_NAME
 
 _DEFAULT_ADDRESS = {"grpc": "127.0.0.1:8500", "rest": "127.0.0.1:8501"}
 
@@ -89,32 +87,20 @@ class Server(Options):
 
     def _explained(self, error: CallError) -> str:
         at, said = f"{self.address} ({self.transport})", error.sentence
-        if error.code == "UNAVAILABLE":
-            return (
-                f"No model server answers at {at}: {said} Start one, for example with "
-                "`serve_locally`, or correct `server` and `transport`."
-            )
-        if error.code == "NOT_FOUND":
-            asked = f"model_name={self.model_name}"
-            if self.version:
-                asked += f" version={self.version}"
-            return (
-                f"The server at {at} does not serve {asked}: {said} Correct what it is asked for."
-            )
-        if error.code == "DEADLINE_EXCEEDED":
-            return (
-                f"The server at {at} did not answer within deadline_seconds="
-                f"{self.deadline_seconds:g}. Give it more time, or fewer images at once with "
-                "`batch_size`."
-            )
-        if error.code == "RESOURCE_EXHAUSTED":
-            return (
-                f"The server at {at} has no room for the request, after {self.retries} retries: "
-                f"{said} Come back later, or send fewer images at once with `batch_size`."
-            )
-        if error.code == "FAILED_PRECONDITION":
-            return (
-                f"The model at {at} cannot do this: {said} A model identifies people if it was "
-                "exported with `gallery`; without one, search with `faiss_index`."
-            )
-        return f"The server at {at} failed, and its own log says why: {error.code}. {said}"
+        version = f" version={self.version}" if self.version else ""
+        explained = {
+            "UNAVAILABLE": f"No model server answers at {at}: {said} Start one, for example with "
+            "`serve_locally`, or correct `server` and `transport`.",
+            "NOT_FOUND": f"The server at {at} does not serve model_name={self.model_name}{version}:"
+            f" {said} Correct what it is asked for.",
+            "DEADLINE_EXCEEDED": f"The server at {at} did not answer within deadline_seconds="
+            f"{self.deadline_seconds:g}. Give it more time, or fewer images at once with "
+            "`batch_size`.",
+            "RESOURCE_EXHAUSTED": f"The server at {at} has no room for the request, after "
+            f"{self.retries} retries: {said} Come back later, or send fewer images at once with "
+            "`batch_size`.",
+            "FAILED_PRECONDITION": f"The model at {at} cannot do this: {said} A model identifies "
+            "people if it was exported with `gallery`; without one, search with `faiss_index`.",
+        }
+        other = f"The server at {at} failed, and its own log says why: {error.code}. {said}"
+        return explained.get(error.code, other)

@@ -14,14 +14,14 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError, Message
 from tensorflow.core.framework import tensor_pb2
-from tensorflow_serving.apis import (
-    get_model_metadata_pb2,
-    get_model_status_pb2,
-    model_pb2,
-    predict_pb2,
+from tensorflow_serving.apis.get_model_metadata_pb2 import (
+    GetModelMetadataRequest,
+    GetModelMetadataResponse,
 )
+from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest
+from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
 
-from cmnas_tf.serving.call_error import CallError
+from cmnas_tf.serving.call_error import CallError, refused
 from cmnas_tf.serving.development_server.loaded_version import DEFAULT_SIGNATURE
 from cmnas_tf.serving.development_server.served_model import ServedModel
 
@@ -32,14 +32,7 @@ TRANSPORT_MEGABYTES = 1024
 
 
 def start(model: ServedModel, address: str) -> tuple[grpc.Server, int]:
-    """Starts to answer.
-
-    Args:
-      model: what is served.
-      address: ``HOST:PORT``; port 0 takes any free one.
-
-    Returns:
-      The server and its port.
+    """A server that answers at ``HOST:PORT``, and its port; port 0 takes any free one.
 
     Raises:
       RuntimeError: the address is taken.
@@ -71,14 +64,17 @@ def _handlers(model: ServedModel) -> list[grpc.GenericRpcHandler]:
 
         return grpc.unary_unary_rpc_method_handler(handle)
 
-    prediction = {
-        "Predict": method(predict_pb2.PredictRequest, _predict),
-        "GetModelMetadata": method(get_model_metadata_pb2.GetModelMetadataRequest, _metadata),
+    status = method(GetModelStatusRequest, lambda model, asked: model.status(asked.model_spec))
+    services = {
+        "PredictionService": {
+            "Predict": method(PredictRequest, _predict),
+            "GetModelMetadata": method(GetModelMetadataRequest, _metadata),
+        },
+        "ModelService": {"GetModelStatus": status},
     }
-    status = {"GetModelStatus": method(get_model_status_pb2.GetModelStatusRequest, _status)}
     return [
-        grpc.method_handlers_generic_handler("tensorflow.serving.PredictionService", prediction),
-        grpc.method_handlers_generic_handler("tensorflow.serving.ModelService", status),
+        grpc.method_handlers_generic_handler(f"tensorflow.serving.{name}", methods)
+        for name, methods in services.items()
     ]
 
 
@@ -86,55 +82,33 @@ def _parsed(kind: type[Message], data: bytes) -> Message:
     try:
         return kind.FromString(data)
     except DecodeError as error:
-        raise CallError("INVALID_ARGUMENT", f"This is no {kind.__name__}: {error}.") from error
+        raise refused(f"This is no {kind.__name__}: {error}.") from error
 
 
-def _predict(
-    model: ServedModel, request: predict_pb2.PredictRequest
-) -> predict_pb2.PredictResponse:
+def _predict(model: ServedModel, request: PredictRequest) -> PredictResponse:
+    signature = request.model_spec.signature_name
     inputs = {
         name: _array(name, tensor, model.max_bytes) for name, tensor in request.inputs.items()
     }
-    with model.version(request.model_spec.name, _number(request.model_spec)) as version:
-        outputs = version.predict(request.model_spec.signature_name, inputs)
-        spec = _spec(model, version.number)
-    spec.signature_name = request.model_spec.signature_name or DEFAULT_SIGNATURE
-    unknown = set(request.output_filter) - set(outputs)
-    if unknown:
-        raise CallError(
-            "INVALID_ARGUMENT",
-            f"No output is called {', '.join(sorted(unknown))}; there are {', '.join(outputs)}.",
+    with model.using(request.model_spec) as version:
+        outputs = version.predict(signature, inputs)
+    if unknown := set(request.output_filter) - set(outputs):
+        raise refused(
+            f"No output is called {', '.join(sorted(unknown))}; there are {', '.join(outputs)}."
         )
-    answer = predict_pb2.PredictResponse(model_spec=spec)
-    for name in request.output_filter or outputs:
-        answer.outputs[name].CopyFrom(tf.make_tensor_proto(outputs[name]))
-    return answer
+    wanted = request.output_filter or outputs
+    return PredictResponse(
+        model_spec=model.spec_of(version, signature or DEFAULT_SIGNATURE),
+        outputs={name: tf.make_tensor_proto(outputs[name]) for name in wanted},
+    )
 
 
-def _metadata(
-    model: ServedModel, request: get_model_metadata_pb2.GetModelMetadataRequest
-) -> get_model_metadata_pb2.GetModelMetadataResponse:
+def _metadata(model: ServedModel, request: GetModelMetadataRequest) -> GetModelMetadataResponse:
     if list(request.metadata_field) != ["signature_def"]:
-        raise CallError("INVALID_ARGUMENT", "metadata_field must be signature_def alone.")
-    signatures = get_model_metadata_pb2.SignatureDefMap()
-    with model.version(request.model_spec.name, _number(request.model_spec)) as version:
-        for name, signature in version.signatures.items():
-            signatures.signature_def[name].CopyFrom(signature)
-        spec = _spec(model, version.number)
-    answer = get_model_metadata_pb2.GetModelMetadataResponse(model_spec=spec)
+        raise refused("metadata_field must be signature_def alone.")
+    spec, signatures = model.signatures(request.model_spec)
+    answer = GetModelMetadataResponse(model_spec=spec)
     answer.metadata["signature_def"].Pack(signatures)
-    return answer
-
-
-def _status(
-    model: ServedModel, request: get_model_status_pb2.GetModelStatusRequest
-) -> get_model_status_pb2.GetModelStatusResponse:
-    answer = get_model_status_pb2.GetModelStatusResponse()
-    states = model.states(request.model_spec.name, _number(request.model_spec))
-    for number, (state, message) in states.items():
-        status = answer.model_version_status.add(version=number, state=state)
-        status.status.error_code = 2 if message else 0  # UNKNOWN, as TensorFlow Serving has it
-        status.status.error_message = message
     return answer
 
 
@@ -147,16 +121,4 @@ def _array(name: str, tensor: tensor_pb2.TensorProto, max_bytes: int) -> np.ndar
             raise ValueError(f"of {elements} elements")
         return tf.make_ndarray(tensor)
     except (TypeError, ValueError, IndexError) as error:
-        raise CallError("INVALID_ARGUMENT", f"Input {name!r} is no tensor: {error}.") from error
-
-
-def _number(spec: model_pb2.ModelSpec) -> int | None:
-    if spec.version_label:
-        raise CallError("NOT_FOUND", f"No version is labelled {spec.version_label!r}.")
-    return spec.version.value if spec.HasField("version") else None
-
-
-def _spec(model: ServedModel, number: int) -> model_pb2.ModelSpec:
-    spec = model_pb2.ModelSpec(name=model.name)
-    spec.version.value = number
-    return spec
+        raise refused(f"Input {name!r} is no tensor: {error}.") from error

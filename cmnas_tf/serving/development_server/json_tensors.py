@@ -6,7 +6,6 @@ Bytes are ``{"b64": "..."}``. See https://www.tensorflow.org/tfx/serving/api_res
 """
 
 import base64
-import binascii
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from cmnas_tf.serving.call_error import CallError
+from cmnas_tf.serving.call_error import refused
 
 ROWS, COLUMNS = "instances", "inputs"
 
@@ -22,24 +21,19 @@ ROWS, COLUMNS = "instances", "inputs"
 def read_inputs(
     request: Mapping[str, Any], signature: meta_graph_pb2.SignatureDef
 ) -> dict[str, np.ndarray]:
-    """The arrays that a request means.
-
-    Args:
-      request: the JSON object that was sent.
-      signature: that it is for.
+    """The arrays that a JSON object means as a request for a signature.
 
     Raises:
       CallError: INVALID_ARGUMENT.
     """
     if (ROWS in request) == (COLUMNS in request):
-        raise _refused(f"A request has either {ROWS!r} (by rows) or {COLUMNS!r} (by columns).")
-    wanted = list(signature.inputs)
-    if ROWS in request:
-        columns = _columns_of(request[ROWS], wanted)
-    else:
-        columns = request[COLUMNS]
-        if not isinstance(columns, dict) or _is_bytes(columns):
-            columns = {_only(wanted): columns}
+        raise refused(f"A request has either {ROWS!r} (by rows) or {COLUMNS!r} (by columns).")
+    columns = _by_name(request[ROWS]) if ROWS in request else request[COLUMNS]
+    if not isinstance(columns, dict) or _is_bytes(columns):
+        if len(signature.inputs) != 1:
+            names = ", ".join(signature.inputs)
+            raise refused(f"Values must be named, since there are several: {names}.")
+        columns = dict.fromkeys(signature.inputs, columns)
     # Those that are not wanted are refused with a sentence where inputs of any origin are checked.
     dtypes = {name: tf.as_dtype(tensor.dtype) for name, tensor in signature.inputs.items()}
     return {
@@ -50,45 +44,42 @@ def read_inputs(
 def written_outputs(outputs: Mapping[str, np.ndarray], by_rows: bool) -> dict[str, Any]:
     """What answers a request, JSON-ready; an output that is alone goes without its name."""
     columns = {name: _plain(name, array) for name, array in outputs.items()}
-    alone = next(iter(columns.values())) if len(columns) == 1 else None
-    if not by_rows:
-        return {"outputs": columns if alone is None else alone}
-    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    return {"predictions": rows if alone is None else alone}
+    found: Any = columns
+    if len(columns) == 1:
+        (found,) = columns.values()
+    elif by_rows:
+        rows = zip(*columns.values(), strict=True)
+        found = [dict(zip(columns, row, strict=True)) for row in rows]
+    return {"predictions" if by_rows else "outputs": found}
 
 
-def _columns_of(rows: Any, wanted: list[str]) -> dict[str, Any]:
+def _by_name(rows: Any) -> Any:
+    """Rows with names as columns, others as they are."""
     if not isinstance(rows, list) or not rows:
-        raise _refused(f"{ROWS!r} must be a list with an entry for each image.")
+        raise refused(f"{ROWS!r} must be a list with an entry for each image.")
     if not all(isinstance(row, dict) and not _is_bytes(row) for row in rows):
-        return {_only(wanted): rows}
+        return rows
     if any(row.keys() != rows[0].keys() for row in rows):
-        raise _refused(f"All entries of {ROWS!r} must have the same names.")
+        raise refused(f"All entries of {ROWS!r} must have the same names.")
     return {name: [row[name] for row in rows] for name in rows[0]}
-
-
-def _only(wanted: list[str]) -> str:
-    if len(wanted) != 1:
-        raise _refused(f"Values must be named, since there are several: {', '.join(wanted)}.")
-    return wanted[0]
 
 
 def _array(name: str, value: Any, dtype: tf.DType) -> np.ndarray:
     if dtype == tf.string:
         array = np.array(_bytes_of(name, value), dtype=object)
         if not all(isinstance(entry, bytes) for entry in array.flat):
-            raise _refused(f"The lists of input {name!r} must have the same length.")
+            raise refused(f"The lists of input {name!r} must have the same length.")
         return array
     try:
         array = np.array(value)
     except ValueError as error:
-        raise _refused(f"Input {name!r} is no array: {error}.") from error
+        raise refused(f"Input {name!r} is no array: {error}.") from error
     kinds = "iuf" if dtype.is_floating else "iu"
     fits = array.size == 0 or (
         array.dtype.kind in kinds and dtype.min <= array.min() and array.max() <= dtype.max
     )
     if not fits:
-        raise _refused(
+        raise refused(
             f"Input {name!r} must be numbers of type {dtype.name}, between {dtype.min} and "
             f"{dtype.max}."
         )
@@ -104,9 +95,9 @@ def _bytes_of(name: str, value: Any) -> Any:
     if _is_bytes(value):
         try:
             return base64.b64decode(value["b64"], validate=True)
-        except (TypeError, ValueError, binascii.Error) as error:
-            raise _refused(f"Input {name!r} has an entry that is no base64: {error}.") from error
-    raise _refused(f'Input {name!r} must be strings, or bytes as {{"b64": "..."}}.')
+        except (TypeError, ValueError) as error:
+            raise refused(f"Input {name!r} has an entry that is no base64: {error}.") from error
+    raise refused(f'Input {name!r} must be strings, or bytes as {{"b64": "..."}}.')
 
 
 def _is_bytes(value: Any) -> bool:
@@ -118,9 +109,4 @@ def _plain(name: str, array: np.ndarray) -> list[Any]:
         return array.tolist()
     if name.endswith("_bytes"):  # TensorFlow Serving tells bytes from text by the name
         return [{"b64": base64.b64encode(entry).decode()} for entry in array.tolist()]
-    texts = [entry.decode(errors="replace") for entry in array.flat]
-    return np.array(texts, dtype=object).reshape(array.shape).tolist()
-
-
-def _refused(message: str) -> CallError:
-    return CallError("INVALID_ARGUMENT", message)
+    return np.vectorize(lambda entry: entry.decode(errors="replace"), "O")(array).tolist()

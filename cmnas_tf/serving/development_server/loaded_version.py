@@ -10,8 +10,8 @@ import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
-from cmnas_tf.serving.call_error import HTTP_STATUS, CallError
-from cmnas_tf.serving.model_folder import BESIDE, WARMUP
+from cmnas_tf.serving.call_error import HTTP_STATUS, CallError, refused
+from cmnas_tf.serving.exported_model import BESIDE, WARMUP
 
 DEFAULT_SIGNATURE = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
 
@@ -23,11 +23,8 @@ class LoadedVersion:
     its memory back, which functions of ``tf.saved_model.load`` do not do reliably.
 
     Attributes:
-      number: of the version.
+      number: of the version, the name of its folder.
       signatures: by name.
-
-    Args:
-      folder: of the version; its name is a number.
 
     Raises:
       Exception: whatever is wrong with the files; TensorFlow has many words for it.
@@ -57,17 +54,12 @@ class LoadedVersion:
         gc.collect()  # a graph is a ring of references, and holds constants of any size
 
     def signature(self, name: str) -> meta_graph_pb2.SignatureDef:
-        """The signature called ``name``; the default one where that is empty.
-
-        Raises:
-          CallError: there is none.
-        """
+        """The signature called ``name``, or the default one; raises CallError if there is none."""
         found = self.signatures.get(name or DEFAULT_SIGNATURE)
         if found is None:
-            raise CallError(
-                "INVALID_ARGUMENT",
+            raise refused(
                 f"Version {self.number} has no signature {name!r}; its signatures are "
-                f"{', '.join(sorted(self.signatures))}.",
+                f"{', '.join(sorted(self.signatures))}."
             )
         return found
 
@@ -76,10 +68,7 @@ class LoadedVersion:
 
         Args:
           name: of the signature.
-          inputs: by name; strings are object arrays of bytes.
-
-        Returns:
-          The outputs by name.
+          inputs: by name, as are the outputs; strings are object arrays of bytes.
 
         Raises:
           CallError: unknown signature, inputs that are not the signature's, or what the model
@@ -117,23 +106,17 @@ def _sentence(error: tf.errors.OpError) -> str:
 def _check_inputs(signature: meta_graph_pb2.SignatureDef, inputs: Mapping[str, np.ndarray]) -> None:
     wanted, given = set(signature.inputs), set(inputs)
     if wanted != given:
-        raise CallError(
-            "INVALID_ARGUMENT",
+        raise refused(
             f"The inputs must be {', '.join(sorted(wanted))}. "
             f"Missing: {', '.join(sorted(wanted - given)) or 'none'}; "
-            f"unknown: {', '.join(sorted(given - wanted)) or 'none'}.",
+            f"unknown: {', '.join(sorted(given - wanted)) or 'none'}."
         )
     for name, array in inputs.items():
         dtype = tf.as_dtype(signature.inputs[name].dtype)
         shape = tf.TensorShape(signature.inputs[name].tensor_shape)
         if tf.as_dtype(array.dtype) != dtype or not shape.is_compatible_with(array.shape):
-            raise CallError(
-                "INVALID_ARGUMENT",
-                f"Input {name!r} must be {dtype.name} {_shown(shape.as_list())}. "
-                f"Received: {tf.as_dtype(array.dtype).name} {_shown(array.shape)}.",
+            sizes = ", ".join("any" if size is None else str(size) for size in shape)
+            raise refused(
+                f"Input {name!r} must be {dtype.name} [{sizes}]. "
+                f"Received: {tf.as_dtype(array.dtype).name} {list(array.shape)}."
             )
-
-
-def _shown(sizes: list[int | None] | tuple[int, ...]) -> str:
-    """``[N, 3]`` of ``[None, 3]``."""
-    return f"[{', '.join('any' if size is None else str(size) for size in sizes)}]"

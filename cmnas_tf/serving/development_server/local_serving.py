@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from cmnas_tf.options import Options, option
-from cmnas_tf.serving.model_folder import MODEL_NAME
+from cmnas_tf.serving.exported_model import MODEL_NAME
 
 
 @dataclass(frozen=True, kw_only=True)

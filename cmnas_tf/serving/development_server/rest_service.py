@@ -16,10 +16,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from google.protobuf import json_format
+from google.protobuf.message import Message
+from tensorflow_serving.apis.model_pb2 import ModelSpec
 
-from cmnas_tf.serving.call_error import HTTP_STATUS, CallError
+from cmnas_tf.serving.call_error import HTTP_STATUS, CallError, refused
 from cmnas_tf.serving.development_server.json_tensors import ROWS, read_inputs, written_outputs
-from cmnas_tf.serving.development_server.loaded_version import LoadedVersion
 from cmnas_tf.serving.development_server.served_model import ServedModel
 
 _PATH = re.compile(r"/v1/models/([^/:]+)(?:/versions/([0-9]{1,18}))?(/metadata|:predict)?")
@@ -28,11 +29,7 @@ LINGER_SECONDS = 5.0  # for a client to read why its request is not taken
 
 
 class RestServer(ThreadingHTTPServer):
-    """Answers from a thread for each connection.
-
-    Args:
-      model: what is served.
-      host, port: where; port 0 takes any free one.
+    """Answers from a thread for each connection; port 0 takes any free one.
 
     Raises:
       OSError: the address is taken.
@@ -123,45 +120,32 @@ class _Handler(BaseHTTPRequestHandler):
             self._linger()
 
     def _get(self) -> dict[str, Any]:
-        name, number, verb = self._target()
+        asked, verb = self._target()
         if verb == ":predict":
-            raise CallError("INVALID_ARGUMENT", "Predictions are asked for by POST, not by GET.")
+            raise refused("Predictions are asked for by POST, not by GET.")
         if verb == "/metadata":
-            with self.server.model.version(name, number) as version:
-                return _metadata(name, version)
-        states = self.server.model.states(name, number)
-        return {
-            "model_version_status": [
-                {
-                    "version": str(version),
-                    "state": state,
-                    "status": {
-                        "error_code": "UNKNOWN" if message else "OK",
-                        "error_message": message,
-                    },
-                }
-                for version, (state, message) in states.items()
-            ]
-        }
+            spec, signatures = self.server.model.signatures(asked)
+            return {"model_spec": _json(spec), "metadata": {"signature_def": _json(signatures)}}
+        return _json(self.server.model.status(asked))
 
     def _post(self) -> dict[str, Any]:
         body = self._body()
-        name, number, verb = self._target()
+        asked, verb = self._target()
         if verb != ":predict":
-            raise CallError("INVALID_ARGUMENT", f"{self.path} is asked for by GET, not by POST.")
+            raise refused(f"{self.path} is asked for by GET, not by POST.")
         try:
             request = json.loads(body)
         except (ValueError, RecursionError) as error:
-            raise CallError("INVALID_ARGUMENT", f"The request is no JSON: {error}.") from error
+            raise refused(f"The request is no JSON: {error}.") from error
         if not isinstance(request, dict):
-            raise CallError("INVALID_ARGUMENT", "The request must be a JSON object.")
+            raise refused("The request must be a JSON object.")
         signature = str(request.get("signature_name", ""))
-        with self.server.model.version(name, number) as version:
+        with self.server.model.using(asked) as version:
             inputs = read_inputs(request, version.signature(signature))
             outputs = version.predict(signature, inputs)
         return written_outputs(outputs, by_rows=ROWS in request)
 
-    def _target(self) -> tuple[str, int | None, str]:
+    def _target(self) -> tuple[ModelSpec, str | None]:
         found = _PATH.fullmatch(self.path)
         if found is None:
             raise CallError(
@@ -170,12 +154,13 @@ class _Handler(BaseHTTPRequestHandler):
                 f"{self.server.model.name}, with /metadata or :predict behind it.",
             )
         name, number, verb = found.groups()
-        return name, int(number) if number else None, verb or ""
+        version = {"value": int(number)} if number else None
+        return ModelSpec(name=name, version=version), verb
 
     def _body_size(self) -> int:
         length = self.headers.get("Content-Length", "")
         if not re.fullmatch("[0-9]{1,18}", length):
-            raise CallError("INVALID_ARGUMENT", "A request must say its size in Content-Length.")
+            raise refused("A request must say its size in Content-Length.")
         self.server.model.require_size(int(length))
         return int(length)
 
@@ -196,14 +181,7 @@ class _Handler(BaseHTTPRequestHandler):
                 pass
 
 
-def _metadata(name: str, version: LoadedVersion) -> dict[str, Any]:
-    signatures = {
-        key: json_format.MessageToDict(
-            signature, including_default_value_fields=True, preserving_proto_field_name=True
-        )
-        for key, signature in version.signatures.items()
-    }
-    return {
-        "model_spec": {"name": name, "signature_name": "", "version": str(version.number)},
-        "metadata": {"signature_def": {"signature_def": signatures}},
-    }
+def _json(message: Message) -> dict[str, Any]:
+    return json_format.MessageToDict(
+        message, including_default_value_fields=True, preserving_proto_field_name=True
+    )

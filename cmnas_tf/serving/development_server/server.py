@@ -8,7 +8,6 @@ from pathlib import Path
 from cmnas_tf.errors import BadInput
 from cmnas_tf.serving.development_server import grpc_service
 from cmnas_tf.serving.development_server.local_serving import LocalServing
-from cmnas_tf.serving.development_server.model_versions import ModelVersions
 from cmnas_tf.serving.development_server.rest_service import RestServer
 from cmnas_tf.serving.development_server.served_model import ServedModel
 
@@ -17,21 +16,18 @@ class LocalServer:
     """A server that runs.
 
     Attributes:
-      versions: of the model; ``refresh`` looks for a new one.
       grpc_port, rest_port: where it listens.
     """
 
-    def __init__(self, serving: LocalServing, versions: ModelVersions):
-        self.versions = versions
+    def __init__(self, serving: LocalServing, model: ServedModel):
+        self._model = model
         self._grace = serving.grace_seconds
-        model = ServedModel(serving.model_name, versions, serving.max_request_megabytes * 10**6)
         with contextlib.ExitStack() as on_failure:
             try:
                 self._rest = RestServer(model, serving.host, serving.rest_api_port)
                 on_failure.callback(self._rest.stop, 0.0)
-                self._grpc, self.grpc_port = grpc_service.start(
-                    model, f"{serving.host}:{serving.port}"
-                )
+                address = f"{serving.host}:{serving.port}"
+                self._grpc, self.grpc_port = grpc_service.start(model, address)
             except (OSError, OverflowError, RuntimeError) as error:
                 raise BadInput(
                     f"host={serving.host} port={serving.port} rest_api_port="
@@ -46,24 +42,22 @@ class LocalServer:
         grpc_done = self._grpc.stop(self._grace)
         self._rest.stop(self._grace)
         grpc_done.wait()
-        self.versions.close()
+        self._model.close()
 
     def watch(self, stop: threading.Event, seconds: float) -> Iterator[str]:
         """Looks for a new version every few seconds until it is told to stop.
 
-        Yields:
-          What happened, a line each.
+        Yields what happened, a line each.
         """
         seen: dict[int, tuple[str, str]] = {}
         while True:
-            states = self.versions.states
-            for number, (state, message) in sorted(states.items()):
-                if seen.get(number) != (state, message):
-                    yield f"version {number} {state.lower()}{': ' if message else ''}{message}"
+            states = self._model.states
+            for number, (state, message) in sorted(states.items() - seen.items()):
+                yield f"version {number} {state.lower()}{': ' if message else ''}{message}"
             seen = states
             if stop.wait(seconds):
                 return
-            self.versions.refresh()
+            self._model.refresh()
 
 
 @contextlib.contextmanager
@@ -73,15 +67,16 @@ def serve_locally(serving: LocalServing) -> Iterator[LocalServer]:
     Raises:
       BadInput: there is no model, or the ports are taken.
     """
-    versions = ModelVersions(Path(serving.model_base_path))
-    if not serving.model_base_path or versions.refresh() is None:
-        faults = [message for _, message in versions.states.values()]
+    base, max_bytes = Path(serving.model_base_path), serving.max_request_megabytes * 10**6
+    model = ServedModel(base, serving.model_name, max_bytes)
+    if not serving.model_base_path or model.refresh() is None:
+        faults = "".join(f" {message}." for _, message in model.states.values())
         raise BadInput(
             f"model_base_path={serving.model_base_path!r} has no version of a model that can be "
-            f"served.{''.join(f' {fault}.' for fault in faults)} Give the folder that holds the "
-            "numbered ones, which `export_saved_model` writes."
+            f"served.{faults} Give the folder that holds the numbered ones, which "
+            "`export_saved_model` writes."
         )
-    server = LocalServer(serving, versions)
+    server = LocalServer(serving, model)
     try:
         yield server
     finally:

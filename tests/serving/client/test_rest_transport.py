@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from cmnas_tf.serving.call_error import CallError
+from cmnas_tf.serving.client.remote_model import Signature
 from cmnas_tf.serving.client.rest_transport import RestTransport
-from cmnas_tf.serving.client.transport import Signature
 
 HEAD = b"HTTP/1.1 %d Said\r\nContent-Length: %d\r\n%s\r\n"
 

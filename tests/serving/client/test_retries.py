@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cmnas_tf.serving.call_error import HTTP_STATUS, CallError, code_of
-from cmnas_tf.serving.client.retries import LONGEST_WAIT, Retries
+from cmnas_tf.serving.client.remote_model import LONGEST_WAIT, Retries
 
 
 class Clock:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from cmnas_tf.serving.client.matches_picture import (
+from cmnas_tf.serving.client.picture import (
     FRAME,
     GAP,
     HEIGHT,
@@ -14,8 +14,8 @@ from cmnas_tf.serving.client.matches_picture import (
     WRONG,
     Tile,
     draw,
+    gallery_entries,
 )
-from cmnas_tf.serving.client.pictured_answers import gallery_entries
 from cmnas_tf.serving.gallery import Entry, Gallery, Matches
 
 
@@ -79,7 +79,7 @@ def gallery():
 
 def matches(*found):
     ids, cameras, scores = zip(*found, strict=True)
-    return Matches(np.array([ids]), np.array([cameras]), np.array([scores], np.float32))
+    return Matches(np.array(ids), np.array(cameras), np.array(scores, np.float32))
 
 
 def test_a_match_is_the_entry_whose_score_it_has():
@@ -87,7 +87,7 @@ def test_a_match_is_the_entry_whose_score_it_has():
     the next of a on camera 1 is entry 0, even with the same score."""
     query = np.array([0.6, 0.8], np.float32)
     found = matches(("a", "2", 1.0), ("b", "1", 0.96), ("a", "1", 0.8), ("a", "1", 0.8))
-    assert gallery_entries(gallery(), query, found, 0) == [1, 2, 3, 0]
+    assert gallery_entries(gallery(), query, found) == [1, 2, 3, 0]
 
 
 def test_another_gallery_is_noticed():
@@ -95,4 +95,4 @@ def test_another_gallery_is_noticed():
 
     query = np.array([0.6, 0.8], np.float32)
     with pytest.raises(BadInput, match=r"'b' and camera '1', .* not the gallery that was searched"):
-        gallery_entries(gallery(), query, matches(("b", "1", 0.96), ("b", "1", 0.9)), 0)
+        gallery_entries(gallery(), query, matches(("b", "1", 0.96), ("b", "1", 0.9)))

@@ -5,9 +5,10 @@ import weakref
 
 import numpy as np
 import pytest
+from tensorflow_serving.apis.model_pb2 import ModelSpec
 
 from cmnas_tf.serving.call_error import CallError
-from cmnas_tf.serving.development_server.model_versions import ModelVersions
+from cmnas_tf.serving.development_server.served_model import ServedModel
 from tests.serving import stand_in
 
 PIXELS = stand_in.pictures(2)
@@ -29,21 +30,25 @@ def embedded(version):
     return version.predict("embed_visible_pixels", {"pixels": PIXELS})["embedding"]
 
 
+def asking_for(number=None):
+    return ModelSpec(name="reid", version=number and {"value": number})
+
+
 def state(versions, number):
     return versions.states[number][0]
 
 
 def test_a_new_version_takes_over_and_the_old_one_ends_its_requests(models, base):
-    versions = ModelVersions(base)
+    versions = ServedModel(base, "reid", 10**6)
     install(models, base, 1)
     assert versions.refresh().number == 1
     assert versions.refresh() is None
-    with versions.using() as old:
+    with versions.using(asking_for()) as old:
         graph = weakref.ref(old._session.graph)
         install(models, base, 2)
         assert versions.refresh().number == 2
         assert (state(versions, 1), state(versions, 2)) == ("UNLOADING", "AVAILABLE")
-        with versions.using() as new, versions.using(2) as same:
+        with versions.using(asking_for()) as new, versions.using(asking_for(2)) as same:
             assert new is same
             first, second = embedded(old), embedded(new)
         np.testing.assert_allclose(first, stand_in.embeddings(PIXELS, "visible", 1), atol=1e-6)
@@ -53,16 +58,19 @@ def test_a_new_version_takes_over_and_the_old_one_ends_its_requests(models, base
     assert graph() is None  # its memory is given back
     versions.close()
     assert state(versions, 2) == "END"
-    with pytest.raises(CallError, match=r"No version .* is loaded") as raised, versions.using():
+    with (
+        pytest.raises(CallError, match=r"No version .* is loaded") as raised,
+        versions.using(asking_for()),
+    ):
         pass
     assert raised.value.code == "UNAVAILABLE"
 
 
 def test_a_failing_request_lets_its_version_go(models, base):
-    versions = ModelVersions(base)
+    versions = ServedModel(base, "reid", 10**6)
     install(models, base, 1)
     versions.refresh()
-    with pytest.raises(CallError), versions.using() as version:
+    with pytest.raises(CallError), versions.using(asking_for()) as version:
         version.predict("embed_visible", {"image_bytes": np.array([b"no image"], object)})
     versions.close()
     assert state(versions, 1) == "END"
@@ -74,7 +82,7 @@ def test_half_a_model_is_not_looked_at(models, base):
     (base / "3" / "variables").mkdir(parents=True)
     shutil.copytree(models / "2", base / ".2.abc.tmp")
     (base / "notes.txt").touch()
-    versions = ModelVersions(base)
+    versions = ServedModel(base, "reid", 10**6)
     assert versions.refresh().number == 1
     assert list(versions.states) == [1]
     shutil.rmtree(base / "3")
@@ -86,7 +94,7 @@ def test_half_a_model_is_not_looked_at(models, base):
 @pytest.mark.parametrize("damage", ["no protobuf", "no variables"])
 def test_a_version_that_cannot_be_loaded_changes_nothing(models, base, damage):
     install(models, base, 1)
-    versions = ModelVersions(base)
+    versions = ServedModel(base, "reid", 10**6)
     versions.refresh()
     install(models, base, 2, number=10)
     if damage == "no protobuf":
@@ -97,17 +105,17 @@ def test_a_version_that_cannot_be_loaded_changes_nothing(models, base, damage):
         assert versions.refresh() is None
         assert state(versions, 10) == "END"
         assert f"{base / '10'} cannot be loaded" in versions.states[10][1]
-    with versions.using() as version:
+    with versions.using(asking_for()) as version:
         assert version.number == 1
     with pytest.raises(CallError, match="Version 10 is not served; version 1 is"):
-        versions.using(10).__enter__()
+        versions.using(asking_for(10)).__enter__()
     versions.close()
 
 
 def test_back_to_the_version_before(models, base):
     install(models, base, 1)
     install(models, base, 2)
-    versions = ModelVersions(base)
+    versions = ServedModel(base, "reid", 10**6)
     assert versions.refresh().number == 2  # the older one is never loaded
     assert list(versions.states) == [2]
     shutil.rmtree(base / "2")
@@ -120,4 +128,4 @@ def test_back_to_the_version_before(models, base):
 
 
 def test_no_folder_at_all(base):
-    assert ModelVersions(base).refresh() is None
+    assert ServedModel(base, "reid", 10**6).refresh() is None

@@ -1,8 +1,19 @@
-"""How an exported model computes: the options."""
+"""An exported model from outside: its name, its folder, its versions, and how it computes."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from cmnas_tf.options import Options, option
+
+MODEL_NAME = "reid"  # what clients call the model on the server
+BESIDE = "assets.extra"  # the place a version has for files that are not part of the graph
+WARMUP = "tf_serving_warmup_requests"  # the name that servers look for there
+
+
+def versions_in(base: Path) -> dict[int, Path]:
+    """The versions in a folder, by number; what has no number for a name is passed over."""
+    entries = base.iterdir() if base.is_dir() else ()
+    return {int(entry.name): entry for entry in entries if entry.name.isdecimal()}
 
 
 @dataclass(frozen=True, kw_only=True)

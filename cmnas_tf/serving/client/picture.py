@@ -1,0 +1,144 @@
+"""A picture of ranked matches, as retrieval papers show them.
+
+A row for each image: the image itself, then its matches, best first. A right match has a green
+solid frame and a tick, a wrong one a red dashed frame and a cross, so that nobody needs to tell the
+two colours apart. The colours are bluish green and vermilion of the palette of M. Okabe and K. Ito,
+"Color Universal Design", which differ in brightness, too.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from cmnas_tf.errors import BadInput
+from cmnas_tf.files import replacing
+from cmnas_tf.serving.client.answers import Answer, Answers, rightness
+from cmnas_tf.serving.gallery import Gallery, Matches
+
+HEIGHT, WIDTH = 192, 96  # of an image, in pixels
+FRAME, GAP, CAPTION = 5, 10, 34
+RIGHT, WRONG, UNKNOWN, INK = "#009E73", "#D55E00", "#777777", "#000000"
+
+
+class Tile(NamedTuple):
+    """An image in the picture.
+
+    Attributes:
+      image: None where there is no file.
+      caption: lines below it.
+      right: whether it shows the person that was looked for; None: not known, or the query itself.
+    """
+
+    image: Image.Image | None
+    caption: tuple[str, ...]
+    right: bool | None = None
+
+
+def write_picture(answer: Answer, found: Answers, matches: Matches) -> None:
+    """Draws some of the images that were found, spread over all, with their matches.
+
+    Raises:
+      BadInput: the gallery is not the one that answered, or its images are not there.
+    """
+    gallery, right = Gallery.load(answer.gallery), rightness(found.images, matches)
+    shown = np.linspace(0, len(found.images) - 1, answer.rows).round().astype(int)
+    lines = []
+    for number in np.unique(shown):
+        image = found.images[number]
+        camera = f"camera {image.camera}" if image.camera else image.modality
+        line = [Tile(_opened(image.path), (f"query {image.pid or '?'}", camera))]
+        of_image = Matches(*(column[number] for column in matches))
+        entries = gallery_entries(gallery, found.embeddings[number], of_image)
+        for entry, score, is_right in zip(entries, of_image.scores, right[number], strict=True):
+            caption = f"{gallery.ids[entry]}  {score:.3f}", f"camera {gallery.cameras[entry]}"
+            path = Path(answer.gallery_dir) / gallery.names[entry]
+            line.append(Tile(_opened(path), caption, is_right))
+        lines.append(line)
+    with replacing(answer.picture) as aside:
+        draw(lines).save(aside, format="PNG")
+
+
+def gallery_entries(gallery: Gallery, embedding: np.ndarray, matches: Matches) -> list[int]:
+    """The entry that each match of an image is; a server answers with ids, and many share one.
+
+    Args:
+      gallery: that was searched.
+      embedding: of the image, [D].
+      matches: of this image: ids, cameras and scores, [k] each.
+
+    Returns:
+      [k]; of the entries with the match's id and camera the one whose score is the nearest.
+    """
+    scores = gallery.embeddings @ embedding  # [G]
+    found: list[int] = []
+    for match, camera, score in zip(*matches, strict=True):
+        fits = (gallery.ids == match) & (gallery.cameras == camera)
+        fits[found] = False
+        if not fits.any():
+            raise BadInput(
+                f"`gallery` has no further entry of id {match!r} and camera {camera!r}, which was "
+                "the answer: it is not the gallery that was searched. Give that one."
+            )
+        found.append(int(np.where(fits, np.abs(scores - score), np.inf).argmin()))
+    return found
+
+
+def _opened(path: Path) -> Image.Image:
+    try:
+        return Image.open(path)
+    except OSError as error:
+        raise BadInput(
+            f"The picture needs {path}, which cannot be read: {error}. Give the folder that the "
+            "gallery's image names start from as `gallery_dir`."
+        ) from error
+
+
+def draw(rows: Sequence[Sequence[Tile]]) -> Image.Image:
+    """An RGB picture of rows of tiles, all of the same length; the first of each is the query."""
+    across, down = WIDTH + 2 * FRAME + GAP, HEIGHT + 2 * FRAME + CAPTION + GAP
+    # The query stands a little apart.
+    size = (len(rows[0]) * across + 3 * GAP, len(rows) * down + GAP)
+    picture = Image.new("RGB", size, "white")
+    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(size=12)
+    for line, row in enumerate(rows):
+        for column, tile in enumerate(row):
+            left = GAP + column * across + (2 * GAP if column else 0)
+            top = GAP + line * down
+            framed = _framed(tile)
+            picture.paste(framed, (left, top))
+            for number, text in enumerate(tile.caption):
+                below = (left + FRAME, top + framed.height + 2 + 15 * number)
+                pen.text(below, text, fill=INK, font=font)
+    return picture
+
+
+def _framed(tile: Tile) -> Image.Image:
+    image = Image.new("RGB", (WIDTH, HEIGHT), "#EEEEEE")
+    if tile.image is not None:
+        image = tile.image.convert("RGB").resize((WIDTH, HEIGHT))
+    colour = {True: RIGHT, False: WRONG, None: UNKNOWN}[tile.right]
+    framed = ImageOps.expand(image, FRAME, colour)
+    if tile.right is not None:
+        _mark(ImageDraw.Draw(framed), colour, tile.right)
+    return framed
+
+
+def _mark(pen: ImageDraw.ImageDraw, colour: str, right: bool) -> None:
+    """A tick, or a cross and white gaps in the frame."""
+    width, height = WIDTH + 2 * FRAME, HEIGHT + 2 * FRAME
+    left, top = width - FRAME - 22, FRAME
+    pen.rectangle((left, top, left + 21, top + 21), fill=colour)
+    if right:
+        pen.line([(left + 4, top + 11), (left + 9, top + 16), (left + 17, top + 5)], "white", 3)
+        return
+    pen.line([(left + 5, top + 5), (left + 16, top + 16)], "white", 3)
+    pen.line([(left + 5, top + 16), (left + 16, top + 5)], "white", 3)
+    for x in range(8, width, 16):
+        pen.rectangle((x, 0, x + 5, FRAME - 1), fill="white")
+        pen.rectangle((x, height - FRAME, x + 5, height - 1), fill="white")
+    for y in range(8, height, 16):
+        pen.rectangle((0, y, FRAME - 1, y + 5), fill="white")
+        pen.rectangle((width - FRAME, y, width - 1, y + 5), fill="white")
