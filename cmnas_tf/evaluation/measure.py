@@ -10,7 +10,7 @@ from cmnas_tf.data import LAYOUTS
 from cmnas_tf.data.index import Dataset, Images
 from cmnas_tf.data.protocols import Protocol, Trial
 from cmnas_tf.errors import BadInput
-from cmnas_tf.retrieval.ranking import Ranking, has_match, rank, rank_embeddings
+from cmnas_tf.retrieval.ranking import Ranking, dot_product_blocks, rank_blocks
 from cmnas_tf.retrieval.rerank import re_rank, require_memory
 from cmnas_tf.tables import table
 
@@ -120,10 +120,10 @@ def measure(
         asking = embeddings[_rows_of(dataset.test, query)]
         answering = embeddings[_rows_of(dataset.test, gallery)]
         if rerank is None:
-            ranking = rank_embeddings(asking, answering, *labels, trial.rule)
+            blocks: Iterable[np.ndarray] = dot_product_blocks(asking, answering)
         else:
-            ranking = rank(re_rank(asking, answering, **rerank), *labels, trial.rule)
-        counted = int(np.count_nonzero(has_match(*labels, trial.rule)))
+            blocks = [re_rank(asking, answering, **rerank)]
+        ranking, counted = rank_blocks(blocks, *labels, trial.rule)
         result = TrialResult(ranking, counted, len(query) - counted, trial.gallery_seed)
         results.setdefault(trial.setting, {})[trial.name] = result
     return [Measured.average(setting, found) for setting, found in results.items()]
