@@ -13,7 +13,7 @@ from cmnas_tf.data.augment import augment, normalize
 from cmnas_tf.data.augmentation import Augmentation
 from cmnas_tf.data.decode import decode
 from cmnas_tf.data.index import Images
-from cmnas_tf.data.sampler import IdentitySampler
+from cmnas_tf.data.sampling import IdentitySampler
 from cmnas_tf.data.store import open_store
 from cmnas_tf.data.verify import unreadable
 from cmnas_tf.errors import BadInput

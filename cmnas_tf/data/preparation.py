@@ -1,13 +1,13 @@
 """Whether a data set is fit for use: what it holds, what is published, and what must be mended."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 
-from cmnas_tf.data.checks import identity_faults, unmatched
+import numpy as np
+
 from cmnas_tf.data.index import Count, Dataset
-from cmnas_tf.data.layouts import LAYOUTS
-from cmnas_tf.data.loading import read_dataset
+from cmnas_tf.data.layouts import LAYOUTS, identity_faults, read_dataset
 from cmnas_tf.data.shard_writer import write_shards
 from cmnas_tf.data.verify import Content, duplicates, read_contents
 from cmnas_tf.errors import BadInput
@@ -68,6 +68,22 @@ class Examined:
             if sentences:
                 text += ["", f"{title}:", *(f"  {sentence}" for sentence in sentences)]
         return "\n".join(text)
+
+
+def unmatched(dataset: Dataset) -> Iterator[str]:
+    """A sentence for each modality that test identities lack; where images have roles, none.
+
+    Such a data set can be used: their queries find no match, and do not count.
+    """
+    test = dataset.test[dataset.test.roles == ""]
+    for modality in np.unique(test.modalities):
+        without = set(test.pids.tolist()) - set(test.of_modality(modality).pids.tolist())
+        if without:
+            yield (
+                f"{len(without)} test identities have no {modality} image, the first of them "
+                f"{sorted(without)[:10]}; where they are searched for across modalities, they do "
+                "not count."
+            )
 
 
 def _compared(found: Count, published: Count | None) -> str:

@@ -1,4 +1,4 @@
-"""Writing a data set as shards, see :mod:`cmnas_tf.data.shards`."""
+"""Writing a data set as shards, see :mod:`cmnas_tf.data.store`."""
 
 import contextlib
 import csv
@@ -13,7 +13,7 @@ from typing import Any
 
 from cmnas_tf.data.index import Dataset, Image
 from cmnas_tf.data.layouts import LAYOUTS
-from cmnas_tf.data.shards import (
+from cmnas_tf.data.store import (
     COLUMNS,
     INDEX,
     MANIFEST,
@@ -21,9 +21,10 @@ from cmnas_tf.data.shards import (
     SCHEMA_VERSION,
     Row,
     ShardEntry,
+    in_threads,
+    open_store,
     sha256,
 )
-from cmnas_tf.data.store import in_threads, open_store
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import replacing, write_json
 

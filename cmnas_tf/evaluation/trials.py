@@ -14,7 +14,7 @@ from cmnas_tf.architecture import Architecture
 from cmnas_tf.data import LAYOUTS
 from cmnas_tf.data.index import Dataset
 from cmnas_tf.data.protocols import Protocol
-from cmnas_tf.data.sampler import IdentitySampler
+from cmnas_tf.data.sampling import IdentitySampler
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.matching import Matching, evaluation_settings
 from cmnas_tf.evaluation.measure import MEASURES, percent
