@@ -94,9 +94,7 @@ class ShardStore:
         def read(row: Any) -> bytes:
             return self.read(paths[row])
 
-        return lambda row: tf.ensure_shape(
-            tf.numpy_function(read, [row], tf.string, stateful=False), []
-        )
+        return lambda row: tf.ensure_shape(tf.numpy_function(read, [row], tf.string, False), [])
 
     def where(self, path: str) -> str:
         """See :class:`FolderStore`."""
