@@ -6,6 +6,7 @@ what made it.
 """
 
 import concurrent.futures
+import contextlib
 import functools
 import io
 import json
@@ -13,10 +14,11 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from cmnas_tf.data import regdb
 from cmnas_tf.data.synthetic_cameras import draw_image
 from cmnas_tf.data.synthetic_plan import (
     ONLY_OF,
@@ -75,19 +77,20 @@ def write_dataset(
         return False
     with replacing(root) as aside:
         aside.mkdir()
-        _TREES[people.dataset].write_lists(people, aside)
+        if people.dataset in _LISTS:
+            _LISTS[people.dataset](people, aside)
         draw = functools.partial(_write_person, people, aside)
-        if processes == 1:
-            _report(map(draw, drawn_people(people)), progress)
-        else:
-            # Spawned, not forked: the caller may have threads (TensorFlow has) that would not
-            # survive a fork.
-            spawn = multiprocessing.get_context("spawn")
-            pool = concurrent.futures.ProcessPoolExecutor(processes, mp_context=spawn)
-            try:
-                _report(pool.map(draw, drawn_people(people)), progress)
-            finally:
-                pool.shutdown(cancel_futures=True)
+        written: Iterable[int] = map(draw, drawn_people(people))
+        with contextlib.ExitStack() as stack:
+            if processes > 1:
+                # Spawned, not forked: the caller may have threads (TensorFlow has) that would not
+                # survive a fork.
+                spawn = multiprocessing.get_context("spawn")
+                pool = concurrent.futures.ProcessPoolExecutor(processes, mp_context=spawn)
+                stack.callback(pool.shutdown, cancel_futures=True)
+                written = pool.map(draw, drawn_people(people))
+            for images in written:
+                progress(images)
         write_json(aside / MANIFEST, _manifest(people))
     return True
 
@@ -129,11 +132,8 @@ def _is_there(people: SyntheticPeople, root: Path) -> bool:
 
 
 def _manifest(people: SyntheticPeople) -> dict[str, Any]:
-    seen_by = [
-        cameras_of(people)[camera]
-        for person in drawn_people(people)
-        for camera, _ in views_of(people, person)
-    ]
+    cameras = cameras_of(people)
+    seen_by = [cameras[c] for person in drawn_people(people) for c, _ in views_of(people, person)]
     return {
         "generator_version": GENERATOR_VERSION,
         "settings": {
@@ -145,18 +145,13 @@ def _manifest(people: SyntheticPeople) -> dict[str, Any]:
     }
 
 
-def _report(written: Iterable[int], progress: Callable[[int], Any]) -> None:
-    for images in written:
-        progress(images)
-
-
 def _write_person(people: SyntheticPeople, root: Path, person: int) -> int:
     """Draws all images of one person; returns how many."""
     import cv2
 
     views = views_of(people, person)
     for camera, frame in views:
-        path = root / _TREES[people.dataset].path(people, person, camera, frame)
+        path = root / _PATHS[people.dataset](people, person, camera, frame)
         path.parent.mkdir(parents=True, exist_ok=True)
         image = draw_image(people, person, camera, frame)
         if frame not in frames_of(people):  # junk shows half of the person
@@ -202,11 +197,8 @@ def _write_mat(path: Path, name: str, value: np.ndarray) -> None:
     path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(116) + file.getvalue()[116:])
 
 
-_REGDB_FOLDERS = {1: "Visible", 2: "Thermal"}  # by camera
-
-
 def _regdb_path(people: SyntheticPeople, person: int, camera: int, frame: int) -> str:
-    return f"{_REGDB_FOLDERS[camera]}/{person}/{frame:04d}.bmp"
+    return f"{regdb.FOLDERS[camera]}/{person}/{frame:04d}.bmp"
 
 
 def _write_regdb_lists(people: SyntheticPeople, root: Path) -> None:
@@ -215,7 +207,7 @@ def _write_regdb_lists(people: SyntheticPeople, root: Path) -> None:
         shuffled = stream(people.seed, "split", trial).permutation(pids_of(people))
         train, test = np.split(shuffled, [people.train_identities])
         for name, pids in ("train", np.sort(train)), ("test", np.sort(test)):
-            for camera, folder in _REGDB_FOLDERS.items():
+            for camera, folder in regdb.FOLDERS.items():
                 lines = [
                     f"{_regdb_path(people, pid, camera, frame)} {label}\n"
                     for label, pid in enumerate(pids)
@@ -238,20 +230,7 @@ def _market_path(people: SyntheticPeople, person: int, camera: int, frame: int) 
     return f"{folder}/{identity}_c{camera}s1_{frame:06d}_{box:02d}.jpg"
 
 
-class _Tree(NamedTuple):
-    """How a data set lies on disk.
-
-    Attributes:
-      path: where an image is, by (people, person, camera, frame).
-      write_lists: writes the files that say who is for training and who for testing.
-    """
-
-    path: Callable[[SyntheticPeople, int, int, int], str]
-    write_lists: Callable[[SyntheticPeople, Path], None] = lambda people, root: None
-
-
-_TREES = {
-    "sysu_mm01": _Tree(_sysu_path, _write_sysu_lists),
-    "regdb": _Tree(_regdb_path, _write_regdb_lists),
-    "market1501": _Tree(_market_path),
-}
+# By data set: where an image of (people, person, camera, frame) is, and what writes the files that
+# say who is for training and who for testing.
+_PATHS = {"sysu_mm01": _sysu_path, "regdb": _regdb_path, "market1501": _market_path}
+_LISTS = {"sysu_mm01": _write_sysu_lists, "regdb": _write_regdb_lists}

@@ -218,7 +218,12 @@ def _draw_scene(
         tilt=camera.tilt,
     )
     pose = Pose(rng.uniform(0, 2 * math.pi), rng.uniform(0.05, 0.25 + 0.35 * hard))
-    for part in sorted(body_parts(person, pose), key=functools.partial(_order, view)):
+
+    def order(part: Part) -> float:
+        """What is greater hides what is smaller."""
+        return (view.nearness(part.start) + view.nearness(part.end)) / 2 + part.over
+
+    for part in sorted(body_parts(person, pose), key=order):
         paint(scene, part, view)
 
     if rng.random() < 0.5 * hard:
@@ -233,18 +238,22 @@ def _draw_scene(
     return scene
 
 
-def _order(view: View, part: Part) -> float:
-    """What is greater hides what is smaller."""
-    return (view.nearness(part.start) + view.nearness(part.end)) / 2 + part.over
-
-
 def photograph(
     people: SyntheticPeople, scene: Scene, camera: Camera, rng: np.random.Generator
 ) -> np.ndarray:
-    """What the sensor of ``camera`` makes of ``scene``; shapes as in :func:`draw_image`."""
-    light = _illuminator if camera.modality == INFRARED else _lamps
-    reflected = light(people, scene, camera, rng)  # on the fine grid
-    return _exposed(people, reflected, rng)
+    """What lens and sensor of ``camera`` make of ``scene``; shapes as in :func:`draw_image`."""
+    import cv2
+
+    hard = people.difficulty
+    lit = _illuminator if camera.modality == INFRARED else _lamps
+    image = lit(people, scene, camera, rng)  # on the fine grid
+    size = people.image_width, people.image_height
+    image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    blur = people.image_height / 128 * rng.uniform(0.2, 0.3 + 0.5 * hard)
+    image = cv2.GaussianBlur(image, (0, 0), blur)
+    noise = rng.standard_normal(image.shape, dtype=np.float32) * np.sqrt(image + 0.1)
+    image += (0.01 + 0.03 * hard) * noise
+    return (image.clip(0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 def _lamps(
@@ -273,18 +282,3 @@ def _illuminator(
     light = (0.3 + 0.7 * np.sqrt(1 - scene.slant**2)) * spot
     gain = 1.15 * camera.exposure * (1 + 0.3 * people.difficulty * rng.uniform(-1, 1))
     return (gain * camera.infrared).take(scene.materials) * light
-
-
-def _exposed(people: SyntheticPeople, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """What lens and sensor do to any light: pixels, blur, noise, 8 bits."""
-    import cv2
-
-    hard = people.difficulty
-    image = cv2.resize(
-        image, (people.image_width, people.image_height), interpolation=cv2.INTER_AREA
-    )
-    blur = people.image_height / 128 * rng.uniform(0.2, 0.3 + 0.5 * hard)
-    image = cv2.GaussianBlur(image, (0, 0), blur)
-    noise = rng.standard_normal(image.shape, dtype=np.float32) * np.sqrt(image + 0.1)
-    image += (0.01 + 0.03 * hard) * noise
-    return (image.clip(0, 1) * 255 + 0.5).astype(np.uint8)
