@@ -134,15 +134,7 @@ def numbers_of(text: str, dataset: str) -> list[int]:
 
 
 def summarise(trials: Sequence[TrialRun], file: Path) -> str:
-    """Writes mean and spread of finished trials.
-
-    Args:
-      trials: one or more, all of them with results.
-      file: what to write, JSON.
-
-    Returns:
-      A table for each setting that was measured.
-    """
+    """Writes mean and spread of trials that all have results, JSON; a table for each setting."""
     results = {trial.number: read_results(trial.run.results) for trial in trials}
     first = next(iter(results.values()))
     summary = {

@@ -179,10 +179,8 @@ def _nearest(distances: np.ndarray, k: int) -> np.ndarray:
 def _sums_of_minima(rows: Any, columns: Any) -> Iterator[tuple[slice, np.ndarray]]:
     """``sum_k min(rows[q, k], columns[g, k])`` of sparse matrices [Q, N] and [G, N].
 
-    Only pairs of entries that meet in a column k are looked at.
-
-    Yields:
-      A block of queries, and their sums [block, G].
+    Only pairs of entries that meet in a column k are looked at. Yields a block of queries, and
+    their sums [block, G].
     """
     by_column = columns.tocsc()
     width = columns.shape[0]
