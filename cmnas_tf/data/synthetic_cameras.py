@@ -13,7 +13,7 @@ import numpy as np
 
 from cmnas_tf.data.synthetic_bodies import Part, Point, Pose, body_parts
 from cmnas_tf.data.synthetic_people import Person, draw_person, people_materials
-from cmnas_tf.data.synthetic_plan import SyntheticPeople, cameras_of, stream
+from cmnas_tf.data.synthetic_plan import SyntheticPeople
 from cmnas_tf.modality import INFRARED
 
 
@@ -74,7 +74,7 @@ def _fine_grid(people: SyntheticPeople) -> int:
 @functools.lru_cache(maxsize=16)
 def draw_camera(people: SyntheticPeople, camera: int) -> Camera:
     """The place and the sensor that camera number ``camera`` is under ``people``."""
-    rng = stream(people.seed, "camera", camera)
+    rng = people.stream("camera", camera)
     of_people = people_materials(people)
     surroundings = rng.uniform(0.2, 0.8, (7, 1)) + rng.uniform(-0.08, 0.08, (7, 3))
     # What is behind people gets less of the illuminator's light.
@@ -83,7 +83,7 @@ def draw_camera(people: SyntheticPeople, camera: int) -> Camera:
     materials = np.concatenate([of_people, surroundings], dtype=np.float32)
     rows = range(len(of_people), len(materials))
     return Camera(
-        modality=cameras_of(people)[camera],
+        modality=people.cameras[camera],
         colours=np.ascontiguousarray(materials[:, :3]),
         infrared=np.ascontiguousarray(materials[:, 3]),
         place=_draw_place(people, rng, rows),
@@ -192,7 +192,7 @@ def draw_image(people: SyntheticPeople, pid: int, camera: int, frame: int) -> np
       uint8, [height, width, 3] (red, green, blue) of a visible camera, [height, width] of an
       infrared one.
     """
-    rng = stream(people.seed, "image", pid, camera, frame)
+    rng = people.stream("image", pid, camera, frame)
     seen_by = draw_camera(people, camera)
     scene = _draw_scene(people, draw_person(people, pid), seen_by, rng)
     return photograph(people, scene, seen_by, rng)

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from cmnas_tf.data.synthetic_plan import SyntheticPeople, stream
+from cmnas_tf.data.synthetic_plan import SyntheticPeople
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ def garment_materials(people: SyntheticPeople) -> np.ndarray:
       luminance with infrared is ``people.reflectance_correlation``, exactly.
     """
     count, tied = people.materials, people.reflectance_correlation
-    rng = stream(people.seed, "garment materials")
+    rng = people.stream("garment materials")
 
     def well_apart() -> np.ndarray:
         levels = (rng.permutation(count) + rng.uniform(0.2, 0.8, count)) / count
@@ -184,7 +184,7 @@ class Person:
 @functools.lru_cache(maxsize=64)
 def draw_person(people: SyntheticPeople, pid: int) -> Person:
     """The person that ``pid`` is under ``people``: the same in every camera and every image."""
-    rng = stream(people.seed, "person", pid)
+    rng = people.stream("person", pid)
     garments = garment_materials(people)
     pairs = _contrasting(garments[:, :3] @ _LUMINANCE, garments[:, 3])
     first_garment = len(_SKIN) + len(_HAIR)
