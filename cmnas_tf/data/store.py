@@ -79,11 +79,9 @@ class ShardStore:
         return path in self._places
 
     def read(self, path: str) -> bytes:
-        """The bytes of one image.
-
-        Read at their position rather than through a memory map: other threads run meanwhile, and
-        a shard that is cut off while it is in use gives too few bytes, not a crash.
-        """
+        """See :class:`FolderStore`."""
+        # Read at their position rather than through a memory map: other threads run meanwhile, and
+        # a shard that is cut off while it is in use gives too few bytes, not a crash.
         shard, offset, length = self._places[path]
         return os.pread(self._files[shard].fileno(), length, offset)
 
@@ -145,14 +143,6 @@ def read_shards(root: Path, layout: str, trial: int) -> Dataset:
     """The data set whose shards are in ``root``, as it was read from its own folder.
 
     Every file is read once and its checksum compared.
-
-    Args:
-      root: the folder of the shards.
-      layout: the data set that is wanted, one of ``cmnas_tf.data.LAYOUTS``.
-      trial: the trial that is wanted.
-
-    Returns:
-      The data set, with ``root`` as its folder.
 
     Raises:
       BadInput: these are shards of another data set, trial or schema, or a file of them is missing,

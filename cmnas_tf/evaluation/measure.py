@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cmnas_tf.data import LAYOUTS
-from cmnas_tf.data.index import Dataset, Images
+from cmnas_tf.data.index import Dataset
 from cmnas_tf.data.protocols import Protocol, Trial
 from cmnas_tf.errors import BadInput
 from cmnas_tf.retrieval.ranking import Ranking, dot_product_blocks, rank_blocks
@@ -114,11 +114,14 @@ def measure(
       BadInput: the protocol is that of another data set, or the test images do not suffice for it.
     """
     results: dict[str, dict[str, TrialResult]] = {}
+    row_of = {path: row for row, path in enumerate(dataset.test.paths)}
     for trial in _trials(dataset, protocol):
         query, gallery = trial.query, trial.gallery
         labels = query.pids, gallery.pids, query.cameras, gallery.cameras
-        asking = embeddings[_rows_of(dataset.test, query)]
-        answering = embeddings[_rows_of(dataset.test, gallery)]
+        asking, answering = (
+            embeddings[np.array([row_of[path] for path in part.paths], np.int64)]
+            for part in (query, gallery)
+        )
         if rerank is None:
             blocks: Iterable[np.ndarray] = dot_product_blocks(asking, answering)
         else:
@@ -138,12 +141,6 @@ def _trials(dataset: Dataset, protocol: Protocol | None) -> Iterator[Trial]:
             "protocol out, or give one of that kind."
         )
     return protocol.trials_of(dataset)
-
-
-def _rows_of(images: Images, part: Images) -> np.ndarray:
-    """Where the images of ``part`` stand in ``images``; [len(part)] int64."""
-    place = {path: row for row, path in enumerate(images.paths)}
-    return np.array([place[path] for path in part.paths], np.int64)
 
 
 def chance(dataset: Dataset, protocol: Protocol | None = None) -> list[Measured]:
