@@ -98,7 +98,7 @@ def _trial(command: Trials, number: int) -> tuple[TrialRun, Train, Evaluate]:
         devices=how.devices,
         progress=how.progress,
     )
-    trial = TrialRun.of(
+    trial = TrialRun(
         number,
         folder,
         data.load_listed(),

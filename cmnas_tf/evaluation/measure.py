@@ -37,20 +37,16 @@ class TrialResult(NamedTuple):
 
 @dataclass(frozen=True)
 class Measured:
-    """The average of the trials of one setting; all values in 0..1.
+    """The average of the trials of one setting.
 
     Attributes:
       setting: for example ``"all_single_shot"``.
-      ranks: ``{k: Rank-k}``.
-      mean_ap: mean average precision.
-      mean_inp: mean inverse negative penalty.
+      values: means over the trials, 0..1, by the keys of ``MEASURES``.
       trials: the trials' results by their names.
     """
 
     setting: str
-    ranks: dict[int, float]
-    mean_ap: float
-    mean_inp: float
+    values: dict[str, float]
     trials: dict[str, TrialResult]
 
     @classmethod
@@ -58,16 +54,10 @@ class Measured:
         """The mean over trials."""
         found = [result.ranking for result in trials.values()]
         # A gallery with fewer candidates than k finds everybody by its end.
-        ranks = {k: float(np.mean([r.cmc[min(k, len(r.cmc)) - 1] for r in found])) for k in RANKS}
-        mean_ap = float(np.mean([r.mean_ap for r in found]))
-        mean_inp = float(np.mean([r.mean_inp for r in found]))
-        return cls(setting, ranks, mean_ap, mean_inp, trials)
-
-    @property
-    def values(self) -> dict[str, float]:
-        """The measures, by the keys of ``MEASURES``."""
-        values = (*self.ranks.values(), self.mean_ap, self.mean_inp)
-        return dict(zip(MEASURES, values, strict=True))
+        of_trials = {f"rank{k}": [r.cmc[min(k, len(r.cmc)) - 1] for r in found] for k in RANKS}
+        of_trials |= {"mAP": [r.mean_ap for r in found], "mINP": [r.mean_inp for r in found]}
+        values = {measure: float(np.mean(numbers)) for measure, numbers in of_trials.items()}
+        return cls(setting, values, trials)
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready form."""

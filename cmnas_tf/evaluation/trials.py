@@ -4,7 +4,7 @@ import os
 import re
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,8 @@ from cmnas_tf.tables import table
 from cmnas_tf.training.recipe import TOLD_OTHERWISE, Recipe, training_settings
 
 
-@dataclass(frozen=True)
 class TrialRun:
-    """One training and its evaluation.
+    """Trial ``number`` of a data set: one training and its evaluation, in a run folder of its own.
 
     Attributes:
       number: which of the data set's splits, from 1.
@@ -41,18 +40,8 @@ class TrialRun:
       components: whose options those of the evaluation are.
     """
 
-    number: int
-    run: RunFolder
-    dataset: Dataset
-    architecture: Architecture
-    recipe: Recipe
-    training: Mapping[str, Any]
-    evaluation: Mapping[str, Any]
-    components: tuple[Options, ...]
-
-    @classmethod
-    def of(
-        cls,
+    def __init__(
+        self,
         number: int,
         folder: str | os.PathLike[str],
         dataset: Dataset,
@@ -61,19 +50,17 @@ class TrialRun:
         seed: int,
         protocol: Protocol,
         matching: Matching,
-    ) -> "TrialRun":
-        """Trial ``number`` of a data set, in a run folder of its own."""
-        recipe = recipe.for_modalities(dataset.modalities)
-        return cls(
-            number,
-            RunFolder(folder),
-            dataset,
-            network.make(),
-            recipe,
-            training_settings(dataset, recipe, seed, network.width, network.last_stride),
-            evaluation_settings(dataset, protocol, matching, "average", recipe.numerics.precision),
-            (protocol, matching),
+    ):
+        self.number, self.run, self.dataset = number, RunFolder(folder), dataset
+        self.architecture = network.make()
+        self.recipe = recipe.for_modalities(dataset.modalities)
+        self.training = training_settings(
+            dataset, self.recipe, seed, network.width, network.last_stride
         )
+        self.evaluation = evaluation_settings(
+            dataset, protocol, matching, "average", self.recipe.numerics.precision
+        )
+        self.components: tuple[Options, ...] = (protocol, matching)
 
     def results(self) -> dict[str, Any] | None:
         """Its results, if they are of its newest checkpoint, these options and these images."""
