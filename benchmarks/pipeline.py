@@ -20,8 +20,7 @@ from cmnas_tf.data.augment import MEAN, STD
 from cmnas_tf.data.augmentation import Augmentation
 from cmnas_tf.data.index import Dataset
 from cmnas_tf.data.pipeline import ImageSource, training_batches
-from cmnas_tf.data.sampler import IdentitySampler
-from cmnas_tf.data.sampling import Sampling
+from cmnas_tf.data.sampling import IdentitySampler, Sampling
 from cmnas_tf.data.synthetic import write_dataset
 from cmnas_tf.data.synthetic_plan import SyntheticPeople
 

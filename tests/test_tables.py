@@ -2,7 +2,7 @@
 
 import pytest
 
-from cmnas_tf.evaluation.measure import Measured, results_table
+from cmnas_tf.evaluation.measure import MEASURES, Measured, results_table
 from cmnas_tf.tables import markdown_table, table
 
 
@@ -50,9 +50,8 @@ def test_a_table_for_github():
 
 
 def test_results_are_in_percent():
-    measured = Measured(
-        "s", {1: 0.5, 5: 0.75, 10: 0.99999, 20: 1.0}, 0.12345, 0.0, dict.fromkeys("ab")
-    )
+    values = dict(zip(MEASURES, (0.5, 0.75, 0.99999, 1.0, 0.12345, 0.0), strict=True))
+    measured = Measured("s", values, dict.fromkeys("ab"))
     assert results_table([("all", measured)]) == "\n".join(
         [
             "     Rank-1  Rank-5  Rank-10  Rank-20    mAP  mINP  trials",

@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 from cmnas_tf.commands.options_of_runs import Data, TrainedSource
 from cmnas_tf.devices.devices import Devices
 from cmnas_tf.errors import BadInput
-from cmnas_tf.evaluation.matching import Arithmetic, Matching
-from cmnas_tf.evaluation.protocol_choice import ProtocolChoice
+from cmnas_tf.evaluation.matching import Arithmetic, Matching, ProtocolChoice
 from cmnas_tf.options import Option, Options, option
 from cmnas_tf.runs.how_it_runs import Progress
 from cmnas_tf.runs.run_folder import RunFolder
@@ -63,7 +62,7 @@ class Evaluate(Options):
 def main(command: Evaluate) -> None:
     """Embeds the test images, ranks, prints a table, writes ``results.json``; or compares two."""
     if command.results.compare:
-        from cmnas_tf.evaluation.compare import compare
+        from cmnas_tf.evaluation.results_file import compare
 
         print(compare(*command.results.compare))
         return

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from cmnas_tf.commands.options_of_runs import Data, TrainedSource
-from cmnas_tf.evaluation.protocol_choice import ProtocolChoice
+from cmnas_tf.evaluation.matching import ProtocolChoice
 from cmnas_tf.options import Options, option
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from cmnas_tf.data.synthetic_plan import SyntheticPeople, images_of
+from cmnas_tf.data.synthetic_plan import SyntheticPeople
 from cmnas_tf.options import Options, option
 from cmnas_tf.progress import progress_bar
 
@@ -39,7 +39,7 @@ def main(command: MakeSynthetic) -> None:
     from cmnas_tf.data.synthetic import contact_sheet, write_dataset
 
     target, people = command.target, command.people
-    with progress_bar(images_of(people), "image", target.progress) as bar:
+    with progress_bar(people.image_count, "image", target.progress) as bar:
         written = write_dataset(
             people,
             target.data_dir,

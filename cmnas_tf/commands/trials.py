@@ -12,8 +12,7 @@ from cmnas_tf.commands.options_of_runs import TrainedSource
 from cmnas_tf.commands.processes import run_command
 from cmnas_tf.commands.train import Train
 from cmnas_tf.errors import BadInput
-from cmnas_tf.evaluation.matching import Arithmetic, Matching
-from cmnas_tf.evaluation.protocol_choice import ProtocolChoice
+from cmnas_tf.evaluation.matching import Arithmetic, Matching, ProtocolChoice
 from cmnas_tf.evaluation.trials import TrialRun, numbers_of, summarise
 from cmnas_tf.options import Options, option
 
@@ -33,8 +32,9 @@ class Directions(ProtocolChoice):
     """Who asks, in the test protocols."""
 
     @classmethod
-    def _own_options(cls):
-        return [known for known in super()._own_options() if known.name == "direction"]
+    def options(cls):
+        """The direction alone."""
+        return [known for known in super().options() if known.name == "direction"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,7 @@ def _trial(command: Trials, number: int) -> tuple[TrialRun, Train, Evaluate]:
         devices=how.devices,
         progress=how.progress,
     )
-    trial = TrialRun.of(
+    trial = TrialRun(
         number,
         folder,
         data.load_listed(),

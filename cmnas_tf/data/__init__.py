@@ -11,8 +11,13 @@ from cmnas_tf.data import own_images  # noqa: F401
 
 # isort: on
 from cmnas_tf.data.index import Count, Dataset, Image, Images
-from cmnas_tf.data.layouts import LAYOUTS, Layout, register_dataset
-from cmnas_tf.data.loading import load_dataset, read_dataset
+from cmnas_tf.data.layouts import (
+    LAYOUTS,
+    Layout,
+    load_dataset,
+    read_dataset,
+    register_dataset,
+)
 from cmnas_tf.data.protocols import Protocol, SingleQuery, Trial
 
 __all__ = [

@@ -5,10 +5,9 @@ not to be compared with results on the other.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from cmnas_tf.data import market1501
-from cmnas_tf.data.index import Count, Dataset
+from cmnas_tf.data.index import Count
 from cmnas_tf.data.layouts import Layout, register_dataset
 from cmnas_tf.data.protocols import SingleQuery
 
@@ -19,30 +18,15 @@ detected/bounding_box_test/PPPP_cC_*.png     gallery
 labeled/...                                  the same, cut out by hand"""
 
 
-def load(root: Path, boxes: str) -> Dataset:
-    """Reads the index of one half of CUHK03-NP.
-
-    Args:
-      root: the folder that holds ``detected`` or ``labeled``.
-      boxes: which of them.
-
-    Returns:
-      The data set.
-
-    Raises:
-      BadInput: if a folder has no images, or a file is not named as above.
-    """
-    return market1501.load_folders(
-        f"cuhk03_np_{boxes}", root, TREE, within=f"{boxes}/", suffix=".png"
-    )
-
-
 def _register(boxes: str, published: Mapping[str, Count]) -> None:
+    name = f"cuhk03_np_{boxes}"
     register_dataset(
-        f"cuhk03_np_{boxes}",
+        name,
         Layout(
             title=f"CUHK03-NP ({boxes})",
-            load=lambda root, trial: load(root, boxes),
+            load=lambda root, trial: market1501.load_folders(
+                name, root, TREE, within=f"{boxes}/", suffix=".png"
+            ),
             tree=TREE,
             marks=(boxes,),
             protocol=SingleQuery,

@@ -6,14 +6,7 @@ PALETTE = "a BMP with a colour palette, which is not looked up; save it as PNG o
 
 
 def decode(encoded: tf.Tensor, height: int, width: int) -> tf.Tensor:
-    """Decodes one JPEG, PNG or BMP and resizes it.
-
-    Args:
-      encoded: scalar string.
-      height, width: size of the result, in pixels.
-
-    Returns:
-      [height, width, 3] uint8, RGB; see :func:`decode_pixels`.
+    """One JPEG, PNG or BMP, resized: scalar string -> [height, width, 3] uint8, RGB.
 
     Raises:
       tf.errors.InvalidArgumentError: see :func:`decode_pixels`.
@@ -22,13 +15,9 @@ def decode(encoded: tf.Tensor, height: int, width: int) -> tf.Tensor:
 
 
 def decode_pixels(encoded: tf.Tensor) -> tf.Tensor:
-    """Decodes one JPEG, PNG or BMP in the size it has.
+    """One JPEG, PNG or BMP in the size it has: scalar string -> [h, w, 3] uint8, RGB.
 
-    Args:
-      encoded: scalar string.
-
-    Returns:
-      [h, w, 3] uint8, RGB; an image with one channel is repeated.
+    One channel is repeated.
 
     Raises:
       tf.errors.InvalidArgumentError: when run on bytes that are not a complete image, or on a BMP

@@ -1,13 +1,18 @@
-"""Data sets by name: how each lies on disk, how large it is, and how it is tested."""
+"""Data sets by name: how each lies on disk, is read and checked, and how it is tested."""
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 
 from cmnas_tf.data.index import Count, Dataset
 from cmnas_tf.data.protocols import Protocol
+from cmnas_tf.data.store import holds_shards, open_store, read_shards
 from cmnas_tf.errors import BadInput
 from cmnas_tf.registry import Registry
+
+logger = logging.getLogger("cmnas_tf")
 
 
 @dataclass(frozen=True)
@@ -58,3 +63,105 @@ def register_dataset(name: str, layout: Layout) -> Layout:
             "cmnas_tf.data.Layout for what these are."
         )
     return LAYOUTS.register(name, layout)
+
+
+def load_dataset(layout: str, root: str | PathLike[str], trial: int = 1) -> Dataset:
+    """Reads the index of a data set and checks it; no image is decoded.
+
+    What the loader noticed is logged, as information.
+
+    Args:
+      layout: the data set's name in ``LAYOUTS``, for example ``"sysu_mm01"``.
+      root: the folder of the data set, or of its shards (see ``cmnas_tf.data.store``).
+      trial: which of the data set's own splits, from 1 (RegDB: 1..10, the others: only 1).
+
+    Returns:
+      The data set. Its paths are relative to ``root`` (``images.csv`` may have absolute ones), with
+      forward slashes, sorted. No identity is in both parts, and every training identity has an
+      image of each modality that is trained on.
+
+    Raises:
+      BadInput: see :func:`read_dataset`; or images are missing, or the identities are not as above.
+    """
+    dataset = read_dataset(layout, root, trial)
+    if faults := [*missing_files(dataset), *identity_faults(dataset)]:
+        raise BadInput("\n".join(faults))
+    for note in dataset.notes:
+        logger.info(note)
+    return dataset
+
+
+def read_dataset(layout: str, root: str | PathLike[str], trial: int = 1) -> Dataset:
+    """Reads the index of a data set as :func:`load_dataset` does, without checking it.
+
+    Raises:
+      BadInput: if the layout or trial does not exist, or the folder is missing, empty, of another
+        layout, incomplete or contradicts itself; or its shards are damaged or of something else.
+    """
+    wanted, root = LAYOUTS[layout], Path(root)
+    if not 1 <= trial <= wanted.trials:
+        raise BadInput(
+            f"{wanted.title} comes with {wanted.trials} split(s) into training and test images, so "
+            f"trial must be in 1..{wanted.trials}. Received: {trial}"
+        )
+    if holds_shards(root):
+        return read_shards(root, layout, trial)
+    _require_marks(layout, root)
+    return wanted.load(root, trial)
+
+
+def _require_marks(layout: str, root: Path) -> None:
+    """Raises BadInput if the folder is of another layout, or has nothing of this one."""
+    wanted = LAYOUTS[layout]
+    missing = wanted.missing_marks(root)
+    # Special cases first: their folders have all marks of the more general layout too.
+    for name, other in sorted(LAYOUTS.items(), key=lambda item: -len(item[1].marks)):
+        is_special_case = set(other.marks) > set(wanted.marks)
+        if (missing or is_special_case) and not other.missing_marks(root):
+            further = sorted(set(other.marks) - set(wanted.marks))
+            why = f"has no {missing[0]}" if missing else f"has {further[0]}"
+            raise BadInput(
+                f"{root} looks like {name}, not like {layout}: it {why}. Read it as {name}"
+            )
+    if len(missing) == len(wanted.marks):
+        if not root.is_dir():
+            wrong = "is a file" if root.exists() else "does not exist"
+        else:
+            wrong = "holds nothing of the data set" if any(root.iterdir()) else "is empty"
+        raise BadInput(
+            f"{root} {wrong}. It must be the folder of {wanted.title}, which looks like this:\n"
+            f"{wanted.tree}\n"
+            "To try things without the data set: `write_dataset`"
+        )
+
+
+def missing_files(dataset: Dataset) -> Iterator[str]:
+    """A sentence if listed images are not in the data set's folder."""
+    store = open_store(dataset.root)
+    paths = (dataset.train + dataset.test).paths
+    missing = [path for path in paths if path not in store]
+    if missing:
+        yield (
+            f"{len(missing)} of {len(paths)} listed images are not in {dataset.root}, the first of "
+            f"them {missing[0]}. Unpack the images again, or take these out of the lists"
+        )
+
+
+def identity_faults(dataset: Dataset) -> Iterator[str]:
+    """A sentence for each reason why the listed identities cannot be trained on and tested."""
+    train = set(dataset.train.pids.tolist())
+    both = train & set(dataset.test.pids.tolist())
+    if both:
+        yield (
+            f"{len(both)} identities of {dataset.root} are for training and for testing, the first "
+            f"of them {sorted(both)[:10]}: a test would be unfair. Take them out of one of the "
+            "lists"
+        )
+    for modality in dataset.modalities:
+        without = train - set(dataset.train.of_modality(modality).pids.tolist())
+        if without:
+            yield (
+                f"{len(without)} training identities of {dataset.root} have no {modality} image, "
+                f"the first of them {sorted(without)[:10]}; training needs every identity in every "
+                "modality. Unpack the images again, or take these identities out of the lists"
+            )

@@ -36,15 +36,7 @@ idx/test_id.txt                                    identities, separated by comm
 
 
 def load(root: Path) -> Dataset:
-    """Reads the index of LLCM.
-
-    An identity is the number of its folder; the lists' labels count from 0.
-
-    Args:
-      root: the folder that holds ``vis``, ``nir``, ``test_vis``, ``test_nir`` and ``idx``.
-
-    Returns:
-      The data set.
+    """Reads the index of LLCM; an identity is the number of its folder, not the lists' label.
 
     Raises:
       BadInput: if a list or a camera's folder is missing, a list is malformed or contradicts
@@ -68,7 +60,10 @@ def _train(root: Path) -> Images:
 
 def _test(root: Path) -> Images:
     """All images of the test identities, sorted by path."""
-    pids = _test_identities(root)
+    listed = root / "idx" / "test_id.txt"
+    if not listed.is_file():
+        raise BadInput(f"{listed} is missing; it says who is tested with:\n{TREE}")
+    pids = read_identities(listed)
     images = []
     for modality, cameras in TEST_CAMERAS.items():
         for camera in cameras:
@@ -76,25 +71,16 @@ def _test(root: Path) -> Images:
             if not (root / folder).is_dir():
                 raise BadInput(f"{root} has no {folder}. Unpack LLCM whole:\n{TREE}")
             for pid in pids:
-                names = [path.name for path in (root / folder / f"{pid:04d}").glob("[!.]*.jpg")]
-                images += [
-                    Image(f"{folder}/{pid:04d}/{name}", pid, camera, modality) for name in names
-                ]
-    absent = sorted(pids - {image.pid for image in images})
-    if absent:
+                for file in (root / folder / f"{pid:04d}").glob("[!.]*.jpg"):
+                    path = f"{folder}/{pid:04d}/{file.name}"
+                    images.append(Image(path, pid, camera, modality))
+    if absent := sorted(pids - {image.pid for image in images}):
         raise BadInput(
-            f"{len(absent)} identities of {root / 'idx' / 'test_id.txt'} have no .jpg file under "
-            f"any camera, the first of them {absent[:10]}. Unpack the images again, or take these "
-            "identities out of the list"
+            f"{len(absent)} identities of {listed} have no .jpg file under any camera, the first "
+            f"of them {absent[:10]}. Unpack the images again, or take these identities out of the "
+            "list"
         )
     return Images.of(sorted(images))
-
-
-def _test_identities(root: Path) -> set[int]:
-    file = root / "idx" / "test_id.txt"
-    if not file.is_file():
-        raise BadInput(f"{file} is missing; it says who is tested with:\n{TREE}")
-    return read_identities(file)
 
 
 @dataclass(frozen=True)

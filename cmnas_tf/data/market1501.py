@@ -26,21 +26,6 @@ bounding_box_test/PPPP_cCsS_*.jpg     gallery; identity 0000: distractors, -1: j
 _NAME = re.compile(r"(-1|\d+)_c(\d+)")
 
 
-def load(root: Path) -> Dataset:
-    """Reads the index of Market-1501.
-
-    Args:
-      root: the folder that holds ``bounding_box_train``, ``query`` and ``bounding_box_test``.
-
-    Returns:
-      The data set; its notes say how much junk was left out.
-
-    Raises:
-      BadInput: if a folder has no images, or a file is not named as above.
-    """
-    return load_folders("market1501", root, TREE)
-
-
 def load_folders(
     layout: str, root: Path, tree: str, within: str = "", suffix: str = ".jpg"
 ) -> Dataset:
@@ -54,17 +39,16 @@ def load_folders(
       suffix: of the images' names.
 
     Returns:
-      The data set.
+      The data set; its notes say how much junk was left out.
 
     Raises:
-      BadInput: see :func:`load`.
+      BadInput: if a folder has no images, or a file is not named as above.
     """
     train, query, gallery = (
         _images(root, within + folder, suffix, role, tree) for folder, role in ROLE_OF.items()
     )
-    test = sorted(query + gallery)
-    kept = [image for image in test if image.pid != JUNK]
-    junk = len(test) - len(kept)
+    kept = [image for image in sorted(query + gallery) if image.pid != JUNK]
+    junk = len(query + gallery) - len(kept)
     return Dataset(
         layout=layout,
         root=root,
@@ -83,8 +67,7 @@ def _images(root: Path, folder: str, suffix: str, role: str, tree: str) -> list[
         )
     images = []
     for name in names:
-        match = _NAME.match(name)
-        if not match:
+        if not (match := _NAME.match(name)):
             raise BadInput(
                 f"{root / folder / name} is not named by identity and camera. It must begin with "
                 "'<identity>_c<camera>', for example 0002_c1; take it out of the folder"
@@ -97,7 +80,7 @@ register_dataset(
     "market1501",
     Layout(
         title="Market-1501",
-        load=lambda root, trial: load(root),
+        load=lambda root, trial: load_folders("market1501", root, TREE),
         tree=TREE,
         marks=tuple(ROLE_OF),
         protocol=SingleQuery,

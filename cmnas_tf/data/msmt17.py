@@ -23,13 +23,7 @@ list_{train,val,query,gallery}.txt      lines "PPPP/PPPP_NNN_CC_*.jpg identity\"
 
 
 def load(root: Path) -> Dataset:
-    """Reads the index of MSMT17.
-
-    Args:
-      root: the folder that holds the four lists.
-
-    Returns:
-      The data set; test identity n of the lists is identity 1041 + n.
+    """Reads the index of MSMT17; test identity n of the lists is identity 1041 + n.
 
     Raises:
       BadInput: if a list or a folder is missing, or a list is malformed or contradicts another.
@@ -51,16 +45,10 @@ def _images(root: Path, part: str, role_of: dict[str, str], first_pid: int) -> I
         raise BadInput(f"{root} has no {' or '.join(FOLDERS[part])}. Unpack MSMT17 whole:\n{TREE}")
     form = "<identity>/<word>_<word>_<camera>_<file>"
     lists = [(file, form, role) for file, role in role_of.items()]
-    images = [
-        Image(
-            f"{folder}/{line['path']}",
-            first_pid + int(line["identity"]),
-            int(line["camera"]),
-            VISIBLE,
-            role,
-        )
-        for role, line in read_lists(root, lists, TREE)
-    ]
+    images = []
+    for role, line in read_lists(root, lists, TREE):
+        path, pid = f"{folder}/{line['path']}", first_pid + int(line["identity"])
+        images.append(Image(path, pid, int(line["camera"]), VISIBLE, role))
     return Images.of(sorted(images))
 
 

@@ -47,50 +47,16 @@ FOLDER_TREE = """\
 _Row = tuple[Mapping[str, str], str]
 
 
-def load_table(root: Path) -> Dataset:
-    """Reads the images that ``images.csv`` in the folder ``root`` describes.
-
-    The table is UTF-8 with commas between its columns, which are named in its first line and may
-    stand in any order; further columns are passed over.
-
-    Args:
-      root: the folder that holds ``images.csv``.
-
-    Returns:
-      The data set; it has no training images where the table has none.
-
-    Raises:
-      BadInput: if the table has another form, describes an image twice, an image is missing, or no
-        image is for ``query`` or for ``gallery``.
-    """
-    return _dataset("own_images", root, _table_rows(root / TABLE), TABLE_TREE)
-
-
-def load_folders(root: Path) -> Dataset:
-    """Reads the images that lie in the folders ``train``, ``query`` and ``gallery`` of ``root``.
-
-    Args:
-      root: the folder that holds them.
-
-    Returns:
-      The data set; it has no training images where ``train`` has none.
-
-    Raises:
-      BadInput: if an image does not lie where identity, camera and modality can be told, or
-        ``query`` or ``gallery`` have no image.
-    """
-    return _dataset("own_folders", root, _folder_rows(root), FOLDER_TREE)
-
-
 def _table_rows(table: Path) -> Iterator[_Row]:
+    """What a table describes; its columns stand in any order, further ones are passed over."""
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, restval="", skipinitialspace=True)
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
+            head = reader.fieldnames or ()
+            if missing := [name for name in COLUMNS if name not in head]:
                 raise BadInput(
                     f"{table}, line 1, has no column {', '.join(missing)}. It must name the "
-                    f"columns {','.join(COLUMNS)}. Received: {','.join(reader.fieldnames or ())!r}"
+                    f"columns {','.join(COLUMNS)}. Received: {','.join(head)!r}"
                 )
             for row in reader:
                 yield row, f"{table}, line {reader.line_num}"
@@ -99,6 +65,7 @@ def _table_rows(table: Path) -> Iterator[_Row]:
 
 
 def _folder_rows(root: Path) -> Iterator[_Row]:
+    """The images in the folders of :data:`SPLITS`."""
     for split in SPLITS:
         for file in sorted((root / split).rglob("[!.]*")):
             if file.suffix.lower() not in SUFFIXES:
@@ -113,6 +80,12 @@ def _folder_rows(root: Path) -> Iterator[_Row]:
 
 
 def _dataset(layout: str, root: Path, rows: Iterable[_Row], tree: str) -> Dataset:
+    """The data set of ``rows``; it has no training images where these have none.
+
+    Raises:
+      BadInput: if the rows have another form, describe an image twice, an image is missing, or none
+        is for ``query`` or for ``gallery``.
+    """
     images: dict[str, list[Image]] = {split: [] for split in SPLITS}
     first_seen: dict[str, str] = {}
     for row, where in rows:
@@ -165,7 +138,9 @@ register_dataset(
     "own_images",
     Layout(
         title="images of your own",
-        load=lambda root, trial: load_table(root),
+        load=lambda root, trial: _dataset(
+            "own_images", root, _table_rows(root / TABLE), TABLE_TREE
+        ),
         tree=TABLE_TREE,
         marks=(TABLE,),
         protocol=SingleQuery,
@@ -175,7 +150,7 @@ register_dataset(
     "own_folders",
     Layout(
         title="images of your own in folders",
-        load=lambda root, trial: load_folders(root),
+        load=lambda root, trial: _dataset("own_folders", root, _folder_rows(root), FOLDER_TREE),
         tree=FOLDER_TREE,
         marks=SPLITS,
         protocol=SingleQuery,

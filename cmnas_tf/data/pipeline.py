@@ -13,7 +13,7 @@ from cmnas_tf.data.augment import augment, normalize
 from cmnas_tf.data.augmentation import Augmentation
 from cmnas_tf.data.decode import decode
 from cmnas_tf.data.index import Images
-from cmnas_tf.data.sampler import IdentitySampler
+from cmnas_tf.data.sampling import IdentitySampler
 from cmnas_tf.data.store import open_store
 from cmnas_tf.data.verify import unreadable
 from cmnas_tf.errors import BadInput
@@ -98,7 +98,7 @@ def training_batches(
     stop: int,
     share: Share = Share(),
 ) -> tf.data.Dataset:
-    """Batches of steps ``start`` .. ``stop - 1``; each is a pure function of (seed, step).
+    """:class:`Batch` of steps ``start`` .. ``stop - 1``; each a pure function of (seed, step).
 
     The seed is the sampler's, and so is the stream: two samplers of a run augment differently.
 
@@ -109,9 +109,6 @@ def training_batches(
       start, stop: step numbers, counted from 0.
       share: the identities of a step are cut into ``share.of`` equal parts; for every step the
         dataset holds ``share.count`` elements, one for each part from ``share.first`` on.
-
-    Returns:
-      A dataset of :class:`Batch`.
 
     Raises:
       BadInput: the identities of a batch cannot be cut into that many equal parts.

@@ -1,13 +1,13 @@
 """Whether a data set is fit for use: what it holds, what is published, and what must be mended."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 
-from cmnas_tf.data.checks import identity_faults, unmatched
+import numpy as np
+
 from cmnas_tf.data.index import Count, Dataset
-from cmnas_tf.data.layouts import LAYOUTS
-from cmnas_tf.data.loading import read_dataset
+from cmnas_tf.data.layouts import LAYOUTS, identity_faults, read_dataset
 from cmnas_tf.data.shard_writer import write_shards
 from cmnas_tf.data.verify import Content, duplicates, read_contents
 from cmnas_tf.errors import BadInput
@@ -17,12 +17,7 @@ from cmnas_tf.tables import table
 
 @dataclass(frozen=True)
 class Examined:
-    """A data set, in one trial or several, with the content of its files.
-
-    Attributes:
-      trials: the data set by trial.
-      contents: of every file that any of these lists.
-    """
+    """A data set by trial, one or several, and the content of every file that these list."""
 
     trials: Mapping[int, Dataset]
     contents: Mapping[str, Content]
@@ -70,6 +65,22 @@ class Examined:
         return "\n".join(text)
 
 
+def unmatched(dataset: Dataset) -> Iterator[str]:
+    """A sentence for each modality that test identities lack; where images have roles, none.
+
+    Such a data set can be used: their queries find no match, and do not count.
+    """
+    test = dataset.test[dataset.test.roles == ""]
+    for modality in np.unique(test.modalities):
+        without = set(test.pids.tolist()) - set(test.of_modality(modality).pids.tolist())
+        if without:
+            yield (
+                f"{len(without)} test identities have no {modality} image, the first of them "
+                f"{sorted(without)[:10]}; where they are searched for across modalities, they do "
+                "not count."
+            )
+
+
 def _compared(found: Count, published: Count | None) -> str:
     if published is None:
         return "not published"
@@ -81,12 +92,10 @@ def _compared(found: Count, published: Count | None) -> str:
 def examine(
     layout: str, root: str | PathLike[str], trials: Sequence[int] = (1,), progress: bool = False
 ) -> Examined:
-    """Reads the lists and every file of a data set.
+    """Reads the lists of a data set's splits ``trials``, and every file of theirs once.
 
     Args:
-      layout: the data set's name in ``LAYOUTS``.
-      root: its folder, of files or of shards.
-      trials: which of its splits; they are read one after the other, each file once.
+      layout, root: see :func:`cmnas_tf.data.load_dataset`.
       progress: whether to show a bar.
 
     Raises:
@@ -105,19 +114,12 @@ def write(
     shard_megabytes: int = 128,
     progress: bool = False,
 ) -> str:
-    """Writes what was examined as shards.
+    """Writes what was examined, one trial without faults, as shards; says what was written.
 
     Args:
-      examined: one trial of a data set without faults.
-      shards_dir: must not exist.
+      shards_dir: must not exist, or BadInput is raised.
       shard_megabytes: size that no shard of several images exceeds, in megabytes (10^6 bytes).
       progress: whether to show a bar.
-
-    Returns:
-      What was written, for people to read.
-
-    Raises:
-      BadInput: the folder exists.
     """
     (dataset,) = examined.trials.values()
     with progress_bar(len(examined.contents), "image", progress) as bar:
@@ -132,8 +134,7 @@ def write(
 
 def require_fit(examined: Examined) -> None:
     """Raises BadInput if anything must be mended."""
-    faults = len(examined.faults)
-    if faults:
+    if faults := len(examined.faults):
         raise BadInput(
             f"The data set is not fit for use: mend what is listed above ({faults} findings), and "
             "examine it again."

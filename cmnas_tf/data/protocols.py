@@ -65,10 +65,7 @@ class Protocol(Options):
 
 @dataclass(frozen=True)
 class SingleQuery(Protocol):
-    """The protocol of data sets that say themselves who asks, such as Market-1501.
-
-    Every query is searched for on its own, in the whole gallery.
-    """
+    """Every query asks alone, in the whole gallery; of data sets that say who asks."""
 
     rule = "market"
 
@@ -130,8 +127,7 @@ def seeded_galleries(folders: list[Folder], shots: int) -> list[list[int]]:
     As in the released code of AGW, CM-NAS and LLCM: trial t draws with Python's generator of seed
     t - 1, folder by folder.
     """
-    generators = [random.Random(seed) for seed in range(TRIALS)]
     return [
         [row for _, _, rows in folders for row in generator.sample(rows, shots)]
-        for generator in generators
+        for generator in map(random.Random, range(TRIALS))
     ]

@@ -25,16 +25,9 @@ idx/{train,test}_{visible,thermal}_{1..10}.txt    lines "path label", one file f
 
 
 def load(root: Path, trial: int) -> Dataset:
-    """Reads the index of one trial of RegDB.
+    """Reads the index of RegDB's split ``trial``, 1..10.
 
     An identity is the number of its folder; the lists' labels count each split from 0.
-
-    Args:
-      root: the folder that holds ``Visible``, ``Thermal`` and ``idx``.
-      trial: which of the ten splits, 1..10.
-
-    Returns:
-      The data set, with camera 1 for visible and camera 2 for infrared images.
 
     Raises:
       BadInput: if a list is missing, or a line is malformed or contradicts another.

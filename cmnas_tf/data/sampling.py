@@ -1,7 +1,12 @@
-"""How large a batch is, and how many make an epoch."""
+"""Which images make batch number ``step``: P identities x K images, in every modality."""
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from cmnas_tf.data.index import Images
+from cmnas_tf.errors import BadInput
+from cmnas_tf.modality import MODALITIES
 from cmnas_tf.options import Options, option
 
 
@@ -28,3 +33,80 @@ def steps_per_epoch(images: int, rows: int) -> int:
       rows: rows of one modality in a batch, P x K.
     """
     return images // rows + 1
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One batch as rows of the image table.
+
+    Attributes:
+      labels: [P * K] int32; the K rows of an identity stand next to each other.
+      rows: ``{modality: [P * K] int64}``, every modality in the order of ``labels``.
+    """
+
+    labels: np.ndarray
+    rows: dict[str, np.ndarray]
+
+
+class IdentitySampler:
+    """Draws P x K batches; batch ``step`` is a pure function of (seed, stream, step).
+
+    Identities are drawn without replacement within a batch, images of an identity with replacement
+    (authors' released code).
+
+    Args:
+      images: the table to draw from; identity ``label`` is the label-th smallest of ``pids``.
+      pids: all identities that have labels; those that ``images`` does not hold are not drawn.
+      sampling: P and K.
+      seed: seed of the run.
+      stream: tells apart samplers of one run; a small integer.
+
+    Raises:
+      BadInput: fewer than P identities, or an identity without images of some modality.
+    """
+
+    def __init__(
+        self, images: Images, pids: np.ndarray, sampling: Sampling, seed: int, stream: int
+    ):
+        self.images = images
+        self.sampling = sampling
+        self.modalities = tuple(m for m in MODALITIES if m in set(images.modalities))
+        self.seed = seed
+        self.stream = stream
+        self._labels = np.flatnonzero(np.isin(np.sort(pids), images.pids))
+        if len(self._labels) < sampling.identities_per_batch:
+            raise BadInput(
+                f"identities_per_batch={sampling.identities_per_batch}, but there are only "
+                f"{len(self._labels)} identities to draw from; use at most that many."
+            )
+        self._rows = {
+            modality: [self._rows_of(pid, modality) for pid in np.sort(pids)[self._labels]]
+            for modality in self.modalities
+        }
+
+    def _rows_of(self, pid: int, modality: str) -> np.ndarray:
+        rows = np.flatnonzero((self.images.pids == pid) & (self.images.modalities == modality))
+        if not len(rows):
+            raise BadInput(
+                f"Identity {pid} has no {modality} image; every training identity needs images of "
+                f"each modality ({', '.join(self.modalities)}). Remove it from the training list."
+            )
+        return rows
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of an epoch, by the modality that has most images."""
+        largest = max(len(self.images.of_modality(modality)) for modality in self.modalities)
+        return steps_per_epoch(largest, self.sampling.rows)
+
+    def draw(self, step: int) -> Drawn:
+        """Batch number ``step`` (>= 0)."""
+        random = np.random.default_rng([self.seed, self.stream, step])
+        per_identity = self.sampling.images_per_identity
+        places = random.choice(len(self._labels), self.sampling.identities_per_batch, replace=False)
+        rows = {
+            modality: np.concatenate([random.choice(of_pid[p], per_identity) for p in places])
+            for modality, of_pid in self._rows.items()
+        }
+        labels = np.repeat(self._labels[places], per_identity)
+        return Drawn(labels.astype(np.int32), rows)

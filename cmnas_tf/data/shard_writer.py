@@ -1,4 +1,4 @@
-"""Writing a data set as shards, see :mod:`cmnas_tf.data.shards`."""
+"""Writing a data set as shards, see :mod:`cmnas_tf.data.store`."""
 
 import contextlib
 import csv
@@ -13,7 +13,7 @@ from typing import Any
 
 from cmnas_tf.data.index import Dataset, Image
 from cmnas_tf.data.layouts import LAYOUTS
-from cmnas_tf.data.shards import (
+from cmnas_tf.data.store import (
     COLUMNS,
     INDEX,
     MANIFEST,
@@ -21,9 +21,10 @@ from cmnas_tf.data.shards import (
     SCHEMA_VERSION,
     Row,
     ShardEntry,
+    in_threads,
+    open_store,
     sha256,
 )
-from cmnas_tf.data.store import in_threads, open_store
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import replacing, write_json
 
@@ -127,15 +128,13 @@ def _example(part: str, image: Image, encoded: bytes) -> bytes:
     """A serialised ``tf.train.Example`` of an image."""
     from tensorflow.train import BytesList, Example, Feature, Features, Int64List
 
-    def feature(value: Any) -> Feature:
+    features = {"encoded": Feature(bytes_list=BytesList(value=[encoded]))}
+    for name, value in {"part": part, **image._asdict()}.items():
         if isinstance(value, int):
-            return Feature(int64_list=Int64List(value=[value]))
-        value = value if isinstance(value, bytes) else value.encode()
-        return Feature(bytes_list=BytesList(value=[value]))
-
-    values = {"encoded": encoded, "part": part, **image._asdict()}
-    example = Example(features=Features(feature={n: feature(v) for n, v in values.items()}))
-    return example.SerializeToString(deterministic=True)
+            features[name] = Feature(int64_list=Int64List(value=[value]))
+        else:
+            features[name] = Feature(bytes_list=BytesList(value=[value.encode()]))
+    return Example(features=Features(feature=features)).SerializeToString(deterministic=True)
 
 
 def _described(folder: Path, name: str) -> dict[str, Any]:

@@ -15,13 +15,10 @@ KINDS = ("within_identity", "identities")
 
 @dataclass(frozen=True)
 class Split:
-    """The two halves of the training images.
+    """The training images for the weight updates and for the architecture updates.
 
     Attributes:
-      weights: images for the weight updates.
-      architecture: images for the architecture updates.
-      kind: ``"within_identity"`` or ``"identities"``.
-      seed: what it was drawn from.
+      kind, seed: what it was drawn by, see :func:`split_train`.
     """
 
     weights: Images
@@ -31,22 +28,17 @@ class Split:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the kind, the seed and the files of both halves as JSON."""
-        write_json(
-            path,
-            {
-                "kind": self.kind,
-                "seed": self.seed,
-                "weights": list(self.weights.paths),
-                "architecture": list(self.architecture.paths),
-            },
-        )
+        halves = {
+            "weights": list(self.weights.paths),
+            "architecture": list(self.architecture.paths),
+        }
+        write_json(path, {"kind": self.kind, "seed": self.seed, **halves})
 
 
 def split_train(images: Images, kind: str, seed: int) -> Split:
     """Halves the training images; a pure function of its arguments (our choice of split).
 
     Args:
-      images: the training images.
       kind: ``"within_identity"`` halves the images of each identity in each modality, the odd one
         going to the weights; ``"identities"`` halves the identities.
       seed: seed of the run.

@@ -1,39 +1,42 @@
 """Where the bytes of images are kept: a folder of files, or shards.
 
 Everything that reads images asks a store for the bytes of a path and need not know which it is.
+
+Shards are a data set's images and tables in a few large TFRecord files. A folder of them holds
+
+- ``manifest.json``: which data set and trial this is, and size and SHA-256 of every other file;
+- ``index.csv``: the tables, row by row, and where in the shards the bytes of each image are;
+- ``00000.tfrecord`` ..: a ``tf.train.Example`` for each row, its features named as in the index and
+  the bytes of the image file ``encoded``;
+- files that a test protocol needs beside the images, where the data set has them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import csv
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from cmnas_tf.data import shards
+from cmnas_tf.data.index import Dataset, Image, Images
+from cmnas_tf.errors import BadInput
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 T = TypeVar("T")
 
+MANIFEST = "manifest.json"
+INDEX = "index.csv"
+SCHEMA_VERSION = 1
+PARTS = ("train", "test")
+
 _AT_A_TIME = 100
-
-
-class Store(Protocol):
-    """The bytes of image files, by the paths of a data set's tables."""
-
-    def __contains__(self, path: str) -> bool:
-        """Whether there is an image of that path."""
-
-    def read(self, path: str) -> bytes:
-        """The bytes of one image; raises OSError."""
-
-    def reader(self, paths: Sequence[str]) -> "Callable[[tf.Tensor], tf.Tensor]":
-        """Gives ``read(row)`` for a graph: a scalar row number of ``paths`` -> scalar string."""
-
-    def where(self, path: str) -> str:
-        """Where an image is kept, for people to read."""
+_ANEW = "Copy the folder again, or write it anew: `write_shards`"
 
 
 @dataclass(frozen=True)
@@ -46,25 +49,63 @@ class FolderStore:
         return (self.root / path).is_file()
 
     def read(self, path: str) -> bytes:
-        """See :class:`Store`."""
+        """The bytes of one image; raises OSError."""
         return (self.root / path).read_bytes()
 
     def reader(self, paths: Sequence[str]) -> "Callable[[tf.Tensor], tf.Tensor]":
-        """See :class:`Store`."""
+        """Gives ``read(row)`` for a graph: a scalar row number of ``paths`` -> scalar string."""
         import tensorflow as tf
 
         files = tf.constant([str(self.root / path) for path in paths])
         return lambda row: tf.io.read_file(files[row])
 
     def where(self, path: str) -> str:
-        """See :class:`Store`."""
+        """Where an image is kept, for people to read."""
         return str(self.root / path)
+
+
+class ShardStore:
+    """The images in the folder of shards ``root``, used as a :class:`FolderStore`."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self._places = {row.image.path: row.place for row in _rows(root)}
+        self._files = {
+            shard: (root / shard).open("rb", buffering=0)
+            for shard in {place.shard for place in self._places.values()}
+        }
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._places
+
+    def read(self, path: str) -> bytes:
+        """See :class:`FolderStore`."""
+        # Read at their position rather than through a memory map: other threads run meanwhile, and
+        # a shard that is cut off while it is in use gives too few bytes, not a crash.
+        shard, offset, length = self._places[path]
+        return os.pread(self._files[shard].fileno(), length, offset)
+
+    def reader(self, paths: Sequence[str]) -> "Callable[[tf.Tensor], tf.Tensor]":
+        """See :class:`FolderStore`."""
+        import tensorflow as tf
+
+        def read(row: Any) -> bytes:
+            return self.read(paths[row])
+
+        return lambda row: tf.ensure_shape(tf.numpy_function(read, [row], tf.string, False), [])
+
+    def where(self, path: str) -> str:
+        """See :class:`FolderStore`."""
+        return f"{path} in {self.root / self._places[path].shard}"
+
+
+Store = FolderStore | ShardStore
 
 
 def open_store(root: str | PathLike[str]) -> Store:
     """The images of the data set in the folder ``root``, files or shards."""
     root = Path(root)
-    return shards.ShardStore(root) if shards.are_in(root) else FolderStore(root)
+    return ShardStore(root) if holds_shards(root) else FolderStore(root)
 
 
 def in_threads(function: Callable[[str], T], paths: Sequence[str]) -> Iterator[T]:
@@ -72,3 +113,117 @@ def in_threads(function: Callable[[str], T], paths: Sequence[str]) -> Iterator[T
     with ThreadPoolExecutor() as threads:
         for start in range(0, len(paths), _AT_A_TIME):
             yield from threads.map(function, paths[start : start + _AT_A_TIME])
+
+
+class ShardEntry(NamedTuple):
+    """Where the bytes of an image file are: ``length`` bytes of ``shard`` from ``offset`` on."""
+
+    shard: str
+    offset: int
+    length: int
+
+
+class Row(NamedTuple):
+    """A line of the index; ``part`` is ``"train"`` or ``"test"``."""
+
+    part: str
+    image: Image
+    place: ShardEntry
+
+
+COLUMNS = ("part", *Image._fields, *ShardEntry._fields)
+
+
+def holds_shards(root: Path) -> bool:
+    """Whether the folder ``root`` holds shards, or is meant to."""
+    return (root / MANIFEST).is_file()
+
+
+def read_shards(root: Path, layout: str, trial: int) -> Dataset:
+    """The data set whose shards are in ``root``, as it was read from its own folder.
+
+    Every file is read once and its checksum compared.
+
+    Raises:
+      BadInput: these are shards of another data set, trial or schema, or a file of them is missing,
+        truncated or damaged.
+    """
+    manifest = _read_manifest(root)
+    held, wanted = (manifest["layout"], manifest["trial"]), (layout, trial)
+    if held != wanted:
+        raise BadInput(
+            f"{root} holds shards of {held[0]}, trial {held[1]}, not of {layout}, trial {trial}. "
+            f"Give dataset={held[0]} trial={held[1]}, or shards of the other"
+        )
+    _verify(root, manifest)
+    tables: dict[str, list[Image]] = {part: [] for part in PARTS}
+    for row in _rows(root):
+        tables[row.part].append(row.image)
+    train, test = (Images.of(tables[part]) for part in PARTS)
+    dataset = Dataset(layout, root, train, test, tuple(manifest["notes"]), trial)
+    if dataset.fingerprint != manifest["fingerprint"]:
+        raise BadInput(
+            f"{root / INDEX} lists another data set than {root / MANIFEST} names (its fingerprint "
+            f"differs). {_ANEW}"
+        )
+    return dataset
+
+
+def sha256(file: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with file.open("rb") as opened:
+        while block := opened.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _read_manifest(root: Path) -> dict[str, Any]:
+    file = root / MANIFEST
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+        version = manifest["schema_version"]
+        if version != SCHEMA_VERSION:
+            raise BadInput(
+                f"{file} is of schema version {version!r}; this program reads {SCHEMA_VERSION}. "
+                "Write the shards with this program: `write_shards`"
+            )
+        for key in ("layout", "trial", "fingerprint", "notes"):
+            manifest[key]
+        for listed in (*manifest["shards"], *manifest["files"]):
+            str(listed["file"]), int(listed["bytes"]), str(listed["sha256"])
+    except BadInput:
+        raise
+    except (ValueError, TypeError, KeyError) as error:
+        raise BadInput(f"{file} is not a manifest of shards ({error!r}). {_ANEW}") from error
+    return manifest
+
+
+def _verify(root: Path, manifest: Mapping[str, Any]) -> None:
+    """Raises BadInput unless every listed file is as it was written."""
+
+    def wrong(listed: Mapping[str, Any]) -> str:
+        file = root / listed["file"]
+        if not file.is_file():
+            return f"{file.name} is missing"
+        size = file.stat().st_size
+        if size != listed["bytes"]:
+            return f"{file.name} has {size} bytes, not {listed['bytes']}"
+        return "" if sha256(file) == listed["sha256"] else f"{file.name} is damaged (SHA-256)"
+
+    with ThreadPoolExecutor() as threads:
+        found = list(filter(None, threads.map(wrong, manifest["shards"] + manifest["files"])))
+    if found:
+        raise BadInput(f"The shards in {root} are not whole: {'; '.join(found)}. {_ANEW}")
+
+
+def _rows(root: Path) -> Iterator[Row]:
+    with (root / INDEX).open(newline="", encoding="utf-8") as file:
+        lines = csv.reader(file)
+        next(lines)
+        for part, path, pid, camera, modality, role, shard, offset, length in lines:
+            yield Row(
+                part,
+                Image(path, int(pid), int(camera), modality, role),
+                ShardEntry(shard, int(offset), int(length)),
+            )

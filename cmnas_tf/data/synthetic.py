@@ -6,6 +6,7 @@ what made it.
 """
 
 import concurrent.futures
+import contextlib
 import functools
 import io
 import json
@@ -13,22 +14,13 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from cmnas_tf.data import regdb
 from cmnas_tf.data.synthetic_cameras import draw_image
-from cmnas_tf.data.synthetic_plan import (
-    ONLY_OF,
-    InfraredCameras,
-    SyntheticPeople,
-    cameras_of,
-    drawn_people,
-    frames_of,
-    pids_of,
-    stream,
-    views_of,
-)
+from cmnas_tf.data.synthetic_plan import ONLY_OF, InfraredCameras, SyntheticPeople
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import replacing, write_json, write_text
 from cmnas_tf.machine import cores
@@ -58,7 +50,7 @@ def write_dataset(
       processes: how many draw at the same time, by default one per core; the files do not depend
         on it.
       progress: called with the number of images just written, as ``tqdm.update`` takes it; the
-        numbers add up to ``images_of(people)``.
+        numbers add up to ``people.image_count``.
 
     Returns:
       True if the data set was written, False if it was there already.
@@ -76,19 +68,20 @@ def write_dataset(
         return False
     with replacing(root) as aside:
         aside.mkdir()
-        _TREES[people.dataset].write_lists(people, aside)
+        if people.dataset in _LISTS:
+            _LISTS[people.dataset](people, aside)
         draw = functools.partial(_write_person, people, aside)
-        if processes == 1:
-            _report(map(draw, drawn_people(people)), progress)
-        else:
-            # Spawned, not forked: the caller may have threads (TensorFlow has) that would not
-            # survive a fork.
-            spawn = multiprocessing.get_context("spawn")
-            pool = concurrent.futures.ProcessPoolExecutor(processes, mp_context=spawn)
-            try:
-                _report(pool.map(draw, drawn_people(people)), progress)
-            finally:
-                pool.shutdown(cancel_futures=True)
+        written: Iterable[int] = map(draw, people.everybody)
+        with contextlib.ExitStack() as stack:
+            if processes > 1:
+                # Spawned, not forked: the caller may have threads (TensorFlow has) that would not
+                # survive a fork.
+                spawn = multiprocessing.get_context("spawn")
+                pool = concurrent.futures.ProcessPoolExecutor(processes, mp_context=spawn)
+                stack.callback(pool.shutdown, cancel_futures=True)
+                written = pool.map(draw, people.everybody)
+            for images in written:
+                progress(images)
         write_json(aside / MANIFEST, _manifest(people))
     return True
 
@@ -101,7 +94,7 @@ def contact_sheet(people: SyntheticPeople, rows: int = 8) -> np.ndarray:
       a white gap around every image.
     """
     gap = max(1, people.image_height // 32)
-    columns = sorted(cameras_of(people), key=lambda camera: cameras_of(people)[camera] == INFRARED)
+    columns = sorted(people.cameras, key=lambda camera: people.cameras[camera] == INFRARED)
 
     def tile(pid: int, camera: int) -> np.ndarray:
         image = draw_image(people, pid, camera, frame=1)
@@ -109,7 +102,7 @@ def contact_sheet(people: SyntheticPeople, rows: int = 8) -> np.ndarray:
             image = np.repeat(image[..., None], 3, axis=2)
         return np.pad(image, ((gap, gap), (gap, gap), (0, 0)), constant_values=255)
 
-    return np.block([[[tile(pid, camera)] for camera in columns] for pid in pids_of(people)[:rows]])
+    return np.block([[[tile(pid, camera)] for camera in columns] for pid in people.pids[:rows]])
 
 
 def _is_there(people: SyntheticPeople, root: Path) -> bool:
@@ -132,11 +125,8 @@ def _is_there(people: SyntheticPeople, root: Path) -> bool:
 
 
 def _manifest(people: SyntheticPeople) -> dict[str, Any]:
-    seen_by = [
-        cameras_of(people)[camera]
-        for person in drawn_people(people)
-        for camera, _ in views_of(people, person)
-    ]
+    cameras = people.cameras
+    seen_by = [cameras[c] for person in people.everybody for c, _ in people.views(person)]
     no_infrared = () if INFRARED in seen_by else people.infrared.values()
     return {
         "generator_version": GENERATOR_VERSION,
@@ -149,21 +139,16 @@ def _manifest(people: SyntheticPeople) -> dict[str, Any]:
     }
 
 
-def _report(written: Iterable[int], progress: Callable[[int], Any]) -> None:
-    for images in written:
-        progress(images)
-
-
 def _write_person(people: SyntheticPeople, root: Path, person: int) -> int:
     """Draws all images of one person; returns how many."""
     import cv2
 
-    views = views_of(people, person)
+    views = people.views(person)
     for camera, frame in views:
-        path = root / _TREES[people.dataset].path(people, person, camera, frame)
+        path = root / _PATHS[people.dataset](people, person, camera, frame)
         path.parent.mkdir(parents=True, exist_ok=True)
         image = draw_image(people, person, camera, frame)
-        if frame not in frames_of(people):  # junk shows half of the person
+        if frame not in people.frames:  # junk shows half of the person
             image = image[:, : people.image_width // 2]
         if image.ndim == 3:
             image = image[..., ::-1]  # OpenCV's order is blue, green, red
@@ -179,19 +164,19 @@ def _sysu_path(people: SyntheticPeople, person: int, camera: int, frame: int) ->
 def _write_sysu_lists(people: SyntheticPeople, root: Path) -> None:
     """Who is for training, validation (a quarter of the training people) and testing, and in which
     order the ten official trials take the images of a gallery."""
-    train, pids = people.train_identities, list(pids_of(people))
+    train, pids = people.train_identities, list(people.pids)
     first_val = train - max(1, train // 4)
     parts = {"train": pids[:first_val], "val": pids[first_val:train], "test": pids[train:]}
     for name, ids in parts.items():
         write_text(root / "exp" / f"{name}_id.txt", ",".join(map(str, ids)) + "\n")
         _write_mat(root / "exp" / f"{name}_id.mat", "id", np.array([ids], np.uint16))
 
-    orders = np.empty((len(cameras_of(people)), 1), object)
-    for row, camera in enumerate(cameras_of(people)):
-        rng = stream(people.seed, "gallery orders", camera)
+    orders = np.empty((len(people.cameras), 1), object)
+    for row, camera in enumerate(people.cameras):
+        rng = people.stream("gallery orders", camera)
         of_camera = np.empty((len(pids), 1), object)
         for pid in pids:
-            frames = np.tile(np.array(frames_of(people), np.uint16), (TRIALS, 1))
+            frames = np.tile(np.array(people.frames, np.uint16), (TRIALS, 1))
             of_camera[pid - 1, 0] = rng.permuted(frames, axis=1)
         orders[row, 0] = of_camera
     _write_mat(root / "exp" / "rand_perm_cam.mat", "rand_perm_cam", orders)
@@ -206,24 +191,21 @@ def _write_mat(path: Path, name: str, value: np.ndarray) -> None:
     path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(116) + file.getvalue()[116:])
 
 
-_REGDB_FOLDERS = {1: "Visible", 2: "Thermal"}  # by camera
-
-
 def _regdb_path(people: SyntheticPeople, person: int, camera: int, frame: int) -> str:
-    return f"{_REGDB_FOLDERS[camera]}/{person}/{frame:04d}.bmp"
+    return f"{regdb.FOLDERS[camera]}/{person}/{frame:04d}.bmp"
 
 
 def _write_regdb_lists(people: SyntheticPeople, root: Path) -> None:
     """Ten splits of all people into training and testing; labels from 0, by ascending id."""
     for trial in range(1, TRIALS + 1):
-        shuffled = stream(people.seed, "split", trial).permutation(pids_of(people))
+        shuffled = people.stream("split", trial).permutation(people.pids)
         train, test = np.split(shuffled, [people.train_identities])
         for name, pids in ("train", np.sort(train)), ("test", np.sort(test)):
-            for camera, folder in _REGDB_FOLDERS.items():
+            for camera, folder in regdb.FOLDERS.items():
                 lines = [
                     f"{_regdb_path(people, pid, camera, frame)} {label}\n"
                     for label, pid in enumerate(pids)
-                    for frame in frames_of(people)
+                    for frame in people.frames
                 ]
                 write_text(root / "idx" / f"{name}_{folder.lower()}_{trial}.txt", "".join(lines))
 
@@ -231,10 +213,10 @@ def _write_regdb_lists(people: SyntheticPeople, root: Path) -> None:
 def _market_path(people: SyntheticPeople, person: int, camera: int, frame: int) -> str:
     """A camera's first image of a person to test on is the query, the others are the gallery."""
     folder, identity, box = "bounding_box_test", f"{person:04d}", 0
-    if frame not in frames_of(people):
+    if frame not in people.frames:
         identity = "-1"
-    elif person not in pids_of(people):  # distractors share a number
-        identity, box = "0000", person - len(pids_of(people))
+    elif person not in people.pids:  # distractors share a number
+        identity, box = "0000", person - len(people.pids)
     elif person <= people.train_identities:
         folder = "bounding_box_train"
     elif frame == 1:
@@ -242,20 +224,7 @@ def _market_path(people: SyntheticPeople, person: int, camera: int, frame: int) 
     return f"{folder}/{identity}_c{camera}s1_{frame:06d}_{box:02d}.jpg"
 
 
-class _Tree(NamedTuple):
-    """How a data set lies on disk.
-
-    Attributes:
-      path: where an image is, by (people, person, camera, frame).
-      write_lists: writes the files that say who is for training and who for testing.
-    """
-
-    path: Callable[[SyntheticPeople, int, int, int], str]
-    write_lists: Callable[[SyntheticPeople, Path], None] = lambda people, root: None
-
-
-_TREES = {
-    "sysu_mm01": _Tree(_sysu_path, _write_sysu_lists),
-    "regdb": _Tree(_regdb_path, _write_regdb_lists),
-    "market1501": _Tree(_market_path),
-}
+# By data set: where an image of (people, person, camera, frame) is, and what writes the files that
+# say who is for training and who for testing.
+_PATHS = {"sysu_mm01": _sysu_path, "regdb": _regdb_path, "market1501": _market_path}
+_LISTS = {"sysu_mm01": _write_sysu_lists, "regdb": _write_regdb_lists}

@@ -24,8 +24,7 @@ class Part(NamedTuple):
     """A piece of a body or of what it wears.
 
     Attributes:
-      start: upper end of the axis.
-      end: lower end of the axis.
+      start, end: upper and lower end of the axis.
       girth: half widths (along x) at evenly spaced points from start to end.
       surface: (distance from the start, angle from the front; radians, left is positive) ->
         rows of ``people_materials``, uint8.
@@ -132,18 +131,9 @@ def _trunk(person: Person) -> list[Part]:
         *(0.45 * shoulders, 0.97 * shoulders, shoulders, chest, chest),
         *(person.waist, person.waist, belly, person.hips, person.hips),
     )
-    return [
-        Part(
-            (0, top, 0),
-            (0, hips - 0.02, 0),
-            girth,
-            _trunk_surface(person),
-            depth=0.55 + 0.15 * person.build,
-            rounded=False,
-            over=0.11,
-        ),
-        *_below_the_hips(person),
-    ]
+    start, end, depth = (0, top, 0), (0, hips - 0.02, 0), 0.55 + 0.15 * person.build
+    trunk = Part(start, end, girth, _trunk_surface(person), depth, rounded=False, over=0.11)
+    return [trunk, *_below_the_hips(person)]
 
 
 def _trunk_surface(person: Person) -> Surface:
@@ -169,32 +159,20 @@ def _trunk_surface(person: Person) -> Surface:
 
 def _below_the_hips(person: Person) -> list[Part]:
     """The skirt, and what hangs down of a coat."""
-    hips, girth = person.legs, person.hips
-    parts = []
+    hips, girth, parts = person.legs, person.hips, []
+
+    def hang(length: float, widths: tuple[float, float], surface: Surface, over: float) -> None:
+        start, end = (0, hips, 0), (0, hips - length, 0)
+        parts.append(Part(start, end, widths, surface, depth=0.85, rounded=False, over=over))
+
     if person.lower_kind == "skirt":
-        parts.append(
-            Part(
-                (0, hips, 0),
-                (0, hips - person.lower_length * person.legs, 0),
-                (girth, girth * (1.05 + 0.5 * person.flare)),
-                _clothed(person.lower, person.shoulders, begins=_RISE),
-                depth=0.85,
-                rounded=False,
-                over=0.12,
-            )
-        )
+        widths = girth, girth * (1.05 + 0.5 * person.flare)
+        skirt = _clothed(person.lower, person.shoulders, begins=_RISE)
+        hang(person.lower_length * person.legs, widths, skirt, over=0.12)
     if person.hem > 0:
-        parts.append(
-            Part(
-                (0, hips, 0),
-                (0, hips - person.hem, 0),
-                (1.06 * girth, 1.25 * girth),
-                _clothed(person.upper, person.shoulders, begins=_shoulder_height(person) - hips),
-                depth=0.85,
-                rounded=False,
-                over=0.13,
-            )
-        )
+        begins = _shoulder_height(person) - hips
+        coat = _clothed(person.upper, person.shoulders, begins)
+        hang(person.hem, (1.06 * girth, 1.25 * girth), coat, over=0.13)
     return parts
 
 

@@ -18,7 +18,7 @@ from cmnas_tf.data.synthetic_people import (
     garment_materials,
     people_materials,
 )
-from cmnas_tf.data.synthetic_plan import SyntheticPeople, cameras_of, stream
+from cmnas_tf.data.synthetic_plan import InfraredCameras, SyntheticPeople
 from cmnas_tf.modality import INFRARED
 
 
@@ -81,7 +81,7 @@ def _fine_grid(people: SyntheticPeople) -> int:
 @functools.lru_cache(maxsize=16)
 def draw_camera(people: SyntheticPeople, camera: int) -> Camera:
     """The place and the sensor that camera number ``camera`` is under ``people``."""
-    rng = stream(people.seed, "camera", camera)
+    rng = people.stream("camera", camera)
     of_people = people_materials(people)
     surroundings = rng.uniform(0.2, 0.8, (7, 1)) + rng.uniform(-0.08, 0.08, (7, 3))
     # What is behind people gets less of the illuminator's light.
@@ -90,7 +90,7 @@ def draw_camera(people: SyntheticPeople, camera: int) -> Camera:
     materials = np.concatenate([of_people, surroundings], dtype=np.float32)
     rows = range(len(of_people), len(materials))
     return Camera(
-        modality=cameras_of(people)[camera],
+        modality=people.cameras[camera],
         colours=np.ascontiguousarray(materials[:, :3]),
         infrared=np.ascontiguousarray(materials[:, 3]),
         warmth=_warmth(people, camera),
@@ -106,7 +106,7 @@ def draw_camera(people: SyntheticPeople, camera: int) -> Camera:
 
 def _warmth(people: SyntheticPeople, camera: int) -> np.ndarray:
     """Of skin, hair, garments and surroundings: a garment insulates as it absorbs (our choice)."""
-    rng = stream(people.seed, "warmth", camera)
+    rng = people.stream("warmth", camera)
     garments = garment_materials(people)[:, 3]
     parts = np.full(3, 1.0), np.full(4, 0.6), 0.85 * garments, rng.uniform(-0.15, 0.15, 7)
     return np.concatenate(parts, dtype=np.float32)
@@ -210,7 +210,7 @@ def draw_image(people: SyntheticPeople, pid: int, camera: int, frame: int) -> np
       uint8, [height, width, 3] (red, green, blue) of a visible camera, [height, width] of an
       infrared one.
     """
-    rng = stream(people.seed, "image", pid, camera, frame)
+    rng = people.stream("image", pid, camera, frame)
     seen_by = draw_camera(people, camera)
     scene = _draw_scene(people, draw_person(people, pid), seen_by, rng)
     return photograph(people, scene, seen_by, rng)
@@ -241,7 +241,12 @@ def _draw_scene(
         shortening=math.cos(elevation),
     )
     pose = Pose(rng.uniform(0, 2 * math.pi), rng.uniform(0.05, 0.25 + 0.35 * hard))
-    for part in sorted(body_parts(person, pose), key=functools.partial(_order, view)):
+
+    def order(part: Part) -> float:
+        """What is greater hides what is smaller."""
+        return (view.nearness(part.start) + view.nearness(part.end)) / 2 + part.over
+
+    for part in sorted(body_parts(person, pose), key=order):
         paint(scene, part, view)
 
     if rng.random() < 0.5 * hard:
@@ -256,21 +261,30 @@ def _draw_scene(
     return scene
 
 
-def _order(view: View, part: Part) -> float:
-    """What is greater hides what is smaller."""
-    return (view.nearness(part.start) + view.nearness(part.end)) / 2 + part.over
-
-
 def photograph(
     people: SyntheticPeople, scene: Scene, camera: Camera, rng: np.random.Generator
 ) -> np.ndarray:
-    """What the sensor of ``camera`` makes of ``scene``; shapes as in :func:`draw_image`."""
-    infrared = people.infrared
-    if camera.modality != INFRARED:
-        return _exposed(people, _lamps(people, scene, camera, rng), rng)
-    sees = {"reflectance": _illuminator, "heat": _heat, "colours": _lamps}
-    seen = sees[infrared.infrared_sees](people, scene, camera, rng)  # on the fine grid
-    return _exposed(people, seen, rng, infrared.infrared_detail, infrared.infrared_noise)
+    """What lens and sensor of ``camera`` make of ``scene``; shapes as in :func:`draw_image`."""
+    import cv2
+
+    hard, sees, sensor = people.difficulty, "colours", InfraredCameras()
+    if camera.modality == INFRARED:
+        sensor = people.infrared
+        sees = sensor.infrared_sees
+    light = {"reflectance": _illuminator, "heat": _heat, "colours": _lamps}[sees]
+    image = light(people, scene, camera, rng)  # on the fine grid
+    size = people.image_width, people.image_height
+    if sensor.infrared_detail < 1:
+        coarse = [max(1, round(sensor.infrared_detail * pixels)) for pixels in size]
+        image = cv2.resize(image, coarse, interpolation=cv2.INTER_AREA)
+        image = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+    else:
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    blur = people.image_height / 128 * rng.uniform(0.2, 0.3 + 0.5 * hard)
+    image = cv2.GaussianBlur(image, (0, 0), blur)
+    noise = rng.standard_normal(image.shape, dtype=np.float32) * np.sqrt(image + 0.1)
+    image += sensor.infrared_noise * (0.01 + 0.03 * hard) * noise
+    return (image.clip(0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 def _lamps(
@@ -313,28 +327,3 @@ def _heat(
         air = rng.uniform(0.8, 0.95)
     temperatures = air + (body - air) * camera.warmth
     return temperatures.take(scene.materials) * (0.9 + 0.1 * np.sqrt(1 - scene.slant**2))
-
-
-def _exposed(
-    people: SyntheticPeople,
-    image: np.ndarray,
-    rng: np.random.Generator,
-    detail: float = 1.0,
-    noisiness: float = 1.0,
-) -> np.ndarray:
-    """What lens and sensor do to any light: pixels, blur, noise, 8 bits."""
-    import cv2
-
-    hard = people.difficulty
-    size = people.image_width, people.image_height
-    if detail < 1:
-        coarse = [max(1, round(detail * pixels)) for pixels in size]
-        image = cv2.resize(image, coarse, interpolation=cv2.INTER_AREA)
-        image = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
-    else:
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    blur = people.image_height / 128 * rng.uniform(0.2, 0.3 + 0.5 * hard)
-    image = cv2.GaussianBlur(image, (0, 0), blur)
-    noise = rng.standard_normal(image.shape, dtype=np.float32) * np.sqrt(image + 0.1)
-    image += noisiness * (0.01 + 0.03 * hard) * noise
-    return (image.clip(0, 1) * 255 + 0.5).astype(np.uint8)

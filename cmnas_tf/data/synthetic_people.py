@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from cmnas_tf.data.synthetic_plan import SyntheticPeople, stream
+from cmnas_tf.data.synthetic_plan import SyntheticPeople
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ def garment_materials(people: SyntheticPeople) -> np.ndarray:
       luminance with infrared is ``people.reflectance_correlation``, exactly.
     """
     count, tied = people.materials, people.reflectance_correlation
-    rng = stream(people.seed, "garment materials")
+    rng = people.stream("garment materials")
 
     def well_apart() -> np.ndarray:
         levels = (rng.permutation(count) + rng.uniform(0.2, 0.8, count)) / count
@@ -90,8 +90,7 @@ class Pattern:
       kind: ``"plain"`` (first material only), ``"hoops"``, ``"stripes"`` (upright),
         ``"diagonals"``, ``"checks"``, ``"dots"``, ``"yoke"`` (second material above a height),
         ``"panel"`` (second material down the front, an open jacket) or ``"logo"`` (on the chest).
-      first: row of ``people_materials``.
-      second: row of ``people_materials``.
+      first, second: rows of ``people_materials``.
       period: from one stripe, check or dot to the next; also sizes yoke, panel and logo.
       share: of the period that has the second material, 0..1.
     """
@@ -137,24 +136,18 @@ class Person:
 
     Attributes:
       stature: body height, relative to the tallest.
-      head: height of the head.
-      shoulders: half the width across the shoulders.
-      waist: half the width of the waist.
-      hips: half the width across the hips.
-      legs: length of the legs.
+      head, legs: height of the head, length of the legs.
+      shoulders, waist, hips: half the width there.
       build: thickness of the limbs and the trunk, 1 is average.
-      skin: row of ``people_materials``.
-      hair: row of ``people_materials``.
+      skin, hair, shoes: rows of ``people_materials``.
       hair_style: ``"bald"``, ``"short"``, ``"bun"`` or ``"long"``.
       hair_length: of long hair, below the middle of the head.
-      upper: pattern of the upper garment.
+      upper, lower: patterns of the upper and the lower garment.
       sleeve: part of the arm that it covers, 0..1.
       hem: how far it reaches below the hips; a coat from about 0.1, a short jacket below 0.
-      lower: pattern of the lower garment.
       lower_kind: ``"trousers"``, ``"shorts"`` or ``"skirt"``.
       lower_length: part of the leg that it covers, 0..1.
       flare: how much wider than the body the lower garment is at its end.
-      shoes: row of ``people_materials``.
       bag: ``"none"``, ``"backpack"`` or ``"shoulder bag"``.
       bag_side: the shoulder a bag hangs from: 1 left, -1 right.
       headwear: ``"none"``, ``"cap"`` or ``"hat"`` (with a brim).
@@ -191,7 +184,7 @@ class Person:
 @functools.lru_cache(maxsize=64)
 def draw_person(people: SyntheticPeople, pid: int) -> Person:
     """The person that ``pid`` is under ``people``: the same in every camera and every image."""
-    rng = stream(people.seed, "person", pid)
+    rng = people.stream("person", pid)
     garments = garment_materials(people)
     pairs = _contrasting(garments[:, :3] @ _LUMINANCE, garments[:, 3])
     first_garment = len(_SKIN) + len(_HAIR)

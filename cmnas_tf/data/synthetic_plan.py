@@ -1,4 +1,4 @@
-"""Synthetic people, and what follows from them: cameras, people, views and streams."""
+"""What decides the files of synthetic people, and what follows: cameras, people, views, streams."""
 
 import zlib
 from dataclasses import dataclass
@@ -53,9 +53,7 @@ class SyntheticPeople(Options):
     """Synthetic people: everything that decides the files of such a data set."""
 
     dataset: str = option(
-        "sysu_mm01",
-        "The data set whose tree is imitated.",
-        choices=tuple(CAMERAS),
+        "sysu_mm01", "The data set whose tree is imitated.", choices=tuple(CAMERAS)
     )
     train_identities: int = option(300, "People to train on.", minimum=2, maximum=4999)
     test_identities: int = option(50, "Other people, to test on.", minimum=2, maximum=4999)
@@ -102,52 +100,49 @@ class SyntheticPeople(Options):
                 f"{given}. Leave them out, or give another data set."
             )
 
+    @property
+    def cameras(self) -> dict[int, str]:
+        """Camera number -> modality, as the layout has them."""
+        return CAMERAS[self.dataset]
 
-def cameras_of(people: SyntheticPeople) -> dict[int, str]:
-    """Camera number -> modality, as the layout has them."""
-    return CAMERAS[people.dataset]
+    @property
+    def pids(self) -> range:
+        """The people, 1..N: those to train on first, then those to test on."""
+        return range(1, self.train_identities + self.test_identities + 1)
 
+    @property
+    def everybody(self) -> range:
+        """All who are drawn: the people of ``pids``, then the distractors."""
+        return range(1, len(self.pids) + self._of_layout("distractors") + 1)
 
-def pids_of(people: SyntheticPeople) -> range:
-    """The people, 1..N: those to train on first, then those to test on."""
-    return range(1, people.train_identities + people.test_identities + 1)
+    @property
+    def frames(self) -> range:
+        """The numbers of a person's images from one camera, junk not counted."""
+        return range(1, self.images_per_camera + 1)
 
+    def views(self, person: int) -> list[tuple[int, int]]:
+        """Camera and frame of every image of a person; frames beyond ``frames`` are junk.
 
-def drawn_people(people: SyntheticPeople) -> range:
-    """Everybody who is drawn: the people of :func:`pids_of`, then the distractors."""
-    return range(1, len(pids_of(people)) + _of_layout(people, "distractors") + 1)
+        Junk goes round the people to test on and round the cameras.
+        """
+        views = [(camera, frame) for camera in self.cameras for frame in self.frames]
+        place = person - self.train_identities - 1
+        if place in range(self.test_identities):
+            cameras, junk = list(self.cameras), self._of_layout("junk")
+            views += [
+                (cameras[number % len(cameras)], self.images_per_camera + 1 + number)
+                for number in range(place, junk, self.test_identities)
+            ]
+        return views
 
+    @property
+    def image_count(self) -> int:
+        """How many images the data set has."""
+        return sum(len(self.views(person)) for person in self.everybody)
 
-def frames_of(people: SyntheticPeople) -> range:
-    """The numbers of a person's images from one camera, junk not counted."""
-    return range(1, people.images_per_camera + 1)
+    def stream(self, name: str, *numbers: int) -> np.random.Generator:
+        """The random stream that ``name`` and ``numbers`` have under the seed."""
+        return np.random.default_rng([self.seed, zlib.crc32(name.encode()), *numbers])
 
-
-def views_of(people: SyntheticPeople, person: int) -> list[tuple[int, int]]:
-    """Camera and frame of every image of a person; frames beyond :func:`frames_of` are junk.
-
-    Junk goes round the people to test on and round the cameras.
-    """
-    views = [(camera, frame) for camera in cameras_of(people) for frame in frames_of(people)]
-    place = person - people.train_identities - 1
-    if place in range(people.test_identities):
-        cameras, junk = list(cameras_of(people)), _of_layout(people, "junk")
-        views += [
-            (cameras[number % len(cameras)], people.images_per_camera + 1 + number)
-            for number in range(place, junk, people.test_identities)
-        ]
-    return views
-
-
-def images_of(people: SyntheticPeople) -> int:
-    """How many images the data set has."""
-    return sum(len(views_of(people, person)) for person in drawn_people(people))
-
-
-def stream(seed: int, name: str, *numbers: int) -> np.random.Generator:
-    """The random stream that ``name`` and ``numbers`` have under ``seed``."""
-    return np.random.default_rng([seed, zlib.crc32(name.encode()), *numbers])
-
-
-def _of_layout(people: SyntheticPeople, name: str) -> int:
-    return getattr(people, name) if ONLY_OF[name] == people.dataset else 0
+    def _of_layout(self, name: str) -> int:
+        return getattr(self, name) if ONLY_OF[name] == self.dataset else 0

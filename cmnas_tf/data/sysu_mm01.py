@@ -38,19 +38,11 @@ exp/rand_perm_cam.mat                    only for the official gallery sampling"
 def load(root: Path) -> Dataset:
     """Reads the index of SYSU-MM01.
 
-    Args:
-      root: the folder that holds ``cam1`` .. ``cam6`` and ``exp``.
-
-    Returns:
-      The data set: the images of the training and validation identities, and all images of the
-      test identities.
-
     Raises:
       BadInput: if a camera's folder or a list of identities is missing or malformed, or a listed
         identity has no image.
     """
-    missing = [f"cam{camera}" for camera in CAMERAS if not (root / f"cam{camera}").is_dir()]
-    if missing:
+    if missing := [f"cam{n}" for n in CAMERAS if not (root / f"cam{n}").is_dir()]:
         raise BadInput(
             f"{root} has no {', '.join(missing)}, but SYSU-MM01 has six cameras. Unpack it whole:"
             f"\n{TREE}"
@@ -101,13 +93,12 @@ class SysuProtocol(Protocol):
                     f"from each camera, but cam{camera}/{pid:04d} of {dataset.root} has "
                     f"{len(rows)}. Use shots=1"
                 )
-        query = test.of_modality(INFRARED)
+        query, setting = test.of_modality(INFRARED), f"{self.mode}_{SHOTS[self.shots]}"
         seeded = self.gallery_sampling == "seeded"
         if seeded:
             galleries = seeded_galleries(folders, self.shots)
         else:
             galleries = _official_galleries(dataset.root, folders, self.shots)
-        setting = f"{self.mode}_{SHOTS[self.shots]}"
         for seed, rows in enumerate(galleries[: self.trials]):
             name = f"{setting}_trial_{seed + 1}"
             yield Trial(name, query, test[rows], self.rule, setting, seed if seeded else None)
@@ -134,9 +125,6 @@ def _official_galleries(root: Path, folders: list[Folder], shots: int) -> list[l
 
 def gallery_orders(root: Path) -> dict[tuple[int, int], np.ndarray]:
     """The official order of each folder's images, from ``exp/rand_perm_cam.mat``.
-
-    Args:
-      root: the folder of the data set.
 
     Returns:
       ``{(camera, pid): [10, n] image numbers from 1}``: row t lists the folder's n images, sorted
@@ -175,8 +163,7 @@ def _images(root: Path, pids: set[int], empty: list[str]) -> Images:
             images += [Image(f"{folder}/{name}", pid, camera, modality) for name in names]
             if not names and (root / folder).is_dir():
                 empty.append(folder)
-    absent = sorted(pids - {image.pid for image in images})
-    if absent:
+    if absent := sorted(pids - {image.pid for image in images}):
         raise BadInput(
             f"{len(absent)} identities of {root / 'exp'} have no .jpg file under any camera, the "
             f"first of them {absent[:10]}. Unpack the images again, or take these identities out "

@@ -1,6 +1,5 @@
 """What the files of a data set hold: read once each, hashed and decoded."""
 
-import functools
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,7 +12,7 @@ import tensorflow as tf
 
 from cmnas_tf.data.decode import PALETTE, decode_pixels
 from cmnas_tf.data.index import Dataset, Images
-from cmnas_tf.data.store import Store, in_threads, open_store
+from cmnas_tf.data.store import in_threads, open_store
 
 logger = logging.getLogger("cmnas_tf")
 
@@ -45,13 +44,39 @@ def read_contents(
     Returns:
       The content of each path.
     """
-    paths = list(paths)
-    content_of = functools.partial(_content, open_store(root), _decoder())
+    paths, store = list(paths), open_store(root)
+    # Decodes and forgets; traced here, because threads would each trace it anew.
+    decoded = tf.function(lambda encoded: tf.shape(decode_pixels(encoded)), autograph=False)
+    decode = decoded.get_concrete_function(tf.TensorSpec([], tf.string))
+
+    def content_of(path: str) -> Content:
+        try:
+            encoded = store.read(path)
+        except FileNotFoundError:
+            return Content("", "the file does not exist")
+        except OSError as error:
+            return Content("", f"the file cannot be read ({error.strerror})")
+        digest, fault = hashlib.sha256(encoded).hexdigest(), ""
+        try:
+            decode(tf.constant(encoded))
+        except tf.errors.OpError as error:
+            fault = _fault(error.message)
+        return Content(digest, fault)
+
     contents = {}
     for path, content in zip(paths, in_threads(content_of, paths), strict=True):
         contents[path] = content
         progress(1)
     return contents
+
+
+def _fault(message: str) -> str:
+    """What TensorFlow's message says of an image."""
+    if PALETTE in message:
+        return PALETTE
+    # Behind the trace and the function's name, before the node's.
+    reason = message.partition("\n\t [[")[0].splitlines()[-1].rpartition("}} ")[2]
+    return f"not a complete JPEG, PNG or BMP image ({reason})"
 
 
 def unreadable(images: Images, root: str | PathLike[str]) -> dict[str, str]:
@@ -78,14 +103,11 @@ def readable(dataset: Dataset, part: str) -> Dataset:
 
 
 def duplicates(dataset: Dataset, contents: Mapping[str, Content]) -> Iterator[tuple[str, str]]:
-    """Pairs of a training and a test image whose files have the same bytes.
+    """Each test image whose file has the bytes of a training image's, behind the first such one.
 
     Args:
       dataset: the data set.
       contents: of all its paths.
-
-    Yields:
-      The path of each such test image, behind that of the first training image it is equal to.
     """
     first: dict[str, str] = {}
     for path in dataset.train.paths:
@@ -94,31 +116,3 @@ def duplicates(dataset: Dataset, contents: Mapping[str, Content]) -> Iterator[tu
         digest = contents[path].digest
         if digest and digest in first:
             yield first[digest], path
-
-
-def _content(store: Store, decode: Callable[[tf.Tensor], Any], path: str) -> Content:
-    try:
-        encoded = store.read(path)
-    except FileNotFoundError:
-        return Content("", "the file does not exist")
-    except OSError as error:
-        return Content("", f"the file cannot be read ({error.strerror})")
-    return Content(hashlib.sha256(encoded).hexdigest(), _fault(decode, encoded))
-
-
-def _fault(decode: Callable[[tf.Tensor], Any], encoded: bytes) -> str:
-    try:
-        decode(tf.constant(encoded))
-    except tf.errors.OpError as error:
-        if PALETTE in error.message:
-            return PALETTE
-        # Behind the trace and the function's name, before the node's.
-        reason = error.message.partition("\n\t [[")[0].splitlines()[-1].rpartition("}} ")[2]
-        return f"not a complete JPEG, PNG or BMP image ({reason})"
-    return ""
-
-
-def _decoder() -> Callable[[tf.Tensor], Any]:
-    """Decodes and forgets; traced here, because threads would each trace it anew."""
-    shape = tf.function(lambda encoded: tf.shape(decode_pixels(encoded)), autograph=False)
-    return shape.get_concrete_function(tf.TensorSpec([], tf.string))

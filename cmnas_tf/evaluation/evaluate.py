@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from cmnas_tf.data import LAYOUTS
@@ -13,10 +14,9 @@ from cmnas_tf.data.index import Dataset
 from cmnas_tf.data.pipeline import ImageSource
 from cmnas_tf.data.protocols import Protocol
 from cmnas_tf.devices.devices import Devices
-from cmnas_tf.devices.distribution import make_strategy
-from cmnas_tf.devices.workers import check_same_run, naming_lost_workers
+from cmnas_tf.devices.distribution import make_strategy, map_over_replicas
+from cmnas_tf.devices.workers import check_same_run, cluster_of, gather_rows, naming_lost_workers
 from cmnas_tf.errors import BadInput
-from cmnas_tf.evaluation.embedding import embed_on_devices
 from cmnas_tf.evaluation.matching import Matching, evaluation_settings
 from cmnas_tf.evaluation.measure import (
     Measured,
@@ -27,7 +27,10 @@ from cmnas_tf.evaluation.measure import (
 )
 from cmnas_tf.evaluation.results_file import SCHEMA
 from cmnas_tf.files import write_json
+from cmnas_tf.modality import MODALITIES
+from cmnas_tf.models import ReidNetwork
 from cmnas_tf.options import described
+from cmnas_tf.retrieval.embed import embed
 from cmnas_tf.runs.provenance import provenance
 from cmnas_tf.training.trained import TrainedNetwork
 
@@ -196,3 +199,38 @@ def _require_unseen_people(model: TrainedNetwork, dataset: Dataset) -> None:
             f"The network was trained on trial {trial} of {dataset.layout}, which shares people "
             f"with the test images of trial={dataset.trial}. Give trial={trial}."
         )
+
+
+def embed_on_devices(
+    strategy: tf.distribute.Strategy,
+    network: ReidNetwork,
+    source: ImageSource,
+    batch: int,
+    progress: bool = False,
+    flip_average: bool = False,
+) -> np.ndarray:
+    """:func:`~cmnas_tf.retrieval.embed.embed` by all workers and devices; all of it on each worker.
+
+    Each device takes whole batches, the very ones that a single device would compute.
+
+    Args:
+      strategy: in whose scope the network was made; each worker must call this function.
+      progress: whether the chief shows a bar, for its own share.
+    """
+    cluster = cluster_of(strategy)
+    shares = _deal(source.images.modalities, batch, len(cluster.addresses))
+    own = replace(source, images=source.images[shares[cluster.index]])
+    shown = progress and cluster.index == 0
+    found = embed(network, own, batch, shown, flip_average, map_over_replicas(strategy))
+    embeddings = np.empty((len(source.images), found.shape[1]), found.dtype)
+    embeddings[np.concatenate(shares)] = gather_rows(strategy, found)
+    return embeddings
+
+
+def _deal(modalities: np.ndarray, batch: int, workers: int) -> list[np.ndarray]:
+    """By worker, the row numbers of its batches; of few batches, one may be dealt twice."""
+    of_modality = [np.flatnonzero(modalities == modality) for modality in MODALITIES]
+    batches = [
+        rows[start : start + batch] for rows in of_modality for start in range(0, len(rows), batch)
+    ]
+    return [np.concatenate(batches[w % len(batches) :: workers]) for w in range(workers)]

@@ -1,11 +1,54 @@
-"""How images are compared, whatever the protocol: the options."""
+"""Who asks and who answers, how images are compared and in what numbers: the options."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cmnas_tf.data import LAYOUTS
 from cmnas_tf.data.index import Dataset
 from cmnas_tf.data.protocols import Protocol
-from cmnas_tf.options import Options, described, option
+from cmnas_tf.errors import BadInput
+from cmnas_tf.options import Option, Options, described, option
+
+
+class ProtocolChoice(Options):
+    """Who asks and who answers: the options of every data set's test protocol."""
+
+    def __init__(self, given: Mapping[str, Any] | None = None):
+        self._given = dict(given or {})
+
+    def make(self, dataset: str) -> Protocol:
+        """The protocol of a data set; options of other data sets are passed over."""
+        return LAYOUTS[dataset].protocol.of_values(self._given)
+
+    @classmethod
+    def options(cls) -> list[Option]:
+        """Those of all protocols; what two of them have by one name is the same in both."""
+        found: dict[str, Option] = {}
+        for layout in LAYOUTS.values():
+            for known in layout.protocol.options():
+                if found.setdefault(known.name, known) != known:
+                    raise BadInput(
+                        f"The protocol of {layout.title} has an option {known.name!r} that another "
+                        "data set's has otherwise; give it another name."
+                    )
+        return list(found.values())
+
+    @classmethod
+    def of_values(cls, values: Mapping[str, Any]) -> "ProtocolChoice":
+        """See :class:`Options`."""
+        known = [option for option in cls.options() if option.name in values]
+        for given in known:
+            given.check(values[given.name])
+        return cls({given.name: values[given.name] for given in known})
+
+    def with_values(self, **changes: Any) -> "ProtocolChoice":
+        """See :class:`Options`."""
+        return self.of_values({**self._given, **changes})
+
+    def values(self) -> dict[str, Any]:
+        """See :class:`Options`."""
+        return {o.name: self._given.get(o.name, o.default) for o in self.options()}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cmnas_tf.data import LAYOUTS
-from cmnas_tf.data.index import Dataset, Images
+from cmnas_tf.data.index import Dataset
 from cmnas_tf.data.protocols import Protocol, Trial
 from cmnas_tf.errors import BadInput
-from cmnas_tf.retrieval.ranking import Ranking, has_match, rank, rank_embeddings
+from cmnas_tf.retrieval.ranking import Ranking, dot_product_blocks, rank_blocks
 from cmnas_tf.retrieval.rerank import re_rank, require_memory
 from cmnas_tf.tables import table
 
@@ -37,20 +37,16 @@ class TrialResult(NamedTuple):
 
 @dataclass(frozen=True)
 class Measured:
-    """The average of the trials of one setting; all values in 0..1.
+    """The average of the trials of one setting.
 
     Attributes:
       setting: for example ``"all_single_shot"``.
-      ranks: ``{k: Rank-k}``.
-      mean_ap: mean average precision.
-      mean_inp: mean inverse negative penalty.
+      values: means over the trials, 0..1, by the keys of ``MEASURES``.
       trials: the trials' results by their names.
     """
 
     setting: str
-    ranks: dict[int, float]
-    mean_ap: float
-    mean_inp: float
+    values: dict[str, float]
     trials: dict[str, TrialResult]
 
     @classmethod
@@ -58,16 +54,10 @@ class Measured:
         """The mean over trials."""
         found = [result.ranking for result in trials.values()]
         # A gallery with fewer candidates than k finds everybody by its end.
-        ranks = {k: float(np.mean([r.cmc[min(k, len(r.cmc)) - 1] for r in found])) for k in RANKS}
-        mean_ap = float(np.mean([r.mean_ap for r in found]))
-        mean_inp = float(np.mean([r.mean_inp for r in found]))
-        return cls(setting, ranks, mean_ap, mean_inp, trials)
-
-    @property
-    def values(self) -> dict[str, float]:
-        """The measures, by the keys of ``MEASURES``."""
-        values = (*self.ranks.values(), self.mean_ap, self.mean_inp)
-        return dict(zip(MEASURES, values, strict=True))
+        of_trials = {f"rank{k}": [r.cmc[min(k, len(r.cmc)) - 1] for r in found] for k in RANKS}
+        of_trials |= {"mAP": [r.mean_ap for r in found], "mINP": [r.mean_inp for r in found]}
+        values = {measure: float(np.mean(numbers)) for measure, numbers in of_trials.items()}
+        return cls(setting, values, trials)
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready form."""
@@ -114,16 +104,20 @@ def measure(
       BadInput: the protocol is that of another data set, or the test images do not suffice for it.
     """
     results: dict[str, dict[str, TrialResult]] = {}
+    row_of = {path: row for row, path in enumerate(dataset.test.paths)}
     for trial in _trials(dataset, protocol):
         query, gallery = trial.query, trial.gallery
         labels = query.pids, gallery.pids, query.cameras, gallery.cameras
-        asking = embeddings[_rows_of(dataset.test, query)]
-        answering = embeddings[_rows_of(dataset.test, gallery)]
+        asking, answering = (
+            embeddings[np.array([row_of[path] for path in part.paths], np.int64)]
+            for part in (query, gallery)
+        )
         if rerank is None:
-            ranking = rank_embeddings(asking, answering, *labels, trial.rule)
+            blocks: Iterable[np.ndarray] = dot_product_blocks(asking, answering)
         else:
-            ranking = rank(re_rank(asking, answering, **rerank), *labels, trial.rule)
-        counted = int(np.count_nonzero(has_match(*labels, trial.rule)))
+            blocks = [re_rank(asking, answering, **rerank)]
+        ranking = rank_blocks(blocks, *labels, trial.rule)
+        counted = ranking.queries
         result = TrialResult(ranking, counted, len(query) - counted, trial.gallery_seed)
         results.setdefault(trial.setting, {})[trial.name] = result
     return [Measured.average(setting, found) for setting, found in results.items()]
@@ -138,12 +132,6 @@ def _trials(dataset: Dataset, protocol: Protocol | None) -> Iterator[Trial]:
             "protocol out, or give one of that kind."
         )
     return protocol.trials_of(dataset)
-
-
-def _rows_of(images: Images, part: Images) -> np.ndarray:
-    """Where the images of ``part`` stand in ``images``; [len(part)] int64."""
-    place = {path: row for row, path in enumerate(images.paths)}
-    return np.array([place[path] for path in part.paths], np.int64)
 
 
 def chance(dataset: Dataset, protocol: Protocol | None = None) -> list[Measured]:

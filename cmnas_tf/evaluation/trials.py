@@ -4,7 +4,7 @@ import os
 import re
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from cmnas_tf.architecture import Architecture
 from cmnas_tf.data import LAYOUTS
 from cmnas_tf.data.index import Dataset
 from cmnas_tf.data.protocols import Protocol
-from cmnas_tf.data.sampler import IdentitySampler
+from cmnas_tf.data.sampling import IdentitySampler
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.matching import Matching, evaluation_settings
 from cmnas_tf.evaluation.measure import MEASURES, percent
@@ -27,9 +27,8 @@ from cmnas_tf.tables import table
 from cmnas_tf.training.recipe import TOLD_OTHERWISE, Recipe, training_settings
 
 
-@dataclass(frozen=True)
 class TrialRun:
-    """One training and its evaluation.
+    """Trial ``number`` of a data set: one training and its evaluation, in a run folder of its own.
 
     Attributes:
       number: which of the data set's splits, from 1.
@@ -41,18 +40,8 @@ class TrialRun:
       components: whose options those of the evaluation are.
     """
 
-    number: int
-    run: RunFolder
-    dataset: Dataset
-    architecture: Architecture
-    recipe: Recipe
-    training: Mapping[str, Any]
-    evaluation: Mapping[str, Any]
-    components: tuple[Options, ...]
-
-    @classmethod
-    def of(
-        cls,
+    def __init__(
+        self,
         number: int,
         folder: str | os.PathLike[str],
         dataset: Dataset,
@@ -61,19 +50,17 @@ class TrialRun:
         seed: int,
         protocol: Protocol,
         matching: Matching,
-    ) -> "TrialRun":
-        """Trial ``number`` of a data set, in a run folder of its own."""
-        recipe = recipe.for_modalities(dataset.modalities)
-        return cls(
-            number,
-            RunFolder(folder),
-            dataset,
-            network.make(),
-            recipe,
-            training_settings(dataset, recipe, seed, network.width, network.last_stride),
-            evaluation_settings(dataset, protocol, matching, "average", recipe.numerics.precision),
-            (protocol, matching),
+    ):
+        self.number, self.run, self.dataset = number, RunFolder(folder), dataset
+        self.architecture = network.make()
+        self.recipe = recipe.for_modalities(dataset.modalities)
+        self.training = training_settings(
+            dataset, self.recipe, seed, network.width, network.last_stride
         )
+        self.evaluation = evaluation_settings(
+            dataset, protocol, matching, "average", self.recipe.numerics.precision
+        )
+        self.components: tuple[Options, ...] = (protocol, matching)
 
     def results(self) -> dict[str, Any] | None:
         """Its results, if they are of its newest checkpoint, these options and these images."""
@@ -134,15 +121,7 @@ def numbers_of(text: str, dataset: str) -> list[int]:
 
 
 def summarise(trials: Sequence[TrialRun], file: Path) -> str:
-    """Writes mean and spread of finished trials.
-
-    Args:
-      trials: one or more, all of them with results.
-      file: what to write, JSON.
-
-    Returns:
-      A table for each setting that was measured.
-    """
+    """Writes mean and spread of trials that all have results, JSON; a table for each setting."""
     results = {trial.number: read_results(trial.run.results) for trial in trials}
     first = next(iter(results.values()))
     summary = {

@@ -1,6 +1,7 @@
 """From images to the embeddings that are compared."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -45,9 +46,7 @@ def embed(
             rows = np.flatnonzero(source.images.modalities == modality)
             if not len(rows):
                 continue
-            part = ImageSource(
-                source.images[rows], source.root, source.height, source.width, source.cache
-            )
+            part = replace(source, images=source.images[rows])
             done = 0
             with naming_unreadable(part.images, part.root):
                 embed_batch = partial(_embed, network, modality, flip_average)

@@ -5,6 +5,7 @@ taken out, and what is left is compared with the query's identity. Everything is
 queries at once, so that a gallery of any size is ranked in bounded memory.
 """
 
+import operator
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -37,6 +38,11 @@ class Ranking(NamedTuple):
     mean_ap: float
     mean_inp: float
     average_precisions: np.ndarray
+
+    @property
+    def queries(self) -> int:
+        """How many queries count: those that are not skipped."""
+        return int(np.isfinite(self.average_precisions).sum())
 
 
 @dataclass(frozen=True)
@@ -85,18 +91,15 @@ def rank(
 ) -> Ranking:
     """Ranks a gallery for every query by a table of distances.
 
-    Equal distances are ranked in the order of the gallery. A query that has no match left in the
-    gallery is skipped (:func:`has_match` tells which). The average precision of a query is the mean
-    of the precisions at its matches; its inverse negative penalty is the number of its matches over
-    the position of the last one (Ye et al., "Deep Learning for Person Re-identification: A Survey
-    and Outlook", section 3.5).
+    Equal distances are ranked in the order of the gallery. Queries without a match in the gallery
+    are skipped. The average precision of a query is the mean of the precisions at its matches; its
+    inverse negative penalty is the number of its matches over the position of the last one (Ye et
+    al., "Deep Learning for Person Re-identification: A Survey and Outlook", section 3.5).
 
     Args:
       distances: [Q, G] finite numbers, smaller is more alike.
-      query_ids: [Q] identities.
-      gallery_ids: [G] identities.
-      query_cameras: [Q] camera numbers.
-      gallery_cameras: [G] camera numbers.
+      query_ids, query_cameras: [Q] identities and camera numbers.
+      gallery_ids, gallery_cameras: [G].
       protocol: ``"sysu"``: queries of camera 3 do not see gallery images of camera 2; Rank-k counts
         identities. ``"regdb"``: no rule; counts images. ``"llcm"``: a query does not see images of
         its own identity from its own camera; counts identities. ``"market"``: the same, but counts
@@ -126,38 +129,41 @@ def rank_embeddings(
     max_rank: int = 20,
     block: int = 256,
 ) -> Ranking:
-    """Ranks by minus the dot product of embeddings, never holding more than a block of distances.
+    """:func:`rank` by :func:`dot_product_blocks`, never holding more than a block of distances."""
+    labels = query_ids, gallery_ids, query_cameras, gallery_cameras
+    return rank_blocks(dot_product_blocks(query, gallery, block), *labels, protocol, max_rank)
+
+
+def dot_product_blocks(
+    query: np.ndarray, gallery: np.ndarray, block: int = 256
+) -> Iterator[np.ndarray]:
+    """Minus the dot products of embeddings, [block, G] at a time.
 
     Args:
       query: [Q, D] embeddings, L2-normalised by the caller where cosine similarity is meant.
       gallery: [G, D] embeddings.
-      query_ids: [Q], as the other labels see :func:`rank`.
-      gallery_ids: [G].
-      query_cameras: [Q].
-      gallery_cameras: [G].
-      protocol: see :func:`rank`.
-      max_rank: see :func:`rank`.
       block: number of queries whose distances are held at once.
 
-    Returns:
-      See :func:`rank`.
-
     Raises:
-      BadInput: see :func:`rank`.
+      BadInput: the embeddings are not of one size, or ``block`` is below 1.
     """
+    query, gallery = of_one_size(query, gallery)
+    if block < 1:
+        raise BadInput(f"block must be at least 1 query. Received: {block}")
+    dtype = np.result_type(query, gallery, np.float32)
+    query, transposed = query.astype(dtype, copy=False), gallery.astype(dtype, copy=False).T
+    return (-(query[i : i + block] @ transposed) for i in range(0, len(query), block))
+
+
+def of_one_size(query: np.ndarray, gallery: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both as arrays; raises BadInput unless they are embeddings [Q, D] and [G, D]."""
     query, gallery = np.asarray(query), np.asarray(gallery)
     if query.ndim != 2 or gallery.ndim != 2 or query.shape[1] != gallery.shape[1]:
         raise BadInput(
             "query and gallery must be embeddings of one size, [Q, D] and [G, D]. "
             f"Received: {query.shape} and {gallery.shape}"
         )
-    if block < 1:
-        raise BadInput(f"block must be at least 1 query. Received: {block}")
-    dtype = np.result_type(query, gallery, np.float32)
-    query, transposed = query.astype(dtype, copy=False), gallery.astype(dtype, copy=False).T
-    blocks = (-(query[i : i + block] @ transposed) for i in range(0, len(query), block))
-    labels = query_ids, gallery_ids, query_cameras, gallery_cameras
-    return rank_blocks(blocks, *labels, protocol, max_rank)
+    return query, gallery
 
 
 def rank_blocks(
@@ -169,35 +175,24 @@ def rank_blocks(
     protocol: str,
     max_rank: int = 20,
 ) -> Ranking:
-    """Ranks by distances that arrive in blocks of rows, in the order of the queries.
+    """:func:`rank` by distances that arrive in blocks of rows, in the order of the queries.
 
     Args:
       blocks: arrays [B, G] of distances, [Q, G] all together; each is let go before the next.
-      query_ids: [Q], as the other labels see :func:`rank`.
-      gallery_ids: [G].
-      query_cameras: [Q].
-      gallery_cameras: [G].
-      protocol: see :func:`rank`.
-      max_rank: see :func:`rank`.
-
-    Returns:
-      See :func:`rank`.
-
-    Raises:
-      BadInput: see :func:`rank`.
     """
     if max_rank < 1:
         raise BadInput(f"max_rank must be at least 1. Received: {max_rank}")
-    query_ids, gallery_ids, query_cameras, gallery_cameras = _labels(
-        query_ids, gallery_ids, query_cameras, gallery_cameras
-    )
-    rule, people = _rule(protocol), np.concatenate([gallery_ids, query_ids])
+    query_ids, query_cameras = _labels("query", query_ids, query_cameras)
+    gallery_ids, gallery_cameras = _labels("gallery", gallery_ids, gallery_cameras)
+    if protocol not in RULES:
+        raise BadInput(f"protocol must be one of {sorted(RULES)}. Received: {protocol!r}")
+    rule, people = RULES[protocol], np.concatenate([gallery_ids, query_ids])
     numbers = np.unique(people, return_inverse=True)[1].astype(np.int32)
     of_gallery, of_queries = np.split(numbers, [len(gallery_ids)])
     candidates = np.unique(of_gallery) if rule.counts_identities else of_gallery
     gallery = _Gallery(of_gallery, gallery_cameras, rule, min(max_rank, len(candidates)))
     step = max(1, _BLOCK_ELEMENTS // len(gallery_ids))
-    sums = _Sums(np.zeros(gallery.ranks), 0.0, 0.0, 0)
+    sums = _Sums(np.zeros(gallery.ranks))
     precisions = np.full(len(query_ids), np.nan)
     with ThreadPoolExecutor(_THREADS) as threads:  # NumPy lets the others run while it sorts
         for seen, block in _checked(blocks, len(query_ids), len(gallery_ids)):
@@ -210,7 +205,7 @@ def rank_blocks(
                 return found
 
             for part in threads.map(measure, range(0, len(block), step)):
-                sums = sums.plus(part)
+                sums = _Sums(*map(operator.add, sums, part))
     if not sums.queries:
         raise BadInput(
             f"No query has a match in the gallery under the protocol {protocol!r}, so there is "
@@ -227,17 +222,9 @@ class _Sums(NamedTuple):
     """What some queries add up to: those found at each rank, AP, INP, how many they are."""
 
     found_at: np.ndarray
-    precision: float
-    penalty: float
-    queries: int
-
-    def plus(self, other: "_Sums") -> "_Sums":
-        return _Sums(
-            self.found_at + other.found_at,
-            self.precision + other.precision,
-            self.penalty + other.penalty,
-            self.queries + other.queries,
-        )
+    precision: float = 0.0
+    penalty: float = 0.0
+    queries: int = 0
 
 
 @dataclass(frozen=True)
@@ -265,7 +252,7 @@ class _Gallery:
         queries, first, counts = np.unique(matches[0], return_index=True, return_counts=True)
         precisions = np.full(len(query_ids), np.nan)
         if not len(queries):
-            return _Sums(np.zeros(self.ranks), 0.0, 0.0, 0), precisions
+            return _Sums(np.zeros(self.ranks)), precisions
         kept = distances.copy()
         np.putmask(kept, dropped, np.inf)
         nearest, position, tied = _positions(kept, matches, first)
@@ -291,42 +278,6 @@ class _Gallery:
         identities = self.ids.max() + 1
         pairs = np.unique(row * identities + self.ids[column])
         return np.bincount(pairs // identities, minlength=len(nearest))
-
-
-def has_match(
-    query_ids: np.ndarray,
-    gallery_ids: np.ndarray,
-    query_cameras: np.ndarray,
-    gallery_cameras: np.ndarray,
-    protocol: str,
-) -> np.ndarray:
-    """Which queries count, [Q] bool: those with a gallery image of their identity not dropped.
-
-    Args:
-      query_ids: [Q], as the other labels see :func:`rank`.
-      gallery_ids: [G].
-      query_cameras: [Q].
-      gallery_cameras: [G].
-      protocol: see :func:`rank`.
-
-    Returns:
-      [Q] bool; :func:`rank` skips the queries that are False.
-
-    Raises:
-      BadInput: if shapes do not belong together or the protocol is unknown.
-    """
-    rule = _rule(protocol)
-    query_ids, gallery_ids, query_cameras, gallery_cameras = _labels(
-        query_ids, gallery_ids, query_cameras, gallery_cameras
-    )
-    matched = np.empty(len(query_ids), dtype=bool)
-    step = max(1, _BLOCK_ELEMENTS // len(gallery_ids))
-    for start in range(0, len(query_ids), step):
-        rows = slice(start, start + step)
-        same = query_ids[rows, None] == gallery_ids
-        dropped = rule.drops(same, query_cameras[rows, None], gallery_cameras)
-        matched[rows] = (same & ~dropped).any(axis=1)
-    return matched
 
 
 def _positions(
@@ -429,23 +380,11 @@ def _wrong_shape(shape: tuple[int, ...], queries: int, gallery: int) -> str:
     )
 
 
-def _rule(protocol: str) -> Rule:
-    if protocol not in RULES:
-        raise BadInput(f"protocol must be one of {sorted(RULES)}. Received: {protocol!r}")
-    return RULES[protocol]
-
-
-def _labels(query_ids, gallery_ids, query_cameras, gallery_cameras) -> tuple[np.ndarray, ...]:
-    """The four label arrays, checked."""
-    query_ids, query_cameras = np.asarray(query_ids), np.asarray(query_cameras)
-    gallery_ids, gallery_cameras = np.asarray(gallery_ids), np.asarray(gallery_cameras)
-    for side, ids, cameras in (
-        ("query", query_ids, query_cameras),
-        ("gallery", gallery_ids, gallery_cameras),
-    ):
-        if ids.ndim != 1 or ids.shape != cameras.shape or not len(ids):
-            raise BadInput(
-                f"{side}_ids and {side}_cameras must name an identity and a camera for each of one "
-                f"or more images. Received: shapes {ids.shape} and {cameras.shape}"
-            )
-    return query_ids, gallery_ids, query_cameras, gallery_cameras
+def _labels(side: str, ids: np.ndarray, cameras: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    ids, cameras = np.asarray(ids), np.asarray(cameras)
+    if ids.ndim != 1 or ids.shape != cameras.shape or not len(ids):
+        raise BadInput(
+            f"{side}_ids and {side}_cameras must name an identity and a camera for each of one "
+            f"or more images. Received: shapes {ids.shape} and {cameras.shape}"
+        )
+    return ids, cameras

@@ -11,6 +11,7 @@ import numpy as np
 
 from cmnas_tf.errors import BadInput
 from cmnas_tf.machine import available_memory
+from cmnas_tf.retrieval.ranking import of_one_size
 
 _BLOCK_ROWS = 64
 
@@ -48,12 +49,7 @@ def re_rank(
       BadInput: if the embeddings do not belong together or are not finite, a parameter is out of
         range, or memory does not suffice.
     """
-    query, gallery = np.asarray(query), np.asarray(gallery)
-    if query.ndim != 2 or gallery.ndim != 2 or query.shape[1] != gallery.shape[1]:
-        raise BadInput(
-            "query and gallery must be embeddings of one size, [Q, D] and [G, D]. "
-            f"Received: {query.shape} and {gallery.shape}"
-        )
+    query, gallery = of_one_size(query, gallery)
     if distance not in _DISTANCES:
         raise BadInput(f"distance must be one of {', '.join(_DISTANCES)}. Received: {distance!r}")
     require_memory(len(query), len(gallery))
@@ -89,10 +85,6 @@ def require_memory(queries: int, gallery: int) -> None:
     It takes the float32 distances [N, N] and [Q, G], N = Q + G, and 32 KiB for each image's
     embedding, its copies and its neighbours. (Measured with 2,048 numbers an embedding: 350 MB for
     3,803 + 3,010 images, where this asks for 454 MB; 1.8 GB for 3,368 + 15,913 instead of 2.3 GB.)
-
-    Args:
-      queries: Q.
-      gallery: G.
     """
     images = queries + gallery
     needed = 4 * (images**2 + queries * gallery) + 2**15 * images
@@ -106,23 +98,13 @@ def require_memory(queries: int, gallery: int) -> None:
 
 
 def re_rank_distances(
-    distances: np.ndarray,
-    queries: int,
-    k1: int = 20,
-    k2: int = 6,
-    lambda_value: float = 0.3,
+    distances: np.ndarray, queries: int, k1: int = 20, k2: int = 6, lambda_value: float = 0.3
 ) -> np.ndarray:
-    """Re-ranks by any original distance, given among all images: queries first, then the gallery.
+    """:func:`re_rank` by any original distance among all images: queries first, then the gallery.
 
     Args:
       distances: [N, N] symmetric, 0 or more, N = Q + G.
       queries: Q.
-      k1: see :func:`re_rank`.
-      k2: see :func:`re_rank`.
-      lambda_value: see :func:`re_rank`.
-
-    Returns:
-      [Q, G], see :func:`re_rank`.
 
     Raises:
       BadInput: if a distance is negative or not finite, or a parameter is out of range.
@@ -197,10 +179,8 @@ def _nearest(distances: np.ndarray, k: int) -> np.ndarray:
 def _sums_of_minima(rows: Any, columns: Any) -> Iterator[tuple[slice, np.ndarray]]:
     """``sum_k min(rows[q, k], columns[g, k])`` of sparse matrices [Q, N] and [G, N].
 
-    Only pairs of entries that meet in a column k are looked at.
-
-    Yields:
-      A block of queries, and their sums [block, G].
+    Only pairs of entries that meet in a column k are looked at. Yields a block of queries, and
+    their sums [block, G].
     """
     by_column = columns.tocsc()
     width = columns.shape[0]

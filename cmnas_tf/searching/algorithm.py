@@ -17,7 +17,7 @@ from cmnas_tf.training.recipe import WeightTraining
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from cmnas_tf.data.sampler import IdentitySampler
+    from cmnas_tf.data.sampling import IdentitySampler
     from cmnas_tf.data.split import Split
     from cmnas_tf.layers import Relaxation
     from cmnas_tf.training.inputs import TrainingImages

@@ -10,8 +10,7 @@ from typing import Any, ClassVar
 from cmnas_tf.architecture import SHARED
 from cmnas_tf.data import LAYOUTS
 from cmnas_tf.errors import BadInput
-from cmnas_tf.evaluation.matching import Arithmetic, Matching
-from cmnas_tf.evaluation.protocol_choice import ProtocolChoice
+from cmnas_tf.evaluation.matching import Arithmetic, Matching, ProtocolChoice
 from cmnas_tf.modality import MODALITIES
 from cmnas_tf.options import Options, described
 from cmnas_tf.runs.how_it_runs import HowItRuns

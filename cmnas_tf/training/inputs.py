@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from cmnas_tf.data.index import Dataset, Images
 from cmnas_tf.data.pipeline import ImageSource, Share, naming_unreadable, training_batches
-from cmnas_tf.data.sampler import IdentitySampler
+from cmnas_tf.data.sampling import IdentitySampler
 from cmnas_tf.training.recipe import WeightTraining
 
 

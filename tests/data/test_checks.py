@@ -3,8 +3,9 @@
 import pytest
 
 from cmnas_tf.data import load_dataset, read_dataset
-from cmnas_tf.data.checks import identity_faults, missing_files, unmatched
 from cmnas_tf.data.index import Dataset, Image, Images
+from cmnas_tf.data.layouts import identity_faults, missing_files
+from cmnas_tf.data.preparation import unmatched
 from cmnas_tf.errors import BadInput
 
 

@@ -18,8 +18,7 @@ from cmnas_tf.data.pipeline import (
     naming_unreadable,
     training_batches,
 )
-from cmnas_tf.data.sampler import IdentitySampler
-from cmnas_tf.data.sampling import Sampling
+from cmnas_tf.data.sampling import IdentitySampler, Sampling
 from cmnas_tf.data.verify import unreadable
 from cmnas_tf.errors import BadInput
 

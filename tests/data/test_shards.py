@@ -10,11 +10,9 @@ import tensorflow as tf
 from cmnas_tf.data import load_dataset, read_dataset
 from cmnas_tf.data.augmentation import Augmentation
 from cmnas_tf.data.pipeline import ImageSource, naming_unreadable, training_batches
-from cmnas_tf.data.sampler import IdentitySampler
-from cmnas_tf.data.sampling import Sampling
+from cmnas_tf.data.sampling import IdentitySampler, Sampling
 from cmnas_tf.data.shard_writer import write_shards
-from cmnas_tf.data.shards import ShardStore
-from cmnas_tf.data.store import FolderStore, open_store
+from cmnas_tf.data.store import FolderStore, ShardStore, open_store
 from cmnas_tf.data.synthetic import write_dataset
 from cmnas_tf.data.synthetic_plan import SyntheticPeople
 from cmnas_tf.data.sysu_mm01 import SysuProtocol

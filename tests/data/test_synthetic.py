@@ -11,7 +11,7 @@ from cmnas_tf.data import load_dataset
 from cmnas_tf.data.index import Count
 from cmnas_tf.data.synthetic import MANIFEST, contact_sheet, write_dataset
 from cmnas_tf.data.synthetic_cameras import draw_image
-from cmnas_tf.data.synthetic_plan import InfraredCameras, SyntheticPeople, images_of
+from cmnas_tf.data.synthetic_plan import InfraredCameras, SyntheticPeople
 from cmnas_tf.errors import BadInput
 
 SMALL = SyntheticPeople(
@@ -62,7 +62,7 @@ def test_the_files_do_not_depend_on_the_number_of_processes(sysu, tmp_path):
     assert write_dataset(SMALL, tmp_path / "two", processes=2, progress=reported.append)
     assert contents(tmp_path / "two") == contents(sysu)
     assert reported == [6 * 3] * 8  # per person: cameras x images
-    assert sum(reported) == images_of(SMALL)
+    assert sum(reported) == SMALL.image_count
 
 
 def test_another_seed_gives_other_images_in_the_same_tree(sysu, tmp_path):
@@ -175,7 +175,7 @@ def test_market1501_tree(market):
     for camera, frame in ((1, 4), (2, 5), (3, 6)):
         images.add(f"bounding_box_test/-1_c{camera}s1_{frame:06d}_00.jpg")
     assert contents(market).keys() == images | {MANIFEST}
-    assert len(images) == images_of(MARKET) == 6 * 6 * 3 + 3
+    assert len(images) == MARKET.image_count == 6 * 6 * 3 + 3
 
 
 def seen_by(people):

@@ -14,14 +14,14 @@ from cmnas_tf.data.synthetic_cameras import (
     paint,
     photograph,
 )
-from cmnas_tf.data.synthetic_plan import InfraredCameras, SyntheticPeople, cameras_of
+from cmnas_tf.data.synthetic_plan import InfraredCameras, SyntheticPeople
 
 SETTINGS = SyntheticPeople()
 EASY = SyntheticPeople(difficulty=0.0)
 
 
 def test_visible_cameras_have_three_channels_and_infrared_ones_one():
-    for camera, modality in cameras_of(SETTINGS).items():
+    for camera, modality in SETTINGS.cameras.items():
         image = draw_image(SETTINGS, 1, camera, 1)
         assert image.dtype == np.uint8
         assert image.shape == ((64, 32, 3) if modality == "visible" else (64, 32))
@@ -40,7 +40,7 @@ def test_an_image_is_a_function_of_seed_pid_camera_and_frame():
 
 
 def test_every_camera_has_a_place_of_its_own():
-    places = [draw_camera(SETTINGS, camera).place for camera in cameras_of(SETTINGS)]
+    places = [draw_camera(SETTINGS, camera).place for camera in SETTINGS.cameras]
     for i, first in enumerate(places):
         assert all(np.mean(first != second) > 0.2 for second in places[i + 1 :])
 
@@ -158,7 +158,7 @@ def infrared(people=EASY, **options):
 )
 def test_what_separates_infrared_cameras_leaves_the_visible_ones_alone(options):
     changed = infrared(SETTINGS, **options)
-    for camera, modality in cameras_of(SETTINGS).items():
+    for camera, modality in SETTINGS.cameras.items():
         one, other = (draw_image(people, 2, camera, 1) for people in (SETTINGS, changed))
         assert np.array_equal(one, other) == (modality == "visible")
 

@@ -1,13 +1,6 @@
 import pytest
 
-from cmnas_tf.data.synthetic_plan import (
-    SyntheticPeople,
-    drawn_people,
-    images_of,
-    pids_of,
-    stream,
-    views_of,
-)
+from cmnas_tf.data.synthetic_plan import SyntheticPeople
 from cmnas_tf.errors import BadInput
 
 
@@ -15,20 +8,20 @@ def test_counts_follow_from_the_layout():
     """SYSU-MM01: 6 cameras x 5 people x 4 images = 120; RegDB: 2 x 5 x 4 = 40."""
     counts = dict(train_identities=3, test_identities=2, images_per_camera=4)
     sysu = SyntheticPeople(**counts)
-    assert list(pids_of(sysu)) == [1, 2, 3, 4, 5]
-    assert images_of(sysu) == 120
-    assert images_of(SyntheticPeople(dataset="regdb", **counts)) == 40
+    assert list(sysu.pids) == [1, 2, 3, 4, 5]
+    assert sysu.image_count == 120
+    assert SyntheticPeople(dataset="regdb", **counts).image_count == 40
 
 
 def test_distractors_and_junk_are_for_market1501_alone():
     """Six cameras x (5 people + 2 distractors) x 4 images + 7 junk images = 175."""
     counts = dict(train_identities=3, test_identities=2, images_per_camera=4)
     market = SyntheticPeople(dataset="market1501", distractors=2, junk=7, **counts)
-    assert list(pids_of(market)) == [1, 2, 3, 4, 5]
-    assert list(drawn_people(market)) == [1, 2, 3, 4, 5, 6, 7]
-    assert images_of(market) == 175
+    assert list(market.pids) == [1, 2, 3, 4, 5]
+    assert list(market.everybody) == [1, 2, 3, 4, 5, 6, 7]
+    assert market.image_count == 175
     sysu = SyntheticPeople(dataset="sysu_mm01", distractors=2, junk=7, **counts)
-    assert (drawn_people(sysu), images_of(sysu)) == (pids_of(sysu), 120)
+    assert (sysu.everybody, sysu.image_count) == (sysu.pids, 120)
 
 
 def test_junk_goes_round_the_people_to_test_on_and_the_cameras():
@@ -38,10 +31,10 @@ def test_junk_goes_round_the_people_to_test_on_and_the_cameras():
         dataset="market1501", train_identities=3, test_identities=2, images_per_camera=2, junk=8
     )
     ordinary = [(camera, frame) for camera in range(1, 7) for frame in (1, 2)]
-    assert views_of(market, 3) == ordinary
-    assert views_of(market, 4) == [*ordinary, (1, 3), (3, 5), (5, 7), (1, 9)]
-    assert views_of(market, 5) == [*ordinary, (2, 4), (4, 6), (6, 8), (2, 10)]
-    assert views_of(market, 6) == ordinary
+    assert market.views(3) == ordinary
+    assert market.views(4) == [*ordinary, (1, 3), (3, 5), (5, 7), (1, 9)]
+    assert market.views(5) == [*ordinary, (2, 4), (4, 6), (6, 8), (2, 10)]
+    assert market.views(6) == ordinary
 
 
 def test_market1501_needs_images_for_the_gallery():
@@ -50,7 +43,8 @@ def test_market1501_needs_images_for_the_gallery():
 
 
 def test_streams_differ_by_seed_name_and_numbers():
-    first = stream(1, "person", 2).random()
-    assert stream(1, "person", 2).random() == first
-    others = [stream(2, "person", 2), stream(1, "camera", 2), stream(1, "person", 3)]
+    one, other = SyntheticPeople(seed=1), SyntheticPeople(seed=2)
+    first = one.stream("person", 2).random()
+    assert one.stream("person", 2).random() == first
+    others = [other.stream("person", 2), one.stream("camera", 2), one.stream("person", 3)]
     assert first not in [other.random() for other in others]

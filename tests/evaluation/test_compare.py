@@ -5,7 +5,7 @@ import json
 import pytest
 
 from cmnas_tf.errors import BadInput
-from cmnas_tf.evaluation.compare import compare
+from cmnas_tf.evaluation.results_file import compare
 from tests.evaluation.records import record
 
 

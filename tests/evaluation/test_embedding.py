@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cmnas_tf.devices.cluster import Cluster
-from cmnas_tf.evaluation import embedding
-from cmnas_tf.evaluation.embedding import embed_on_devices
+from cmnas_tf.evaluation import evaluate
+from cmnas_tf.evaluation.evaluate import embed_on_devices
 from cmnas_tf.retrieval.embed import embed
 from tests.pictures import write_pictures
 from tests.training import tiny
@@ -31,7 +31,7 @@ def test_batches_are_dealt_whole(modalities, batch, workers):
             own = [row for row in rows if modalities[row] == modality]
             yield from (tuple(own[start : start + batch]) for start in range(0, len(own), batch))
 
-    shares = embedding._deal(np.array(modalities, object), batch, workers)
+    shares = evaluate._deal(np.array(modalities, object), batch, workers)
     expected = set(cut(range(len(modalities))))
     dealt = [part for rows in shares for part in cut(rows)]
     assert set(dealt) == expected
@@ -66,11 +66,11 @@ def test_workers_put_together_what_each_embedded(monkeypatch, two_replicas, sour
     cluster = ("a:1", "b:1", "c:1")
     handed_in = [
         stand_in(None, replace(source, images=source.images[rows]))
-        for rows in embedding._deal(source.images.modalities, batch, len(cluster))
+        for rows in evaluate._deal(source.images.modalities, batch, len(cluster))
     ]
-    monkeypatch.setattr(embedding, "embed", stand_in)
-    monkeypatch.setattr(embedding, "gather_rows", lambda *_: np.concatenate(handed_in))
+    monkeypatch.setattr(evaluate, "embed", stand_in)
+    monkeypatch.setattr(evaluate, "gather_rows", lambda *_: np.concatenate(handed_in))
     for index in range(len(cluster)):
-        monkeypatch.setattr(embedding, "cluster_of", lambda _, own=index: Cluster(cluster, own))
+        monkeypatch.setattr(evaluate, "cluster_of", lambda _, own=index: Cluster(cluster, own))
         found = embed_on_devices(two_replicas, None, source, batch)
         assert found[:, 0].tolist() == list(range(7))

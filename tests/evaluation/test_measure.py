@@ -11,6 +11,7 @@ from cmnas_tf.data.regdb import RegdbProtocol
 from cmnas_tf.data.sysu_mm01 import SysuProtocol
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.measure import (
+    MEASURES,
     Measured,
     TrialResult,
     chance,
@@ -53,15 +54,16 @@ def test_the_average_of_trials():
     found = Measured.average(
         "all_single_shot",
         {
-            "a": TrialResult(Ranking(np.array([0.2, 0.5, 0.8]), 0.1, 0.05), 7, 2, 3),
-            "b": TrialResult(Ranking(long, 0.3, 0.15), 9, 0),
+            "a": TrialResult(
+                Ranking(np.array([0.2, 0.5, 0.8]), 0.1, 0.05, np.array([0.1])), 7, 2, 3
+            ),
+            "b": TrialResult(Ranking(long, 0.3, 0.15, np.array([0.3])), 9, 0),
         },
     )
     assert found.setting == "all_single_shot"
-    assert found.ranks == pytest.approx(
-        {1: 0.3, 5: (0.8 + long[4]) / 2, 10: (0.8 + long[9]) / 2, 20: 0.9}
-    )
-    assert (found.mean_ap, found.mean_inp) == (pytest.approx(0.2), pytest.approx(0.1))
+    ranks = {"rank1": 0.3, "rank5": (0.8 + long[4]) / 2, "rank10": (0.8 + long[9]) / 2}
+    assert found.values == pytest.approx({**ranks, "rank20": 0.9, "mAP": 0.2, "mINP": 0.1})
+    assert list(found.values) == list(MEASURES)
     written = json.loads(json.dumps(found.to_json()))
     assert written["rank1"] == pytest.approx(0.3)
     assert written["rank20"] == pytest.approx(0.9)
@@ -193,7 +195,7 @@ def test_settings_are_measured_apart():
     assert len(indoor.trials) == 10
     rank1 = [result.ranking.cmc[0] for result in indoor.trials.values()]
     assert len(set(rank1)) > 1
-    assert indoor.ranks[1] == pytest.approx(np.mean(rank1))
+    assert indoor.values["rank1"] == pytest.approx(np.mean(rank1))
 
 
 def test_queries_without_a_match_are_counted():
@@ -213,8 +215,7 @@ def test_perfect_embeddings_are_measured_as_such():
     for layout in CAMERAS:
         dataset = dataset_of(layout, 6, 2)
         for measured in measure(embeddings_of(dataset, identity=1e3), dataset):
-            assert set(measured.ranks.values()) == {1.0}
-            assert (measured.mean_ap, measured.mean_inp) == (1.0, 1.0)
+            assert measured.values == dict.fromkeys(MEASURES, 1.0)
 
 
 def test_chance_is_what_a_guess_is_worth():
@@ -222,8 +223,8 @@ def test_chance_is_what_a_guess_is_worth():
     floor every time."""
     dataset = dataset_of("regdb", 40, 5)
     for measured in chance(dataset):
-        assert abs(measured.ranks[1] - 1 / 40) < 4 * 0.011
-        assert measured.mean_ap < 0.1
+        assert abs(measured.values["rank1"] - 1 / 40) < 4 * 0.011
+        assert measured.values["mAP"] < 0.1
     assert [m.to_json() for m in chance(dataset)] == [m.to_json() for m in chance(dataset)]
 
 

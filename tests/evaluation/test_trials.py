@@ -45,7 +45,7 @@ def trial_of(data, tmp_path):
             "protocol": RegdbProtocol(),
             "matching": Matching(flip_average=True),
         }
-        return TrialRun.of(number, tmp_path / f"trial_{number:02d}", *{**parts, **changes}.values())
+        return TrialRun(number, tmp_path / f"trial_{number:02d}", *{**parts, **changes}.values())
 
     return make
 

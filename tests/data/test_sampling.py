@@ -8,8 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cmnas_tf.data.index import Image, Images
-from cmnas_tf.data.sampler import IdentitySampler
-from cmnas_tf.data.sampling import Sampling, steps_per_epoch
+from cmnas_tf.data.sampling import IdentitySampler, Sampling, steps_per_epoch
 from cmnas_tf.errors import BadInput
 
 
