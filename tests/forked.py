@@ -10,6 +10,9 @@ import threading
 
 from tqdm import tqdm
 
+from cmnas_tf.registry import load_plugins
+from tests.tiny_people import PLUGIN
+
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["cmnas_tf.searching.search", "cmnas_tf.training.train"])
 
@@ -55,6 +58,8 @@ def _run(command, flags, out, err, before):
     tqdm.set_lock(threading.RLock())  # instead of a semaphore, which a killed process would leave
     if before is not None:
         before()
+    sys.path.append(str(PLUGIN))
+    load_plugins.cache_clear()  # which what is loaded beforehand has called
     module = f"cmnas_tf.{command}"
     sys.argv = [module, *flags]
     runpy.run_module(module, run_name="__main__")

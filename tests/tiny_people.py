@@ -15,6 +15,9 @@ TINY = (
     "--pad=2",
     "--noprogress",
 )
+# A package beside the installed ones, whose backbone processes can name that are given its folder.
+PLUGIN = Path(__file__).parent / "plugin"
+TINIEST = ("--backbone=tiny_resnet", *TINY[1:])
 
 
 def write_people(folder: Path, **changes) -> Path:

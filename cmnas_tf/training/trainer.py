@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from cmnas_tf.data.pipeline import Share
-from cmnas_tf.data.sampler import IdentitySampler
+from cmnas_tf.data.sampling import IdentitySampler
 from cmnas_tf.devices.distribution import first_replica
 from cmnas_tf.losses import Objective
 from cmnas_tf.models import ReidNetwork

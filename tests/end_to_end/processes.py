@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from tests.forked import Forked
+from tests.tiny_people import PLUGIN
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,7 +24,7 @@ def start(command, *flags, **how):
     return subprocess.Popen(
         [sys.executable, "-m", f"cmnas_tf.{command}", *map(str, flags)],
         cwd=ROOT,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "PYTHONPATH": str(PLUGIN)},
         **{**piped, **how},
     )
 

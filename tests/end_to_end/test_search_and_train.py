@@ -16,12 +16,12 @@ from cmnas_tf.runs import checkpoints
 from cmnas_tf.runs.checkpoints import Checkpoints
 from cmnas_tf.training.inputs import TrainingImages
 from tests.end_to_end.processes import run, start
-from tests.tiny_people import TINY, write_people
+from tests.tiny_people import TINIEST, write_people
 from tests.training.commands import newest
 
 pytestmark = pytest.mark.slow
 
-EPOCHS = (*TINY, "--epochs=2")
+EPOCHS = (*TINIEST, "--epochs=2")
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_a_search_leaves_an_architecture_and_all_it_came_from(searched):
         "split.json",
         "tensorboard",
     }
-    architecture = Architecture.load(searched / "architecture.json", "resnet18")
+    architecture = Architecture.load(searched / "architecture.json", "tiny_resnet")
     assert (searched / "architecture.cfg").read_text() == architecture.to_cfg() + "\n"
     provenance = architecture.provenance
     assert provenance["settings"]["seed"] == 0
@@ -75,7 +75,7 @@ def test_a_search_leaves_an_architecture_and_all_it_came_from(searched):
     assert (len(split["weights"]), len(split["architecture"])) == (8 * 6, 8 * 6)
     assert newest(searched).step == 10
     logits = logits_of(searched)
-    assert len(logits) == len(architecture.choices) == 20
+    assert len(logits) == len(architecture.choices) == 6
     assert all(logit.any() for logit in logits.values())
     for site, probability in provenance["probability_of_separate"].items():
         name = f"network/backbone.{_path_of(site)}.architecture_logits"
@@ -85,7 +85,7 @@ def test_a_search_leaves_an_architecture_and_all_it_came_from(searched):
 
     after = searched / "architectures"
     assert [path.name for path in sorted(after.iterdir())] == ["epoch_0001.json", "epoch_0002.json"]
-    first, last = (Architecture.load(path, "resnet18") for path in sorted(after.iterdir()))
+    first, last = (Architecture.load(path, "tiny_resnet") for path in sorted(after.iterdir()))
     probabilities = [a.provenance["probability_of_separate"] for a in (first, last, architecture)]
     assert probabilities[0] != probabilities[1] == probabilities[2]
     assert last.choices == architecture.choices
@@ -230,7 +230,8 @@ def test_a_loss_that_stops_being_finite_keeps_the_last_checkpoint(
     second.unlink()
     found = checkpoints.read(first)
     tensors = dict(found.tensors)
-    tensors["network/head.classifier.kernel"] = np.full((32, 8), 3e38, np.float32)
+    kernel = tensors["network/head.classifier.kernel"]
+    tensors["network/head.classifier.kernel"] = np.full_like(kernel, 3e38)
     checkpoints.write(first, found.step, tensors, found.metadata)
     before = first.read_bytes()
     architecture = f"--architecture={searched / 'architecture.json'}"

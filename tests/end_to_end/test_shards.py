@@ -6,12 +6,12 @@ import shutil
 import pytest
 
 from cmnas_tf.runs.checkpoints import Checkpoints
-from tests.tiny_people import TINY, write_people
+from tests.tiny_people import TINIEST, write_people
 from tests.training.commands import Command, newest
 
 pytestmark = pytest.mark.slow
 
-EPOCHS = (*TINY, "--epochs=2")
+EPOCHS = (*TINIEST, "--epochs=2")
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,12 @@ from cmnas_tf.architecture import Architecture
 from cmnas_tf.commands.words import flag_behind
 from tests.end_to_end.processes import start
 from tests.forked import Forked
-from tests.tiny_people import TINY, write_people
+from tests.tiny_people import TINIEST, write_people
 from tests.training.commands import newest
 
 pytestmark = pytest.mark.slow
 
-COMMON = (*TINY, "--strategy=one_device")
+COMMON = (*TINIEST, "--strategy=one_device")
 CELLS = ("searched/seed0", "shared/seed0", "random_1/seed0")
 
 
@@ -94,7 +94,7 @@ def two_devices():
 def test_a_cell_on_two_devices(tmp_path):
     """Search, training, evaluation and ranking check follow each other in one process."""
     data, folder = write_people(tmp_path / "people"), tmp_path / "study"
-    mirrored = (*TINY, "--strategy=mirrored")
+    mirrored = (*TINIEST, "--strategy=mirrored")
     out, err = tmp_path / "out", tmp_path / "err"
     process = Forked(
         *("study", f"--data_dir={data}", f"--run_dir={folder}", "--seeds=1"),

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from tests.end_to_end.processes import start
-from tests.tiny_people import TINY, write_people
+from tests.tiny_people import TINIEST, write_people
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +21,13 @@ def data(tmp_path_factory):
 
 def start_trials(data, folder, *flags):
     """The process of ``python -m cmnas_tf.trials``; it says what went wrong among the rest."""
-    common = ("--dataset=regdb", *TINY, "--epochs=2", f"--data_dir={data}", f"--run_dir={folder}")
+    common = (
+        "--dataset=regdb",
+        *TINIEST,
+        "--epochs=2",
+        f"--data_dir={data}",
+        f"--run_dir={folder}",
+    )
     return start("trials", *common, *flags, stderr=subprocess.STDOUT)
 
 
