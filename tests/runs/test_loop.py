@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from cmnas_tf.errors import BadInput, Stopped, TrainingDiverged
 from cmnas_tf.runs import loop
-from cmnas_tf.runs.checkpointing import Checkpointing
 from cmnas_tf.runs.checkpoints import Checkpoints
+from cmnas_tf.runs.how_it_runs import Checkpointing
 from cmnas_tf.runs.loop import Loop
 from cmnas_tf.runs.run_folder import RunFolder
 

@@ -12,8 +12,8 @@ from cmnas_tf import architecture
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.data import load_dataset
 from cmnas_tf.errors import BadInput, Stopped
-from cmnas_tf.runs.checkpointing import Checkpointing
 from cmnas_tf.runs.checkpoints import Checkpoints
+from cmnas_tf.runs.how_it_runs import Checkpointing
 from cmnas_tf.runs.loop import Loop
 from cmnas_tf.search_spaces import CellSpace, NormSpace
 from cmnas_tf.searching import Darts, RandomSearch, bilevel

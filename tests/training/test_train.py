@@ -17,7 +17,7 @@ from cmnas_tf.files import write_json
 from cmnas_tf.layers import ModalityNorm
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.runs import checkpoints
-from cmnas_tf.runs.checkpointing import Checkpointing
+from cmnas_tf.runs.how_it_runs import Checkpointing
 from cmnas_tf.search_spaces import NormSpace
 from cmnas_tf.searching import Darts
 from cmnas_tf.searching.search import find_architecture
