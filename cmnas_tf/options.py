@@ -8,16 +8,21 @@ that is how a run is described, how flags are made, and how a study changes some
 Values marked [pub] and [code] are the authors' (paper, released code); the others are our choice.
 """
 
+import contextlib
 import dataclasses
 import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_type_hints
 
 from cmnas_tf.errors import BadInput, did_you_mean
 
 C = TypeVar("C", bound="Options")
+
+# How a message names an option: ``name=value``, or `name` between backquotes.
+NAMED = re.compile(r"(?<!`)`(?P<quoted>[\w.]+)`|(?<![\w.-])(?P<assigned>[\w.]+)(?==)")
 
 
 def _plain(value: Any) -> Any:
@@ -33,7 +38,7 @@ class Option:
       type: ``bool``, ``int``, ``float``, ``str`` or a tuple of these, ``tuple[str, ...]``.
       default: where nothing is said.
       help: one sentence, with the unit.
-      choices: the allowed values, where they can be listed.
+      choices: the allowed values, where they can be listed; a registry's are its names.
       minimum, maximum: smallest and largest allowed value, inclusive.
       affects_result: whether another value could give another result. A run is resumed only with
         the same value of every such option.
@@ -50,7 +55,7 @@ class Option:
     type: Any
     default: Any
     help: str
-    choices: tuple[Any, ...] = ()
+    choices: Collection[Any] = ()
     minimum: float | None = None
     maximum: float | None = None
     affects_result: bool = True
@@ -183,3 +188,23 @@ def described(components: Iterable[Options]) -> dict[str, Any]:
         for known in component.options()
         if known.affects_result
     }
+
+
+def behind(prefix: str, text: str, options: Iterable[Option]) -> str:
+    """A text that names options behind a prefix, ``prefix.name``."""
+    names = {known.name for known in options}
+
+    def named(found: re.Match[str]) -> str:
+        name = found["quoted"] or found["assigned"]
+        return found[0].replace(name, f"{prefix}.{name}") if name in names else found[0]
+
+    return NAMED.sub(named, text)
+
+
+@contextlib.contextmanager
+def errors_behind(prefix: str, options: Iterable[Option]) -> Iterator[None]:
+    """A :class:`BadInput` of the block names these options :func:`behind` a prefix."""
+    try:
+        yield
+    except BadInput as error:
+        raise BadInput(behind(prefix, str(error), options)) from error

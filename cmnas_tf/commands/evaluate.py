@@ -85,8 +85,7 @@ def main(command: Evaluate) -> None:
         devices=strategy,
         progress=command.progress.progress,
     )
-    folder = command.source.run_dir or (model.run.path if model.run else None)
-    run = RunFolder(folder or model.checkpoint.path.parent)
+    run = model.run or RunFolder(model.checkpoint.path.parent)
     if is_chief(strategy):
         scores.save(run.results)
     print(f"{scores}\nwritten to {run.results}")

@@ -3,7 +3,7 @@
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ from cmnas_tf.commands.options_of_runs import TrainedSource
 from cmnas_tf.evaluation.matching import Arithmetic
 from cmnas_tf.options import Options, option
 from cmnas_tf.runs.how_it_runs import Progress
-from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.serving.model_folder import BESIDE, MODEL_NAME
 from cmnas_tf.serving.served_form import ServedForm
 
@@ -62,12 +61,9 @@ def main(command: Export) -> None:
     """Exports, and says where the model is, how exact it is, and how to serve it."""
     from cmnas_tf.serving.export import export_saved_model
 
-    source, target = command.source, command.target
-    model = source.load(command.arithmetic.precision)
-    if source.run_dir:  # whose results are the model's, whatever checkpoint was named
-        model = replace(model, run=RunFolder(source.run_dir))
+    target = command.target
     folder = export_saved_model(
-        model,
+        command.source.load(command.arithmetic.precision),
         target.export_dir,
         version=target.version,
         form=command.form,

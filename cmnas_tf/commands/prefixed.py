@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from cmnas_tf.commands.words import behind
-from cmnas_tf.errors import BadInput
-from cmnas_tf.options import Option, Options
+from cmnas_tf.options import Option, Options, behind, errors_behind
 
 
 class Prefixed(Options):
@@ -55,10 +53,8 @@ class Prefixed(Options):
         """See :class:`Options`."""
         own = f"{cls.prefix}."
         given = {n.removeprefix(own): v for n, v in values.items() if n.startswith(own)}
-        try:
+        with errors_behind(cls.prefix, cls.component.options()):
             return cls(cls.component.of_values(given))
-        except BadInput as error:
-            raise BadInput(behind(cls.prefix, str(error), cls.component.options())) from error
 
     def with_values(self, **changes: Any) -> "Prefixed":
         """See :class:`Options`."""
