@@ -118,6 +118,24 @@ def test_it_ends_with_1_where_a_cell_failed(tmp_path, started, capsys):
     assert "- random_1/seed0: not begun, since searched/seed0 failed" in said
 
 
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [
+        ("warmup_epochs=8", "--search.warmup_epochs=8 leaves no epoch of --search.epochs=8"),
+        ("candidates=5", "--search.candidates=5 means nothing to --search.algorithm=darts"),
+        ("order=second --search.precision=float16", "--search.order=second takes differences"),
+    ],
+)
+def test_options_of_a_part_that_do_not_fit_each_other_are_flags(tmp_path, capsys, flag, said):
+    """As they are typed, with the prefix of the part."""
+    flags = [*SMALL, f"--run_dir={tmp_path / 'study'}", "--data_dir=there", "--dry_run"]
+    with pytest.raises(SystemExit) as ended:
+        given = f"--search.{flag}".split()
+        command_line.run(study.main, StudyCommand, ["study", *flags, *given])
+    assert ended.value.code == 2
+    assert f"error: {said}" in capsys.readouterr().err
+
+
 def test_it_is_not_begun_where_an_arm_cannot_be(tmp_path, capsys, monkeypatch):
     """Before any process; in flags."""
     monkeypatch.setattr(study, "start_command", None)
