@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cmnas_tf.commands.command_line import arguments
-from cmnas_tf.commands.evaluate import Evaluate, EvaluatedData
-from cmnas_tf.commands.options_of_runs import TrainedSource
+from cmnas_tf.commands.evaluate import Evaluate
 from cmnas_tf.commands.processes import run_command
 from cmnas_tf.commands.train import Train
 from cmnas_tf.errors import BadInput
-from cmnas_tf.evaluation.matching import Arithmetic, Matching
+from cmnas_tf.evaluation.matching import Matching
 from cmnas_tf.evaluation.protocol_choice import ProtocolChoice
 from cmnas_tf.evaluation.trials import TrialRun, numbers_of, summarise
 from cmnas_tf.options import Options, option
@@ -80,32 +79,23 @@ def trials_of(command: Trials) -> list[tuple[TrialRun, Train, Evaluate]]:
 
 def _trial(command: Trials, number: int) -> tuple[TrialRun, Train, Evaluate]:
     folder = str(Path(command.run.run_dir) / f"trial_{number:02d}")
-    data, how, recipe = replace(command.data, trial=number), command.how, command.recipe
     train = Train(
         run=replace(command.run, run_dir=folder),
-        data=data,
+        data=replace(command.data, trial=number),
         network=command.network,
-        recipe=recipe,
-        how=how,
+        recipe=command.recipe,
+        how=command.how,
     )
-    precision = recipe.numerics.precision
-    evaluate = Evaluate(
-        source=TrainedSource(run_dir=folder),
-        data=EvaluatedData(**data.values()),
-        protocol=ProtocolChoice.of_values(command.protocol.values()),
-        matching=command.matching,
-        arithmetic=Arithmetic(precision=precision),
-        devices=how.devices,
-        progress=how.progress,
-    )
+    # What both have, the precision too, has one name.
+    evaluate = Evaluate.of_values({**command.values(), **train.values()})
     trial = TrialRun.of(
         number,
         folder,
-        data.load_listed(),
+        train.data.load_listed(),
         command.network,
-        recipe,
+        command.recipe,
         command.run.seed,
-        command.protocol.make(data.dataset),
+        command.protocol.make(command.data.dataset),
         command.matching,
     )
     return trial, train, evaluate
