@@ -20,7 +20,7 @@ from cmnas_tf.commands.processes import run_command, start_command
 from cmnas_tf.commands.words import flag_behind, in_flags
 from cmnas_tf.machine import cores
 from cmnas_tf.options import Options, option
-from cmnas_tf.studies.comparison import Comparison
+from cmnas_tf.studies.arms import Comparison
 from cmnas_tf.studies.plan import Evaluating, Searching, Study, StudyData, Training
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from cmnas_tf.architecture import Architecture
 from cmnas_tf.errors import BadInput
 from cmnas_tf.studies import statistics
 from cmnas_tf.studies.plan import SCHEMA, Study, StudyCell
-from cmnas_tf.studies.stage_worth import Trained, separate_shares, stage_worth
+from cmnas_tf.studies.statistics import Trained, separate_shares, stage_worth
 
 MEASURES = {"rank1": "Rank-1", "mAP": "mAP", "mINP": "mINP"}
 

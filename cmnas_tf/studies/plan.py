@@ -21,8 +21,7 @@ from cmnas_tf.search_spaces import SearchSpace, SpaceChoice
 from cmnas_tf.search_spaces.network_choice import NetworkChoice
 from cmnas_tf.searching import AlgorithmChoice, SearchAlgorithm
 from cmnas_tf.searching.algorithm import Modality
-from cmnas_tf.studies.arms import Arm, arms_of
-from cmnas_tf.studies.comparison import Comparison
+from cmnas_tf.studies.arms import Arm, Comparison, arms_of
 from cmnas_tf.training.recipe import Recipe, WeightTraining
 from cmnas_tf.training.recipes import ByRecipe
 

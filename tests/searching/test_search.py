@@ -81,7 +81,7 @@ def test_what_a_search_gives_and_leaves(people, one_block, tmp_path, monkeypatch
 
 
 @pytest.mark.slow
-def test_a_search_that_was_asked_to_stop_goes_on_to_the_same_end(people, one_block, tmp_path):
+def test_a_search_that_was_asked_to_stop_resumes_to_the_same_end(people, one_block, tmp_path):
     """In its third step, the first that moves the architecture."""
 
     def stopping(self, terms, number, *arguments):

@@ -1,4 +1,4 @@
-"""A training in this process: when it adopts its average, that it goes on, and what it gives."""
+"""A training in this process: when it adopts its average, that it resumes, and what it gives."""
 
 import gc
 import json
@@ -56,7 +56,7 @@ def people(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def train(people, two_replicas):
-    """Trains three epochs in a folder, or goes on there; gives the checkpoints of every step."""
+    """Trains three epochs in a folder, or resumes there; gives the checkpoints of every step."""
 
     def train(folder, adopt_average_every):
         recipe = Recipe(
@@ -136,7 +136,7 @@ def test_the_average_is_adopted_when_the_epoch_after_begins(train, adopting, tmp
 
 
 @pytest.mark.parametrize("after", [5, 6, 7])
-def test_a_run_that_goes_on_ends_as_an_undisturbed_one(train, adopting, tmp_path, after):
+def test_a_resumed_run_ends_as_an_undisturbed_one(train, adopting, tmp_path, after):
     """Interrupted before, when and after the average is adopted; bit for bit."""
     folder, found = adopting
     again = train(interrupted(folder, after, tmp_path / "run"), 2)
@@ -221,7 +221,7 @@ def test_another_run_is_refused_by_what_differs(people, one_block, tmp_path):
     assert found == files
 
 
-def test_a_run_that_goes_on_has_its_own_weights(people, one_block, tmp_path, monkeypatch):
+def test_a_resumed_run_has_its_own_weights(people, one_block, tmp_path, monkeypatch):
     """The initial ones are not loaded again; but they must be the same, wherever they lie now."""
     begun = train_small(people, run_dir=tmp_path / "first").checkpoint.path
     initial = tmp_path / "initial.safetensors"
