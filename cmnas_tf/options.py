@@ -142,8 +142,7 @@ class Options:
     @classmethod
     def of_values(cls: type[C], values: Mapping[str, Any]) -> C:
         """The component with these values; names of others are passed over, defaults fill up."""
-        names = {own.name for own in cls._own_options()}
-        given: dict[str, Any] = {name: values[name] for name in values if name in names}
+        given = values_of(cls._own_options(), values)
         given |= {name: part.of_values(values) for name, part in cls._parts().items()}
         return cls(**given)
 
@@ -163,11 +162,9 @@ class Options:
         known = {own.name for own in self.options()}
         if unknown := [name for name in changes if name not in known]:
             raise BadInput(f"{type(self).__name__} has no option {', '.join(unknown)}.")
-        own = {found.name for found in self._own_options()}
-        new = {name: value for name, value in changes.items() if name in own}
+        new = values_of(self._own_options(), changes)
         for field, part in self._parts().items():
-            names = {found.name for found in part.options()}
-            if inner := {name: value for name, value in changes.items() if name in names}:
+            if inner := values_of(part.options(), changes):
                 new[field] = getattr(self, field).with_values(**inner)
         return dataclasses.replace(self, **new)  # type: ignore[type-var]
 
@@ -177,6 +174,12 @@ class Options:
 
     def __hash__(self) -> int:
         return hash(tuple(self.values().items()))
+
+
+def values_of(options: Iterable[Option], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the values, by name, that are of these options."""
+    names = {known.name for known in options}
+    return {name: value for name, value in values.items() if name in names}
 
 
 def described(components: Iterable[Options]) -> dict[str, Any]:

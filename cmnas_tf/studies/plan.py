@@ -72,11 +72,7 @@ class Evaluating(Options):
     how: HowItRuns = HowItRuns()
 
 
-PARTS: dict[str, type[Options]] = {
-    "search": Searching,
-    "train": Training,
-    "evaluate": Evaluating,
-}
+PARTS: dict[str, type[Options]] = {"search": Searching, "train": Training, "evaluate": Evaluating}
 
 
 def of_part(part: str) -> AbstractContextManager[None]:

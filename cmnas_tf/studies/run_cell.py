@@ -50,9 +50,12 @@ def run_cell(study: Study, cell: StudyCell) -> None:
         logger.info("%s", found)
     network, recipe = cell.training.network, cell.training.recipe
     with timed(clocks["train"]), of_part("train"):
+        architecture = _architecture(cell)
+        if cell.arm.draw:
+            architecture.save(cell.folder / cell.train_run.architecture.name)
         train_network(
             dataset,
-            _architecture(cell),
+            architecture,
             recipe,
             run_dir=cell.train_run.path,
             seed=cell.seed,
@@ -73,7 +76,6 @@ def run_cell(study: Study, cell: StudyCell) -> None:
     scores.save(cell.train_run.results)
     logger.info("%s", scores)
 
-    architecture = Architecture.load(cell.train_run.architecture)
     measured: Any = scores.record
     write_json(
         cell.results_file,
@@ -105,18 +107,11 @@ def _require_unseen_people(dataset: Dataset) -> None:
 
 
 def _architecture(cell: StudyCell) -> Architecture:
-    """What it trains."""
+    """What it trains: found by its search, named, or drawn like what the subject's search found."""
     if cell.searching is not None:
         return Architecture.load(cell.search_run.architecture)
     if not cell.arm.draw:
         return cell.training.network.make()
-    drawn = _drawn(cell)
-    drawn.save(cell.folder / cell.train_run.architecture.name)
-    return drawn
-
-
-def _drawn(cell: StudyCell) -> Architecture:
-    """The random architecture of a cell, like the one that the subject's search found."""
     subject = cell.after
     assert subject is not None and subject.searching is not None
     found = subject.search_run.architecture
@@ -138,26 +133,16 @@ def _supernet_scores(study: Study, cell: StudyCell, dataset: Dataset) -> dict[st
     space, algorithm = cell.searching.make()
     if not isinstance(algorithm, Darts):  # only that one has a supernet
         return None
+    others = [other for other in study.of_seed(cell.seed) if other.searching is None]
     return supernet_scores(
         dataset.of_modality(cell.searching.modality.modality),
         space,
         algorithm,
-        _architectures(study, cell),
+        {each.arm.name: _architecture(each) for each in (cell, *others)},
         cell.search_run,
         cell.seed,
         cell.searching.how.devices,
     )
-
-
-def _architectures(study: Study, subject: StudyCell) -> dict[str, Architecture]:
-    """By arm, what the seed trains that is known once the subject's search has ended."""
-    found = {subject.arm.name: Architecture.load(subject.search_run.architecture)}
-    for cell in study.of_seed(subject.seed):
-        if cell.arm.draw:
-            found[cell.arm.name] = _drawn(cell)
-        elif cell.searching is None:
-            found[cell.arm.name] = cell.training.network.make()
-    return found
 
 
 def _decided(cell: StudyCell, architecture: Architecture) -> dict[str, Any] | None:
