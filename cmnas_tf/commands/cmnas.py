@@ -72,9 +72,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     run(name, [f"cmnas {name}", *argv[2:]])
 
 
-def run(name: str, argv: Sequence[str] | None = None) -> None:
+def run(name: str, argv: Sequence[str] = ()) -> None:
     """Runs a command; what ``python -m cmnas_tf.<name>`` does."""
-    command_line.run(*load(name), argv or ())
+    command_line.run(*load(name), argv)
 
 
 def _overview() -> str:

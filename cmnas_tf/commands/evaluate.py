@@ -22,8 +22,11 @@ class EvaluatedData(Data):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Results(Options):
-    """Results that were measured before."""
+class Evaluate(Options):
+    """Measures a trained network by its data set's protocol, and writes ``results.json``.
+
+    It needs `data_dir`, and `run_dir` or `checkpoint`; or two results to `compare`.
+    """
 
     compare: tuple[str, ...] = option(
         (),
@@ -33,6 +36,13 @@ class Results(Options):
         path=True,
         advanced=True,
     )
+    source: TrainedSource = TrainedSource()
+    data: EvaluatedData = EvaluatedData()
+    protocol: ProtocolChoice = ProtocolChoice()
+    matching: Matching = Matching()
+    arithmetic: Arithmetic = Arithmetic()
+    devices: Devices = Devices()
+    progress: Progress = Progress()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -43,29 +53,12 @@ class Results(Options):
             )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Evaluate(Options):
-    """Measures a trained network by its data set's protocol, and writes ``results.json``.
-
-    It needs `data_dir`, and `run_dir` or `checkpoint`; or two results to `compare`.
-    """
-
-    source: TrainedSource = TrainedSource()
-    data: EvaluatedData = EvaluatedData()
-    protocol: ProtocolChoice = ProtocolChoice()
-    matching: Matching = Matching()
-    arithmetic: Arithmetic = Arithmetic()
-    devices: Devices = Devices()
-    progress: Progress = Progress()
-    results: Results = Results()
-
-
 def main(command: Evaluate) -> None:
     """Embeds the test images, ranks, prints a table, writes ``results.json``; or compares two."""
-    if command.results.compare:
+    if command.compare:
         from cmnas_tf.evaluation.compare import compare
 
-        print(compare(*command.results.compare))
+        print(compare(*command.compare))
         return
     if not command.data.data_dir:
         raise BadInput("`data_dir` is missing: the folder of the data set to measure on.")

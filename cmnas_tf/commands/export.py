@@ -16,8 +16,8 @@ from cmnas_tf.serving.served_form import ServedForm
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target(Options):
-    """Where the exported model goes, how exact it must be, and who can be identified."""
+class Export(Options):
+    """Writes a trained network as a SavedModel for TensorFlow Serving, and proves it the same."""
 
     export_dir: str = option(
         "",
@@ -44,14 +44,7 @@ class Target(Options):
         "{visible,infrared}/cam<camera>/<id>/*; without one there is no such signature.",
         path=True,
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Export(Options):
-    """Writes a trained network as a SavedModel for TensorFlow Serving, and proves it the same."""
-
     source: TrainedSource = TrainedSource()
-    target: Target = Target()
     form: ServedForm = ServedForm()
     arithmetic: Arithmetic = Arithmetic()
     progress: Progress = Progress()
@@ -61,14 +54,13 @@ def main(command: Export) -> None:
     """Exports, and says where the model is, how exact it is, and how to serve it."""
     from cmnas_tf.serving.export import export_saved_model
 
-    target = command.target
     folder = export_saved_model(
         command.source.load(command.arithmetic.precision),
-        target.export_dir,
-        version=target.version,
+        command.export_dir,
+        version=command.version,
         form=command.form,
-        gallery=target.gallery or None,
-        parity_tolerance=target.parity_tolerance,
+        gallery=command.gallery or None,
+        parity_tolerance=command.parity_tolerance,
         progress=command.progress.progress,
     )
     print(summary(folder))

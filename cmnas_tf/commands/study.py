@@ -28,8 +28,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place(Options):
-    """Where a study is kept, and on which people."""
+class StudyCommand(Options):
+    """Compares searches and architectures: every arm with every seed, then what they say together.
+
+    The options of searches, trainings and evaluations have the prefixes ``search.``, ``train.`` and
+    ``evaluate.``, and --search.flagfile=FILE reads those of a file; what that says of data, folder
+    and seed is passed over, since the study says it.
+    """
 
     run_dir: str = option("", RUN_DIR, required=True, path=True, affects_result=False)
     people: str = option(
@@ -38,12 +43,6 @@ class Place(Options):
         "not exist.",
         path=True,
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Work(Options):
-    """How the work is done."""
-
     jobs: int = option(
         1, "Cells that are worked on at a time, each in a process.", minimum=1, affects_result=False
     )
@@ -63,21 +62,8 @@ class Work(Options):
         minimum=0,
         affects_result=False,
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudyCommand(Options):
-    """Compares searches and architectures: every arm with every seed, then what they say together.
-
-    The options of searches, trainings and evaluations have the prefixes ``search.``, ``train.`` and
-    ``evaluate.``, and --search.flagfile=FILE reads those of a file; what that says of data, folder
-    and seed is passed over, since the study says it.
-    """
-
-    place: Place = Place()
     data: DataFolder = DataFolder()
     comparison: Comparison = Comparison()
-    work: Work = Work()
     search: Prefixed = prefixed("search", Searching)
     train: Prefixed = prefixed("train", Training)
     evaluate: Prefixed = prefixed("evaluate", Evaluating)
@@ -107,7 +93,7 @@ def make(command: StudyCommand) -> Study:
     """The study that a command asks for."""
     data = command.data
     return Study.of(
-        Path(command.place.run_dir),
+        Path(command.run_dir),
         StudyData(data.dataset, data.data_dir, data.trial),
         command.comparison,
         command.search.made,
@@ -118,27 +104,27 @@ def make(command: StudyCommand) -> Study:
 
 def main(command: StudyCommand) -> None:
     """Runs all remaining cells, or one, or lists them; then says what they found."""
-    study, work = make(command), command.work
-    if work.dry_run or work.measure_steps:
+    study = make(command)
+    if command.dry_run or command.measure_steps:
         from cmnas_tf.studies.budget import describe
 
-        said = describe(study, bool(command.place.people), work.measure_steps, work.jobs)
+        said = describe(study, bool(command.people), command.measure_steps, command.jobs)
         print(in_flags(said, command.options()))
         return
-    if work.cell:
+    if command.cell:
         from cmnas_tf.studies.run_cell import run_cell
 
-        run_cell(study, study.cell(work.cell))
+        run_cell(study, study.cell(command.cell))
         return
 
     from cmnas_tf.studies.queue import Queue
     from cmnas_tf.studies.report import report
 
-    if command.place.people:
-        people = f"--flagfile={command.place.people}"
+    if command.people:
+        people = f"--flagfile={command.people}"
         run_command("make_synthetic", people, f"--data_dir={command.data.data_dir}")
-    start = starter(arguments(command), work.jobs)
-    cells = Queue(study.cells(), work.jobs, start, partial(print, flush=True))
+    start = starter(arguments(command), command.jobs)
+    cells = Queue(study.cells(), command.jobs, start, partial(print, flush=True))
     cells.run()
     print(report(study))
     if cells.failed:

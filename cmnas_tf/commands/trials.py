@@ -14,18 +14,7 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.matching import Matching
 from cmnas_tf.evaluation.protocol_choice import ProtocolChoice
 from cmnas_tf.evaluation.trials import TrialRun, numbers_of, summarise
-from cmnas_tf.options import Options, option
-
-
-@dataclass(frozen=True, kw_only=True)
-class Splits(Options):
-    """Which of the data set's own splits into training and test images."""
-
-    splits: str = option(
-        "all",
-        "Trials to do and to sum up: all, or numbers and ranges such as 1-3,7.",
-        old_names=("trials",),
-    )
+from cmnas_tf.options import option
 
 
 class Directions(ProtocolChoice):
@@ -40,7 +29,11 @@ class Directions(ProtocolChoice):
 class Trials(Train):
     """Trains and evaluates one trial after the other; shows their mean and spread."""
 
-    splits: Splits = Splits()
+    splits: str = option(
+        "all",
+        "Trials to do and to sum up: all, or numbers and ranges such as 1-3,7.",
+        old_names=("trials",),
+    )
     protocol: Directions = Directions()
     matching: Matching = Matching()
 
@@ -71,10 +64,7 @@ def trials_of(command: Trials) -> list[tuple[TrialRun, Train, Evaluate]]:
         raise BadInput(
             f"trial={command.data.trial} names a single trial; give splits={command.data.trial}."
         )
-    return [
-        _trial(command, number)
-        for number in numbers_of(command.splits.splits, command.data.dataset)
-    ]
+    return [_trial(command, number) for number in numbers_of(command.splits, command.data.dataset)]
 
 
 def _trial(command: Trials, number: int) -> tuple[TrialRun, Train, Evaluate]:

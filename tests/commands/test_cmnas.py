@@ -108,7 +108,7 @@ def test_a_command_is_run_with_the_words_behind_it(monkeypatch, tmp_path):
     cmnas.run("make_synthetic")
     one, other = seen
     assert one == other
-    assert (one.target.data_dir, one.people.seed) == (str(tmp_path), 3)
+    assert (one.data_dir, one.people.seed) == (str(tmp_path), 3)
 
 
 def test_what_is_wrong_is_said_by_the_command(ended, capsys):

@@ -78,7 +78,7 @@ def test_a_cell_is_started_by_the_same_command(tmp_path, started):
     assert start(cell).wait() == 0
     ((name, arguments, environment),) = started
     again = command_line.read(StudyCommand, [name, *arguments])
-    assert (name, again.work.cell) == ("study", "random_1/seed1")
+    assert (name, again.cell) == ("study", "random_1/seed1")
     assert make(again) == make(own)
     assert environment["TF_NUM_INTRAOP_THREADS"] == str(max(1, cores() // 2))
     assert environment["OMP_NUM_THREADS"] == environment["TF_NUM_INTRAOP_THREADS"]
