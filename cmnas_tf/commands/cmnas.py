@@ -2,14 +2,13 @@
 
 import importlib
 import inspect
-import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import cmnas_tf
 from cmnas_tf.commands import command_line
+from cmnas_tf.commands.help import print_and_end
 from cmnas_tf.errors import did_you_mean
 from cmnas_tf.options import Options
 
@@ -59,12 +58,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv = list(sys.argv if argv is None else argv)
     name = argv[1] if len(argv) > 1 else "--help"
     if name in ("-h", "--help", "help"):
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-        print(_overview())
-        raise SystemExit(os.EX_OK)
+        print_and_end(_overview())
     if name == "--version":
-        print(cmnas_tf.__version__)
-        raise SystemExit(os.EX_OK)
+        print_and_end(cmnas_tf.__version__)
     if name not in COMMANDS:
         meant = did_you_mean(name, COMMANDS)
         print(f"error: no command {name!r}.{meant} cmnas --help lists them.", file=sys.stderr)

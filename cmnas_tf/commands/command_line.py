@@ -18,7 +18,7 @@ from typing import Any, TypeVar, get_args
 
 from absl import flags
 
-from cmnas_tf.commands.help import print_help
+from cmnas_tf.commands.help import help_text, print_and_end
 from cmnas_tf.commands.words import flag_behind, in_flags, shown
 from cmnas_tf.errors import BadInput, Stopped, TrainingDiverged, WorkerLost
 from cmnas_tf.interrupt import signals_handled_by
@@ -55,7 +55,7 @@ def read(command: type[Command], argv: Sequence[str]) -> Command:
     """
     options, words = command.options(), _rewritten(command, argv)
     if asked := {"-h", "--help", *_EVERYTHING} & set(words[1:]):
-        print_help(command, everything=bool(asked & _EVERYTHING))
+        print_and_end(help_text(command, everything=bool(asked & _EVERYTHING)))
     given = _values_given(options, words)
     try:
         return command.of_values(given)

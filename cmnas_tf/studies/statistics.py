@@ -1,7 +1,6 @@
 """What a few seeds say: means with intervals, paired differences, agreement, worths of stages."""
 
-import itertools
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,7 +33,7 @@ class Difference(NamedTuple):
     """A paired comparison: what one has more than another, seed by seed.
 
     Attributes:
-      summary: of the differences.
+      number, mean, deviation, interval: of the differences, see :class:`Summary`.
       t_test: two-sided p of the paired t-test; None where it has none (one pair, or all
         differences alike).
       wilcoxon: two-sided exact p of the signed-rank test; None of fewer than six pairs, which
@@ -42,7 +41,10 @@ class Difference(NamedTuple):
       adjusted: ``t_test`` corrected for the comparisons made beside this one (Holm).
     """
 
-    summary: Summary
+    number: int
+    mean: float
+    deviation: float | None
+    interval: tuple[float, float] | None
     t_test: float | None
     wilcoxon: float | None
     adjusted: float | None = None
@@ -91,7 +93,7 @@ def _difference(values: Sequence[float]) -> Difference:
         t_test = float(stats.ttest_1samp(values, 0.0).pvalue)
     if len(values) >= _WILCOXON_PAIRS and all(values):
         wilcoxon = float(stats.wilcoxon(values, method="exact").pvalue)
-    return Difference(summarise(values), t_test, wilcoxon)
+    return Difference(*summarise(values), t_test, wilcoxon)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -126,11 +128,6 @@ def jaccard_by_chance(one: int, other: int, of: int) -> float:
     common = np.arange(min(one, other) + 1)
     chances = stats.hypergeom.pmf(common, of, one, other)
     return float(np.sum(chances * common / (one + other - common)))
-
-
-def over_pairs(function: Callable[[Any, Any], Any], items: Sequence[Any]) -> list[Any]:
-    """``function`` of every two of the items."""
-    return [function(one, other) for one, other in itertools.combinations(items, 2)]
 
 
 class Trained(NamedTuple):
