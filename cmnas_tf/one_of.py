@@ -72,14 +72,14 @@ class OneOf(Options, Generic[T]):
     @classmethod
     def groups(cls) -> list[tuple[str, list[Option]]]:
         """The selector, then the groups of all entries, each option once."""
-        found: dict[str, dict[str, Option]] = {}
+        found: dict[str, list[Option]] = {}
         seen: set[str] = set()
         for made in cls.registry.values():
             for title, options in made.groups():
-                new = {option.name: option for option in options if option.name not in seen}
-                found.setdefault(title, {}).update(new)
-                seen |= set(new)
-        groups = [(title, list(options.values())) for title, options in found.items() if options]
+                new = [option for option in options if option.name not in seen]
+                found.setdefault(title, []).extend(new)
+                seen.update(option.name for option in new)
+        groups = [(title, options) for title, options in found.items() if options]
         return [(cls.__doc__ or "", [cls._selector()]), *groups]
 
     @classmethod
