@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING
 
 from cmnas_tf.commands.command_line import arguments
 from cmnas_tf.commands.options_of_runs import RUN_DIR, DataFolder
-from cmnas_tf.commands.prefixed import Prefixed, prefixed
 from cmnas_tf.commands.processes import run_command, start_command
 from cmnas_tf.commands.words import flag_behind, in_flags
 from cmnas_tf.machine import cores
-from cmnas_tf.options import Options, option
+from cmnas_tf.options import Options, option, prefixed
 from cmnas_tf.studies.arms import Comparison
 from cmnas_tf.studies.plan import Evaluating, Searching, Study, StudyData, Training
 
@@ -64,9 +63,9 @@ class StudyCommand(Options):
     )
     data: DataFolder = DataFolder()
     comparison: Comparison = Comparison()
-    search: Prefixed = prefixed("search", Searching)
-    train: Prefixed = prefixed("train", Training)
-    evaluate: Prefixed = prefixed("evaluate", Evaluating)
+    search: Searching = prefixed("search", Searching())
+    train: Training = prefixed("train", Training())
+    evaluate: Evaluating = prefixed("evaluate", Evaluating())
 
     @staticmethod
     def rewritten(word: str) -> list[str] | None:
@@ -96,9 +95,9 @@ def make(command: StudyCommand) -> Study:
         Path(command.run_dir),
         StudyData(data.dataset, data.data_dir, data.trial),
         command.comparison,
-        command.search.made,
-        command.train.made,
-        command.evaluate.made,
+        command.search,
+        command.train,
+        command.evaluate,
     )
 
 

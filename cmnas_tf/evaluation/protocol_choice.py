@@ -32,7 +32,7 @@ class ProtocolChoice(Options):
         return list(found.values())
 
     @classmethod
-    def _parts(cls) -> dict[str, type[Options]]:
+    def _parts(cls) -> dict[str, Any]:
         return {}
 
     @classmethod

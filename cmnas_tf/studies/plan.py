@@ -77,7 +77,7 @@ PARTS: dict[str, type[Options]] = {"search": Searching, "train": Training, "eval
 
 def of_part(part: str) -> AbstractContextManager[None]:
     """Within it, errors name a part's options behind the name of the part: ``search.epochs``."""
-    return errors_behind(part, PARTS[part].options())
+    return errors_behind(f"{part}.", PARTS[part])
 
 
 @dataclass(frozen=True)
