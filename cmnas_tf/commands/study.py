@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cmnas_tf.commands.command_line import arguments
 from cmnas_tf.commands.options_of_runs import RUN_DIR, DataFolder
@@ -20,10 +19,7 @@ from cmnas_tf.commands.words import flag_behind, in_flags
 from cmnas_tf.machine import cores
 from cmnas_tf.options import Options, option, prefixed
 from cmnas_tf.studies.arms import Comparison
-from cmnas_tf.studies.plan import Evaluating, Searching, Study, StudyData, Training
-
-if TYPE_CHECKING:
-    from cmnas_tf.studies.plan import StudyCell
+from cmnas_tf.studies.plan import Evaluating, Searching, Study, StudyCell, StudyData, Training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +126,7 @@ def main(command: StudyCommand) -> None:
         raise SystemExit(1)
 
 
-def starter(argv: Sequence[str], jobs: int) -> "Callable[[StudyCell], subprocess.Popen]":
+def starter(argv: Sequence[str], jobs: int) -> Callable[[StudyCell], subprocess.Popen]:
     """Starts a cell as the study's own command, with ``--cell``; it writes to the cell's log.
 
     The processor's cores are divided among the jobs.
@@ -138,7 +134,7 @@ def starter(argv: Sequence[str], jobs: int) -> "Callable[[StudyCell], subprocess
     threads = str(max(1, cores() // jobs))
     environment = {"TF_NUM_INTRAOP_THREADS": threads, "OMP_NUM_THREADS": threads}
 
-    def start(cell: "StudyCell") -> subprocess.Popen:
+    def start(cell: StudyCell) -> subprocess.Popen:
         cell.folder.mkdir(parents=True, exist_ok=True)
         own = [*argv, f"--cell={cell.name}"]
         with cell.log_file.open("ab") as log:
