@@ -258,4 +258,6 @@ def errors_behind(prefix: str, component: type[Options]) -> Iterator[None]:
     try:
         yield
     except BadInput as error:
+        if not prefix:
+            raise
         raise BadInput(behind(prefix, str(error), component.options())) from error
