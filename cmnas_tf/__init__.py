@@ -32,7 +32,7 @@ _HOMES = {
     "cmnas_tf.evaluation.matching": ("Matching",),
     "cmnas_tf.losses": ("ArchitectureWeights", "Objective", "register_loss"),
     "cmnas_tf.models.backbones": ("register_backbone",),
-    "cmnas_tf.runs.checkpointing": ("Checkpointing",),
+    "cmnas_tf.runs.how_it_runs": ("Checkpointing",),
     "cmnas_tf.search_spaces": ("CellSpace", "DartsCells", "NormSpace", "SearchSpace"),
     "cmnas_tf.searching": ("Darts", "OneShot", "RandomSearch", "SearchAlgorithm"),
     "cmnas_tf.searching.search": ("Found", "find_architecture"),
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from cmnas_tf.losses import Objective as Objective
     from cmnas_tf.losses import register_loss as register_loss
     from cmnas_tf.models.backbones import register_backbone as register_backbone
-    from cmnas_tf.runs.checkpointing import Checkpointing as Checkpointing
+    from cmnas_tf.runs.how_it_runs import Checkpointing as Checkpointing
     from cmnas_tf.search_spaces import CellSpace as CellSpace
     from cmnas_tf.search_spaces import DartsCells as DartsCells
     from cmnas_tf.search_spaces import NormSpace as NormSpace

@@ -1,26 +1,33 @@
-"""Leaving a run on request: Ctrl-C, or the SIGTERM of a scheduler that takes the machine."""
+"""What Ctrl-C, and the SIGTERM of a scheduler that takes the machine, do for a while."""
 
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextlib.contextmanager
-def signals_end_at_once() -> Iterator[None]:
-    """SIGINT and SIGTERM end the process; for a long wait outside of Python.
+def signals_handled_by(
+    handler: Callable[[int, Any], Any] | signal.Handlers,
+    signals: Sequence[signal.Signals] = SIGNALS,
+) -> Iterator[None]:
+    """Has a handler for signals, which Python delivers to the main thread alone.
 
-    Python's own handlers only run when the wait is over. Afterwards the handlers are as they were,
-    whatever was installed meanwhile.
+    Afterwards the handlers are as they were, whatever was installed meanwhile. In a wait outside of
+    Python its handlers only run when the wait is over: there ``signal.SIG_DFL`` ends the process.
     """
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in SIGNALS}
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in signals}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 class StopRequest:
@@ -36,17 +43,10 @@ class StopRequest:
     @classmethod
     @contextlib.contextmanager
     def listening(cls) -> "Iterator[StopRequest]":
-        """Listens for SIGINT and SIGTERM, which Python delivers to the main thread alone."""
+        """Listens for SIGINT and SIGTERM."""
         request = cls()
-        if threading.current_thread() is not threading.main_thread():
+        with signals_handled_by(request._receive):
             yield request
-            return
-        before = {number: signal.signal(number, request._receive) for number in SIGNALS}
-        try:
-            yield request
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def _receive(self, number: int, _: object) -> None:
         if self.signal is not None:

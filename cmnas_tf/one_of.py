@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, Generic, TypeVar
 
 from cmnas_tf.errors import BadInput
-from cmnas_tf.options import Option, Options
+from cmnas_tf.options import Option, Options, values_of
 from cmnas_tf.registry import Registry
 
 T = TypeVar("T", bound=Options)
@@ -56,8 +56,7 @@ class OneOf(Options, Generic[T]):
     def of_entry(self: Chosen, name: str) -> Chosen:
         """The choice of that entry, of all that was given with what it has."""
         self._selector().check(name)
-        own = {found.name for found in self.registry[name].options()}
-        given = {option: value for option, value in self._given.items() if option in own}
+        given = values_of(self.registry[name].options(), self._given)
         return type(self)({**given, self.selector.name: name})
 
     def with_values(self: Chosen, **changes: Any) -> Chosen:
@@ -73,14 +72,14 @@ class OneOf(Options, Generic[T]):
     @classmethod
     def groups(cls) -> list[tuple[str, list[Option]]]:
         """The selector, then the groups of all entries, each option once."""
-        found: dict[str, dict[str, Option]] = {}
+        found: dict[str, list[Option]] = {}
         seen: set[str] = set()
         for made in cls.registry.values():
             for title, options in made.groups():
-                new = {option.name: option for option in options if option.name not in seen}
-                found.setdefault(title, {}).update(new)
-                seen |= set(new)
-        groups = [(title, list(options.values())) for title, options in found.items() if options]
+                new = [option for option in options if option.name not in seen]
+                found.setdefault(title, []).extend(new)
+                seen.update(option.name for option in new)
+        groups = [(title, options) for title, options in found.items() if options]
         return [(cls.__doc__ or "", [cls._selector()]), *groups]
 
     @classmethod
@@ -91,8 +90,7 @@ class OneOf(Options, Generic[T]):
     @classmethod
     def of_values(cls, values: Mapping[str, Any]) -> "OneOf[T]":
         """See :class:`Options`."""
-        names = {option.name for option in cls.options()}
-        return cls({name: value for name, value in values.items() if name in names})
+        return cls(values_of(cls.options(), values))
 
     def values(self) -> dict[str, Any]:
         """See :class:`Options`."""

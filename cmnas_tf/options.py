@@ -8,16 +8,21 @@ that is how a run is described, how flags are made, and how a study changes some
 Values marked [pub] and [code] are the authors' (paper, released code); the others are our choice.
 """
 
+import contextlib
 import dataclasses
 import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 from cmnas_tf.errors import BadInput, did_you_mean
 
 C = TypeVar("C", bound="Options")
+
+# How a message names an option: ``name=value``, or `name` between backquotes.
+NAMED = re.compile(r"(?<!`)`(?P<quoted>[\w.]+)`|(?<![\w.-])(?P<assigned>[\w.]+)(?==)")
 
 
 def _plain(value: Any) -> Any:
@@ -33,7 +38,7 @@ class Option:
       type: ``bool``, ``int``, ``float``, ``str`` or a tuple of these, ``tuple[str, ...]``.
       default: where nothing is said.
       help: one sentence, with the unit.
-      choices: the allowed values, where they can be listed.
+      choices: the allowed values, where they can be listed; a registry's are its names.
       minimum, maximum: smallest and largest allowed value, inclusive.
       affects_result: whether another value could give another result. A run is resumed only with
         the same value of every such option.
@@ -50,7 +55,7 @@ class Option:
     type: Any
     default: Any
     help: str
-    choices: tuple[Any, ...] = ()
+    choices: Collection[Any] = ()
     minimum: float | None = None
     maximum: float | None = None
     affects_result: bool = True
@@ -80,6 +85,43 @@ class Option:
         if (low is not None and value < low) or (high is not None and value > high):
             bounds = f"at least {low}" if high is None else f"between {low} and {high}"
             raise BadInput(f"{self.name}={value} is out of range; it must be {bounds}.")
+
+
+class _Part(NamedTuple):
+    """A component that another one has.
+
+    Attributes:
+      component: its class.
+      prefix: what stands before the names of its options there, such as ``"search."``; or nothing.
+    """
+
+    component: "type[Options]"
+    prefix: str
+
+    def named(self, options: list[Option]) -> list[Option]:
+        """Its options as they are called there; behind a prefix they never had an old name."""
+        if not self.prefix:
+            return options
+        known = self.component.options()
+        return [
+            dataclasses.replace(
+                option,
+                name=f"{self.prefix}{option.name}",
+                help=behind(self.prefix, option.help, known),
+                old_names=(),
+            )
+            for option in options
+        ]
+
+    def own(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Of values by their names there those that may be its own, by their own names."""
+        start = len(self.prefix)
+        return {name[start:]: v for name, v in values.items() if name.startswith(self.prefix)}
+
+
+def prefixed(prefix: str, component: C) -> C:
+    """A dataclass field: a component whose options are called ``prefix.name`` from outside."""
+    return dataclasses.field(default=component, metadata={"prefix": f"{prefix}."})
 
 
 def option(default: Any, help: str, **details: Any) -> Any:
@@ -113,16 +155,20 @@ class Options:
         ]
 
     @classmethod
-    def _parts(cls) -> dict[str, "type[Options]"]:
+    def _parts(cls) -> dict[str, _Part]:
         """By the field's name, the components that this one has."""
-        fields = dataclasses.fields(cls)  # type: ignore[arg-type]
-        return {f.name: type(f.default) for f in fields if isinstance(f.default, Options)}
+        return {
+            field.name: _Part(type(field.default), field.metadata.get("prefix", ""))
+            for field in dataclasses.fields(cls)  # type: ignore[arg-type]
+            if isinstance(field.default, Options)
+        }
 
     @classmethod
     def options(cls) -> list[Option]:
         """Its own options, then those of its parts."""
-        parts = [inner for part in cls._parts().values() for inner in part.options()]
-        return cls._own_options() + parts
+        parts = cls._parts().values()
+        inner = [option for part in parts for option in part.named(part.component.options())]
+        return cls._own_options() + inner
 
     @classmethod
     def groups(cls) -> list[tuple[str, list[Option]]]:
@@ -132,21 +178,27 @@ class Options:
             return [(title, cls.options())]
         own = cls._own_options()
         found = [(title, own)] if own else []
-        return found + [group for part in cls._parts().values() for group in part.groups()]
+        for part in cls._parts().values():
+            mark = f" ({part.prefix.removesuffix('.')})" if part.prefix else ""
+            groups = part.component.groups()
+            found += [(f"{title}{mark}", part.named(options)) for title, options in groups]
+        return found
 
     @classmethod
     def of_values(cls: type[C], values: Mapping[str, Any]) -> C:
         """The component with these values; names of others are passed over, defaults fill up."""
-        names = {own.name for own in cls._own_options()}
-        given: dict[str, Any] = {name: values[name] for name in values if name in names}
-        given |= {name: part.of_values(values) for name, part in cls._parts().items()}
+        given = values_of(cls._own_options(), values)
+        for name, part in cls._parts().items():
+            with errors_behind(part.prefix, part.component):
+                given[name] = part.component.of_values(part.own(values))
         return cls(**given)
 
     def values(self) -> dict[str, Any]:
         """The value of every option, by name, flat."""
         found = {own.name: getattr(self, own.name) for own in self._own_options()}
-        for name in self._parts():
-            found |= getattr(self, name).values()
+        for field, part in self._parts().items():
+            inner = getattr(self, field).values()
+            found |= {f"{part.prefix}{name}": value for name, value in inner.items()}
         return found
 
     def with_values(self: C, **changes: Any) -> C:
@@ -158,11 +210,9 @@ class Options:
         known = {own.name for own in self.options()}
         if unknown := [name for name in changes if name not in known]:
             raise BadInput(f"{type(self).__name__} has no option {', '.join(unknown)}.")
-        own = {found.name for found in self._own_options()}
-        new = {name: value for name, value in changes.items() if name in own}
+        new = values_of(self._own_options(), changes)
         for field, part in self._parts().items():
-            names = {found.name for found in part.options()}
-            if inner := {name: value for name, value in changes.items() if name in names}:
+            if inner := values_of(part.component.options(), part.own(changes)):
                 new[field] = getattr(self, field).with_values(**inner)
         return dataclasses.replace(self, **new)  # type: ignore[type-var]
 
@@ -174,6 +224,12 @@ class Options:
         return hash(tuple(self.values().items()))
 
 
+def values_of(options: Iterable[Option], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the values, by name, that are of these options."""
+    names = {known.name for known in options}
+    return {name: value for name, value in values.items() if name in names}
+
+
 def described(components: Iterable[Options]) -> dict[str, Any]:
     """``{option: value}`` of all that another result could follow from, flat and JSON-ready."""
     return {
@@ -183,3 +239,25 @@ def described(components: Iterable[Options]) -> dict[str, Any]:
         for known in component.options()
         if known.affects_result
     }
+
+
+def behind(prefix: str, text: str, options: Iterable[Option]) -> str:
+    """A text whose options are named behind a prefix, such as ``"search."``."""
+    names = {known.name for known in options}
+
+    def named(found: re.Match[str]) -> str:
+        name = found["quoted"] or found["assigned"]
+        return found[0].replace(name, f"{prefix}{name}") if name in names else found[0]
+
+    return NAMED.sub(named, text)
+
+
+@contextlib.contextmanager
+def errors_behind(prefix: str, component: type[Options]) -> Iterator[None]:
+    """A :class:`BadInput` of the block names the component's options :func:`behind` a prefix."""
+    try:
+        yield
+    except BadInput as error:
+        if not prefix:
+            raise
+        raise BadInput(behind(prefix, str(error), component.options())) from error

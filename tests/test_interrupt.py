@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from cmnas_tf.interrupt import StopRequest, signals_end_at_once
+from cmnas_tf.interrupt import StopRequest, signals_handled_by
 
 
 @pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
@@ -38,7 +38,7 @@ def test_outside_the_main_thread_nothing_is_changed():
 def test_in_a_long_wait_a_signal_ends_the_process(asked):
     """Afterwards there are the handlers of before, and not one that was installed meanwhile."""
     before = signal.getsignal(asked)
-    with signals_end_at_once():
+    with signals_handled_by(signal.SIG_DFL):
         assert signal.getsignal(asked) is signal.SIG_DFL
         signal.signal(asked, lambda *_: None)
     assert signal.getsignal(asked) is before

@@ -8,8 +8,11 @@ from cmnas_tf.runs.how_it_runs import Progress
 
 
 @dataclass(frozen=True, kw_only=True)
-class GalleryChange(Options):
-    """The gallery file and what changes in it; all other entries stay as they are."""
+class BuildIndex(Options):
+    """Makes a gallery file of people's images, or adds, replaces and removes entries of one.
+
+    Only the images that are added or replaced are embedded.
+    """
 
     gallery: str = option(
         "",
@@ -27,17 +30,7 @@ class GalleryChange(Options):
     remove: tuple[str, ...] = option(
         (), "Entries to remove, before any are added: names, or patterns such as '*/cam3/*'."
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class BuildIndex(Options):
-    """Makes a gallery file of people's images, or adds, replaces and removes entries of one.
-
-    Only the images that are added or replaced are embedded.
-    """
-
     source: TrainedSource = TrainedSource()
-    change: GalleryChange = GalleryChange()
     progress: Progress = Progress()
 
 
@@ -45,5 +38,12 @@ def main(command: BuildIndex) -> None:
     """Changes the gallery file, and says what it holds."""
     from cmnas_tf.serving.build_gallery import build_gallery
 
-    change, progress = command.change.values(), command.progress.progress
-    print(build_gallery(command.source.load(), **change, progress=progress))
+    found = build_gallery(
+        command.source.load(),
+        command.gallery,
+        command.add,
+        command.replace,
+        command.remove,
+        command.progress.progress,
+    )
+    print(found)

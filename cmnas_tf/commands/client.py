@@ -10,21 +10,14 @@ from cmnas_tf.serving.client.server import Server
 
 
 @dataclass(frozen=True, kw_only=True)
-class Printed(Options):
-    """What is printed."""
+class Client(Options):
+    """Asks a model server about images: for their embeddings, or whom they show."""
 
     format: str = option(
         "table", "How the answers are printed.", choices=("table", "json"), old_names=("output",)
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Client(Options):
-    """Asks a model server about images: for their embeddings, or whom they show."""
-
     request: Request = Request()
     server: Server = Server()
-    printed: Printed = Printed()
     answer: Answer = Answer()
     progress: Progress = Progress()
 
@@ -32,4 +25,4 @@ class Client(Options):
 def main(command: Client) -> None:
     """Asks about each image and prints the answers."""
     found = ask(command.request, command.server, command.answer, command.progress.progress)
-    print(found.to_json() if command.printed.format == "json" else found)
+    print(found.to_json() if command.format == "json" else found)

@@ -1,73 +1,56 @@
 """``cmnas``: all commands by one name."""
 
 import importlib
-import os
-import signal
+import inspect
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import cmnas_tf
 from cmnas_tf.commands import command_line
+from cmnas_tf.commands.help import print_and_end
 from cmnas_tf.errors import did_you_mean
 from cmnas_tf.options import Options
 
-
-class Command(NamedTuple):
-    """A command, without importing it.
-
-    Attributes:
-      module: of ``cmnas_tf.commands``, which has the class ``name`` and ``main``.
-      name: of its class of options.
-      says: what it does, in a line.
-    """
-
-    module: str
-    name: str
-    says: str
-
-    def load(self) -> tuple[Callable[[Any], None], type[Options]]:
-        """``main`` and the class of options; imports them."""
-        module = importlib.import_module(f"cmnas_tf.commands.{self.module}")
-        return module.main, getattr(module, self.name)
-
-
-GROUPS: dict[str, dict[str, Command]] = {
+# By group and name, what a command does, in a line. The module of that name has ``main``, which
+# takes the command's options.
+GROUPS = {
     "Research": {
-        "search": Command("search", "Search", "search a space for the best architecture"),
-        "train": Command("train", "Train", "train one architecture"),
-        "evaluate": Command("evaluate", "Evaluate", "measure a trained network by its protocol"),
-        "trials": Command("trials", "Trials", "train and evaluate on each of a data set's splits"),
-        "study": Command("study", "StudyCommand", "compare searches and architectures over seeds"),
+        "search": "search a space for the best architecture",
+        "train": "train one architecture",
+        "evaluate": "measure a trained network by its protocol",
+        "trials": "train and evaluate on each of a data set's splits",
+        "study": "compare searches and architectures over seeds",
     },
     "Data": {
-        "prepare": Command("prepare", "Prepare", "look through a data set; write it as shards"),
-        "make_synthetic": Command("make_synthetic", "MakeSynthetic", "draw synthetic people"),
+        "prepare": "look through a data set; write it as shards",
+        "make_synthetic": "draw synthetic people",
     },
     "Deployment": {
-        "export": Command("export", "Export", "write a SavedModel for TensorFlow Serving"),
-        "export_onnx": Command("export_onnx", "ExportOnnx", "convert to ONNX"),
-        "export_tflite": Command("export_tflite", "ExportTflite", "convert to TFLite"),
-        "build_index": Command("build_index", "BuildIndex", "make or change a gallery"),
-        "build_faiss_index": Command(
-            "build_faiss_index", "BuildFaissIndex", "make an index of a large gallery"
-        ),
-        "local_server": Command("local_server", "LocalServer", "serve a model for development"),
-        "client": Command("client", "Client", "ask a model server about images"),
+        "export": "write a SavedModel for TensorFlow Serving",
+        "export_onnx": "convert to ONNX",
+        "export_tflite": "convert to TFLite",
+        "build_index": "make or change a gallery",
+        "build_faiss_index": "make an index of a large gallery",
+        "local_server": "serve a model for development",
+        "client": "ask a model server about images",
     },
     "PyTorch": {
-        "import_weights": Command(
-            "import_weights", "ImportWeights", "turn PyTorch weights into a checkpoint"
-        ),
-        "export_torch": Command(
-            "export_torch", "ExportTorch", "write weights for the authors' programs"
-        ),
+        "import_weights": "turn PyTorch weights into a checkpoint",
+        "export_torch": "write weights for the authors' programs",
     },
     "First steps": {
-        "demo": Command("demo", "Demo", "do everything once, on synthetic people"),
+        "demo": "do everything once, on synthetic people",
     },
 }
-COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}
+COMMANDS = [name for group in GROUPS.values() for name in group]
+
+
+def load(name: str) -> tuple[Callable[[Any], None], type[Options]]:
+    """``main`` of a command and the class of options that it takes; imports them."""
+    main = importlib.import_module(f"cmnas_tf.commands.{name}").main
+    (options,) = inspect.signature(main).parameters.values()
+    return main, options.annotation
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -75,12 +58,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv = list(sys.argv if argv is None else argv)
     name = argv[1] if len(argv) > 1 else "--help"
     if name in ("-h", "--help", "help"):
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-        print(_overview())
-        raise SystemExit(os.EX_OK)
+        print_and_end(_overview())
     if name == "--version":
-        print(cmnas_tf.__version__)
-        raise SystemExit(os.EX_OK)
+        print_and_end(cmnas_tf.__version__)
     if name not in COMMANDS:
         meant = did_you_mean(name, COMMANDS)
         print(f"error: no command {name!r}.{meant} cmnas --help lists them.", file=sys.stderr)
@@ -88,14 +68,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     run(name, [f"cmnas {name}", *argv[2:]])
 
 
-def run(name: str, argv: Sequence[str] | None = None) -> None:
+def run(name: str, argv: Sequence[str] = ()) -> None:
     """Runs a command; what ``python -m cmnas_tf.<name>`` does."""
-    command_line.run(*COMMANDS[name].load(), argv or ())
+    command_line.run(*load(name), argv)
 
 
 def _overview() -> str:
     lines = ["cmnas COMMAND [--flag=value ...]", "cmnas COMMAND --help"]
     for title, group in GROUPS.items():
         lines += ["", f"{title}:"]
-        lines += [f"  {name:<18} {command.says}" for name, command in group.items()]
+        lines += [f"  {name:<18} {what}" for name, what in group.items()]
     return "\n".join(lines)

@@ -5,6 +5,7 @@ Nothing below this room knows a flag: what is wrong with an option is said as ``
 `` `name` `` there, and becomes ``--name`` here.
 """
 
+import contextlib
 import logging
 import os
 import re
@@ -17,17 +18,17 @@ from typing import Any, TypeVar, get_args
 
 from absl import flags
 
-from cmnas_tf.commands.help import print_help
+from cmnas_tf.commands.help import help_text, print_and_end
 from cmnas_tf.commands.words import flag_behind, in_flags, shown
 from cmnas_tf.errors import BadInput, Stopped, TrainingDiverged, WorkerLost
+from cmnas_tf.interrupt import signals_handled_by
 from cmnas_tf.options import Option, Options
 
 Command = TypeVar("Command", bound=Options)
 
 EXIT_BAD_INPUT = 2
-EXIT_DIVERGED = 3
-EXIT_WORKER_LOST = 4
 EXIT_OF_SIGNAL = 128  # plus the signal's number, as shells count
+_EXIT_OF: dict[type, int] = {BadInput: EXIT_BAD_INPUT, TrainingDiverged: 3, WorkerLost: 4}
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -52,8 +53,10 @@ def read(command: type[Command], argv: Sequence[str]) -> Command:
       BadInput: unknown flag, malformed or disallowed value, left-over argument, missing flagfile.
       SystemExit: after ``--help``.
     """
-    options = command.options()
-    given = values_given(options, _rewritten(command, argv), help_of=command)
+    options, words = command.options(), _rewritten(command, argv)
+    if asked := {"-h", "--help", *_EVERYTHING} & set(words[1:]):
+        print_and_end(help_text(command, everything=bool(asked & _EVERYTHING)))
+    given = _values_given(options, words)
     try:
         return command.of_values(given)
     except BadInput as error:
@@ -74,18 +77,13 @@ def _rewritten(command: type[Options], argv: Sequence[str]) -> list[str]:
     return found
 
 
-def values_given(
-    options: Sequence[Option], argv: Sequence[str], help_of: type[Options] | None = None
-) -> dict[str, Any]:
-    """``{name: value}`` of the options that ``argv`` gives; see :func:`read`."""
+def _values_given(options: Sequence[Option], argv: list[str]) -> dict[str, Any]:
+    """``{name: value}`` of the options that ``argv`` gives."""
     values = _flags_of(options)
-    if help_of is not None and (asked := {"-h", "--help", *_EVERYTHING} & set(argv[1:])):
-        print_help(help_of, everything=bool(asked & _EVERYTHING))
     try:
-        rest = values(list(argv))
+        _, *words = values(argv)
     except flags.Error as error:
         raise BadInput(f"{error}. See --help for the flags of this command.") from error
-    words = rest[1:]
     given: dict[str, Any] = {}
     for known in options:
         flag = values[known.name]
@@ -136,47 +134,39 @@ def run(main: Callable[[Any], None], command: type[Options], argv: Sequence[str]
     # TensorFlow greets with lines of level "error" that mean nothing; set it to 0 to see them all.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.filterwarnings("ignore", category=FutureWarning, module="google")
-    stop_logging = _log_to_stderr(command)
-    before = signal.signal(signal.SIGTERM, _terminate)
 
     def fail(message: str, code: int) -> None:
         print(f"\nerror: {in_flags(message, command.options())}", file=sys.stderr)
         sys.exit(code)
 
-    try:
-        main(read(command, argv or sys.argv))
-    except BadInput as error:
-        fail(str(error), EXIT_BAD_INPUT)
-    except TrainingDiverged as error:
-        fail(str(error), EXIT_DIVERGED)
-    except WorkerLost as error:
-        fail(str(error), EXIT_WORKER_LOST)
-    except Stopped as error:
-        fail(str(error), EXIT_OF_SIGNAL + error.signal)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_OF_SIGNAL + signal.SIGPIPE)
-    except OSError as error:
-        named = f" ({error.filename})" if error.filename else ""
-        fail(f"{error.strerror or error}{named}. Nothing half-written was left.", EXIT_BAD_INPUT)
-    except KeyboardInterrupt as interruption:
-        number = signal.SIGTERM if isinstance(interruption, _Terminated) else signal.SIGINT
-        fail(
-            f"Interrupted by {number.name}; nothing is half-written. Rerun the same command to "
-            "resume.",
-            EXIT_OF_SIGNAL + number,
-        )
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        stop_logging()
+    with _logging_to_stderr(command), signals_handled_by(_terminate, [signal.SIGTERM]):
+        try:
+            main(read(command, argv or sys.argv))
+        except (BadInput, TrainingDiverged, WorkerLost) as error:
+            fail(str(error), _EXIT_OF[type(error)])
+        except Stopped as error:
+            fail(str(error), EXIT_OF_SIGNAL + error.signal)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(EXIT_OF_SIGNAL + signal.SIGPIPE)
+        except OSError as error:
+            named = f" ({error.filename})" if error.filename else ""
+            said = f"{error.strerror or error}{named}. Nothing half-written was left."
+            fail(said, EXIT_BAD_INPUT)
+        except KeyboardInterrupt as interruption:
+            (number,) = interruption.args or (signal.SIGINT,)
+            said = f"Interrupted by {number.name}; nothing is half-written."
+            fail(f"{said} Rerun the same command to resume.", EXIT_OF_SIGNAL + number)
 
 
-def _log_to_stderr(command: type[Options]) -> Callable[[], None]:
-    """Shows what the library logs: notes and warnings, each a line, in the command's words.
+def _terminate(*_: object) -> None:
+    """Lets SIGTERM clean up on its way out, like Ctrl-C."""
+    raise KeyboardInterrupt(signal.SIGTERM)
 
-    Returns:
-      What makes logging as it was before.
-    """
+
+@contextlib.contextmanager
+def _logging_to_stderr(command: type[Options]) -> Iterator[None]:
+    """Shows what the library logs: notes and warnings, each a line, in the command's words."""
 
     class Formatter(logging.Formatter):
         def format(self, record: logging.LogRecord) -> str:
@@ -188,20 +178,11 @@ def _log_to_stderr(command: type[Options]) -> Callable[[], None]:
     handler.setFormatter(Formatter())
     logger.handlers, logger.propagate = [handler], False
     logger.setLevel(logging.INFO)
-
-    def restore() -> None:
+    try:
+        yield
+    finally:
         logger.handlers, logger.propagate = handlers, propagate
         logger.setLevel(level)
-
-    return restore
-
-
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, which then cleans up like Ctrl-C on its way out."""
-
-
-def _terminate(*_: object) -> None:
-    raise _Terminated
 
 
 def with_flagfiles(argv: Sequence[str]) -> list[str]:

@@ -21,8 +21,11 @@ class EvaluatedData(Data):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Results(Options):
-    """Results that were measured before."""
+class Evaluate(Options):
+    """Measures a trained network by its data set's protocol, and writes ``results.json``.
+
+    It needs `data_dir`, and `run_dir` or `checkpoint`; or two results to `compare`.
+    """
 
     compare: tuple[str, ...] = option(
         (),
@@ -32,6 +35,13 @@ class Results(Options):
         path=True,
         advanced=True,
     )
+    source: TrainedSource = TrainedSource()
+    data: EvaluatedData = EvaluatedData()
+    protocol: ProtocolChoice = ProtocolChoice()
+    matching: Matching = Matching()
+    arithmetic: Arithmetic = Arithmetic()
+    devices: Devices = Devices()
+    progress: Progress = Progress()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -42,29 +52,12 @@ class Results(Options):
             )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Evaluate(Options):
-    """Measures a trained network by its data set's protocol, and writes ``results.json``.
-
-    It needs `data_dir`, and `run_dir` or `checkpoint`; or two results to `compare`.
-    """
-
-    source: TrainedSource = TrainedSource()
-    data: EvaluatedData = EvaluatedData()
-    protocol: ProtocolChoice = ProtocolChoice()
-    matching: Matching = Matching()
-    arithmetic: Arithmetic = Arithmetic()
-    devices: Devices = Devices()
-    progress: Progress = Progress()
-    results: Results = Results()
-
-
 def main(command: Evaluate) -> None:
     """Embeds the test images, ranks, prints a table, writes ``results.json``; or compares two."""
-    if command.results.compare:
+    if command.compare:
         from cmnas_tf.evaluation.results_file import compare
 
-        print(compare(*command.results.compare))
+        print(compare(*command.compare))
         return
     if not command.data.data_dir:
         raise BadInput("`data_dir` is missing: the folder of the data set to measure on.")
@@ -84,8 +77,7 @@ def main(command: Evaluate) -> None:
         devices=strategy,
         progress=command.progress.progress,
     )
-    folder = command.source.run_dir or (model.run.path if model.run else None)
-    run = RunFolder(folder or model.checkpoint.path.parent)
+    run = model.run or RunFolder(model.checkpoint.path.parent)
     if is_chief(strategy):
         scores.save(run.results)
     print(f"{scores}\nwritten to {run.results}")

@@ -3,7 +3,7 @@
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,12 @@ from cmnas_tf.commands.options_of_runs import TrainedSource
 from cmnas_tf.evaluation.matching import Arithmetic
 from cmnas_tf.options import Options, option
 from cmnas_tf.runs.how_it_runs import Progress
-from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.serving.exported_model import BESIDE, MODEL_NAME, ServedForm
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target(Options):
-    """Where the exported model goes, how exact it must be, and who can be identified."""
+class Export(Options):
+    """Writes a trained network as a SavedModel for TensorFlow Serving, and proves it the same."""
 
     export_dir: str = option(
         "",
@@ -44,14 +43,7 @@ class Target(Options):
         "{visible,infrared}/cam<camera>/<id>/*; without one there is no such signature.",
         path=True,
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Export(Options):
-    """Writes a trained network as a SavedModel for TensorFlow Serving, and proves it the same."""
-
     source: TrainedSource = TrainedSource()
-    target: Target = Target()
     form: ServedForm = ServedForm()
     arithmetic: Arithmetic = Arithmetic()
     progress: Progress = Progress()
@@ -61,17 +53,13 @@ def main(command: Export) -> None:
     """Exports, and says where the model is, how exact it is, and how to serve it."""
     from cmnas_tf.serving.export import export_saved_model
 
-    source, target = command.source, command.target
-    model = source.load(command.arithmetic.precision)
-    if source.run_dir:  # whose results are the model's, whatever checkpoint was named
-        model = replace(model, run=RunFolder(source.run_dir))
     folder = export_saved_model(
-        model,
-        target.export_dir,
-        version=target.version,
+        command.source.load(command.arithmetic.precision),
+        command.export_dir,
+        version=command.version,
         form=command.form,
-        gallery=target.gallery or None,
-        parity_tolerance=target.parity_tolerance,
+        gallery=command.gallery or None,
+        parity_tolerance=command.parity_tolerance,
         progress=command.progress.progress,
     )
     print(summary(folder))

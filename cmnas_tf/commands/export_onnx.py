@@ -8,8 +8,8 @@ from cmnas_tf.options import Options, option
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConvertedTarget(Options):
-    """Where the converted networks go."""
+class ExportOnnx(Options):
+    """Converts a trained network to ONNX, and measures what that costs."""
 
     export_dir: str = option("", "Folder to write; it must not exist.", required=True, path=True)
     calibration_images: int = option(
@@ -18,14 +18,7 @@ class ConvertedTarget(Options):
         minimum=1,
         advanced=True,
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExportOnnx(Options):
-    """Converts a trained network to ONNX, and measures what that costs."""
-
     source: TrainedSource = TrainedSource()
-    target: ConvertedTarget = ConvertedTarget()
     data: Data = Data()
     protocol: ProtocolChoice = ProtocolChoice()
 
@@ -41,10 +34,10 @@ def convert(command: ExportOnnx, format: str) -> None:
 
     found = convert_network(
         command.source.load(),
-        command.target.export_dir,
+        command.export_dir,
         command.data.load("test"),
         format,
         protocol=command.protocol.make(command.data.dataset),
-        calibration_images=command.target.calibration_images,
+        calibration_images=command.calibration_images,
     )
     print(f"written to {found.folder}\n{found}")

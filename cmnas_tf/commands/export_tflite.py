@@ -3,19 +3,7 @@
 from dataclasses import dataclass
 
 from cmnas_tf.commands.export_onnx import ExportOnnx, convert
-from cmnas_tf.options import Options, option
-
-
-@dataclass(frozen=True, kw_only=True)
-class Numbers(Options):
-    """What the converted network computes in."""
-
-    numbers: str = option(
-        "float16",
-        "float16: weights of half the size; int8: whole numbers for weights and features, a "
-        "quarter of the size, whose ranges are taken from training images.",
-        choices=("float16", "int8"),
-    )
+from cmnas_tf.options import option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +13,14 @@ class ExportTflite(ExportOnnx):
     float16 halves the file; int8 quarters it and computes in whole numbers.
     """
 
-    form: Numbers = Numbers()
+    numbers: str = option(
+        "float16",
+        "float16: weights of half the size; int8: whole numbers for weights and features, a "
+        "quarter of the size, whose ranges are taken from training images.",
+        choices=("float16", "int8"),
+    )
 
 
 def main(command: ExportTflite) -> None:
     """Converts, and says what was lost."""
-    convert(command, f"tflite_{command.form.numbers}")
+    convert(command, f"tflite_{command.numbers}")

@@ -7,16 +7,6 @@ from cmnas_tf.options import Options, option
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target(Options):
-    """Where the weights for PyTorch go."""
-
-    export_dir: str = option("", "Folder to write; it must not exist.", required=True, path=True)
-    module_prefix: bool = option(
-        False, "Begin every name with module., as the authors' programs load and save them."
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
 class ExportTorch(Options):
     """Writes a trained network's weights for the authors' PyTorch programs.
 
@@ -26,14 +16,16 @@ class ExportTorch(Options):
       torch.save({"model": state, "ema": state}, "checkpoint.pth.tar")
     """
 
+    export_dir: str = option("", "Folder to write; it must not exist.", required=True, path=True)
+    module_prefix: bool = option(
+        False, "Begin every name with module., as the authors' programs load and save them."
+    )
     source: TrainedSource = TrainedSource()
-    target: Target = Target()
 
 
 def main(command: ExportTorch) -> None:
     """Exports and says where the files are."""
     from cmnas_tf.serving.export_torch import CONFIG, WEIGHTS, export_torch
 
-    target = command.target
-    folder = export_torch(command.source.load(), target.export_dir, target.module_prefix)
+    folder = export_torch(command.source.load(), command.export_dir, command.module_prefix)
     print(f"written to {folder}: {WEIGHTS}, {CONFIG}")

@@ -3,10 +3,9 @@
 import inspect
 import os
 import signal
-import sys
 import textwrap
 from collections.abc import Iterator
-from typing import get_args
+from typing import NoReturn, get_args
 
 from cmnas_tf.commands.words import in_flags, shown
 from cmnas_tf.options import Option, Options
@@ -15,11 +14,10 @@ _WORDS = {bool: "", int: "INTEGER", float: "NUMBER", str: "TEXT"}
 _WIDTH = 100
 
 
-def print_help(command: type[Options], everything: bool) -> None:
-    """Prints the help of a command and ends the process, also where ``head`` closes the pipe."""
+def print_and_end(text: str) -> NoReturn:
+    """Prints a text and ends the process, also where ``head`` closes the pipe."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    print(help_text(command, everything))
-    sys.stdout.flush()
+    print(text, flush=True)
     raise SystemExit(os.EX_OK)
 
 

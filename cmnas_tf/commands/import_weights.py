@@ -13,20 +13,6 @@ from cmnas_tf.search_spaces.network_choice import NetworkChoice
 
 
 @dataclass(frozen=True, kw_only=True)
-class WeightFile(Options):
-    """Weights made with PyTorch."""
-
-    file: str = option(
-        "",
-        "The file: .safetensors, or what torch.save wrote (.pth, .pth.tar; needs PyTorch).",
-        required=True,
-        path=True,
-        old_names=("weights",),
-    )
-    output: str = option("", "Checkpoint to write; it must not exist.", required=True, path=True)
-
-
-@dataclass(frozen=True, kw_only=True)
 class ImportedNetwork(NetworkChoice):
     """Which network; an ImageNet ResNet needs no architecture and becomes all shared."""
 
@@ -43,7 +29,14 @@ class ImportedNetwork(NetworkChoice):
 class ImportWeights(Options):
     """Turns weights made with PyTorch into a checkpoint."""
 
-    file: WeightFile = WeightFile()
+    file: str = option(
+        "",
+        "The file: .safetensors, or what torch.save wrote (.pth, .pth.tar; needs PyTorch).",
+        required=True,
+        path=True,
+        old_names=("weights",),
+    )
+    output: str = option("", "Checkpoint to write; it must not exist.", required=True, path=True)
     network: ImportedNetwork = ImportedNetwork()
     size: ImageSize = ImageSize()
 
@@ -54,8 +47,8 @@ def main(command: ImportWeights) -> None:
 
     network = command.network
     report = import_weights(
-        command.file.file,
-        command.file.output,
+        command.file,
+        command.output,
         network.make() if network.architecture else None,
         backbone=named_backbone(network.backbone or "resnet50", network.cells),
         size=command.size,
@@ -63,4 +56,4 @@ def main(command: ImportWeights) -> None:
         last_stride=network.last_stride,
     )
     print(report)
-    print(f"written to {command.file.output}")
+    print(f"written to {command.output}")

@@ -1,11 +1,11 @@
 """``cmnas local_server``: serves a model where TensorFlow Serving is not at hand."""
 
 import logging
-import signal
 import threading
 from dataclasses import dataclass
 
 from cmnas_tf.extras import needing
+from cmnas_tf.interrupt import signals_handled_by
 from cmnas_tf.options import Options
 from cmnas_tf.serving.development_server.local_serving import LocalServing
 
@@ -25,10 +25,8 @@ def main(command: LocalServer) -> None:
     # TensorFlow calls sessions deprecated, in two lines for each version.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     stop, served = threading.Event(), command.serving
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
     print("This server is for development and tests. Use TensorFlow Serving for anything else.")
-    with serve_locally(served) as server:
+    with signals_handled_by(lambda *_: stop.set()), serve_locally(served) as server:
         print(
             f"model {served.model_name!r}: gRPC on {served.host}:{server.grpc_port}, REST on "
             f"http://{served.host}:{server.rest_port}/v1/models/{served.model_name}",

@@ -8,8 +8,8 @@ from cmnas_tf.progress import progress_bar
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target(Options):
-    """Where and how the files are written."""
+class MakeSynthetic(Options):
+    """Draws synthetic people into the tree of a real data set."""
 
     data_dir: str = option(
         "",
@@ -24,13 +24,6 @@ class Target(Options):
         "", "Also write a picture of some people as this PNG file.", path=True
     )
     progress: bool = option(True, "Show a progress bar.", advanced=True)
-
-
-@dataclass(frozen=True, kw_only=True)
-class MakeSynthetic(Options):
-    """Draws synthetic people into the tree of a real data set."""
-
-    target: Target = Target()
     people: SyntheticPeople = SyntheticPeople()
 
 
@@ -38,20 +31,20 @@ def main(command: MakeSynthetic) -> None:
     """Draws the data set, unless the folder holds it already."""
     from cmnas_tf.data.synthetic import contact_sheet, write_dataset
 
-    target, people = command.target, command.people
-    with progress_bar(people.image_count, "image", target.progress) as bar:
+    people = command.people
+    with progress_bar(people.image_count, "image", command.progress) as bar:
         written = write_dataset(
             people,
-            target.data_dir,
-            processes=target.processes or None,
+            command.data_dir,
+            processes=command.processes or None,
             progress=bar.update,
         )
-    print(f"{target.data_dir} {'written' if written else 'was there already'}")
-    if target.contact_sheet:
+    print(f"{command.data_dir} {'written' if written else 'was there already'}")
+    if command.contact_sheet:
         from PIL import Image
 
         from cmnas_tf.files import replacing
 
-        with replacing(target.contact_sheet) as aside:
+        with replacing(command.contact_sheet) as aside:
             Image.fromarray(contact_sheet(people)).save(aside, format="PNG")
-        print(f"{target.contact_sheet} written")
+        print(f"{command.contact_sheet} written")

@@ -4,7 +4,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cmnas_tf.data import LAYOUTS
-from cmnas_tf.options import Option, Options, option
+from cmnas_tf.errors import BadInput
+from cmnas_tf.options import Options, option
+from cmnas_tf.runs.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from cmnas_tf.data.index import Dataset
@@ -35,17 +37,11 @@ class DataFolder(Options):
     dataset: str = option(
         "sysu_mm01",
         "Layout of the data set; images of your own: listed in images.csv, or in folders.",
+        choices=LAYOUTS,
     )
     trial: int = option(
         1, "Trial of a data set with several splits (RegDB).", minimum=1, advanced=True
     )
-
-    @classmethod
-    def _own_options(cls) -> list[Option]:
-        return [
-            replace(known, choices=tuple(LAYOUTS)) if known.name == "dataset" else known
-            for known in super()._own_options()
-        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,15 +89,15 @@ class TrainedSource(Options):
     )
 
     def load(self, precision: str = "float32") -> "TrainedNetwork":
-        """The network.
+        """The network; of the run `run_dir`, if that is given, whatever checkpoint is.
 
         Raises:
           BadInput: none is named, there is none, or it does not hold a whole derived network.
         """
-        from cmnas_tf.errors import BadInput
         from cmnas_tf.training.trained import load_network
 
         source = self.checkpoint or self.run_dir
         if not source:
             raise BadInput("Give `run_dir` of a training, or `checkpoint`.")
-        return load_network(source, self.weights, precision)
+        found = load_network(source, self.weights, precision)
+        return replace(found, run=RunFolder(self.run_dir)) if self.run_dir else found

@@ -11,8 +11,8 @@ from cmnas_tf.runs.how_it_runs import Progress
 
 
 @dataclass(frozen=True, kw_only=True)
-class Preparation(Options):
-    """What is looked at, and what is written."""
+class Prepare(Options):
+    """Looks through a data set: counts, faults, and where wanted the same as shards."""
 
     all_trials: bool = option(
         False, "Look at every trial of the data set (RegDB), not at `trial` alone."
@@ -28,6 +28,8 @@ class Preparation(Options):
         minimum=1,
         advanced=True,
     )
+    data: DataFolder = DataFolder()
+    progress: Progress = Progress()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -38,29 +40,20 @@ class Preparation(Options):
             )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Prepare(Options):
-    """Looks through a data set: counts, faults, and where wanted the same as shards."""
-
-    data: DataFolder = DataFolder()
-    preparation: Preparation = Preparation()
-    progress: Progress = Progress()
-
-
 def main(command: Prepare) -> None:
     """Prints what the data set holds and what is wrong with it; refuses it if it must be mended."""
     from cmnas_tf.data import preparation
     from cmnas_tf.data.shard_writer import require_absent
 
-    data, wanted, shown = command.data, command.preparation, command.progress.progress
-    if wanted.shards_dir:
-        require_absent(wanted.shards_dir)
+    data, shown = command.data, command.progress.progress
+    if command.shards_dir:
+        require_absent(command.shards_dir)
     every = range(1, LAYOUTS[data.dataset].trials + 1)
-    trials = every if wanted.all_trials else [data.trial]
+    trials = every if command.all_trials else [data.trial]
     examined = preparation.examine(data.dataset, data.data_dir, trials, shown)
     print(examined)
     preparation.require_fit(examined)
     print("\nfit for use")
-    if wanted.shards_dir:
-        written = preparation.write(examined, wanted.shards_dir, wanted.shard_megabytes, shown)
+    if command.shards_dir:
+        written = preparation.write(examined, command.shards_dir, command.shard_megabytes, shown)
         print(in_flags(written, Prepare.options()))

@@ -1,13 +1,14 @@
 """A command in a process of its own: when it ends, the system has all its memory back."""
 
-import contextlib
 import os
 import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import IO
+
+from cmnas_tf.interrupt import signals_handled_by
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -23,7 +24,7 @@ def run_command(name: str, *arguments: str) -> None:
     """
     print(f"\n$ python -m cmnas_tf {name} {shlex.join(arguments)}", flush=True)
     process = start_command(name, *arguments)
-    with process, _passing_signals_on(process):
+    with process, signals_handled_by(lambda number, _: process.send_signal(number)):
         code = process.wait()
     if code:
         code = 128 - code if code < 0 else code
@@ -60,16 +61,3 @@ def _stop_with_parent() -> None:
     import ctypes
 
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-@contextlib.contextmanager
-def _passing_signals_on(process: subprocess.Popen) -> Iterator[None]:
-    def pass_on(number: int, _: object) -> None:
-        process.send_signal(number)
-
-    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

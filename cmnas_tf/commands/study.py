@@ -11,25 +11,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cmnas_tf.commands.command_line import arguments
 from cmnas_tf.commands.options_of_runs import RUN_DIR, DataFolder
-from cmnas_tf.commands.prefixed import Prefixed, prefixed
 from cmnas_tf.commands.processes import run_command, start_command
 from cmnas_tf.commands.words import flag_behind, in_flags
 from cmnas_tf.machine import cores
-from cmnas_tf.options import Options, option
-from cmnas_tf.studies.comparison import Comparison
-from cmnas_tf.studies.plan import Evaluating, Searching, Study, StudyData, Training
-
-if TYPE_CHECKING:
-    from cmnas_tf.studies.plan import StudyCell
+from cmnas_tf.options import Options, option, prefixed
+from cmnas_tf.studies.arms import Comparison
+from cmnas_tf.studies.plan import Evaluating, Searching, Study, StudyCell, StudyData, Training
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place(Options):
-    """Where a study is kept, and on which people."""
+class StudyCommand(Options):
+    """Compares searches and architectures: every arm with every seed, then what they say together.
+
+    The options of searches, trainings and evaluations have the prefixes ``search.``, ``train.`` and
+    ``evaluate.``, and --search.flagfile=FILE reads those of a file; what that says of data, folder
+    and seed is passed over, since the study says it.
+    """
 
     run_dir: str = option("", RUN_DIR, required=True, path=True, affects_result=False)
     people: str = option(
@@ -38,12 +38,6 @@ class Place(Options):
         "not exist.",
         path=True,
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Work(Options):
-    """How the work is done."""
-
     jobs: int = option(
         1, "Cells that are worked on at a time, each in a process.", minimum=1, affects_result=False
     )
@@ -63,24 +57,11 @@ class Work(Options):
         minimum=0,
         affects_result=False,
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudyCommand(Options):
-    """Compares searches and architectures: every arm with every seed, then what they say together.
-
-    The options of searches, trainings and evaluations have the prefixes ``search.``, ``train.`` and
-    ``evaluate.``, and --search.flagfile=FILE reads those of a file; what that says of data, folder
-    and seed is passed over, since the study says it.
-    """
-
-    place: Place = Place()
     data: DataFolder = DataFolder()
     comparison: Comparison = Comparison()
-    work: Work = Work()
-    search: Prefixed = prefixed("search", Searching)
-    train: Prefixed = prefixed("train", Training)
-    evaluate: Prefixed = prefixed("evaluate", Evaluating)
+    search: Searching = prefixed("search", Searching())
+    train: Training = prefixed("train", Training())
+    evaluate: Evaluating = prefixed("evaluate", Evaluating())
 
     @staticmethod
     def rewritten(word: str) -> list[str] | None:
@@ -107,45 +88,45 @@ def make(command: StudyCommand) -> Study:
     """The study that a command asks for."""
     data = command.data
     return Study.of(
-        Path(command.place.run_dir),
+        Path(command.run_dir),
         StudyData(data.dataset, data.data_dir, data.trial),
         command.comparison,
-        command.search.made,
-        command.train.made,
-        command.evaluate.made,
+        command.search,
+        command.train,
+        command.evaluate,
     )
 
 
 def main(command: StudyCommand) -> None:
     """Runs all remaining cells, or one, or lists them; then says what they found."""
-    study, work = make(command), command.work
-    if work.dry_run or work.measure_steps:
+    study = make(command)
+    if command.dry_run or command.measure_steps:
         from cmnas_tf.studies.budget import describe
 
-        said = describe(study, bool(command.place.people), work.measure_steps, work.jobs)
+        said = describe(study, bool(command.people), command.measure_steps, command.jobs)
         print(in_flags(said, command.options()))
         return
-    if work.cell:
+    if command.cell:
         from cmnas_tf.studies.run_cell import run_cell
 
-        run_cell(study, study.cell(work.cell))
+        run_cell(study, study.cell(command.cell))
         return
 
     from cmnas_tf.studies.queue import Queue
     from cmnas_tf.studies.report import report
 
-    if command.place.people:
-        people = f"--flagfile={command.place.people}"
+    if command.people:
+        people = f"--flagfile={command.people}"
         run_command("make_synthetic", people, f"--data_dir={command.data.data_dir}")
-    start = starter(arguments(command), work.jobs)
-    cells = Queue(study.cells(), work.jobs, start, partial(print, flush=True))
+    start = starter(arguments(command), command.jobs)
+    cells = Queue(study.cells(), command.jobs, start, partial(print, flush=True))
     cells.run()
     print(report(study))
     if cells.failed:
         raise SystemExit(1)
 
 
-def starter(argv: Sequence[str], jobs: int) -> "Callable[[StudyCell], subprocess.Popen]":
+def starter(argv: Sequence[str], jobs: int) -> Callable[[StudyCell], subprocess.Popen]:
     """Starts a cell as the study's own command, with ``--cell``; it writes to the cell's log.
 
     The processor's cores are divided among the jobs.
@@ -153,7 +134,7 @@ def starter(argv: Sequence[str], jobs: int) -> "Callable[[StudyCell], subprocess
     threads = str(max(1, cores() // jobs))
     environment = {"TF_NUM_INTRAOP_THREADS": threads, "OMP_NUM_THREADS": threads}
 
-    def start(cell: "StudyCell") -> subprocess.Popen:
+    def start(cell: StudyCell) -> subprocess.Popen:
         cell.folder.mkdir(parents=True, exist_ok=True)
         own = [*argv, f"--cell={cell.name}"]
         with cell.log_file.open("ab") as log:

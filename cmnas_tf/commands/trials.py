@@ -7,25 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cmnas_tf.commands.command_line import arguments
-from cmnas_tf.commands.evaluate import Evaluate, EvaluatedData
-from cmnas_tf.commands.options_of_runs import TrainedSource
+from cmnas_tf.commands.evaluate import Evaluate
 from cmnas_tf.commands.processes import run_command
 from cmnas_tf.commands.train import Train
 from cmnas_tf.errors import BadInput
-from cmnas_tf.evaluation.matching import Arithmetic, Matching, ProtocolChoice
+from cmnas_tf.evaluation.matching import Matching, ProtocolChoice
 from cmnas_tf.evaluation.trials import TrialRun, numbers_of, summarise
-from cmnas_tf.options import Options, option
-
-
-@dataclass(frozen=True, kw_only=True)
-class Splits(Options):
-    """Which of the data set's own splits into training and test images."""
-
-    splits: str = option(
-        "all",
-        "Trials to do and to sum up: all, or numbers and ranges such as 1-3,7.",
-        old_names=("trials",),
-    )
+from cmnas_tf.options import option
 
 
 class Directions(ProtocolChoice):
@@ -41,7 +29,11 @@ class Directions(ProtocolChoice):
 class Trials(Train):
     """Trains and evaluates one trial after the other; shows their mean and spread."""
 
-    splits: Splits = Splits()
+    splits: str = option(
+        "all",
+        "Trials to do and to sum up: all, or numbers and ranges such as 1-3,7.",
+        old_names=("trials",),
+    )
     protocol: Directions = Directions()
     matching: Matching = Matching()
 
@@ -72,40 +64,28 @@ def trials_of(command: Trials) -> list[tuple[TrialRun, Train, Evaluate]]:
         raise BadInput(
             f"trial={command.data.trial} names a single trial; give splits={command.data.trial}."
         )
-    return [
-        _trial(command, number)
-        for number in numbers_of(command.splits.splits, command.data.dataset)
-    ]
+    return [_trial(command, number) for number in numbers_of(command.splits, command.data.dataset)]
 
 
 def _trial(command: Trials, number: int) -> tuple[TrialRun, Train, Evaluate]:
     folder = str(Path(command.run.run_dir) / f"trial_{number:02d}")
-    data, how, recipe = replace(command.data, trial=number), command.how, command.recipe
     train = Train(
         run=replace(command.run, run_dir=folder),
-        data=data,
+        data=replace(command.data, trial=number),
         network=command.network,
-        recipe=recipe,
-        how=how,
+        recipe=command.recipe,
+        how=command.how,
     )
-    precision = recipe.numerics.precision
-    evaluate = Evaluate(
-        source=TrainedSource(run_dir=folder),
-        data=EvaluatedData(**data.values()),
-        protocol=ProtocolChoice.of_values(command.protocol.values()),
-        matching=command.matching,
-        arithmetic=Arithmetic(precision=precision),
-        devices=how.devices,
-        progress=how.progress,
-    )
+    # What both have, the precision too, has one name.
+    evaluate = Evaluate.of_values({**command.values(), **train.values()})
     trial = TrialRun(
         number,
         folder,
-        data.load_listed(),
+        train.data.load_listed(),
         command.network,
-        recipe,
+        command.recipe,
         command.run.seed,
-        command.protocol.make(data.dataset),
+        command.protocol.make(command.data.dataset),
         command.matching,
     )
     return trial, train, evaluate

@@ -4,10 +4,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from cmnas_tf.options import Option
+from cmnas_tf.options import NAMED, Option
 
-# ``name=value``, and `name` between backquotes.
-_NAME = re.compile(r"(?<!`)`(?P<quoted>[\w.]+)`|(?<![\w.-])(?P<assigned>[\w.]+)(?==)")
 # What the library calls by its function, a person does by a command.
 _COMMAND_OF = {
     "find_architecture": "cmnas search",
@@ -44,18 +42,7 @@ def in_flags(message: str, options: Iterable[Option]) -> str:
             return f"--{name}"
         return _COMMAND_OF.get(name, found[0]) if found["quoted"] else found[0]
 
-    return _NAME.sub(flag, message)
-
-
-def behind(prefix: str, message: str, options: Iterable[Option]) -> str:
-    """A message of the library about options that have a prefix on the command line."""
-    names = {known.name for known in options}
-
-    def named(found: re.Match[str]) -> str:
-        name = found["quoted"] or found["assigned"]
-        return found[0].replace(name, f"{prefix}.{name}") if name in names else found[0]
-
-    return _NAME.sub(named, message)
+    return NAMED.sub(flag, message)
 
 
 def flag_behind(prefix: str, flag: str) -> str:

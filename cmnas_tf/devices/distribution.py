@@ -8,6 +8,7 @@ the number of replicas and summed over them.
 import functools
 import logging
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -18,7 +19,7 @@ from cmnas_tf.data.sampling import Sampling
 from cmnas_tf.devices.cluster import Cluster
 from cmnas_tf.devices.devices import Devices
 from cmnas_tf.errors import BadInput
-from cmnas_tf.interrupt import signals_end_at_once
+from cmnas_tf.interrupt import signals_handled_by
 from cmnas_tf.models import Embeddings
 
 logger = logging.getLogger(__name__)
@@ -47,7 +48,10 @@ def make_strategy(
     if devices.strategy in ("auto", "multi_worker") and not devices.logical_devices:
         cluster = Cluster.of_environment()
         if cluster is not None:
-            return _multi_worker(cluster)
+            cluster.check_port()
+            logger.info("%s; it begins when all are there", cluster)
+            with signals_handled_by(signal.SIG_DFL):  # Python would not hear them while it waits
+                return tf.distribute.MultiWorkerMirroredStrategy()
         if devices.strategy == "multi_worker":
             raise BadInput(
                 "strategy=multi_worker finds no cluster in the environment variable TF_CONFIG; "
@@ -81,13 +85,6 @@ def _mirrored_over_parts(count: int) -> tf.distribute.Strategy:
         # The default, collectives, is for devices that compute at the same time.
         cross_device_ops=tf.distribute.ReductionToOneDevice(),
     )
-
-
-def _multi_worker(cluster: Cluster) -> tf.distribute.Strategy:
-    cluster.check_port()
-    logger.info("%s; it begins when all are there", cluster)
-    with signals_end_at_once():
-        return tf.distribute.MultiWorkerMirroredStrategy()
 
 
 def check_division(strategy: tf.distribute.Strategy, sampling: Sampling, identities: int) -> None:

@@ -13,21 +13,23 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tensorflow as tf
 
 from cmnas_tf.errors import BadInput, TrainingDiverged
 from cmnas_tf.files import replacing
 
+if TYPE_CHECKING:
+    import tensorflow as tf
+
 logger = logging.getLogger(__name__)
 
-RunState = Mapping[str, Mapping[str, tf.Variable]]
+DIGEST = "sha256"  # its key in a file's metadata
+RunState = Mapping[str, Mapping[str, "tf.Variable"]]
 
 _NAME = re.compile(r"^step-(\d{8})\.safetensors$")
 _HEADER = "cmnas_tf"
-_DIGEST = "sha256"
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,7 @@ def write(
     header = json.dumps({"step": step, "metadata": metadata}, sort_keys=True)
     with replacing(path) as aside:
         contiguous = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
-        content = save(contiguous, {_HEADER: header, _DIGEST: _digest(header, tensors)})
+        content = save(contiguous, {_HEADER: header, DIGEST: _digest(header, tensors)})
         try:
             # Through Python's own file, so that a full disk is an OSError as everywhere else.
             aside.write_bytes(content)
@@ -212,7 +214,7 @@ def read(path: Path) -> Checkpoint:
     try:
         with safe_open(path, framework="numpy") as file:
             written = file.metadata() or {}
-            header, digest = written[_HEADER], written[_DIGEST]
+            header, digest = written[_HEADER], written[DIGEST]
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, KeyError) as error:
         raise BadInput(

@@ -5,7 +5,21 @@ from typing import Any
 
 from cmnas_tf.devices.devices import Devices
 from cmnas_tf.options import Options, option
-from cmnas_tf.runs.checkpointing import Checkpointing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpointing(Options):
+    """What is kept during a run."""
+
+    checkpoint_every: str = option(
+        "epoch",
+        "When to write a checkpoint: epoch, a number of steps (500), or minutes (10m).",
+        affects_result=False,
+        advanced=True,
+    )
+    keep_checkpoints: int = option(
+        2, "Checkpoints to keep, newest first.", minimum=1, affects_result=False, advanced=True
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

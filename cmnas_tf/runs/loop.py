@@ -17,8 +17,8 @@ from cmnas_tf.errors import BadInput, Stopped, TrainingDiverged
 from cmnas_tf.interrupt import StopRequest
 from cmnas_tf.losses.objective import short_name
 from cmnas_tf.progress import progress_bar
-from cmnas_tf.runs.checkpointing import Checkpointing
 from cmnas_tf.runs.checkpoints import Checkpoints, RunState, state_digest
+from cmnas_tf.runs.how_it_runs import Checkpointing
 from cmnas_tf.runs.run_folder import RunFolder
 
 Batches = Callable[[int, int, Share], tf.data.Dataset]
@@ -101,7 +101,7 @@ class Loop:
         ):
             word = ""
             for number, batch in zip(range(start, stop), distributed, strict=True):
-                terms = _on_host(step(number, batch))
+                terms: Terms = tf.nest.map_structure(float, step(number, batch))
                 self._check_finite(terms, number, checkpoints)
                 scalars = {
                     f"{objective}_loss/{name}": value
@@ -116,9 +116,8 @@ class Loop:
                 asked = agreed_signal(self.strategy, request.signal)
                 if chief and (due(number + 1) or number + 1 == stop or asked):
                     checkpoints.save_in_background(number + 1, self.state, self.metadata)
-                bar.set_description_str(
-                    f"epoch {number // self.steps_per_epoch + 1}/{self.epochs}", refresh=False
-                )
+                shown = number // self.steps_per_epoch + 1
+                bar.set_description_str(f"epoch {shown}/{self.epochs}", refresh=False)
                 bar.set_postfix_str(f"{_in_short(terms)} {word}".strip(), refresh=False)
                 bar.update()
                 if asked:
@@ -127,29 +126,22 @@ class Loop:
     def _check_finite(self, terms: Terms, number: int, checkpoints: Checkpoints) -> None:
         for objective, values in terms.items():
             for name, value in values.items():
-                if not math.isfinite(value):
-                    checkpoints.wait()
-                    saved = checkpoints.paths()
-                    kept = (
-                        "The last checkpoint is kept" if saved else "No checkpoint was written yet"
-                    )
-                    raise TrainingDiverged(
-                        f"The term {name} of the {objective} objective is {value} at step {number} "
-                        f"(epoch {number // self.steps_per_epoch + 1}). {kept}; lower the learning "
-                        "rate, in another `run_dir`."
-                    )
+                if math.isfinite(value):
+                    continue
+                checkpoints.wait()
+                kept = "The last checkpoint is kept"
+                if not checkpoints.paths():
+                    kept = "No checkpoint was written yet"
+                raise TrainingDiverged(
+                    f"The term {name} of the {objective} objective is {value} at step {number} "
+                    f"(epoch {number // self.steps_per_epoch + 1}). {kept}; lower the learning "
+                    "rate, in another `run_dir`."
+                )
 
 
 def _share(context: tf.distribute.InputContext) -> Share:
     count = context.num_replicas_in_sync // context.num_input_pipelines
     return Share(context.input_pipeline_id * count, count, context.num_replicas_in_sync)
-
-
-def _on_host(terms: Mapping[str, Mapping[str, tf.Tensor]]) -> Terms:
-    return {
-        objective: {name: float(value) for name, value in values.items()}
-        for objective, values in terms.items()
-    }
 
 
 def _log(writer: tf.summary.SummaryWriter, scalars: Mapping[str, float], number: int) -> None:

@@ -15,11 +15,7 @@ _PACKAGES = ("tensorflow", "keras", "tensorflow-addons", "tf-models-official", "
 
 def provenance(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The options that affect the result, seed among them, versions and commit; JSON-ready."""
-    return {
-        "settings": dict(settings),
-        "versions": versions(),
-        "commit": commit(),
-    }
+    return {"settings": dict(settings), "versions": versions(), "commit": commit()}
 
 
 def versions() -> dict[str, str]:

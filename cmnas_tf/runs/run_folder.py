@@ -10,18 +10,16 @@ import logging
 import os
 import socket
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cmnas_tf.architecture import FILE_NAME
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import remains, write_json
 from cmnas_tf.options import Option
-
-if TYPE_CHECKING:
-    from cmnas_tf.runs.checkpoints import Checkpoint, Checkpoints
+from cmnas_tf.runs.checkpoints import DIGEST, Checkpoint, Checkpoints
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +44,18 @@ class Description:
 class RunFolder:
     """The folder of a run, which alone knows what lies where in it.
 
+    Attributes:
+      path: of the folder.
+      description: what the run is, see :class:`Description`.
+      architecture: the architecture that was found, or that is trained.
+      split: which images a search's weights and architecture learn from.
+      latency: how long an image takes through the network that a search derived.
+      candidates: the folder of the runs of a search that trains its candidates one by one.
+      fitness: how good such a candidate is.
+      results: what an evaluation measured.
+      tensorboard: the folder of TensorBoard's logs.
+      checkpoint_folder: the folder of the checkpoints.
+
     Args:
       path: of the folder; None for a temporary one, which vanishes with this object.
     """
@@ -53,67 +63,30 @@ class RunFolder:
     def __init__(self, path: str | os.PathLike[str] | None = None):
         self._temporary = tempfile.TemporaryDirectory(prefix="cmnas_tf-") if path is None else None
         self.path = Path(self._temporary.name if self._temporary else str(path))
-
-    @property
-    def description(self) -> Path:
-        """What the run is, see :class:`Description`."""
-        return self.path / "run.json"
-
-    @property
-    def architecture(self) -> Path:
-        """The architecture that was found, or that is trained."""
-        return self.path / FILE_NAME
+        self.description = self.path / "run.json"
+        self.architecture = self.path / FILE_NAME
+        self.split = self.path / "split.json"
+        self.latency = self.path / "latency.json"
+        self.candidates = self.path / "candidates"
+        self.fitness = self.path / "fitness.json"
+        self.results = self.path / "results.json"
+        self.tensorboard = self.path / "tensorboard"
+        self.checkpoint_folder = self.path / "checkpoints"
+        self._lock = self.path / "run.lock"
 
     def architecture_after(self, epoch: int) -> Path:
         """What a search would have derived after an epoch, counted from 1."""
         return self.path / "architectures" / f"epoch_{epoch:04d}.json"
 
-    @property
-    def split(self) -> Path:
-        """Which images a search's weights and architecture learn from."""
-        return self.path / "split.json"
-
-    @property
-    def latency(self) -> Path:
-        """How long an image takes through the network that a search derived."""
-        return self.path / "latency.json"
-
-    @property
-    def candidates(self) -> Path:
-        """The folder of the runs of a search that trains its candidates one by one."""
-        return self.path / "candidates"
-
-    @property
-    def fitness(self) -> Path:
-        """How good such a candidate is."""
-        return self.path / "fitness.json"
-
-    @property
-    def results(self) -> Path:
-        """What an evaluation measured."""
-        return self.path / "results.json"
-
-    @property
-    def tensorboard(self) -> Path:
-        """The folder of TensorBoard's logs."""
-        return self.path / "tensorboard"
-
-    @property
-    def checkpoint_folder(self) -> Path:
-        """The folder of the checkpoints."""
-        return self.path / "checkpoints"
-
     def checkpoint_paths(self) -> list[Path]:
         """The checkpoint files, oldest first."""
-        return sorted(self.checkpoint_folder.glob("step-????????.safetensors"))
+        return self.checkpoints().paths()
 
-    def checkpoints(self, keep: int = 2) -> "Checkpoints":
+    def checkpoints(self, keep: int = 2) -> Checkpoints:
         """The checkpoints, of which the newest ``keep`` are kept."""
-        from cmnas_tf.runs.checkpoints import Checkpoints
-
         return Checkpoints(self.checkpoint_folder, keep)
 
-    def newest(self) -> "Checkpoint | None":
+    def newest(self) -> Checkpoint | None:
         """The newest checkpoint that is undamaged, or None when there is no file at all."""
         return self.checkpoints().newest()
 
@@ -125,7 +98,7 @@ class RunFolder:
             contextlib.suppress(SafetensorError, IndexError),
             safe_open(self.checkpoint_paths()[-1], framework="numpy") as file,
         ):
-            return (file.metadata() or {}).get("sha256")
+            return (file.metadata() or {}).get(DIGEST)
         return None
 
     def has_begun(self) -> bool:
@@ -187,10 +160,6 @@ class RunFolder:
                 path.unlink()
             with contextlib.suppress(OSError):  # another process has just begun there
                 self.path.rmdir()
-
-    @property
-    def _lock(self) -> Path:
-        return self.path / "run.lock"
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -283,24 +252,23 @@ def changed(
     Returns:
       Of each difference a few words, such as ``"epochs=60 then, 120 now"``.
     """
-    known = {option.name: option for option in options}
+    known, others = {option.name: option for option in options}, others or {}
     found = []
     for name, value in now.items():
-        option = known.get(name)
-        recorded: Callable[[Any], Any] = option.recorded if option else (lambda x: x)
-        names = (name, *(option.old_names if option else ()))
-        earlier: Sequence[Any] = [before[n] for n in names if n in before]
-        default = recorded(option.default) if option else (others or {}).get(name)
-        old = recorded(earlier[0]) if earlier else default
+        if option := known.get(name):
+            names = [n for n in (name, *option.old_names) if n in before]
+            old = option.recorded(before[names[0]] if names else option.default)
+        else:
+            old = before.get(name, others.get(name))
         if old != value:
             found.append(f"{name}={old!r} then, {value!r} now")
     old_names = {n for option in options for n in option.old_names}
     for name, old in before.items():
         if name in now or name in old_names:
             continue
-        if name not in (others or {}):
+        if name not in others:
             found.append(f"{name}={old!r} then, not known now")
-        elif others is not None and others[name] not in (old, ANYTHING):
+        elif others[name] not in (old, ANYTHING):
             found.append(f"{name}={old!r} then, {others[name]!r} now")
     return found
 

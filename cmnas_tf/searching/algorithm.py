@@ -9,7 +9,7 @@ from cmnas_tf.architecture import Architecture
 from cmnas_tf.one_of import OneOf
 from cmnas_tf.options import Option, Options, option
 from cmnas_tf.registry import Registry
-from cmnas_tf.runs.checkpointing import Checkpointing
+from cmnas_tf.runs.how_it_runs import Checkpointing
 from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.search_spaces import SearchSpace
 from cmnas_tf.training.recipe import WeightTraining

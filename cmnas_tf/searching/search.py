@@ -17,7 +17,7 @@ from cmnas_tf.files import write_json
 from cmnas_tf.models.cost import Cost, cost_of
 from cmnas_tf.models.latency import latency_of
 from cmnas_tf.options import described
-from cmnas_tf.runs.checkpointing import Checkpointing
+from cmnas_tf.runs.how_it_runs import Checkpointing
 from cmnas_tf.runs.provenance import provenance
 from cmnas_tf.runs.run_folder import ANYTHING, Description, RunFolder
 from cmnas_tf.search_spaces import SPACES, SearchSpace

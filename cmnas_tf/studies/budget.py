@@ -40,7 +40,7 @@ def steps_of(cells: Sequence[StudyCell], images: int) -> Steps:
     search = train = 0.0
     for cell in cells:
         if cell.searching is not None:
-            algorithm = cell.searching.algorithm.make()
+            _, algorithm = cell.searching.make()
             second = getattr(algorithm, "order", "first") == "second"
             steps = algorithm.epochs * steps_per_epoch(images // 2, algorithm.sampling.rows)
             search += steps * (_SECOND_ORDER if second else 1.0)

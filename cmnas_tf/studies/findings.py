@@ -1,5 +1,6 @@
 """From the results of finished cells to what a study found, JSON-ready."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from cmnas_tf.architecture import Architecture
 from cmnas_tf.errors import BadInput
 from cmnas_tf.studies import statistics
 from cmnas_tf.studies.plan import SCHEMA, Study, StudyCell
-from cmnas_tf.studies.stage_worth import Trained, separate_shares, stage_worth
+from cmnas_tf.studies.statistics import Trained, separate_shares, stage_worth
 
 MEASURES = {"rank1": "Rank-1", "mAP": "mAP", "mINP": "mINP"}
 
@@ -100,15 +101,7 @@ def _described(by_seed: Mapping[int, float]) -> dict[str, Any]:
 def _differences(scores: ScoresByRow, subject: str, against: Sequence[str]) -> dict[str, Any]:
     others = {row: scores[row] for row in against if row in scores}
     found = statistics.differences(scores.get(subject, {}), others)
-    return {
-        row: {
-            **difference.summary._asdict(),
-            "t_test": difference.t_test,
-            "wilcoxon": difference.wilcoxon,
-            "adjusted": difference.adjusted,
-        }
-        for row, difference in found.items()
-    }
+    return {row: difference._asdict() for row, difference in found.items()}
 
 
 def _searches(finished: Mapping[StudyCell, CellResults]) -> dict[str, Any]:
@@ -126,16 +119,14 @@ def _search(by_seed: Mapping[int, CellResults]) -> dict[str, Any]:
     probabilities = [found.get("probabilities") or found["leanings"] for found in decided]
     values = [list(by_name.values()) for by_name in probabilities]
     possible = len(values[0])
-
-    def by_chance(one: Sequence[str], other: Sequence[str]) -> float:
-        return statistics.jaccard_by_chance(len(one), len(other), possible)
-
+    pairs = list(itertools.combinations(chosen, 2))
+    by_chance = [statistics.jaccard_by_chance(len(a), len(b), possible) for a, b in pairs]
     return {
         "chosen": dict(zip(by_seed, chosen, strict=True)),
         "probabilities": dict(zip(by_seed, probabilities, strict=True)),
-        "jaccard": _mean(statistics.over_pairs(statistics.jaccard, chosen)),
-        "jaccard_by_chance": _mean(statistics.over_pairs(by_chance, chosen)),
-        "kendall": _mean(statistics.over_pairs(statistics.kendall, values)),
+        "jaccard": _mean([statistics.jaccard(a, b) for a, b in pairs]),
+        "jaccard_by_chance": _mean(by_chance),
+        "kendall": _mean([statistics.kendall(a, b) for a, b in itertools.combinations(values, 2)]),
         "seconds": _mean([found["seconds"]["search"] for found in by_seed.values()]),
         "trainings": _mean([_in_trainings(found["seconds"]) for found in by_seed.values()]),
     }

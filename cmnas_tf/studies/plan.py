@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,15 +13,14 @@ from cmnas_tf.data import LAYOUTS
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.matching import Arithmetic, Matching, ProtocolChoice
 from cmnas_tf.modality import MODALITIES
-from cmnas_tf.options import Options, described
+from cmnas_tf.options import Options, described, errors_behind
 from cmnas_tf.runs.how_it_runs import HowItRuns
 from cmnas_tf.runs.run_folder import ANYTHING, RunFolder, changed
-from cmnas_tf.search_spaces import SpaceChoice
+from cmnas_tf.search_spaces import SearchSpace, SpaceChoice
 from cmnas_tf.search_spaces.network_choice import NetworkChoice
-from cmnas_tf.searching import AlgorithmChoice
+from cmnas_tf.searching import AlgorithmChoice, SearchAlgorithm
 from cmnas_tf.searching.algorithm import Modality
-from cmnas_tf.studies.arms import Arm, arms_of
-from cmnas_tf.studies.comparison import Comparison
+from cmnas_tf.studies.arms import Arm, Comparison, arms_of
 from cmnas_tf.training.recipe import Recipe, WeightTraining
 from cmnas_tf.training.recipes import ByRecipe
 
@@ -40,6 +40,15 @@ class Searching(ByRecipe):
     algorithm: AlgorithmChoice = AlgorithmChoice()
     modality: Modality = Modality()
     how: HowItRuns = HowItRuns()
+
+    def make(self) -> tuple[SearchSpace, SearchAlgorithm]:
+        """The space and the algorithm.
+
+        Raises:
+          BadInput: an option that means nothing to them, or a value that is not allowed.
+        """
+        with of_part("search"):
+            return self.space.make(), self.algorithm.make()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +71,14 @@ class Evaluating(Options):
     how: HowItRuns = HowItRuns()
 
 
+PARTS: dict[str, type[Options]] = {"search": Searching, "train": Training, "evaluate": Evaluating}
+
+
+def of_part(part: str) -> AbstractContextManager[None]:
+    """Within it, errors name a part's options behind the name of the part: ``search.epochs``."""
+    return errors_behind(f"{part}.", PARTS[part])
+
+
 @dataclass(frozen=True)
 class StudyData:
     """Which images a study is about.
@@ -81,10 +98,6 @@ class StudyData:
         """Of the training images, as their authors say; both where they say nothing."""
         published = LAYOUTS[self.layout].published
         return tuple(m for m in MODALITIES if f"train {m}" in published) or MODALITIES
-
-    def trial_of(self, seed: int) -> int:
-        """The split of a seed."""
-        return (self.trial - 1 + seed) % LAYOUTS[self.layout].trials + 1
 
 
 @dataclass(frozen=True)
@@ -144,27 +157,24 @@ class StudyCell:
     @property
     def trial(self) -> int:
         """The split of the data set."""
-        return self.data.trial_of(self.seed)
+        return (self.data.trial - 1 + self.seed) % LAYOUTS[self.data.layout].trials + 1
 
     @property
     def settings(self) -> dict[str, dict[str, Any] | None]:
         """The options that affect its result, by what is done."""
-        data = {"dataset": self.data.layout, "trial": self.trial}
-        searching, training, evaluating = self.searching, self.training, self.evaluating
-        return {
-            "search": None
-            if searching is None
-            else {
+        data, search = {"dataset": self.data.layout, "trial": self.trial}, None
+        if searching := self.searching:
+            search = {
                 **data,
                 "seed": self.seed,
                 "search_space": searching.space.name,
                 "algorithm": searching.algorithm.name,
-                **described(
-                    [searching.space.make(), searching.algorithm.make(), searching.modality]
-                ),
-            },
-            "train": {**data, "seed": self.seed, **described([training])},
-            "evaluate": {**data, "weights": "average", **described([evaluating])},
+                **described([*searching.make(), searching.modality]),
+            }
+        return {
+            "search": search,
+            "train": {**data, "seed": self.seed, **described([self.training])},
+            "evaluate": {**data, "weights": "average", **described([self.evaluating])},
         }
 
     def results(self) -> dict[str, Any] | None:
@@ -193,21 +203,16 @@ class StudyCell:
 
 def _differences(before: Mapping[str, Any], cell: StudyCell) -> list[str]:
     """In which options a finished cell differs from what it is to be now."""
-    components: dict[str, type[Options]] = {
-        "search": Searching,
-        "train": Training,
-        "evaluate": Evaluating,
-    }
     found: list[str] = []
     for part, now in cell.settings.items():
         old = before.get(part)
-        if (old is None) != (now is None):
-            found.append(f"{part}: {'not' if now is None else 'only'} done now")
-        elif old is not None and now is not None:
-            options = components[part].options()
+        if old is not None and now is not None:
+            options = PARTS[part].options()
             others: dict[str, Any] = {o.name: o.recorded(o.default) for o in options}
             others |= {"algorithm": "darts", **dict.fromkeys(_MADE_NO_DIFFERENCE, ANYTHING)}
             found += [f"{part}: {what}" for what in changed(old, now, options, others)]
+        elif old is not now:
+            found.append(f"{part}: {'not' if now is None else 'only'} done now")
     return found
 
 
@@ -250,54 +255,43 @@ class Study:
           BadInput: an option is not one of what it is for, or the arms do not have what they are
             compared by.
         """
-        only = searching.modality.modality
-        searched = data.modalities if only == "all" else (only,)
-        searching = replace(searching, algorithm=searching.algorithm.for_modalities(searched))
-        training = replace(training, recipe=training.recipe.for_modalities(data.modalities))
-        shared = replace(training.network, architecture=SHARED).make()
+        with of_part("train"):
+            shared = replace(training.network, architecture=SHARED).make()
+            training = replace(training, recipe=training.recipe.for_modalities(data.modalities))
         arms = arms_of(comparison.arms, shared, comparison.random_architectures)
         searches = [arm.changes for arm in arms if arm.changes is not None]
-        for choice in (searching.space, searching.algorithm):
-            entries = [changes.get(choice.selector.name, choice.name) for changes in searches]
-            choice.require_meaning(list(dict.fromkeys(entries)))
+        with of_part("search"):
+            only = searching.modality.modality
+            searched = data.modalities if only == "all" else (only,)
+            searching = replace(searching, algorithm=searching.algorithm.for_modalities(searched))
+            for choice in (searching.space, searching.algorithm):
+                entries = [changes.get(choice.selector.name, choice.name) for changes in searches]
+                choice.require_meaning(list(dict.fromkeys(entries)))
+        subject, against = comparison.subject, comparison.against
         if comparison.quick:
-            seeds = min(comparison.seeds, _QUICK_SEEDS)
-            comparison = replace(comparison, seeds=seeds)
-            arms = [arm for arm in arms if arm.row in (comparison.subject, *comparison.against)]
+            comparison = replace(comparison, seeds=min(comparison.seeds, _QUICK_SEEDS))
+            arms = [arm for arm in arms if arm.row in (subject, *against)]
             searching = replace(searching, algorithm=_shortened(searching.algorithm))
             training = replace(training, recipe=_shortened(training.recipe))
-        if not any(arm.name == comparison.subject and arm.changes is not None for arm in arms):
-            raise BadInput(
-                f"subject={comparison.subject} must be a search among arms="
-                f"{','.join(comparison.arms)}."
-            )
+        among = f"among arms={','.join(comparison.arms)}"
+        if not any(arm.name == subject and arm.changes is not None for arm in arms):
+            raise BadInput(f"subject={subject} must be a search {among}.")
         study = cls(folder, data, comparison, searching, training, evaluating, tuple(arms))
-        study = study._without_repeats()
-        if unknown := set(comparison.against) - {arm.row for arm in study.arms}:
+        settings = {cell.arm.name: cell.settings["search"] for cell in study.of_seed(0)}
+        like = tuple(n for n, s in settings.items() if n != subject and s == settings[subject])
+        arms = [arm for arm in arms if arm.name not in like]
+        if unknown := set(against) - {arm.row for arm in arms}:
+            apart = f" (with these options {', '.join(like)} searches as {subject} does)"
             raise BadInput(
-                f"against={','.join(comparison.against)}: no arm {', '.join(sorted(unknown))} is "
-                f"among arms={','.join(comparison.arms)}"
-                f"{_apart_from(comparison.subject, study.like_subject)}."
+                f"against={','.join(against)}: no arm {', '.join(sorted(unknown))} is {among}"
+                f"{apart if like else ''}."
             )
-        for cell in study.of_seed(0):
-            if cell.arm.architecture:
-                cell.training.network.make()
-            if cell.searching is not None:
-                cell.searching.space.make()
-                cell.searching.algorithm.make()
+        study = replace(study, arms=tuple(arms), like_subject=like)
+        with of_part("train"):
+            for cell in study.of_seed(0):
+                if cell.arm.architecture:
+                    cell.training.network.make()
         return study
-
-    def _without_repeats(self) -> "Study":
-        """This study without the arms that search as the subject does."""
-        subject, *others = (cell for cell in self.of_seed(0) if cell.searching is not None)
-        like = [
-            cell.arm.name
-            for cell in others
-            if cell.settings["search"] == subject.settings["search"]
-        ]
-        arms = tuple(arm for arm in self.arms if arm.name not in like)
-        in_order = tuple(arm.name for arm in self.arms if arm.name in like)
-        return replace(self, arms=arms, like_subject=in_order)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -347,22 +341,13 @@ class Study:
 
     def _changed(self, changes: Mapping[str, Any]) -> Searching:
         """The study's search with some options changed."""
-        searching = self.searching
-        of_space = {option.name for option in searching.space.options()}
-        for_space = {name: value for name, value in changes.items() if name in of_space}
-        for_algorithm = {name: value for name, value in changes.items() if name not in of_space}
-        space = searching.space.with_values(**for_space)
-        algorithm = searching.algorithm.with_values(**for_algorithm)
+        found = self.searching.with_values(**changes)
         # What was given for the space or algorithm of another arm is that one's.
         return replace(
-            searching,
-            space=space.of_entry(space.name),
-            algorithm=algorithm.of_entry(algorithm.name),
+            found,
+            space=found.space.of_entry(found.space.name),
+            algorithm=found.algorithm.of_entry(found.algorithm.name),
         )
-
-
-def _apart_from(subject: str, like: tuple[str, ...]) -> str:
-    return f" (with these options {', '.join(like)} searches as {subject} does)" if like else ""
 
 
 def _shortened(component: Any) -> Any:

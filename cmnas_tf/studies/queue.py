@@ -6,7 +6,6 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 from cmnas_tf.errors import Stopped
 from cmnas_tf.files import write_json
@@ -16,14 +15,6 @@ from cmnas_tf.studies.plan import StudyCell
 logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.2
-
-
-class Running(NamedTuple):
-    """A cell that is worked on."""
-
-    cell: StudyCell
-    process: subprocess.Popen
-    begun: float
 
 
 class Queue:
@@ -54,7 +45,7 @@ class Queue:
         self._jobs = jobs
         self._start = start
         self._say = say
-        self._running: list[Running] = []
+        self._running: dict[StudyCell, tuple[subprocess.Popen, float]] = {}  # and when it began
         self._waiting: list[StudyCell] = []
         self._durations: dict[str, list[float]] = {}
         for cell in cells:
@@ -76,9 +67,10 @@ class Queue:
             while (self._waiting or self._running) and not request.signal:
                 self._begin()
                 time.sleep(_POLL_SECONDS)
-                for running in list(self._running):
-                    if running.process.poll() is not None:
-                        self._end(running)
+                for cell, (process, begun) in list(self._running.items()):
+                    if process.poll() is not None:
+                        del self._running[cell]
+                        self._end(cell, process.returncode, time.monotonic() - begun)
             if request.signal:
                 self._stop(request.signal)
 
@@ -91,16 +83,14 @@ class Queue:
                 self._fail(cell, 1, f"not begun, since {needed.name} failed")
             elif len(self._running) < self._jobs and (needed is None or needed.results()):
                 self._waiting.remove(cell)
-                self._running.append(Running(cell, self._start(cell), time.monotonic()))
+                self._running[cell] = self._start(cell), time.monotonic()
 
-    def _end(self, running: Running) -> None:
-        self._running.remove(running)
-        cell, code = running.cell, running.process.returncode
+    def _end(self, cell: StudyCell, code: int, seconds: float) -> None:
         found = cell.results()
         if found is None:
             self._fail(cell, code, last_words(cell))
             return
-        self._note(cell, time.monotonic() - running.begun)
+        self._note(cell, seconds)
         said = ", ".join(f"mAP {100 * found['mAP']:.1f}" for found in found["results"].values())
         self._tell(cell, said)
 
@@ -110,7 +100,7 @@ class Queue:
         self._tell(cell, f"FAILED: {message}")
 
     def _tell(self, cell: StudyCell, what: str) -> None:
-        left = [*self._waiting, *(running.cell for running in self._running)]
+        left = [*self._waiting, *self._running]
         minutes = seconds_left(self._durations, [kind_of(c) for c in left], self._jobs) / 60
         done = f"{self._total - len(left)}/{self._total}"
         self._say(f"{done:>9}  {cell.name:<24} {what}; about {minutes:.0f} minutes left")
@@ -119,10 +109,10 @@ class Queue:
         self._durations.setdefault(kind_of(cell), []).append(seconds)
 
     def _stop(self, number: signal.Signals) -> None:
-        for running in self._running:
-            running.process.send_signal(number)
-        for running in self._running:
-            running.process.wait()
+        for process, _ in self._running.values():
+            process.send_signal(number)
+        for process, _ in self._running.values():
+            process.wait()
         done = self._total - len(self._waiting) - len(self._running)
         raise Stopped(number, f"{done} of {self._total} cells")
 

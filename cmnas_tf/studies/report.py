@@ -32,7 +32,8 @@ def _lines(found: Findings, subject: str, pictures: Sequence[str]) -> Iterator[s
     for setting, by_measure in found["differences"].items():
         yield from _answers(setting, by_measure["mAP"], subject)
     if found["like_subject"]:
-        yield f"- With these flags `{subject}` is {_names(found['like_subject'])} as well."
+        names = ", ".join(f"`{name}`" for name in found["like_subject"])
+        yield f"- With these flags `{subject}` is {names} as well."
     for setting, by_measure in found["scores"].items():
         yield f"\n## Scores: {setting}\n"
         yield "In percent: mean ± sample standard deviation, and the mean's 95 % interval (t).\n"
@@ -160,10 +161,6 @@ def _stages(stages: Findings | None, subject: str) -> Iterator[str]:
         for stage, found in stages["stages"].items()
     ]
     yield markdown_table(["", "worth", "95 % interval", f"separated by `{subject}`"], lines)
-
-
-def _names(names: Sequence[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
 
 
 def _points(value: float) -> str:

@@ -15,10 +15,9 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.evaluate import evaluate_network
 from cmnas_tf.evaluation.measure import MEASURES
 from cmnas_tf.files import write_json
-from cmnas_tf.search_spaces import SearchSpace
 from cmnas_tf.searching.fitness import supernet_scores
 from cmnas_tf.searching.search import find_architecture
-from cmnas_tf.studies.plan import SCHEMA, Study, StudyCell
+from cmnas_tf.studies.plan import SCHEMA, Study, StudyCell, of_part
 from cmnas_tf.training.train import train_network
 from cmnas_tf.training.trained import load_network
 
@@ -39,21 +38,23 @@ def run_cell(study: Study, cell: StudyCell) -> None:
     _require_unseen_people(dataset)
     clocks = {name: cell.folder / f"{name}_seconds.json" for name in ("search", "train")}
     if cell.searching is not None:
-        with timed(clocks["search"]):
+        with timed(clocks["search"]), of_part("search"):
             found = find_architecture(
                 dataset.of_modality(cell.searching.modality.modality),
-                _space(cell),
-                cell.searching.algorithm.make(),
+                *cell.searching.make(),
                 run_dir=cell.search_run.path,
                 seed=cell.seed,
                 **cell.searching.how.arguments(),
             )
         logger.info("%s", found)
     network, recipe = cell.training.network, cell.training.recipe
-    with timed(clocks["train"]):
+    with timed(clocks["train"]), of_part("train"):
+        architecture = _architecture(cell)
+        if cell.arm.draw:
+            architecture.save(cell.folder / cell.train_run.architecture.name)
         train_network(
             dataset,
-            _architecture(cell),
+            architecture,
             recipe,
             run_dir=cell.train_run.path,
             seed=cell.seed,
@@ -62,18 +63,18 @@ def run_cell(study: Study, cell: StudyCell) -> None:
             **cell.training.how.arguments(),
         )
     evaluating = cell.evaluating
-    scores = evaluate_network(
-        load_network(cell.train_run, precision=evaluating.arithmetic.precision),
-        dataset,
-        evaluating.protocol.make(cell.data.layout),
-        evaluating.matching,
-        devices=evaluating.how.devices,
-        progress=evaluating.how.progress.progress,
-    )
+    with of_part("evaluate"):
+        scores = evaluate_network(
+            load_network(cell.train_run, precision=evaluating.arithmetic.precision),
+            dataset,
+            evaluating.protocol.make(cell.data.layout),
+            evaluating.matching,
+            devices=evaluating.how.devices,
+            progress=evaluating.how.progress.progress,
+        )
     scores.save(cell.train_run.results)
     logger.info("%s", scores)
 
-    architecture = Architecture.load(cell.train_run.architecture)
     measured: Any = scores.record
     write_json(
         cell.results_file,
@@ -104,33 +105,22 @@ def _require_unseen_people(dataset: Dataset) -> None:
         )
 
 
-def _space(cell: StudyCell) -> SearchSpace:
-    assert cell.searching is not None
-    return cell.searching.space.make()
-
-
 def _architecture(cell: StudyCell) -> Architecture:
-    """What it trains."""
+    """What it trains: found by its search, named, or drawn like what the subject's search found."""
     if cell.searching is not None:
         return Architecture.load(cell.search_run.architecture)
     if not cell.arm.draw:
         return cell.training.network.make()
-    drawn = _drawn(cell)
-    drawn.save(cell.folder / cell.train_run.architecture.name)
-    return drawn
-
-
-def _drawn(cell: StudyCell) -> Architecture:
-    """The random architecture of a cell, like the one that the subject's search found."""
     subject = cell.after
-    assert subject is not None
+    assert subject is not None and subject.searching is not None
     found = subject.search_run.architecture
     if not found.is_file():
         raise BadInput(
             f"{cell.name} trains a random architecture like that of {subject.name}, which has not "
             f"found one yet. Do cell={subject.name} first."
         )
-    return _space(subject).random_like(Architecture.load(found), cell.seed * 1000 + cell.arm.draw)
+    space, _ = subject.searching.make()
+    return space.random_like(Architecture.load(found), cell.seed * 1000 + cell.arm.draw)
 
 
 def _supernet_scores(study: Study, cell: StudyCell, dataset: Dataset) -> dict[str, Any] | None:
@@ -139,12 +129,13 @@ def _supernet_scores(study: Study, cell: StudyCell, dataset: Dataset) -> dict[st
     if not comparison.rank_check or cell.arm.name != comparison.subject:
         return None
     assert cell.searching is not None
-    algorithm = cell.searching.algorithm.make()
+    space, algorithm = cell.searching.make()
+    others = [other for other in study.of_seed(cell.seed) if other.searching is None]
     scores = supernet_scores(
         dataset.of_modality(cell.searching.modality.modality),
-        _space(cell),
+        space,
         algorithm,
-        _architectures(study, cell),
+        {each.arm.name: _architecture(each) for each in (cell, *others)},
         cell.search_run,
         cell.seed,
         cell.searching.how.devices,
@@ -152,22 +143,11 @@ def _supernet_scores(study: Study, cell: StudyCell, dataset: Dataset) -> dict[st
     return scores or None
 
 
-def _architectures(study: Study, subject: StudyCell) -> dict[str, Architecture]:
-    """By arm, what the seed trains that is known once the subject's search has ended."""
-    found = {subject.arm.name: Architecture.load(subject.search_run.architecture)}
-    for cell in study.of_seed(subject.seed):
-        if cell.arm.draw:
-            found[cell.arm.name] = _drawn(cell)
-        elif cell.searching is None:
-            found[cell.arm.name] = cell.training.network.make()
-    return found
-
-
 def _decided(cell: StudyCell, architecture: Architecture) -> dict[str, Any] | None:
     """What its search chose, and how strongly; None where it does not search."""
     if cell.searching is None:
         return None
-    space = _space(cell)
+    space, _ = cell.searching.make()
     probabilities = dict(space.probabilities(architecture))
     return {"chosen": space.chosen(architecture), "probabilities": probabilities}
 

@@ -1,13 +1,14 @@
-"""What a few seeds say: means with intervals, paired differences, agreement."""
+"""What a few seeds say: means with intervals, paired differences, agreement, worths of stages."""
 
-import itertools
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
 
-CONFIDENCE = 0.95
+from cmnas_tf.architecture import SEPARATE, Architecture, stage_of, stages_of
+
+_CONFIDENCE = 0.95
 # Fewer pairs cannot give a two-sided Wilcoxon p below 0.05: at 5, the least is 2 / 2^5 = 0.0625.
 _WILCOXON_PAIRS = 6
 
@@ -32,7 +33,7 @@ class Difference(NamedTuple):
     """A paired comparison: what one has more than another, seed by seed.
 
     Attributes:
-      summary: of the differences.
+      number, mean, deviation, interval: of the differences, see :class:`Summary`.
       t_test: two-sided p of the paired t-test; None where it has none (one pair, or all
         differences alike).
       wilcoxon: two-sided exact p of the signed-rank test; None of fewer than six pairs, which
@@ -40,7 +41,10 @@ class Difference(NamedTuple):
       adjusted: ``t_test`` corrected for the comparisons made beside this one (Holm).
     """
 
-    summary: Summary
+    number: int
+    mean: float
+    deviation: float | None
+    interval: tuple[float, float] | None
     t_test: float | None
     wilcoxon: float | None
     adjusted: float | None = None
@@ -52,8 +56,13 @@ def summarise(values: Sequence[float]) -> Summary:
     if number == 1:
         return Summary(number, mean, None, None)
     deviation = float(np.std(values, ddof=1))
-    reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, number - 1)) * deviation / number**0.5
+    reach = _t_quantile(number - 1) * deviation / number**0.5
     return Summary(number, mean, deviation, (mean - reach, mean + reach))
+
+
+def _t_quantile(freedom: int) -> float:
+    """Standard errors from the middle of a 95 % interval to its ends, by Student's t."""
+    return float(stats.t.ppf((1 + _CONFIDENCE) / 2, freedom))
 
 
 def differences(
@@ -84,7 +93,7 @@ def _difference(values: Sequence[float]) -> Difference:
         t_test = float(stats.ttest_1samp(values, 0.0).pvalue)
     if len(values) >= _WILCOXON_PAIRS and all(values):
         wilcoxon = float(stats.wilcoxon(values, method="exact").pvalue)
-    return Difference(summarise(values), t_test, wilcoxon)
+    return Difference(*summarise(values), t_test, wilcoxon)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -121,6 +130,62 @@ def jaccard_by_chance(one: int, other: int, of: int) -> float:
     return float(np.sum(chances * common / (one + other - common)))
 
 
-def over_pairs(function: Callable[[Any, Any], Any], items: Sequence[Any]) -> list[Any]:
-    """``function`` of every two of the items."""
-    return [function(one, other) for one, other in itertools.combinations(items, 2)]
+class Trained(NamedTuple):
+    """An architecture, the seed it was trained with, and what it reached, 0..1."""
+
+    architecture: Architecture
+    seed: int
+    score: float
+
+
+def stage_worth(trainings: Sequence[Trained]) -> dict[str, Any] | None:
+    """What it is worth to separate a stage's norms, by all trainings of a study together.
+
+    The scatter of a training is as large as what most architectures differ by; together the
+    trainings say more than one by one. Least squares (our choice): a score is its seed's, plus each
+    stage's worth times its share of separate; that stages add up is the assumption.
+
+    Args:
+      trainings: of one backbone.
+
+    Returns:
+      ``stages``: by name ``worth``, of separating all of it, and its 95 % ``interval`` (t);
+      ``scatter``: sample standard deviation of what is left, a training's own; ``trainings``: how
+      many. None where the trainings cannot tell the stages apart.
+    """
+    if not trainings:
+        return None
+    stages = stages_of(trainings[0].architecture.backbone)
+    seeds = sorted({training.seed for training in trainings})
+    of_seed = [[training.seed == seed for seed in seeds] for training in trainings]
+    shares = [list(separate_shares(training.architecture).values()) for training in trainings]
+    x = np.hstack([np.array(of_seed, np.float64), np.array(shares)])  # [trainings, seeds + stages]
+    y = np.array([training.score for training in trainings])
+    freedom = len(y) - x.shape[1]
+    if freedom < 1 or np.linalg.matrix_rank(x) < x.shape[1]:
+        return None
+    found, *_ = np.linalg.lstsq(x, y, rcond=None)
+    variance = float(np.sum(np.square(y - x @ found))) / freedom
+    errors = np.sqrt(variance * np.diag(np.linalg.inv(x.T @ x)))
+    reach = _t_quantile(freedom) * errors
+    return {
+        "stages": {
+            stage: {"worth": float(worth), "interval": (float(worth - r), float(worth + r))}
+            for stage, worth, r in zip(
+                stages, found[len(seeds) :], reach[len(seeds) :], strict=True
+            )
+        },
+        "scatter": variance**0.5,
+        "trainings": len(y),
+    }
+
+
+def separate_shares(architecture: Architecture) -> dict[str, float]:
+    """By stage the share of its norms that are separate, 0..1."""
+    choices = architecture.choices.items()
+    return {
+        stage: float(
+            np.mean([choice == SEPARATE for site, choice in choices if stage_of(site) == stage])
+        )
+        for stage in stages_of(architecture.backbone)
+    }

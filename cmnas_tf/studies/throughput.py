@@ -14,7 +14,7 @@ from cmnas_tf.devices.distribution import check_division, compiled_on, make_stra
 from cmnas_tf.models.latency import device_name
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.searching import Darts
-from cmnas_tf.studies.plan import Searching, Training
+from cmnas_tf.studies.plan import Searching, Training, of_part
 from cmnas_tf.training.recipe import WeightTraining
 from cmnas_tf.training.trainer import Trainer
 
@@ -56,14 +56,18 @@ def measure(
     """
     darts = searching.algorithm.with_values(algorithm="darts", order="first").make()
     assert isinstance(darts, Darts)
-    strategies = []
-    for how, weights in ((searching.how, darts), (training.how, training.recipe)):
-        strategies.append(make_strategy(how.devices, weights.numerics.deterministic))
-        check_division(strategies[-1], weights.sampling, identities)
+    strategies = {}
+    for part, how, weights in (
+        ("search", searching.how, darts),
+        ("train", training.how, training.recipe),
+    ):
+        strategies[part] = make_strategy(how.devices, weights.numerics.deterministic)
+        with of_part(part):
+            check_division(strategies[part], weights.sampling, identities)
     only = searching.modality.modality
     searched = modalities if only == "all" else (only,)
     search_seconds, architecture = _of_search(
-        strategies[0], searching, darts.for_modalities(searched), identities, searched, steps
+        strategies["search"], searching, darts.for_modalities(searched), identities, searched, steps
     )
     size, network = training.recipe.size, training.network
     specification = Specification(
@@ -76,7 +80,7 @@ def measure(
         modalities,
     )
     recipe = training.recipe.for_modalities(modalities)
-    train_seconds = _of_training(strategies[1], recipe, specification, steps)
+    train_seconds = _of_training(strategies["train"], recipe, specification, steps)
     return Throughput(search_seconds, train_seconds, device_name())
 
 

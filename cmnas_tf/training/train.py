@@ -16,7 +16,7 @@ from cmnas_tf.devices.workers import (
 )
 from cmnas_tf.errors import BadInput
 from cmnas_tf.models.specification import Specification
-from cmnas_tf.runs.checkpointing import Checkpointing
+from cmnas_tf.runs.how_it_runs import Checkpointing
 from cmnas_tf.runs.provenance import provenance
 from cmnas_tf.runs.run_folder import Description, RunFolder
 from cmnas_tf.training.initial_weights import starting

@@ -14,7 +14,7 @@ from cmnas_tf.losses import Objective
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.models.precision import computed_in
 from cmnas_tf.models.specification import Specification
-from cmnas_tf.runs.checkpointing import Checkpointing
+from cmnas_tf.runs.how_it_runs import Checkpointing
 from cmnas_tf.runs.loop import Loop
 from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.training.gradient_step import gradient_step

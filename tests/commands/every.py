@@ -3,7 +3,7 @@
 import pytest
 
 from cmnas_tf.commands import command_line
-from cmnas_tf.commands.cmnas import COMMANDS, GROUPS
+from cmnas_tf.commands.cmnas import COMMANDS, GROUPS, load
 
 every_command = pytest.mark.parametrize("name", COMMANDS)
 # What needs nothing but the library: no model server, no other framework.
@@ -12,7 +12,7 @@ RESEARCH = [*GROUPS["Research"], *GROUPS["Data"], *GROUPS["First steps"], "impor
 
 def class_of(name):
     """The class of a command's options."""
-    _, options = COMMANDS[name].load()
+    _, options = load(name)
     return options
 
 

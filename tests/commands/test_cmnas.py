@@ -14,6 +14,7 @@ import cmnas_tf
 from cmnas_tf import commands
 from cmnas_tf.commands import cmnas
 from cmnas_tf.commands.cmnas import COMMANDS, GROUPS
+from cmnas_tf.commands.make_synthetic import MakeSynthetic
 from tests.commands.every import class_of, every_command
 
 ROOT = Path(__file__).parents[2]
@@ -66,7 +67,7 @@ def test_the_overview_lists_all(ended, words):
     for title, group in GROUPS.items():
         first = lines.index(f"{title}:") + 1
         assert [line.split(maxsplit=1) for line in lines[first : first + len(group)]] == [
-            [name, command.says] for name, command in group.items()
+            [name, what] for name, what in group.items()
         ]
     assert max(map(len, lines)) <= 100
 
@@ -96,14 +97,18 @@ def test_an_unknown_command(ended, word, meant):
 def test_a_command_is_run_with_the_words_behind_it(monkeypatch, tmp_path):
     """By ``cmnas NAME`` and by its door."""
     seen = []
-    monkeypatch.setattr("cmnas_tf.commands.make_synthetic.main", seen.append)
+
+    def main(command: MakeSynthetic):
+        seen.append(command)
+
+    monkeypatch.setattr("cmnas_tf.commands.make_synthetic.main", main)
     words = [f"--data_dir={tmp_path}", "--seed=3"]
     cmnas.main(["cmnas", "make_synthetic", *words])
     monkeypatch.setattr(sys, "argv", ["make_synthetic.py", *words])
     cmnas.run("make_synthetic")
     one, other = seen
     assert one == other
-    assert (one.target.data_dir, one.people.seed) == (str(tmp_path), 3)
+    assert (one.data_dir, one.people.seed) == (str(tmp_path), 3)
 
 
 def test_what_is_wrong_is_said_by_the_command(ended, capsys):

@@ -103,7 +103,7 @@ def test_options_as_flags():
     ids=" ".join,
 )
 def test_a_flag_of_several_words(words):
-    assert read(Evaluate, *words).results.compare == ("A.json", "B.json")
+    assert read(Evaluate, *words).compare == ("A.json", "B.json")
 
 
 @pytest.mark.parametrize(
@@ -197,12 +197,12 @@ def test_old_names_are_taken_with_a_note(capsys):
     """The new one wins over the old one."""
     words = ["--file=there", "--output=there"]
     found = command_line.read(ImportWeights, ["x", "--weights=a.pth", "--output=there"])
-    assert found.file.file == "a.pth"
+    assert found.file == "a.pth"
     assert capsys.readouterr().err == "note: --weights is called --file now\n"
     found = command_line.read(ImportWeights, ["x", "--weights=a.pth", *words])
-    assert found.file.file == "there"
+    assert found.file == "there"
     capsys.readouterr()
-    assert read(Trials, "--trials=1-3").splits.splits == "1-3"
+    assert read(Trials, "--trials=1-3").splits == "1-3"
     assert capsys.readouterr().err == "note: --trials is called --splits now\n"
     read(Trials, "--splits=1-3")
     assert capsys.readouterr().err == ""
@@ -214,9 +214,9 @@ def test_paths_of_a_home_and_of_variables(monkeypatch):
     monkeypatch.setenv("DATA", "/data")
     found = read(Evaluate, "--run_dir=~/runs", "--data_dir=$DATA/x", "--compare=~/a,${DATA}/b")
     assert (found.source.run_dir, found.data.data_dir) == ("/home/ada/runs", "/data/x")
-    assert found.results.compare == ("/home/ada/a", "/data/b")
+    assert found.compare == ("/home/ada/a", "/data/b")
     assert read(Evaluate, "--run_dir=$NOWHERE/~").source.run_dir == "$NOWHERE/~"
-    assert read(Trials, "--splits=$DATA").splits.splits == "$DATA"
+    assert read(Trials, "--splits=$DATA").splits == "$DATA"
 
 
 def test_messages_of_the_library_in_flags():

@@ -166,7 +166,7 @@ SMALL = (
 
 @pytest.mark.parametrize("name", EARLIER)
 def test_the_cells_of_a_study_are_those_of_earlier_versions(name, tmp_path, capsys):
-    """So one that was begun with flags in flags goes on, and what is finished stays so."""
+    """So one that was begun with flags in flags is resumed, and what is finished stays so."""
     now = make(flagfile(StudyCommand, name))
     own = (ROOT / "configs" / f"{name}.flags").read_text()
     if inner := re.search(r"^--flagfile=(.*)$", own, re.M):  # of which it changes a line

@@ -104,10 +104,10 @@ def test_with_a_prefix(tmp_path):
         *("--search.epochs=7", "--search.progress=false", "--search.warmup_epochs=2")
     ]
     study = read(StudyCommand, "--search.flagfile=outer.flags", "--search.epochs=8")
-    algorithm = study.search.made.algorithm.make()
+    algorithm = study.search.algorithm.make()
     assert (algorithm.epochs, algorithm.warmup_epochs) == (8, 2)
-    assert study.search.made.how.progress.progress is False
-    assert study.train.made == StudyCommand().train.made
+    assert study.search.how.progress.progress is False
+    assert study.train == StudyCommand().train
 
 
 def test_a_prefix_in_a_file(tmp_path):
@@ -116,7 +116,7 @@ def test_a_prefix_in_a_file(tmp_path):
     (tmp_path / "study.flags").write_text("--train.flagfile=part.flags\n--seeds=2\n")
     study = read(StudyCommand, "--flagfile=study")
     assert study.comparison.seeds == 2
-    assert study.train.made.recipe.objective.values()["margin"] == 0.25
+    assert study.train.recipe.objective.values()["margin"] == 0.25
 
 
 def test_words_that_only_look_like_it():

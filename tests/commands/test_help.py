@@ -178,8 +178,8 @@ print(*{module.split(".")[0] for module in sys.modules})
 def test_nor_does_reading_the_options(name):
     """Of any command: what it needs is imported once it knows what to do."""
     code = (
-        "import sys; from cmnas_tf.commands.cmnas import COMMANDS; "
-        "COMMANDS[sys.argv[1]].load()[1].options(); "
+        "import sys; from cmnas_tf.commands.cmnas import load; "
+        "load(sys.argv[1])[1].options(); "
         "print(*{module.split('.')[0] for module in sys.modules})"
     )
     assert not set(python(code, name).split()) & HEAVY

@@ -3,7 +3,6 @@
 import pytest
 
 from cmnas_tf.commands.command_line import arguments, read
-from cmnas_tf.commands.prefixed import prefixed
 from cmnas_tf.commands.study import StudyCommand, make
 from cmnas_tf.errors import BadInput
 from cmnas_tf.studies.plan import Evaluating, Searching, Training
@@ -35,28 +34,29 @@ def test_every_option_of_the_parts_is_there_behind_its_prefix():
 def test_a_value_is_given_to_its_part_alone():
     words = ("--search.epochs=50", "--train.width=0.5", "--evaluate.rerank", "--train.epochs=7")
     found = study(*words)
-    assert found.search.made.algorithm.make().epochs == 50
-    assert found.train.made.recipe.epochs == 7
-    assert (found.train.made.network.width, found.search.made.space.make().width) == (0.5, 1.0)
-    assert found.evaluate.made.matching.rerank is True
+    assert found.search.algorithm.make().epochs == 50
+    assert found.train.recipe.epochs == 7
+    assert (found.train.network.width, found.search.space.make().width) == (0.5, 1.0)
+    assert found.evaluate.matching.rerank is True
     assert found.values()["search.epochs"] == 50
     assert read(StudyCommand, ["study", *arguments(found)]) == found
 
 
 def test_changed_by_values():
     """What was not given still is not."""
-    part = prefixed("search", Searching)
-    changed = part.with_values(**{"search.epochs": 50, "search.modality": "visible"})
-    assert changed.values() == {**part.values(), "search.epochs": 50, "search.modality": "visible"}
-    weights = changed.made.algorithm.make().for_modalities(["visible"]).objective.weights
+    plain = StudyCommand()
+    changes = {"search.epochs": 50, "search.modality": "visible"}
+    changed = plain.with_values(**changes)
+    assert changed.values() == {**plain.values(), **changes}
+    weights = changed.search.algorithm.make().for_modalities(["visible"]).objective.weights
     assert (weights["correlation"], weights["triplet"]) == (0.0, 1.0)
-    with pytest.raises(BadInput, match="no option eras"):
-        part.with_values(**{"search.eras": 5})
+    with pytest.raises(BadInput, match=r"no option search\.eras"):
+        plain.with_values(**{"search.eras": 5})
 
 
 def test_parts_are_equal_by_their_values():
-    part = prefixed("search", Searching)
-    assert part == part.of_values({}) != part.of_values({"search.epochs": 50})
+    plain = StudyCommand()
+    assert plain == plain.of_values({}) != plain.of_values({"search.epochs": 50})
     one, other = study("--search.epochs=5"), study("--search.epochs=6")
     assert one != other and one == study("--search.epochs=5")
     assert len({one, other, study("--search.epochs=5")}) == 2
@@ -84,7 +84,7 @@ def test_what_is_wrong_is_said_with_the_prefix(word, message):
 
 def test_paths_behind_a_prefix(monkeypatch):
     monkeypatch.setenv("HOME", "/home/ada")
-    assert study("--train.initial_weights=~/w").train.made.recipe.start.initial_weights == (
+    assert study("--train.initial_weights=~/w").train.recipe.start.initial_weights == (
         "/home/ada/w"
     )
 

@@ -141,9 +141,9 @@ def test_an_unknown_one(name):
 
 def test_in_a_study_each_part_has_its_own():
     study = read(StudyCommand, "--search.recipe=small", "--train.recipe=auto_reid", "--train.pad=3")
-    assert study.search.made == Searching.of_values({"recipe": "small"})
-    assert study.train.made == Training.of_values({"recipe": "auto_reid", "pad": 3})
-    assert study.train.made.recipe == Recipe.named("auto_reid", pad=3)
+    assert study.search == Searching.of_values({"recipe": "small"})
+    assert study.train == Training.of_values({"recipe": "auto_reid", "pad": 3})
+    assert study.train.recipe == Recipe.named("auto_reid", pad=3)
     assert command_line.read(StudyCommand, ["study", *arguments(study)]) == study
     with pytest.raises(BadInput, match=r"--train\.recipe='smal' is not allowed"):
         read(StudyCommand, "--train.recipe=smal")

@@ -78,7 +78,7 @@ def test_a_cell_is_started_by_the_same_command(tmp_path, started):
     assert start(cell).wait() == 0
     ((name, arguments, environment),) = started
     again = command_line.read(StudyCommand, [name, *arguments])
-    assert (name, again.work.cell) == ("study", "random_1/seed1")
+    assert (name, again.cell) == ("study", "random_1/seed1")
     assert make(again) == make(own)
     assert environment["TF_NUM_INTRAOP_THREADS"] == str(max(1, cores() // 2))
     assert environment["OMP_NUM_THREADS"] == environment["TF_NUM_INTRAOP_THREADS"]
@@ -116,6 +116,24 @@ def test_it_ends_with_1_where_a_cell_failed(tmp_path, started, capsys):
     said = capsys.readouterr().out
     assert "FAILED: it said nothing" in said
     assert "- random_1/seed0: not begun, since searched/seed0 failed" in said
+
+
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [
+        ("warmup_epochs=8", "--search.warmup_epochs=8 leaves no epoch of --search.epochs=8"),
+        ("candidates=5", "--search.candidates=5 means nothing to --search.algorithm=darts"),
+        ("order=second --search.precision=float16", "--search.order=second takes differences"),
+    ],
+)
+def test_options_of_a_part_that_do_not_fit_each_other_are_flags(tmp_path, capsys, flag, said):
+    """As they are typed, with the prefix of the part."""
+    flags = [*SMALL, f"--run_dir={tmp_path / 'study'}", "--data_dir=there", "--dry_run"]
+    with pytest.raises(SystemExit) as ended:
+        given = f"--search.{flag}".split()
+        command_line.run(study.main, StudyCommand, ["study", *flags, *given])
+    assert ended.value.code == 2
+    assert f"error: {said}" in capsys.readouterr().err
 
 
 def test_it_is_not_begun_where_an_arm_cannot_be(tmp_path, capsys, monkeypatch):

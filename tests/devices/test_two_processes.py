@@ -198,15 +198,16 @@ def test_two_processes_search_at_random_what_two_devices_of_one_do(people, tmp_p
 
 def waiting(file):
     """Makes a file when signals end the process and it is about to wait for the other."""
-    ends_at_once = distribution.signals_end_at_once
+    handled_by = distribution.signals_handled_by
 
     @contextlib.contextmanager
-    def noted():
-        with ends_at_once():
+    def noted(handler):
+        with handled_by(handler):
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
             file.touch()
             yield
 
-    distribution.signals_end_at_once = noted
+    distribution.signals_handled_by = noted
 
 
 def test_one_waits_for_the_other_until_told_not_to(people, tmp_path):

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.commands import command_line
-from cmnas_tf.commands.cmnas import COMMANDS
+from cmnas_tf.commands.cmnas import load
 from cmnas_tf.files import write_json
 from cmnas_tf.options import described
 from cmnas_tf.runs.checkpoints import Checkpoints
@@ -49,7 +49,7 @@ def refused(monkeypatch, capsys):
     def run(command, *flags):
         monkeypatch.setattr("sys.argv", [command, *map(str, flags)])
         with pytest.raises(SystemExit) as exit_:
-            command_line.run(*COMMANDS[command].load())
+            command_line.run(*load(command))
         said = capsys.readouterr()
         assert exit_.value.code == 2
         assert said.out == ""
@@ -254,7 +254,7 @@ def test_the_run_folder(refused, trees, run_dir, tmp_path):
 
 def write_run(folder, command, **changes):
     """The folder of a run with a checkpoint."""
-    _, options = COMMANDS[command].load()
+    _, options = load(command)
     made = command_line.read(options, [command, *TINY, *ABSENT])
     settings = {**described([made.run, made.data, made.network, made.recipe]), **changes}
     run = {"command": command, "data": "", "settings": settings, "devices": 1}

@@ -36,7 +36,7 @@ def test_a_search_finds_the_same(data, tmp_path):
     assert newest(runs[0]).digest == newest(runs[1]).digest
 
 
-def test_a_training_begun_on_the_folder_goes_on_on_its_shards(data, tmp_path):
+def test_a_training_begun_on_the_folder_is_resumed_on_its_shards(data, tmp_path):
     """As if it had been stopped after the first of two epochs; and both are evaluated alike."""
     whole = tmp_path / "whole"
     done("train", *EPOCHS, data[0], f"--run_dir={whole}", log=tmp_path)

@@ -46,7 +46,7 @@ def said(folder):
     return (folder.parent / "study.log").read_text()
 
 
-def test_a_stopped_study_goes_on(tmp_path):
+def test_a_stopped_study_is_resumed(tmp_path):
     data, folder = write_people(tmp_path / "people"), tmp_path / "study"
     process = start_study(data, folder)
     search = folder / "searched" / "seed0" / "search"

@@ -36,8 +36,8 @@ def commands_in(output):
     return re.findall(r"^\$ python -m cmnas_tf (\w+) --run_dir=\S*trial_(\d\d) ", output, re.M)
 
 
-def test_a_killed_command_goes_on(data, tmp_path):
-    """Killed when the second training begins: nothing goes on in the background, the first trial
+def test_a_killed_command_is_resumed(data, tmp_path):
+    """Killed when the second training begins: nothing runs on in the background, the first trial
     is not touched again, the second one is done, and the summary is of both."""
     folder = tmp_path / "runs"
     process = start_trials(data, folder, "--splits=1-2")

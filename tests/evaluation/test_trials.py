@@ -173,7 +173,7 @@ def test_of_images_of_one_modality_nothing_is_said_of_losses_between_two(trial_o
     assert trial_of(1).training["correlation_weight"] == 5.0
 
 
-def test_results_of_a_training_that_went_on(trial):
+def test_results_of_a_training_that_was_resumed(trial):
     """They were of an earlier checkpoint than the newest there is now."""
     finish(trial, step=3)
     assert trial.results() is not None and not trial.is_finished()

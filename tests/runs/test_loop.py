@@ -1,4 +1,4 @@
-"""The loop: which steps are done, when it saves, from where it goes on, and when it stops."""
+"""The loop: which steps are done, when it saves, from where it resumes, and when it stops."""
 
 import os
 import shutil
@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from cmnas_tf.errors import BadInput, Stopped, TrainingDiverged
 from cmnas_tf.runs import loop
-from cmnas_tf.runs.checkpointing import Checkpointing
 from cmnas_tf.runs.checkpoints import Checkpoints
+from cmnas_tf.runs.how_it_runs import Checkpointing
 from cmnas_tf.runs.loop import Loop
 from cmnas_tf.runs.run_folder import RunFolder
 
@@ -82,7 +82,7 @@ def test_every_epoch_is_saved_and_the_last_two_are_kept(tmp_path):
 
 
 @pytest.mark.parametrize("last", [0, 2, 3, 7, 11])
-def test_an_interrupted_run_goes_on_from_its_last_checkpoint(tmp_path, last):
+def test_an_interrupted_run_resumes_from_its_last_checkpoint(tmp_path, last):
     """Ctrl-C in the step ``last``: what is done again and what not, and the same end."""
     undisturbed = Run(tmp_path / "undisturbed")
     undisturbed.start()
@@ -116,7 +116,7 @@ def test_a_finished_run_does_nothing_but_load(tmp_path):
     assert second.value.numpy() == first.value.numpy()
 
 
-def test_a_run_does_not_go_on_from_a_checkpoint_of_another_network(tmp_path):
+def test_a_run_does_not_resume_from_a_checkpoint_of_another_network(tmp_path):
     Run(tmp_path).start()
     other = Run(tmp_path)
     other.loop.state["network"]["head.kernel"] = tf.Variable([0.0])
@@ -199,7 +199,7 @@ def test_a_missing_batch_is_not_taken_for_the_end(tmp_path):
 
 
 @pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
-def test_asked_to_stop_it_saves_the_step_it_is_in_and_goes_on_to_the_same_end(tmp_path, asked):
+def test_asked_to_stop_it_saves_the_step_it_is_in_and_resumes_to_the_same_end(tmp_path, asked):
     """In the middle of an epoch: step 4 is finished and saved, and the next run begins with 5."""
     undisturbed = Run(tmp_path / "undisturbed")
     undisturbed.start()

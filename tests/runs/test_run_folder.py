@@ -203,7 +203,7 @@ def test_where_nothing_can_be_locked_that_is_said(tmp_path, monkeypatch, caplog)
 
 
 def test_another_number_of_devices(tmp_path):
-    """Another computation if each normalises for itself; else the run may go on."""
+    """Another computation if each normalises for itself; else the run may be resumed."""
     checkpointed(tmp_path / "own")
     with pytest.raises(BadInput, match=r"a run on 1 devices, and here are 2; with batch_norm=per_"):
         open_run(tmp_path / "own", devices=2)
@@ -394,7 +394,7 @@ def test_the_content_of_a_file_a_folder_of_a_run_and_a_word(tmp_path):
 
 
 def test_initial_weights_are_compared_by_content_not_by_path(tmp_path, monkeypatch):
-    """That of a run that went on since is another."""
+    """That of a run that was resumed since is another."""
     (tmp_path / "a").write_text("1")
     (tmp_path / "same").write_text("1")
     checkpointed(tmp_path / "run", settings=train(initial_weights=str(tmp_path / "a")))

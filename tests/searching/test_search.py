@@ -12,8 +12,8 @@ from cmnas_tf import architecture
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.data import load_dataset
 from cmnas_tf.errors import BadInput, Stopped
-from cmnas_tf.runs.checkpointing import Checkpointing
 from cmnas_tf.runs.checkpoints import Checkpoints
+from cmnas_tf.runs.how_it_runs import Checkpointing
 from cmnas_tf.runs.loop import Loop
 from cmnas_tf.search_spaces import CellSpace, NormSpace
 from cmnas_tf.searching import Darts, RandomSearch, bilevel
@@ -81,7 +81,7 @@ def test_what_a_search_gives_and_leaves(people, one_block, tmp_path, monkeypatch
 
 
 @pytest.mark.slow
-def test_a_search_that_was_asked_to_stop_goes_on_to_the_same_end(people, one_block, tmp_path):
+def test_a_search_that_was_asked_to_stop_resumes_to_the_same_end(people, one_block, tmp_path):
     """In its third step, the first that moves the architecture."""
 
     def stopping(self, terms, number, *arguments):

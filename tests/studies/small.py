@@ -2,7 +2,7 @@
 
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.files import write_json
-from cmnas_tf.studies.comparison import Comparison
+from cmnas_tf.studies.arms import Comparison
 from cmnas_tf.studies.plan import SCHEMA, Evaluating, Searching, Study, StudyData, Training
 
 SEARCH = {"backbone": "resnet18", "width": 0.0625, "epochs": 8, "warmup_epochs": 4}

@@ -9,7 +9,7 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.search_spaces.named_architecture import named_architecture
 from cmnas_tf.studies.findings import findings
 from cmnas_tf.studies.report import report
-from cmnas_tf.studies.stage_worth import separate_shares
+from cmnas_tf.studies.statistics import separate_shares
 from tests.studies.small import finish, study
 
 MAIN = "all_single_shot"

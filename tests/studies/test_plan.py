@@ -108,7 +108,9 @@ def test_what_is_given_for_one_arm_means_nothing_to_the_others(tmp_path):
         plan = study(tmp_path, search=search, arms=arms, against=("random_search",), quick=quick)
         darts, drawn = (cell.searching.algorithm.make() for cell in plan.of_seed(0))
         assert (darts.relaxation, drawn.candidates, drawn.epochs_each) == ("gumbel", 4, each)
-    with pytest.raises(BadInput, match="candidates=4 means nothing to algorithm=darts"):
+    with pytest.raises(
+        BadInput, match=r"search\.candidates=4 means nothing to search\.algorithm=darts"
+    ):
         study(tmp_path, search=search, arms=("searched",), against=())
 
 
@@ -220,10 +222,19 @@ def test_losses_between_modalities_are_no_part_of_cells_of_one(tmp_path):
         ({"against": ("separate",)}, r"^against=separate: no arm separate is among arms="),
         ({"arms": ("searched", "shared", "nowhere")}, r"No architecture file nowhere"),
         ({"arms": ("searched", "shared", "within:layer9")}, r"No stage 'layer9'"),
-        ({"search": {"warmup_epochs": 8}}, r"warmup_epochs=8 leaves no epoch of epochs=8"),
-        ({"search": {"candidates": 5}}, r"candidates=5 means nothing to algorithm=darts"),
+        (
+            {"search": {"warmup_epochs": 8}},
+            r"^search\.warmup_epochs=8 leaves no epoch of search\.epochs=8",
+        ),
+        (
+            {"search": {"candidates": 5}},
+            r"^search\.candidates=5 means nothing to search\.alg.*=darts",
+        ),
         ({"search": {"cells": (1,)}}, r"resnet18"),
-        ({"search": {"search_space": "reid_cells"}}, r"backbone=resnet18 means nothing to"),
+        (
+            {"search": {"search_space": "reid_cells"}},
+            r"^search\.backbone=resnet18 means nothing to",
+        ),
         ({"train": {"backbone": "resnet20"}}, r"resnet20"),
     ],
 )

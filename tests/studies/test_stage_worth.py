@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from cmnas_tf.architecture import SEPARATE, SHARED, Architecture, sites_of, stages_of
-from cmnas_tf.studies.stage_worth import Trained, separate_shares, stage_worth
+from cmnas_tf.studies.statistics import Trained, separate_shares, stage_worth
 
 STAGES = stages_of("resnet18")
 WORTH = dict(zip(STAGES, (0.01, 0.03, 0.0, -0.02, -0.05), strict=True))

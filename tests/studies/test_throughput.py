@@ -99,5 +99,7 @@ def test_each_device_has_its_share(clock, on_two, monkeypatch):
 def test_a_batch_that_cannot_be_dealt_out(on_two, part):
     """Three identities over two devices."""
     given = {part: {**RESNET, "identities_per_batch": 3}}
-    with pytest.raises(BadInput, match="3 cannot be divided over 2"):
+    with pytest.raises(
+        BadInput, match=rf"^{part}\.identities_per_batch=3 cannot be divided over 2"
+    ):
         measure(*parts(**given), 5, MODALITIES, 1)

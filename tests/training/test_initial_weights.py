@@ -102,7 +102,7 @@ def test_a_derived_network_inherits_the_weights_of_its_search(tmp_path, said):
     assert "does not use: backbone.bn1.sharable_bn" in " ".join(said().split())
 
 
-def test_a_search_goes_on_from_weights_with_fresh_logits(tmp_path):
+def test_a_search_starts_from_weights_with_fresh_logits(tmp_path):
     searched = random_weights(supernet(), 1)
     network = supernet()
     start_from(network, str(write(tmp_path / "a", network=searched)), supernet=True)

@@ -1,4 +1,4 @@
-"""A training in this process: when it adopts its average, that it goes on, and what it gives."""
+"""A training in this process: when it adopts its average, that it resumes, and what it gives."""
 
 import gc
 import json
@@ -17,7 +17,7 @@ from cmnas_tf.files import write_json
 from cmnas_tf.layers import ModalityNorm
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.runs import checkpoints
-from cmnas_tf.runs.checkpointing import Checkpointing
+from cmnas_tf.runs.how_it_runs import Checkpointing
 from cmnas_tf.search_spaces import NormSpace
 from cmnas_tf.searching import Darts
 from cmnas_tf.searching.search import find_architecture
@@ -55,7 +55,7 @@ def people(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def train(people, two_replicas):
-    """Trains three epochs in a folder, or goes on there; gives the checkpoints of every step."""
+    """Trains three epochs in a folder, or resumes there; gives the checkpoints of every step."""
 
     def train(folder, adopt_average_every):
         recipe = Recipe(
@@ -135,7 +135,7 @@ def test_the_average_is_adopted_when_the_epoch_after_begins(train, adopting, tmp
 
 
 @pytest.mark.parametrize("after", [5, 6, 7])
-def test_a_run_that_goes_on_ends_as_an_undisturbed_one(train, adopting, tmp_path, after):
+def test_a_resumed_run_ends_as_an_undisturbed_one(train, adopting, tmp_path, after):
     """Interrupted before, when and after the average is adopted; bit for bit."""
     folder, found = adopting
     again = train(interrupted(folder, after, tmp_path / "run"), 2)
@@ -220,7 +220,7 @@ def test_another_run_is_refused_by_what_differs(people, one_block, tmp_path):
     assert found == files
 
 
-def test_a_run_that_goes_on_has_its_own_weights(people, one_block, tmp_path, monkeypatch):
+def test_a_resumed_run_has_its_own_weights(people, one_block, tmp_path, monkeypatch):
     """The initial ones are not loaded again; but they must be the same, wherever they lie now."""
     begun = train_small(people, run_dir=tmp_path / "first").checkpoint.path
     initial = tmp_path / "initial.safetensors"
