@@ -36,7 +36,10 @@ _HOMES = {
     "cmnas_tf.search_spaces": ("CellSpace", "DartsCells", "NormSpace", "SearchSpace"),
     "cmnas_tf.searching": ("Darts", "OneShot", "RandomSearch", "SearchAlgorithm"),
     "cmnas_tf.searching.search": ("Found", "find_architecture"),
+    "cmnas_tf.serving.build_gallery": ("build_gallery",),
     "cmnas_tf.serving.export": ("export_saved_model",),
+    "cmnas_tf.serving.export_torch": ("export_torch",),
+    "cmnas_tf.serving.exported_model": ("ServedForm",),
     "cmnas_tf.training.import_weights": ("import_weights",),
     "cmnas_tf.training.recipe": ("Numerics", "Recipe", "Start", "WeightOptimizer"),
     "cmnas_tf.training.train": ("train_network",),
@@ -78,7 +81,10 @@ if TYPE_CHECKING:
     from cmnas_tf.searching import SearchAlgorithm as SearchAlgorithm
     from cmnas_tf.searching.search import Found as Found
     from cmnas_tf.searching.search import find_architecture as find_architecture
+    from cmnas_tf.serving.build_gallery import build_gallery as build_gallery
     from cmnas_tf.serving.export import export_saved_model as export_saved_model
+    from cmnas_tf.serving.export_torch import export_torch as export_torch
+    from cmnas_tf.serving.exported_model import ServedForm as ServedForm
     from cmnas_tf.training.import_weights import import_weights as import_weights
     from cmnas_tf.training.recipe import Numerics as Numerics
     from cmnas_tf.training.recipe import Recipe as Recipe

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cmnas_tf.data import LAYOUTS
+from cmnas_tf.data import LAYOUTS, layout_in
 from cmnas_tf.errors import BadInput
 from cmnas_tf.options import Options, option
 from cmnas_tf.runs.run_folder import RunFolder
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from cmnas_tf.data.index import Dataset
     from cmnas_tf.training.trained import TrainedNetwork
 
+_USUAL = "sysu_mm01"
 RUN_DIR = "Folder of this run: checkpoints, logs, results."
 
 
@@ -35,13 +36,20 @@ class DataFolder(Options):
         affects_result=False,
     )
     dataset: str = option(
-        "sysu_mm01",
-        "Layout of the data set; images of your own: listed in images.csv, or in folders.",
+        "",
+        "Layout of the data set; images of your own: listed in images.csv, or in folders. By "
+        f"default the one that `data_dir` looks like, else {_USUAL}.",
         choices=LAYOUTS,
     )
     trial: int = option(
         1, "Trial of a data set with several splits (RegDB).", minimum=1, advanced=True
     )
+
+    def __post_init__(self) -> None:
+        if not self.dataset:
+            found = layout_in(self.data_dir) if self.data_dir else None
+            object.__setattr__(self, "dataset", found or _USUAL)
+        super().__post_init__()
 
 
 @dataclass(frozen=True, kw_only=True)

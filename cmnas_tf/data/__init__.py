@@ -14,6 +14,7 @@ from cmnas_tf.data.index import Count, Dataset, Image, Images
 from cmnas_tf.data.layouts import (
     LAYOUTS,
     Layout,
+    layout_in,
     load_dataset,
     read_dataset,
     register_dataset,
@@ -30,6 +31,7 @@ __all__ = [
     "Protocol",
     "SingleQuery",
     "Trial",
+    "layout_in",
     "load_dataset",
     "read_dataset",
     "register_dataset",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cmnas_tf.data.index import Count, Dataset
 from cmnas_tf.data.protocols import Protocol
-from cmnas_tf.data.store import holds_shards, open_store, read_shards
+from cmnas_tf.data.store import holds_shards, layout_of_shards, open_store, read_shards
 from cmnas_tf.errors import BadInput
 from cmnas_tf.registry import Registry
 
@@ -110,12 +110,28 @@ def read_dataset(layout: str, root: str | PathLike[str], trial: int = 1) -> Data
     return wanted.load(root, trial)
 
 
+def layout_in(root: str | PathLike[str]) -> str | None:
+    """The name of the layout that a folder, or its shards, look like; None where it is like none.
+
+    Raises:
+      BadInput: the manifest of its shards is damaged.
+    """
+    root = Path(root)
+    if holds_shards(root):
+        return layout_of_shards(root)
+    return next((name for name, known in _by_marks() if not known.missing_marks(root)), None)
+
+
+def _by_marks() -> list[tuple[str, Layout]]:
+    """Special cases first: their folders have all marks of the more general layout too."""
+    return sorted(LAYOUTS.items(), key=lambda item: -len(item[1].marks))
+
+
 def _require_marks(layout: str, root: Path) -> None:
     """Raises BadInput if the folder is of another layout, or has nothing of this one."""
     wanted = LAYOUTS[layout]
     missing = wanted.missing_marks(root)
-    # Special cases first: their folders have all marks of the more general layout too.
-    for name, other in sorted(LAYOUTS.items(), key=lambda item: -len(item[1].marks)):
+    for name, other in _by_marks():
         is_special_case = set(other.marks) > set(wanted.marks)
         if (missing or is_special_case) and not other.missing_marks(root):
             further = sorted(set(other.marks) - set(wanted.marks))

@@ -139,6 +139,15 @@ def holds_shards(root: Path) -> bool:
     return (root / MANIFEST).is_file()
 
 
+def layout_of_shards(root: Path) -> str:
+    """The layout that shards were written from.
+
+    Raises:
+      BadInput: their manifest is damaged or of another version.
+    """
+    return str(_read_manifest(root)["layout"])
+
+
 def read_shards(root: Path, layout: str, trial: int) -> Dataset:
     """The data set whose shards are in ``root``, as it was read from its own folder.
 

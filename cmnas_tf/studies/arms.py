@@ -43,7 +43,7 @@ class Comparison(Options):
         "architecture of a training takes.",
     )
     subject: str = option(
-        "searched", "The search whose worth is asked for: differences are its score minus another."
+        "searched", "The arm whose worth is asked for: differences are its score minus another."
     )
     against: tuple[str, ...] = option(
         ("shared", "separate", "random"), "What its score is tested against."

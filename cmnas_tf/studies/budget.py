@@ -7,6 +7,7 @@ from typing import NamedTuple
 from cmnas_tf.data import LAYOUTS, load_dataset
 from cmnas_tf.data.index import Count
 from cmnas_tf.data.sampling import steps_per_epoch
+from cmnas_tf.errors import BadInput
 from cmnas_tf.modality import MODALITIES
 from cmnas_tf.studies.plan import Study, StudyCell
 
@@ -83,7 +84,11 @@ def _hours(
     from cmnas_tf.studies.throughput import measure  # which starts TensorFlow
 
     subject = study.cells()[0]
-    assert subject.searching is not None
+    if subject.searching is None:
+        raise BadInput(
+            f"`measure_steps` takes steps of the subject's search, and subject={subject.arm.name} "
+            "does not search. Leave it out, or give another subject."
+        )
     identities = max(count.identities for count in counts.values())
     pace = measure(subject.searching, subject.training, identities, tuple(counts), measure_steps)
     hours = steps.hours(pace.search_seconds, pace.train_seconds)

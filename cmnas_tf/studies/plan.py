@@ -262,9 +262,9 @@ class Study:
         searches = [arm.changes for arm in arms if arm.changes is not None]
         with of_part("search"):
             only = searching.modality.modality
-            searched = data.modalities if only == "all" else (only,)
-            searching = replace(searching, algorithm=searching.algorithm.for_modalities(searched))
-            for choice in (searching.space, searching.algorithm):
+            images = data.modalities if only == "all" else (only,)
+            searching = replace(searching, algorithm=searching.algorithm.for_modalities(images))
+            for choice in (searching.space, searching.algorithm) if searches else ():
                 entries = [changes.get(choice.selector.name, choice.name) for changes in searches]
                 choice.require_meaning(list(dict.fromkeys(entries)))
         subject, against = comparison.subject, comparison.against
@@ -274,11 +274,18 @@ class Study:
             searching = replace(searching, algorithm=_shortened(searching.algorithm))
             training = replace(training, recipe=_shortened(training.recipe))
         among = f"among arms={','.join(comparison.arms)}"
-        if not any(arm.name == subject and arm.changes is not None for arm in arms):
-            raise BadInput(f"subject={subject} must be a search {among}.")
+        of_subject = next((arm for arm in arms if arm.name == subject), None)
+        if of_subject is None:
+            raise BadInput(f"subject={subject} must be one {among}.")
+        if of_subject.changes is None and any(arm.draw for arm in arms):
+            raise BadInput(
+                f"subject={subject} finds no architecture that random ones could be drawn like; "
+                f"it must be a search {among}. Or leave the arm `random` out."
+            )
         study = cls(folder, data, comparison, searching, training, evaluating, tuple(arms))
         settings = {cell.arm.name: cell.settings["search"] for cell in study.of_seed(0)}
-        like = tuple(n for n, s in settings.items() if n != subject and s == settings[subject])
+        searched = settings.pop(subject)
+        like = tuple(name for name, other in settings.items() if searched and other == searched)
         arms = [arm for arm in arms if arm.name not in like]
         if unknown := set(against) - {arm.row for arm in arms}:
             apart = f" (with these options {', '.join(like)} searches as {subject} does)"

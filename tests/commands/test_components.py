@@ -6,6 +6,7 @@ from typing import get_origin
 
 import pytest
 
+from cmnas_tf.commands.options_of_runs import Data
 from cmnas_tf.commands.search import Search
 from cmnas_tf.commands.train import Train
 from cmnas_tf.data.augmentation import Augmentation
@@ -122,3 +123,27 @@ def test_what_a_result_follows_from():
         "keep_checkpoints",
         "progress",
     }
+
+
+def test_the_layout_follows_from_the_folder_unless_it_is_given(tmp_path):
+    """Of the data set's own files or of its shards; where it looks like nothing, as ever."""
+    for layout, entries in {
+        "sysu_mm01": ("exp", *(f"cam{n}" for n in range(1, 7))),
+        "regdb": ("Visible", "Thermal", "idx"),
+        "market1501": ("bounding_box_train", "bounding_box_test", "query"),
+        "own_images": (),
+    }.items():
+        folder = tmp_path / layout
+        for entry in entries or ("",):
+            (folder / entry).mkdir(parents=True)
+        if not entries:
+            (folder / "images.csv").touch()
+        data = Data(data_dir=str(folder))
+        assert data.dataset == layout
+        assert Data.of_values(data.values()) == data
+        assert described([data])["dataset"] == layout
+        assert Data(data_dir=str(folder), dataset="llcm").dataset == "llcm"
+    for empty in ("", str(tmp_path / "none"), str(tmp_path)):
+        assert Data(data_dir=empty).dataset == "sysu_mm01"
+    with pytest.raises(BadInput, match=r"^dataset='regbd' is not allowed.*Did you mean regdb"):
+        Data(dataset="regbd")

@@ -143,5 +143,5 @@ def test_it_is_not_begun_where_an_arm_cannot_be(tmp_path, capsys, monkeypatch):
     with pytest.raises(SystemExit) as ended:
         command_line.run(study.main, StudyCommand, ["study", *flags])
     assert ended.value.code == 2
-    assert "--subject=shared must be a search among --arms=shared,random" in capsys.readouterr().err
+    assert "must be a search among --arms=shared,random" in capsys.readouterr().err
     assert not (tmp_path / "study").exists()

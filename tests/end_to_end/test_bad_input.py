@@ -70,7 +70,8 @@ def test_data_that_cannot_be_used(refused, trees, tree, run_dir, tmp_path, comma
         (tmp_path / "empty", "empty is empty"),
         (trees / "regdb", "looks like regdb, not like sysu_mm01"),
     ):
-        said = refused(command, *TINY, f"--data_dir={folder}", f"--run_dir={run_dir}")
+        where = f"--data_dir={folder}", f"--run_dir={run_dir}"
+        said = refused(command, *TINY, "--dataset=sysu_mm01", *where)
         assert message in said
     for camera in (3, 6):
         shutil.rmtree(tree / f"cam{camera}" / "0002")
