@@ -38,7 +38,8 @@ class Option:
       type: ``bool``, ``int``, ``float``, ``str`` or a tuple of these, ``tuple[str, ...]``.
       default: where nothing is said.
       help: one sentence, with the unit.
-      choices: the allowed values, where they can be listed; a registry's are its names.
+      choices: the allowed values besides the default, where they can be listed; a registry's are
+        its names.
       minimum, maximum: smallest and largest allowed value, inclusive.
       affects_result: whether another value could give another result. A run is resumed only with
         the same value of every such option.
@@ -75,7 +76,7 @@ class Option:
         numbers = value if isinstance(value, tuple) else (value,)
         if any(isinstance(n, float) and not math.isfinite(n) for n in numbers):
             raise BadInput(f"{self.name}={value} must be finite.")
-        if self.choices and value not in self.choices:
+        if self.choices and value not in (*self.choices, self.default):
             words = ", ".join(repr(choice) for choice in self.choices)
             raise BadInput(
                 f"{self.name}={value!r} is not allowed; it must be one of {words}."

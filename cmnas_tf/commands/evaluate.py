@@ -72,7 +72,7 @@ def main(command: Evaluate) -> None:
     scores = evaluate_network(
         model,
         command.data.load("test"),
-        command.protocol.make(command.data.dataset),
+        command.protocol.make(command.data.layout),
         command.matching,
         devices=strategy,
         progress=command.progress.progress,

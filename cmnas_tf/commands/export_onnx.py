@@ -37,7 +37,7 @@ def convert(command: ExportOnnx, format: str) -> None:
         command.export_dir,
         command.data.load("test"),
         format,
-        protocol=command.protocol.make(command.data.dataset),
+        protocol=command.protocol.make(command.data.layout),
         calibration_images=command.calibration_images,
     )
     print(f"written to {found.folder}\n{found}")

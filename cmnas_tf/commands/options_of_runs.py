@@ -45,11 +45,11 @@ class DataFolder(Options):
         1, "Trial of a data set with several splits (RegDB).", minimum=1, advanced=True
     )
 
-    def __post_init__(self) -> None:
-        if not self.dataset:
-            found = layout_in(self.data_dir) if self.data_dir else None
-            object.__setattr__(self, "dataset", found or _USUAL)
-        super().__post_init__()
+    @property
+    def layout(self) -> str:
+        """The layout that is given, or else that of the folder."""
+        found = self.dataset or (layout_in(self.data_dir) if self.data_dir else None)
+        return found or _USUAL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ class Data(DataFolder):
         """The data set with all the images that it lists."""
         from cmnas_tf.data import load_dataset
 
-        return load_dataset(self.dataset, self.data_dir, self.trial)
+        return load_dataset(self.layout, self.data_dir, self.trial)
 
     def load(self, part: str) -> "Dataset":
         """The data set; where it is asked for without the unreadable images of a part."""

@@ -48,9 +48,9 @@ def main(command: Prepare) -> None:
     data, shown = command.data, command.progress.progress
     if command.shards_dir:
         require_absent(command.shards_dir)
-    every = range(1, LAYOUTS[data.dataset].trials + 1)
+    every = range(1, LAYOUTS[data.layout].trials + 1)
     trials = every if command.all_trials else [data.trial]
-    examined = preparation.examine(data.dataset, data.data_dir, trials, shown)
+    examined = preparation.examine(data.layout, data.data_dir, trials, shown)
     print(examined)
     preparation.require_fit(examined)
     print("\nfit for use")

@@ -89,7 +89,7 @@ def make(command: StudyCommand) -> Study:
     data = command.data
     return Study.of(
         Path(command.run_dir),
-        StudyData(data.dataset, data.data_dir, data.trial),
+        StudyData(data.layout, data.data_dir, data.trial),
         command.comparison,
         command.search,
         command.train,

@@ -64,7 +64,7 @@ def trials_of(command: Trials) -> list[tuple[TrialRun, Train, Evaluate]]:
         raise BadInput(
             f"trial={command.data.trial} names a single trial; give splits={command.data.trial}."
         )
-    return [_trial(command, number) for number in numbers_of(command.splits, command.data.dataset)]
+    return [_trial(command, number) for number in numbers_of(command.splits, command.data.layout)]
 
 
 def _trial(command: Trials, number: int) -> tuple[TrialRun, Train, Evaluate]:
@@ -85,7 +85,7 @@ def _trial(command: Trials, number: int) -> tuple[TrialRun, Train, Evaluate]:
         command.network,
         command.recipe,
         command.run.seed,
-        command.protocol.make(command.data.dataset),
+        command.protocol.make(command.data.layout),
         command.matching,
     )
     return trial, train, evaluate

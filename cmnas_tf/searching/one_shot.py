@@ -24,7 +24,7 @@ class PathSelection(SelectionChoice):
 
 @dataclass(frozen=True, kw_only=True)
 class OneShot(SearchAlgorithm):
-    """Trains the weights of one architecture a step, drawn at random, and then selects by fitness.
+    """Trains one architecture a step, drawn at random, and then selects by fitness.
 
     Raises:
       BadInput: a selection that reads logits, of which there are none.

@@ -88,7 +88,7 @@ def searches() -> dict[str, dict[str, Any]]:
         "batch_statistics": {"architecture_statistics": "batch"},
         "classification": {"objective": "classification"},
         "darts_cells": {"search_space": "darts_cells"},
-        "one_shot": {"algorithm": "one_shot"},
+        "one_shot": {"algorithm": "one_shot", "split": "identities"},
         "random_search": {"algorithm": "random"},
     }
 

@@ -68,6 +68,7 @@ def train_network(
     objective = recipe.objective
     strategy = make_strategy(devices, recipe.numerics.deterministic)
     images = TrainingImages(dataset, recipe, seed)
+    sampler = images.sampler(dataset.train, stream=0)
     specification = Specification(
         architecture,
         len(images.pids),
@@ -106,7 +107,7 @@ def train_network(
             _keep(architecture, run)
         trainer.train(
             images,
-            images.sampler(dataset.train, stream=0),
+            sampler,
             run,
             recipe.epochs,
             metadata={

@@ -91,10 +91,10 @@ def test_the_authors_recipe(name, decay, adopt_every):
 
 
 def test_the_recipe_for_sysu_mm01_is_the_default():
-    """But for the weights that it starts from."""
+    """But for the weights that it starts from; and which data set it is, it says itself."""
     found, default = (described([c]) for c in (flagfile(Train, "sysu_train"), read(Train)))
     different = {name for name in found if found[name] != default[name]}
-    assert different == {"initial_weights"}
+    assert different == {"dataset", "initial_weights"}
 
 
 def market_search(name):

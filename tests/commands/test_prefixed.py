@@ -125,7 +125,7 @@ def test_what_a_study_says_itself_is_passed_over_in_its_parts(capsys):
     behind = [word.replace("--", f"--{part}.") for part in PARTS for word in words]
     found = study(*behind)
     assert found == study()
-    assert (found.data.dataset, found.data.trial) == ("sysu_mm01", 1)
+    assert (found.data.layout, found.data.trial) == ("sysu_mm01", 1)
     assert capsys.readouterr().err == ""
 
 

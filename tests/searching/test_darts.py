@@ -45,7 +45,7 @@ def task_of(modalities):
     """As much of a task as is looked at before anything is computed."""
     table = Images.of(Image(f"{modality}.jpg", 1, 1, modality) for modality in modalities)
     images = SimpleNamespace(dataset=Dataset("own_images", Path(), table, table))
-    return SimpleNamespace(images=images)
+    return SimpleNamespace(images=images, space=NORMS, split=None)
 
 
 def test_warm_up_must_leave_an_epoch_to_the_architecture():
