@@ -49,4 +49,6 @@ def _peak_bytes() -> int:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    from benchmarks import worker  # whose Unavailable is the one that variants raise
+
+    worker.main(sys.argv[1])
