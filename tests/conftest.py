@@ -19,6 +19,10 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("busy", deadline=None)
+hypothesis.settings.load_profile("busy")
+
 SEED = int(os.environ.get("CMNAS_TF_TEST_SEED", "0"))
 
 # Two logical devices, for the tests that compare two replicas with one; before any is used.
