@@ -349,6 +349,20 @@ def _file(path: str | os.PathLike[str]) -> Path:
     return Path(path) / FILE_NAME if Path(path).is_dir() else Path(path)
 
 
+def hand_drawn(backbone: Backbone) -> dict[str, Architecture]:
+    """What people would draw, by name: everything shared or separate, and separate until, or
+    within, each stage where that is yet another one."""
+    stages = stages_of(backbone)
+    return {
+        SHARED: Architecture.shared(backbone),
+        SEPARATE: Architecture.separate(backbone),
+        **{f"until:{stage}": Architecture.separate_until(stage, backbone) for stage in stages[:-1]},
+        **{
+            f"within:{stage}": Architecture.separate_within(stage, backbone) for stage in stages[1:]
+        },
+    }
+
+
 def stage_of(site: str) -> str:
     """The stage a site belongs to: ``stem``, ``layer1`` .. ``layer4``."""
     return site.split(".")[0]

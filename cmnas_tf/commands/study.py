@@ -118,6 +118,7 @@ def main(command: StudyCommand) -> None:
     if command.people:
         people = f"--flagfile={command.people}"
         run_command("make_synthetic", people, f"--data_dir={command.data.data_dir}")
+        study = make(command)  # the folder tells now which data set it is
     start = starter(arguments(command), command.jobs)
     cells = Queue(study.cells(), command.jobs, start, partial(print, flush=True))
     cells.run()

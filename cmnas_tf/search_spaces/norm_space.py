@@ -11,10 +11,10 @@ from cmnas_tf.architecture import (
     SHARED,
     Architecture,
     Backbone,
+    hand_drawn,
     named_backbone,
     sites_of,
     stacked,
-    stages_of,
 )
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import write_text
@@ -174,15 +174,8 @@ class NormSpace(NetworkSize, SearchSpace):
         self.logits(supernet)[decision].assign([sign * DECIDED, -sign * DECIDED])
 
     def hand_drawn(self) -> dict[str, Architecture]:
-        """Everything shared or separate, and separate until, or within, each stage."""
-        stages = stages_of(self.backbone)
-        until = {f"until:{s}": Architecture.separate_until(s, self.backbone) for s in stages[:-1]}
-        within = {f"within:{s}": Architecture.separate_within(s, self.backbone) for s in stages[1:]}
-        ends = {
-            SHARED: Architecture.shared(self.backbone),
-            SEPARATE: Architecture.separate(self.backbone),
-        }
-        return {**ends, **until, **within}
+        """See :func:`cmnas_tf.architecture.hand_drawn`."""
+        return hand_drawn(self.backbone)
 
     def size(self, architecture: Architecture) -> float:
         """How many norms are separate."""

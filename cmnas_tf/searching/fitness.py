@@ -139,7 +139,7 @@ class SupernetFitness:
         split: Split,
         file: Path | None = None,
     ):
-        self.space, self._supernet, self._file = space, supernet, file
+        self.space, self.supernet, self._file = space, supernet, file
         self._rule = LAYOUTS[images.dataset.layout].protocol.rule
         sampler = images.sampler(split.weights, FITNESS_STREAM)
         of_weights = images.batches(sampler, 0, _STATISTICS_BATCHES, Share())
@@ -166,25 +166,10 @@ class SupernetFitness:
         """
         architecture = replace(architecture, provenance={})
         if architecture not in self.measured:
-            self.space.select(self._supernet, architecture)
+            self.space.select(self.supernet, architecture)
             self.measured[architecture] = self.of_mixture()
             self._keep()
         return self.measured[architecture]
-
-    def decided_one_by_one(self, seed: int) -> Architecture:
-        """What is left when each decision is fixed for the candidate that the rest retrieves best
-        with: one after the other, in the random order of the seed; of equals for the first."""
-        decisions = list(self.space.decisions().items())
-        chosen = {}
-        for place in np.random.default_rng(seed).permutation(len(decisions)).tolist():
-            decision, candidates = decisions[place]
-            scores = {}
-            for candidate in candidates:
-                self.space.fix(self._supernet, decision, candidate)
-                scores[candidate] = self.of_mixture().mean_ap
-            chosen[decision] = max(scores, key=scores.__getitem__)
-            self.space.fix(self._supernet, decision, chosen[decision])
-        return self.space.derive(self._supernet, {})
 
     def of_mixture(self) -> Fitness:
         """The fitness of what the supernet computes with its logits as they are; not kept."""
@@ -194,15 +179,15 @@ class SupernetFitness:
             self._move_statistics(images)
         for variable in self._moving:
             variable.assign(variable / (1.0 - _MOMENTUM**_STATISTICS_BATCHES))
-        embeddings = np.empty((len(self.held_out), self._supernet.embedding_size), np.float32)
+        embeddings = np.empty((len(self.held_out), self.supernet.embedding_size), np.float32)
         for modality, batches in self._batches.items():
             rows = self.held_out.modalities == modality
-            embeddings[rows] = embed_batches(self._supernet, modality, batches)
+            embeddings[rows] = embed_batches(self.supernet, modality, batches)
         return Fitness.of(embeddings, self.held_out, self._rule)
 
     @tf.function(autograph=False)
     def _move_statistics(self, images: dict[str, tf.Tensor]) -> None:
-        self._supernet(images, training=True)
+        self.supernet(images, training=True)
 
     def _keep(self) -> None:
         if self._file is not None:

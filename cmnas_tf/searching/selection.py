@@ -165,7 +165,18 @@ class Perturbation(ByFitness):
 
     def explore(self, derived: Architecture, fitness: "SupernetFitness", seed: int) -> None:
         """See :class:`ByFitness`."""
-        fitness(fitness.decided_one_by_one(seed))
+        import numpy as np
+
+        space, decisions = fitness.space, list(fitness.space.decisions().items())
+        for place in np.random.default_rng(seed).permutation(len(decisions)).tolist():
+            decision, candidates = decisions[place]
+            scores = {}
+            for candidate in candidates:
+                space.fix(fitness.supernet, decision, candidate)
+                scores[candidate] = fitness.of_mixture().mean_ap
+            best = max(scores, key=scores.__getitem__)  # the first of equals
+            space.fix(fitness.supernet, decision, best)
+        fitness(space.derive(fitness.supernet, {}))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,15 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cmnas_tf.architecture import Architecture, stages_of
+from cmnas_tf.architecture import Architecture, hand_drawn
 from cmnas_tf.errors import BadInput
 from cmnas_tf.losses import LOSSES
 from cmnas_tf.options import Options, option
 
 RANDOM = "random"
 # Words that stand for an arm of each stage, after which ``architecture`` takes the stage's name.
-# All separate is ``separate``, and within the stem is until the stem.
-BY_STAGE = {"until": slice(None, -1), "within": slice(1, None)}
+BY_STAGE = ("until", "within")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,8 +142,9 @@ def _arms(word: str, shared: Architecture, draws: int) -> Iterator[Arm]:
         for draw in range(1, draws + 1):
             yield Arm(f"{RANDOM}_{draw}", draw=draw)
     elif word in BY_STAGE:
-        for stage in stages_of(shared.backbone)[BY_STAGE[word]]:
-            yield Arm(f"{word}_{stage}", architecture=f"{word}:{stage}")
+        for name in hand_drawn(shared.backbone):
+            if name.startswith(f"{word}:"):
+                yield Arm(name.replace(":", "_"), architecture=name)
     else:
         name = Path(word).stem if Path(word).is_file() else word.replace(":", "_")
         yield Arm(name, architecture=word)

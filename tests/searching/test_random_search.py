@@ -8,9 +8,7 @@ import signal
 import numpy as np
 import pytest
 
-from cmnas_tf import architecture
 from cmnas_tf.architecture import Architecture
-from cmnas_tf.data import load_dataset
 from cmnas_tf.errors import BadInput, Stopped
 from cmnas_tf.runs.checkpoints import Checkpoints
 from cmnas_tf.runs.run_folder import RunFolder
@@ -24,25 +22,13 @@ from cmnas_tf.searching import (
     random_search,
 )
 from cmnas_tf.training import trainer
-from tests.searching.small import ONE_BLOCK, SMALL, SPACE, find
+from tests.searching.small import SMALL, SPACE, find
 from tests.tiny_people import TINY, write_people
 from tests.training.commands import Command
 
 # Two candidates, two epochs of each: four people with four visible images, half of which make an
 # epoch of two steps of 4 x 2.
 TWO = RandomSearch(epochs=2, candidates=2).with_values(**SMALL)
-
-
-@pytest.fixture(scope="module")
-def people(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("people") / "sysu"
-    few = {"train_identities": 4, "test_identities": 2, "images_per_camera": 1}
-    return load_dataset("sysu_mm01", write_people(folder, **few))
-
-
-@pytest.fixture
-def one_block(monkeypatch):
-    monkeypatch.setitem(architecture.BACKBONES.entries, "resnet18", ONE_BLOCK)
 
 
 @pytest.fixture

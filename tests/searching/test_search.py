@@ -10,30 +10,16 @@ import pytest
 
 from cmnas_tf import architecture
 from cmnas_tf.architecture import Architecture
-from cmnas_tf.data import load_dataset
 from cmnas_tf.errors import BadInput, Stopped
 from cmnas_tf.runs.checkpoints import Checkpoints
 from cmnas_tf.runs.how_it_runs import Checkpointing
 from cmnas_tf.runs.loop import Loop
 from cmnas_tf.search_spaces import CellSpace, NormSpace
 from cmnas_tf.searching import Darts, RandomSearch, bilevel
-from tests.searching.small import ONE_BLOCK, SMALL, SPACE, find
-from tests.tiny_people import write_people
+from tests.searching.small import SMALL, SPACE, find
 
 # Four people with four visible images, half of which make an epoch of two steps of 4 x 2.
 TWO = Darts(epochs=2, warmup_epochs=1).with_values(**SMALL)
-
-
-@pytest.fixture(scope="module")
-def people(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("people") / "sysu"
-    few = {"train_identities": 4, "test_identities": 2, "images_per_camera": 1}
-    return load_dataset("sysu_mm01", write_people(folder, **few))
-
-
-@pytest.fixture
-def one_block(monkeypatch):
-    monkeypatch.setitem(architecture.BACKBONES.entries, "resnet18", ONE_BLOCK)
 
 
 def files_in(folder):

@@ -7,17 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cmnas_tf import architecture
 from cmnas_tf.architecture import SEPARATE, SHARED, Architecture
-from cmnas_tf.data import Image, Images, load_dataset
+from cmnas_tf.data import Image, Images
 from cmnas_tf.data.split import split_train
 from cmnas_tf.errors import BadInput
 from cmnas_tf.search_spaces import CellSpace, NormSpace
 from cmnas_tf.searching import Darts, fitness, selection
 from cmnas_tf.searching.fitness import Fitness, SupernetFitness
 from cmnas_tf.searching.selection import SELECTIONS, Evolution, OfStages, fittest
-from tests.searching.small import ONE_BLOCK, SMALL, SPACE, find
-from tests.tiny_people import write_people
+from tests.searching.small import SMALL, SPACE, find
 
 RESNET18 = NormSpace("resnet18")
 DERIVED = Architecture.separate_within("layer2", "resnet18")
@@ -141,34 +139,24 @@ def test_what_a_selection_cannot_do_is_refused():
         SELECTIONS["stage"]
 
 
-@pytest.fixture(scope="module")
-def people(tmp_path_factory):
-    return load_dataset("sysu_mm01", write_people(tmp_path_factory.mktemp("people") / "sysu"))
-
-
-@pytest.fixture
-def one_block(monkeypatch):
-    monkeypatch.setitem(architecture.BACKBONES.entries, "resnet18", ONE_BLOCK)
-
-
 def darts(**options):
     known = {"epochs": 2, "warmup_epochs": 1, "split": "identities", **SMALL}
     return Darts(epochs=2, warmup_epochs=1).with_values(**{**known, **options})
 
 
-def test_fitness_needs_people_whom_the_weights_never_saw(people, one_block, tmp_path):
+def test_fitness_needs_people_whom_the_weights_never_saw(eight_people, one_block, tmp_path):
     message = "split=within_identity leaves none. Give split=identities"
     with pytest.raises(BadInput, match=message):
-        find(people, darts(selection="stages", split="within_identity"), tmp_path / "run")
+        find(eight_people, darts(selection="stages", split="within_identity"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["stages", "perturbation", "evolution"])
-def test_a_search_keeps_what_is_selected(name, people, one_block, tmp_path):
+def test_a_search_keeps_what_is_selected(name, eight_people, one_block, tmp_path):
     """Its fitness is in the run's folder, and measured again it is the same."""
     algorithm = darts(selection=name)
-    found = find(people, algorithm, tmp_path / "run")
+    found = find(eight_people, algorithm, tmp_path / "run")
     kept = json.loads((tmp_path / "run" / "fitness.json").read_text())
     assert found.architecture == Architecture.load(tmp_path / "run")
     by_architecture = {
@@ -177,16 +165,16 @@ def test_a_search_keeps_what_is_selected(name, people, one_block, tmp_path):
     assert found.architecture.provenance["fitness"] == by_architecture[found.architecture]
     assert found.architecture.provenance["settings"]["selection"] == name
     again = fitness.supernet_scores(
-        people, SPACE, algorithm, {"kept": found.architecture}, found.run, seed=0
+        eight_people, SPACE, algorithm, {"kept": found.architecture}, found.run, seed=0
     )
     assert again["kept"] == pytest.approx(by_architecture[found.architecture], abs=1e-6)
 
 
 @pytest.mark.slow
 def test_a_killed_selection_resumes_and_measures_nothing_twice(
-    people, one_block, tmp_path, monkeypatch
+    eight_people, one_block, tmp_path, monkeypatch
 ):
-    undisturbed = find(people, darts(selection="stages"), tmp_path / "one")
+    undisturbed = find(eight_people, darts(selection="stages"), tmp_path / "one")
     of_mixture, measured = SupernetFitness.of_mixture, []
 
     def counting(self):
@@ -197,7 +185,7 @@ def test_a_killed_selection_resumes_and_measures_nothing_twice(
 
     monkeypatch.setattr(SupernetFitness, "of_mixture", counting)
     with pytest.raises(KeyboardInterrupt):
-        find(people, darts(selection="stages"), tmp_path / "two")
+        find(eight_people, darts(selection="stages"), tmp_path / "two")
     assert not (tmp_path / "two" / "architecture.json").exists()
     assert len(json.loads((tmp_path / "two" / "fitness.json").read_text())) == 3
     left = []
@@ -207,7 +195,7 @@ def test_a_killed_selection_resumes_and_measures_nothing_twice(
         return of_mixture(self)
 
     monkeypatch.setattr(SupernetFitness, "of_mixture", noting)
-    resumed = find(people, darts(selection="stages"), tmp_path / "two")
+    resumed = find(eight_people, darts(selection="stages"), tmp_path / "two")
     rules = len(set(SPACE.hand_drawn().values()))
     assert len(left) == rules - 3
     assert resumed.architecture == undisturbed.architecture
@@ -215,8 +203,8 @@ def test_a_killed_selection_resumes_and_measures_nothing_twice(
     assert one.read_text() == two.read_text()
 
 
-def test_logits_measure_nothing(people, one_block, monkeypatch):
+def test_logits_measure_nothing(eight_people, one_block, monkeypatch):
     monkeypatch.setattr(selection.ByFitness, "select", None)
     monkeypatch.setattr(fitness, "SupernetFitness", None)
-    found = find(people, darts(epochs=2, split="within_identity"))
+    found = find(eight_people, darts(epochs=2, split="within_identity"))
     assert "fitness" not in found.architecture.provenance
