@@ -5,6 +5,7 @@ import math
 import os
 import re
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -100,26 +101,33 @@ class Loop:
             checkpoints.finishing(),
         ):
             word = ""
+            unread: deque[tuple[int, Any]] = deque()
             for number, batch in zip(range(start, stop), distributed, strict=True):
-                terms: Terms = tf.nest.map_structure(float, step(number, batch))
-                self._check_finite(terms, number, checkpoints)
-                scalars = {
-                    f"{objective}_loss/{name}": value
-                    for objective, values in terms.items()
-                    for name, value in values.items()
-                }
+                unread.append((number, step(number, batch)))
                 epoch, left = divmod(number + 1, self.steps_per_epoch)
-                if not left:
-                    found, word = after_epoch(epoch)
-                    scalars |= found
-                _log(writer, scalars, number)
                 asked = agreed_signal(self.strategy, request.signal)
-                if chief and (due(number + 1) or number + 1 == stop or asked):
+                saves = chief and (due(number + 1) or number + 1 == stop or asked)
+                # To read a GPU's numbers is to wait for them: a step's are read while the next one
+                # computes, except before its result is used.
+                while len(unread) > (0 if saves or asked or not left else 1):
+                    read, computed = unread.popleft()
+                    terms: Terms = tf.nest.map_structure(float, computed)
+                    self._check_finite(terms, read, checkpoints)
+                    scalars = {
+                        f"{objective}_loss/{name}": value
+                        for objective, values in terms.items()
+                        for name, value in values.items()
+                    }
+                    if not unread and not left:
+                        found, word = after_epoch(epoch)
+                        scalars |= found
+                    _log(writer, scalars, read)
+                    shown = read // self.steps_per_epoch + 1
+                    bar.set_description_str(f"epoch {shown}/{self.epochs}", refresh=False)
+                    bar.set_postfix_str(f"{_in_short(terms)} {word}".strip(), refresh=False)
+                    bar.update()
+                if saves:
                     checkpoints.save_in_background(number + 1, self.state, self.metadata)
-                shown = number // self.steps_per_epoch + 1
-                bar.set_description_str(f"epoch {shown}/{self.epochs}", refresh=False)
-                bar.set_postfix_str(f"{_in_short(terms)} {word}".strip(), refresh=False)
-                bar.update()
                 if asked:
                     raise Stopped(asked, f"step {number + 1}")
 

@@ -70,6 +70,29 @@ def test_every_step_is_done_once_with_its_own_batch(tmp_path):
     assert run.value.numpy() == sum((n + 1) * 2 ** (11 - n) for n in range(12))
 
 
+def test_terms_are_read_while_the_next_step_computes_but_before_a_checkpoint(tmp_path):
+    """Reading waits for the device; what is saved must be known to be finite."""
+
+    class Total:
+        def __init__(self, number):
+            self.number = number
+
+        def __float__(self):
+            events.append(f"read {self.number}")
+            return 1.0
+
+    def total(number):
+        events.append(f"step {number}")
+        return Total(number)
+
+    events = []
+    run = Run(tmp_path)
+    run.total = total
+    run.start()
+    epoch = "step 0, step 1, read 0, step 2, read 1, read 2, step 3, step 4, read 3, step 5, read 4"
+    assert ", ".join(events).startswith(f"{epoch}, read 5, step 6")
+
+
 def test_every_epoch_is_saved_and_the_last_two_are_kept(tmp_path):
     run = Run(tmp_path)
     run.start()
@@ -135,7 +158,7 @@ def test_a_term_that_is_not_finite_stops_the_run(tmp_path, value):
     assert f"term total of the weights objective is {value} at step 7 (epoch 3)" in str(error.value)
     assert "The last checkpoint is kept" in str(error.value)
     assert run.steps == ["step-00000003.safetensors", "step-00000006.safetensors"]
-    assert run.done[-1] == 7
+    assert run.done[-1] == 8  # under way when step 7 was read; no checkpoint has it
 
 
 def test_before_the_first_checkpoint_none_is_promised(tmp_path):
@@ -237,7 +260,7 @@ def test_a_disk_without_room_for_the_log_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(tf.summary, "scalar", full)
     with pytest.raises(OSError, match='No space left on device: "TensorBoard\'s log"'):
         run.start()
-    assert run.done == [0]
+    assert run.done == [0, 1]
 
 
 def test_a_worker_that_is_not_the_chief_computes_and_writes_nothing(tmp_path, monkeypatch, capsys):
