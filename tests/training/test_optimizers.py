@@ -238,3 +238,22 @@ def test_a_cosine_over_the_whole_run():
         [1.0, 0.6, 0.2]
     )
     assert factors_of((0, 20), learning_rate_warmup=2.0, **options) == pytest.approx([0.01, 0.6])
+
+
+@pytest.mark.parametrize("make", [CoupledAdam, CoupledSGD])
+def test_no_update_is_compiled_by_xla_whatever_the_devices(make, monkeypatch):
+    """Keras compiles an update for each variable where there is a GPU, unless it is told not to."""
+    devices = [tf.config.PhysicalDevice("/physical_device:GPU:0", "GPU")]
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: devices)
+    variables = [tf.Variable(tf.ones([3])), tf.Variable(tf.ones([2, 2]))]
+
+    def xla_programs(optimizer):
+        graph = tf.function(lambda: optimizer.apply([tf.ones_like(v) for v in variables]))
+        functions = graph.get_concrete_function().graph.as_graph_def().library.function
+        return [f.signature.name for f in functions if "_XlaMustCompile" in f.attr]
+
+    optimizer = make(variables, LEARNING_RATE, 5e-4)
+    assert not xla_programs(optimizer)
+    optimizer = make(variables, LEARNING_RATE, 5e-4)
+    optimizer._rule.jit_compile = True
+    assert xla_programs(optimizer), "this is not how one sees them"
