@@ -124,11 +124,11 @@ def _architecture(cell: StudyCell) -> Architecture:
 
 
 def _supernet_scores(study: Study, cell: StudyCell, dataset: Dataset) -> dict[str, Any] | None:
-    """What the subject's supernet says of what the seed trains; None of other cells."""
+    """What the subject's supernet says of what the seed trains; None of other cells
+    and where the subject is hand-drawn."""
     comparison = study.comparison
-    if not comparison.rank_check or cell.arm.name != comparison.subject:
+    if not comparison.rank_check or cell.arm.name != comparison.subject or cell.searching is None:
         return None
-    assert cell.searching is not None
     space, algorithm = cell.searching.make()
     others = [other for other in study.of_seed(cell.seed) if other.searching is None]
     scores = supernet_scores(
