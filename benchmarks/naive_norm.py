@@ -1,7 +1,7 @@
 """The mixed normalisation as one would first write it: three batch norms, two multiplications."""
 
 import tensorflow as tf
-from tensorflow import keras
+import tf_keras as keras
 
 from cmnas_tf.modality import MODALITIES, Rows
 

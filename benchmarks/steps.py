@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 import tensorflow as tf
-from tensorflow import keras
+import tf_keras as keras
 
 from benchmarks import batch
 from benchmarks.naive_norm import NaiveMixedNorm

@@ -3,7 +3,7 @@
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
+import tf_keras as keras
 
 from cmnas_tf.layers.torch_conv import pad
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
-from tensorflow import keras
+import tf_keras as keras
 
 from cmnas_tf.layers.batch_norm import BatchNorm
 from cmnas_tf.layers.relaxation import Relaxation, Softmax

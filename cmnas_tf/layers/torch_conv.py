@@ -3,7 +3,7 @@
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
+import tf_keras as keras
 
 
 @keras.utils.register_keras_serializable("cmnas_tf")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from tensorflow import keras
+import tf_keras as keras
 
 from cmnas_tf.architecture import BACKBONES, Backbone, Plan, plan_of
 from cmnas_tf.errors import BadInput

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
+import tf_keras as keras
 
 from cmnas_tf.cell_plan import Place
 from cmnas_tf.genotype import INPUTS, NODES, NONE, stride_of

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
+import tf_keras as keras
 
 from cmnas_tf.cell_plan import STEM, CellPlan, places_of, smallest_height
 from cmnas_tf.genotype import EDGES, KINDS, NODES, sources_of

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 import tensorflow as tf
-from tensorflow import keras
+import tf_keras as keras
 
 from cmnas_tf.layers import BatchNorm
 from cmnas_tf.modality import Rows

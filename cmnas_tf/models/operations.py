@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import tensorflow as tf
-from tensorflow import keras
+import tf_keras as keras
 
 from cmnas_tf.layers import DepthwiseConv, TorchConv
 from cmnas_tf.modality import Rows

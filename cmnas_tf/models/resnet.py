@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import tensorflow as tf
-from tensorflow import keras
+import tf_keras as keras
 
 from cmnas_tf.architecture import ResNetPlan, plan_of
 from cmnas_tf.layers import TorchConv, max_pool_3x3

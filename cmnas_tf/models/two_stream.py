@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
+import tf_keras as keras
 
 from cmnas_tf.architecture import Architecture, Backbone, plan_of
 from cmnas_tf.errors import BadInput

@@ -10,7 +10,7 @@ from typing import Any
 
 import cmnas_tf
 
-_PACKAGES = ("tensorflow", "keras", "tensorflow-addons", "tf-models-official", "numpy")
+_PACKAGES = ("tensorflow", "tf-keras", "tf-models-official", "numpy")
 
 
 def provenance(settings: Mapping[str, Any]) -> dict[str, Any]:

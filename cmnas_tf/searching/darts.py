@@ -150,7 +150,7 @@ class Darts(SearchAlgorithm):
           BadInput: the images are too small for the supernet, the initial weights do not fit it,
             or its space has no cost.
         """
-        from tensorflow import keras
+        import tf_keras as keras
 
         from cmnas_tf.models.precision import computed_in
         from cmnas_tf.searching.bilevel import Bilevel

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
+import tf_keras as keras
 
 from cmnas_tf.data.pipeline import Share
 from cmnas_tf.data.sampling import IdentitySampler

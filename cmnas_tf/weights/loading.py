@@ -22,6 +22,7 @@ from cmnas_tf.weights.torch_names import (
 
 if TYPE_CHECKING:
     import tensorflow as tf
+    import tf_keras as keras
 
 # First words of the names of what is not the backbone; ``fc`` is the ImageNet classifier.
 _HEAD = ("bnneck", "classifier", "fc")
@@ -60,7 +61,7 @@ class LoadReport:
         return "\n".join(textwrap.fill(line, 100, subsequent_indent="  ") for line in lines)
 
 
-def load_torch_state(model: "tf.keras.Model", state: Mapping[str, np.ndarray]) -> LoadReport:
+def load_torch_state(model: "keras.Model", state: Mapping[str, np.ndarray]) -> LoadReport:
     """Puts a PyTorch state, as ``{torch name: array in torch layout}``, into a two-stream network.
 
     A leading ``module.`` is dropped. Every variable of the model must be given, every key must
@@ -78,7 +79,7 @@ def load_torch_state(model: "tf.keras.Model", state: Mapping[str, np.ndarray]) -
     return _load(variables, without_prefix(state), {name: name for name in variables})
 
 
-def load_initial_state(model: "tf.keras.Model", state: Mapping[str, np.ndarray]) -> LoadReport:
+def load_initial_state(model: "keras.Model", state: Mapping[str, np.ndarray]) -> LoadReport:
     """Gives a network, or a supernet, the weights of a state to start from.
 
     Unlike :func:`load_torch_state`, a batch norm that the state does not have starts from the

@@ -16,6 +16,7 @@ from cmnas_tf.architecture import BACKBONES, ResNetPlan
 
 if TYPE_CHECKING:
     import tensorflow as tf
+    import tf_keras as keras
 
 BRANCHES = {"visible": "visible_bn", "infrared": "thermal_bn", "shared": "sharable_bn"}
 COUNTER = "num_batches_tracked"
@@ -36,7 +37,7 @@ _TO_TENSORFLOW = {4: (2, 3, 1, 0), 2: (1, 0)}
 _TO_TORCH = {4: (3, 2, 0, 1), 2: (1, 0)}
 
 
-def torch_variables(model: "tf.keras.Model") -> "dict[str, tf.Variable]":
+def torch_variables(model: "keras.Model") -> "dict[str, tf.Variable]":
     """``{torch name: variable}`` of a two-stream network, or of a supernet without its logits."""
     return _renamed(model.get_weight_paths())
 
@@ -46,7 +47,7 @@ def torch_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: to_torch(array) for name, array in _renamed(arrays).items()}
 
 
-def full_state(model: "tf.keras.Model") -> dict[str, np.ndarray]:
+def full_state(model: "keras.Model") -> dict[str, np.ndarray]:
     """The state of a two-stream network with every key that the authors' network has.
 
     Theirs holds three batch norms at every site. Those that the architecture does not use are

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow import keras
+import tf_keras as keras
 
 from cmnas_tf.layers import BatchNorm, MixedModalityNorm, ModalityNorm
 from cmnas_tf.modality import Rows

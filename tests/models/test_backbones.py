@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow import keras
+import tf_keras as keras
 
 from cmnas_tf.architecture import BACKBONES, Architecture, named_backbone, sites_of, stages_of
 from cmnas_tf.errors import BadInput

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras as keras
 
 from cmnas_tf.cell_plan import Place
 from cmnas_tf.genotype import EDGES, NODES, OPERATIONS, sources_of
@@ -28,7 +29,7 @@ ROWS = Rows({"visible": 2, "infrared": 2})
 everywhere = pytest.mark.parametrize("place", PLACES.values(), ids=list(PLACES))
 
 
-def randomized(layer: tf.keras.layers.Layer, *inputs, **arguments) -> dict[str, np.ndarray]:
+def randomized(layer: keras.layers.Layer, *inputs, **arguments) -> dict[str, np.ndarray]:
     """Builds a layer, moves its weights, and gives them by path below ``op``."""
     layer(*(tf.zeros(x.shape, tf.float64) for x in inputs), rows=ROWS, **arguments)
     rng = np.random.default_rng(2)

@@ -2,7 +2,7 @@
 
 import pytest
 import tensorflow as tf
-from tensorflow import keras
+import tf_keras as keras
 
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.layers import BatchNorm, DepthwiseConv, TorchConv

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow import keras
+import tf_keras as keras
 
 from cmnas_tf.data.pipeline import Batch
 from cmnas_tf.layers import Softmax

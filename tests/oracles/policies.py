@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 
-from tensorflow import keras
+import tf_keras as keras
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from tensorflow import keras
+import tf_keras as keras
 
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.data.augment import normalize

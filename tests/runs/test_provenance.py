@@ -30,19 +30,19 @@ def test_versions():
     found = versions()
     assert found["cmnas_tf"] == cmnas_tf.__version__
     assert found["tensorflow"] == metadata.version("tensorflow")
-    assert set(found) >= {"python", "keras", "numpy"}
+    assert set(found) >= {"python", "tf-keras", "numpy"}
 
 
 def test_a_package_that_is_not_installed_has_no_version(monkeypatch):
     version = metadata.version
 
-    def without_keras(name):
-        if name == "keras":
+    def without_tf_keras(name):
+        if name == "tf-keras":
             raise metadata.PackageNotFoundError(name)
         return version(name)
 
-    expected = {name: found for name, found in versions().items() if name != "keras"}
-    monkeypatch.setattr(metadata, "version", without_keras)
+    expected = {name: found for name, found in versions().items() if name != "tf-keras"}
+    monkeypatch.setattr(metadata, "version", without_tf_keras)
     assert versions() == expected
 
 

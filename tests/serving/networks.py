@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from tensorflow import keras
+import tf_keras as keras
 
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.runs import checkpoints

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow import keras
+import tf_keras as keras
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from cmnas_tf.architecture import Architecture

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import tensorflow as tf
-from tensorflow import keras
+import tf_keras as keras
 
 from cmnas_tf.data.pipeline import Batch
 from cmnas_tf.layers import MixedModalityNorm, TorchConv

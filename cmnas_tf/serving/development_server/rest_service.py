@@ -182,6 +182,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _json(message: Message) -> dict[str, Any]:
-    return json_format.MessageToDict(
-        message, including_default_value_fields=True, preserving_proto_field_name=True
-    )
+    try:
+        return json_format.MessageToDict(
+            message, always_print_fields_with_no_presence=True, preserving_proto_field_name=True
+        )
+    except TypeError:  # protobuf 4 knows it by another name
+        return json_format.MessageToDict(
+            message, including_default_value_fields=True, preserving_proto_field_name=True
+        )
