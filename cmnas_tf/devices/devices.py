@@ -12,8 +12,9 @@ class Devices(Options):
 
     strategy: str = option(
         "auto",
-        "mirrored: all GPUs of this machine, or its CPU; multi_worker: those of all processes that "
-        "TF_CONFIG lists; auto: multi_worker where TF_CONFIG lists any, otherwise mirrored.",
+        "mirrored: all GPUs of this machine, or its CPU; one_device: one of them; multi_worker: "
+        "those of all processes that TF_CONFIG lists; auto: multi_worker where TF_CONFIG lists "
+        "any, one_device where there is one GPU, otherwise mirrored.",
         choices=("auto", "one_device", "mirrored", "multi_worker"),
         affects_result=False,
         advanced=True,

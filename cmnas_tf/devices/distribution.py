@@ -16,6 +16,7 @@ from typing import Any
 import tensorflow as tf
 
 from cmnas_tf.data.sampling import Sampling
+from cmnas_tf.devices import xla
 from cmnas_tf.devices.cluster import Cluster
 from cmnas_tf.devices.devices import Devices
 from cmnas_tf.errors import BadInput
@@ -40,6 +41,9 @@ def make_strategy(
     if isinstance(devices, tf.distribute.Strategy):
         return devices
     devices = devices or Devices()
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        xla.set_flags()
     # With it on, equal runs in two processes were seen to differ in the last bit of some gradients;
     # with it off they were not. A resumed run must end as if it had not been interrupted.
     tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
@@ -58,9 +62,10 @@ def make_strategy(
                 "set it for each process, see BUILD.md, or give strategy=mirrored."
             )
     os.environ.pop("TF_CONFIG", None)  # TensorFlow reads it for every strategy
-    if devices.strategy == "one_device":
-        device = "GPU:0" if tf.config.list_physical_devices("GPU") else "CPU:0"
-        return tf.distribute.OneDeviceStrategy(device)
+    # Mirrored variables of one GPU would be summed over it, each by itself, in a compiled step.
+    alone = devices.strategy == "auto" and not devices.logical_devices and len(gpus) == 1
+    if devices.strategy == "one_device" or alone:
+        return tf.distribute.OneDeviceStrategy("GPU:0" if gpus else "CPU:0")
     if devices.logical_devices:
         return _mirrored_over_parts(devices.logical_devices)
     return _mirrored()
@@ -117,19 +122,20 @@ def first_replica(values: Any) -> Any:
     return tf.nest.map_structure(lambda x: strategy.experimental_local_results(x)[0], values)
 
 
-def compiled_on(strategy: tf.distribute.Strategy) -> Callable[..., Any]:
+def compiled_on(strategy: tf.distribute.Strategy, by_xla: bool = False) -> Callable[..., Any]:
     """Gives ``run(function, *values)``: ``function`` on every replica, and what one of them gives.
 
     Each function is a graph of its own, made when it is first run and kept.
 
     Args:
       strategy: on whose replicas; it hands each its part of distributed values.
+      by_xla: whether XLA compiles the graphs, see :func:`cmnas_tf.devices.xla.compiles`.
     """
 
     @functools.cache
     def graph_of(function: Callable[..., Any]) -> Callable[..., Any]:
         # Nothing in it branches on a tensor; to look for that takes seconds.
-        @tf.function(autograph=False)
+        @tf.function(autograph=False, jit_compile=by_xla or None)
         def graph(*values: Any) -> Any:
             return first_replica(strategy.run(function, values))
 

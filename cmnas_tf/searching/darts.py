@@ -196,6 +196,7 @@ class Darts(SearchAlgorithm):
         """
         import tensorflow as tf
 
+        from cmnas_tf.devices import xla
         from cmnas_tf.devices.distribution import compiled_on
         from cmnas_tf.runs.loop import Loop
         from cmnas_tf.searching.fitness import SupernetFitness
@@ -208,7 +209,8 @@ class Darts(SearchAlgorithm):
             space, task.num_classes, task.strategy, task.images.seed, start
         )
         supernet = bilevel.network
-        on_devices = compiled_on(task.strategy)
+        by_xla = xla.compiles(self.numerics.xla, task.strategy)
+        on_devices = compiled_on(task.strategy, by_xla)
         steps_per_epoch = task.weight_batches.steps_per_epoch
         steps = steps_per_epoch * self.epochs
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.data.pipeline import Batch
+from cmnas_tf.devices import xla
 from cmnas_tf.devices.distribution import check_division, compiled_on, make_strategy
 from cmnas_tf.models.latency import device_name
 from cmnas_tf.models.specification import Specification
@@ -95,7 +96,8 @@ def _of_search(
     """Seconds of a step, and an architecture drawn from the space."""
     space = searching.space.make()
     bilevel, _ = darts.begin(space, identities, strategy, seed=0)
-    batch, run = _batch(strategy, darts, modalities), compiled_on(strategy)
+    by_xla = xla.compiles(darts.numerics.xla, strategy)
+    batch, run = _batch(strategy, darts, modalities), compiled_on(strategy, by_xla)
     seconds = _seconds(strategy, lambda: bilevel.train_step(batch, batch, True, run), steps)
     return seconds, space.random(seed=0)
 

@@ -87,6 +87,14 @@ class Numerics(Options):
         "Use only GPU kernels that give the same bits each time; slower, refuses some.",
         advanced=True,
     )
+    xla: str = option(
+        "auto",
+        "Let XLA compile whole steps: a minute before the first, and on a GPU each takes half the "
+        "time and memory. auto: where one GPU computes.",
+        choices=("auto", "on", "off"),
+        affects_result=False,
+        advanced=True,
+    )
     recompute: bool = option(
         False,
         "Keep only what enters each residual block or cell, and compute the rest again for the "

@@ -9,6 +9,7 @@ import tf_keras as keras
 
 from cmnas_tf.data.pipeline import Share
 from cmnas_tf.data.sampling import IdentitySampler
+from cmnas_tf.devices import xla
 from cmnas_tf.devices.distribution import first_replica
 from cmnas_tf.losses import Objective
 from cmnas_tf.models import ReidNetwork
@@ -86,7 +87,7 @@ class Trainer:
             return {"weights": gradient_step(network, objective, optimizer, batch, k)}
 
         # Nothing in it branches on a tensor; converting it takes seconds.
-        @tf.function(autograph=False)
+        @tf.function(autograph=False, jit_compile=xla.compiles(numerics.xla, strategy) or None)
         def train_step(batch):
             terms = strategy.run(replica_step, args=(batch,))
             average.update()

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from cmnas_tf.devices.distribution import compiled_on
 from cmnas_tf.losses import Objective
 from cmnas_tf.modality import Rows
 from cmnas_tf.searching.bilevel import Bilevel
-from cmnas_tf.training.optimizers import CoupledAdam
+from cmnas_tf.training.optimizers import CoupledAdam, CoupledSGD
 from tests.oracles.finite_differences import central_differences
 from tests.training.tiny import (
     IMAGES_PER_IDENTITY,
@@ -175,3 +176,20 @@ def test_the_weight_gradient_against_finite_differences():
         variable.assign(start)
         assert abs(expected) > 1e-6, variable.name
         np.testing.assert_allclose(np.vdot(gradient, direction), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("how", [{}, {"second_order": True}, {"use_running_statistics": True}])
+def test_updates_that_xla_compiles_are_the_same_updates(how):
+    """Logits and weights after two steps of SGD, which keeps small differences small."""
+    moved = []
+    for by_xla in (False, True):
+        network = supernet()
+        weights, logits = weights_of(network), logits_of(network)
+        of_logits, of_weights = (CoupledSGD(of, 0.1, 1e-3) for of in (logits, weights))
+        step = bilevel_of(network, of_logits, of_weights, **how).train_step
+        run = compiled_on(tf.distribute.OneDeviceStrategy("CPU:0"), by_xla)
+        for number in (1, 3):
+            step(batch(number), batch(number + 1), True, run)
+        moved.append(values_of([*logits, *weights]))
+    for graph, compiled in zip(*moved, strict=True):
+        np.testing.assert_allclose(compiled, graph, rtol=1e-3, atol=1e-4)

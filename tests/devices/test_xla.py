@@ -1,0 +1,79 @@
+"""Where steps are compiled, what is said of it, and that they stay the same steps."""
+
+import logging
+
+import pytest
+import tensorflow as tf
+
+from cmnas_tf.devices import xla
+from cmnas_tf.devices.distribution import compiled_on, make_strategy
+from cmnas_tf.errors import BadInput
+
+GPU = tf.config.PhysicalDevice("/physical_device:GPU:0", "GPU")
+ALONE = tf.distribute.OneDeviceStrategy("CPU:0")
+
+
+class Several:
+    num_replicas_in_sync = 2
+
+
+@pytest.fixture
+def gpu(monkeypatch, tmp_path):
+    """One that is listed, and a home for what is compiled for it."""
+    devices = tf.config.list_physical_devices
+    monkeypatch.setattr(
+        tf.config,
+        "list_physical_devices",
+        lambda kind=None: [GPU] if kind == "GPU" else devices(kind),
+    )
+    found = {"device_name": "NVIDIA H100"}
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: found)
+    for name in ("XLA_FLAGS", "TF_XLA_FLAGS"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
+def test_a_cpu_compiles_when_it_is_told_to():
+    assert not xla.compiles("auto", ALONE)
+    assert not xla.compiles("off", ALONE)
+    assert xla.compiles("on", ALONE)
+
+
+def test_one_gpu_compiles_and_says_where_it_is_kept(gpu, tmp_path, caplog):
+    with caplog.at_level(logging.INFO):
+        assert xla.compiles("auto", ALONE)
+    assert f"{tmp_path}/cmnas_tf/xla/{tf.__version__}-NVIDIA-H100" in caplog.text
+    assert not xla.compiles("off", ALONE)
+
+
+def test_several_devices_do_not(gpu):
+    assert not xla.compiles("auto", Several())
+    with pytest.raises(BadInput, match=r"xla=on .* and 2 compute this one; give strategy=one_dev"):
+        xla.compiles("on", Several())
+
+
+def test_without_its_tools_it_says_what_to_install(gpu, monkeypatch, caplog):
+    monkeypatch.setattr(xla, "_problem", lambda: "libdevice not found")
+    assert not xla.compiles("auto", ALONE)
+    assert "libdevice not found. Steps are slower. It needs ptxas" in caplog.text
+    with pytest.raises(BadInput, match=r"xla=on: .* here: libdevice not found. It needs ptxas"):
+        xla.compiles("on", ALONE)
+
+
+def test_a_strategy_for_a_gpu_sets_flags_that_nobody_set(gpu, monkeypatch, tmp_path):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_gpu_force_conv_nhwc=false --xla_dump_to=/there")
+    strategy = make_strategy()
+    assert isinstance(strategy, tf.distribute.OneDeviceStrategy)
+    assert xla.os.environ["XLA_FLAGS"] == "--xla_gpu_force_conv_nhwc=false --xla_dump_to=/there"
+    kept = tmp_path / "cmnas_tf" / "xla" / f"{tf.__version__}-NVIDIA-H100"
+    assert xla.os.environ["TF_XLA_FLAGS"] == (
+        f"--tf_xla_persistent_cache_directory={kept} --tf_xla_persistent_cache_device_types=GPU"
+    )
+
+
+def test_a_compiled_function_computes_the_same():
+    def double(x):
+        return {"twice": 2.0 * x}
+
+    graph, compiled = compiled_on(ALONE), compiled_on(ALONE, by_xla=True)
+    assert compiled(double, tf.constant(3.0))["twice"] == graph(double, tf.constant(3.0))["twice"]
