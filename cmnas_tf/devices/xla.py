@@ -25,9 +25,9 @@ def set_flags() -> None:
     (``~/.cache`` without it), where the next run of the same steps on the same kind of GPU finds
     it. What is set in ``XLA_FLAGS`` and ``TF_XLA_FLAGS`` already has precedence.
     """
-    _add("XLA_FLAGS", "--xla_gpu_force_conv_nhwc=true")
-    _add("TF_XLA_FLAGS", f"--tf_xla_persistent_cache_directory={_kept()}")
-    _add("TF_XLA_FLAGS", "--tf_xla_persistent_cache_device_types=GPU")
+    _set("XLA_FLAGS", "xla_gpu_force_conv_nhwc", "true")
+    _set("TF_XLA_FLAGS", "tf_xla_persistent_cache_directory", str(_kept()))
+    _set("TF_XLA_FLAGS", "tf_xla_persistent_cache_device_types", "GPU")
 
 
 def compiles(choice: str, strategy: tf.distribute.Strategy) -> bool:
@@ -64,7 +64,7 @@ def compiles(choice: str, strategy: tf.distribute.Strategy) -> bool:
 
 _NEXT_MOVE = (
     "It needs ptxas and libdevice, which come with CUDA: install tensorflow[and-cuda], or name "
-    "CUDA's folder in XLA_FLAGS=--xla_gpu_cuda_data_dir=FOLDER."
+    "CUDA's folder as xla_gpu_cuda_data_dir in the environment variable XLA_FLAGS."
 )
 
 
@@ -89,7 +89,7 @@ def _gpus() -> list[tf.config.PhysicalDevice]:
     return tf.config.list_physical_devices("GPU")
 
 
-def _add(variable: str, flag: str) -> None:
+def _set(variable: str, name: str, value: str) -> None:
     given = os.environ.get(variable, "")
-    if flag.partition("=")[0] not in given:
-        os.environ[variable] = f"{given} {flag}".strip()
+    if name not in given:
+        os.environ[variable] = f"{given} --{name}={value}".strip()
