@@ -1,4 +1,7 @@
-"""``python -m benchmarks``: every comparison, a table, and ``benchmarks/results/latest.json``."""
+"""``python -m benchmarks``: every comparison, a table, and ``benchmarks/results/latest.json``.
+
+``python -m benchmarks gpu`` measures a GPU, see ``benchmarks.gpu``.
+"""
 
 import argparse
 import sys
@@ -125,40 +128,45 @@ COMPARISONS = {
     "precision": Comparison(
         (
             STEP + "derived",
-            STEP + "derived_bfloat16",
-            TORCH + "contiguous",
-            TORCH + "channels_last",
-            TORCH + "contiguous_bfloat16",
-            TORCH + "channels_last_bfloat16",
+            STEP + "derived?precision=bfloat16",
+            TORCH + "step?layout=contiguous",
+            TORCH + "step?layout=channels_last",
+            TORCH + "step?layout=contiguous&precision=bfloat16",
+            TORCH + "step?layout=channels_last&precision=bfloat16",
         ),
         {
             "bfloat16_over_float32_step": Figure(
-                over(STEP + "derived_bfloat16", STEP + "derived"),
+                over(STEP + "derived?precision=bfloat16", STEP + "derived"),
                 0.60,
                 explained="The filters' gradients gain less than the other convolutions, and ReLU "
                 "takes longer than in float32 (operations.json).",
             ),
             "tensorflow_over_torch_step": Figure(
-                over_faster(STEP + "derived", TORCH + "contiguous", TORCH + "channels_last"), 0.95
+                over_faster(
+                    STEP + "derived",
+                    TORCH + "step?layout=contiguous",
+                    TORCH + "step?layout=channels_last",
+                ),
+                0.95,
             ),
             "tensorflow_over_torch_step_bfloat16": Figure(
                 over_faster(
-                    STEP + "derived_bfloat16",
-                    TORCH + "contiguous_bfloat16",
-                    TORCH + "channels_last_bfloat16",
+                    STEP + "derived?precision=bfloat16",
+                    TORCH + "step?layout=contiguous&precision=bfloat16",
+                    TORCH + "step?layout=channels_last&precision=bfloat16",
                 ),
                 1.05,
             ),
         },
     ),
     "exactness": Comparison(
-        (STEP + "derived", STEP + "derived_deterministic", STEP + "derived_rewritten"),
+        (STEP + "derived", STEP + "derived?deterministic=yes", STEP + "derived?rewritten=yes"),
         {
             "deterministic_over_default_step": Figure(
-                over(STEP + "derived_deterministic", STEP + "derived")
+                over(STEP + "derived?deterministic=yes", STEP + "derived")
             ),
             "default_over_rewritten_step": Figure(
-                over(STEP + "derived", STEP + "derived_rewritten")
+                over(STEP + "derived", STEP + "derived?rewritten=yes")
             ),
         },
     ),
@@ -239,6 +247,11 @@ COMPARISONS = {
 
 def main() -> None:
     """Runs the comparisons and shows what came out."""
+    if sys.argv[1:2] == ["gpu"]:
+        from benchmarks import gpu
+
+        gpu.main(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("only", nargs="*", help=f"some of {', '.join(COMPARISONS)}; default: all")
     parser.add_argument("--output", type=Path, default=RESULT, help=f"default: {RESULT}")

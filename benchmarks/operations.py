@@ -26,7 +26,7 @@ STEPS = "benchmarks.steps:"
 UNITS = {
     "a step": {
         STEPS + variant: "MaxPool"
-        for variant in ("derived", "supernet", "naive_supernet", "derived_bfloat16")
+        for variant in ("derived", "supernet", "naive_supernet", "derived?precision=bfloat16")
     },
     "an image": {"benchmarks.pipeline:files": "DecodeJpeg"},
 }

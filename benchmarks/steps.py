@@ -1,68 +1,88 @@
 """One gradient step of a two-stream ResNet-50, in the forms that are compared."""
 
+import os
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
 
-from benchmarks import batch
+from benchmarks import batch, kernels
 from benchmarks.naive_norm import NaiveMixedNorm
+from benchmarks.worker import Run
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.data.pipeline import Batch
-from cmnas_tf.devices.distribution import compiled_on, make_strategy
+from cmnas_tf.devices.distribution import compiled_on, first_replica, make_strategy
 from cmnas_tf.layers import Softmax
 from cmnas_tf.losses import Objective
+from cmnas_tf.modality import VISIBLE
 from cmnas_tf.models import ReidNetwork, two_stream
+from cmnas_tf.models.precision import POLICIES
 from cmnas_tf.models.two_stream import network_with
+from cmnas_tf.retrieval.embed import embed_compiled, embed_graph
 from cmnas_tf.search_spaces import NormSpace
 from cmnas_tf.searching.bilevel import Bilevel
 from cmnas_tf.training.gradient_step import gradient_step
+from cmnas_tf.training.loss_scale import scaled_for
+from cmnas_tf.training.moving_average import MovingAverage
 from cmnas_tf.training.optimizers import CoupledAdam, weight_optimizer
 from cmnas_tf.training.recipe import WeightOptimizer
 
-BACKBONE = "resnet50"
-Run = Callable[[], None]
+BACKBONE = os.environ.get(batch.BACKBONE, "resnet50")
 
 
-def derived() -> Run:
-    """The training step of the all-separate network, which has no mixture."""
-    return _training_step(_all_separate)
+def derived(**how: str) -> Run:
+    """The training step of the all-separate network, which has no mixture.
+
+    Args:
+      how: ``precision``; ``xla="on"``; ``deterministic="yes"`` for no operation without a
+        deterministic kernel; ``rewritten="yes"`` with TensorFlow's arithmetic rewriting, which
+        every run turns off.
+    """
+    return _training_step(_all_separate, **how)
 
 
-def derived_bfloat16() -> Run:
-    """The same, computed in bfloat16."""
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    return derived()
-
-
-def derived_deterministic() -> Run:
-    """The same with ``--deterministic``: no operation without a deterministic kernel."""
-    return _training_step(_all_separate, deterministic=True)
-
-
-def derived_rewritten() -> Run:
-    """The same with TensorFlow's arithmetic rewriting, which every run turns off."""
-    run = derived()
-    tf.config.optimizer.set_experimental_options({"arithmetic_optimization": True})
-    return run
-
-
-def supernet() -> Run:
+def supernet(**how: str) -> Run:
     """The weights' step of the supernet."""
-    return _training_step(lambda: NormSpace(BACKBONE).supernet(Softmax(), batch.CLASSES))
+    return _training_step(lambda: NormSpace(BACKBONE).supernet(Softmax(), batch.CLASSES), **how)
 
 
-def naive_supernet() -> Run:
+def naive_supernet(**how: str) -> Run:
     """The weights' step of a supernet whose sites are three batch norms each."""
     return _training_step(
-        lambda: network_with(NaiveMixedNorm, batch.CLASSES, BACKBONE, 1, 1.0, False)
+        lambda: network_with(NaiveMixedNorm, batch.CLASSES, BACKBONE, 1, 1.0, False), **how
     )
 
 
-def search() -> Run:
+def train(precision: str = "float32", xla: str = "off") -> Run:
+    """The step of the train command: with the moving average of all variables."""
+    keras.mixed_precision.set_global_policy(POLICIES[precision])
+    strategy = make_strategy()
+    with strategy.scope():
+        network = _all_separate()
+        optimizer = scaled_for(precision, weight_optimizer(network, WeightOptimizer()))
+        average = MovingAverage(network.get_weight_paths(), 0.997)
+    step = partial(gradient_step, network, Objective(), optimizer)
+    one = _batch()
+
+    @tf.function(autograph=False, jit_compile=xla == "on" or None)
+    def train_step():
+        terms = strategy.run(step, (one, batch.IMAGES_PER_IDENTITY))
+        average.update()
+        return first_replica(terms)
+
+    def run() -> Callable[[], None]:
+        with strategy.scope():
+            return _waiting(train_step())
+
+    return run
+
+
+def search(precision: str = "float32", xla: str = "off") -> Run:
     """A whole bilevel step: the logits on one batch, the weights on another, both normalised
     by the statistics of their batch."""
+    keras.mixed_precision.set_global_policy(POLICIES[precision])
     strategy = make_strategy()
     with strategy.scope():
         space = NormSpace(BACKBONE)
@@ -76,21 +96,52 @@ def search() -> Run:
             Objective(),
             batch.IMAGES_PER_IDENTITY,
         )
-    one, other, run = _batch(), _batch(), compiled_on(strategy)
-    return lambda: _finish(bilevel.train_step(one, other, True, run))
+    one, other, on_devices = _batch(), _batch(), compiled_on(strategy, xla == "on")
+    return lambda: _waiting(bilevel.train_step(one, other, True, on_devices))
 
 
-def _training_step(make_network: Callable[[], ReidNetwork], deterministic: bool = False) -> Run:
-    strategy = make_strategy(deterministic=deterministic)
+def embed(precision: str = "float32", xla: str = "off") -> Run:
+    """A batch of one modality through the derived network."""
+    keras.mixed_precision.set_global_policy(POLICIES[precision])
+    make_strategy()
+    network = _all_separate()
+    pixels = tf.random.normal([batch.IMAGES, batch.HEIGHT, batch.WIDTH, 3])
+    if xla == "on":
+        return lambda: _waiting(embed_compiled(network, VISIBLE, False, batch.IMAGES, pixels))
+    return lambda: _waiting(embed_graph(network, VISIBLE, False, pixels))
+
+
+def profile(run: Run, count: int) -> dict[str, Any]:
+    """What TensorFlow's profiler saw of ``count`` runs, see :func:`kernels.of_tensorflow`."""
+    return kernels.of_tensorflow(run, count)
+
+
+def memory() -> dict[str, Any]:
+    """The most of the GPU's memory that was in use, in bytes; nothing without one."""
+    if not tf.config.list_physical_devices("GPU"):
+        return {}
+    return {"gpu_bytes": tf.config.experimental.get_memory_info("GPU:0")["peak"]}
+
+
+def _training_step(
+    make_network: Callable[[], ReidNetwork],
+    precision: str = "float32",
+    xla: str = "off",
+    deterministic: str = "",
+    rewritten: str = "",
+) -> Run:
+    keras.mixed_precision.set_global_policy(POLICIES[precision])
+    strategy = make_strategy(deterministic=bool(deterministic))
     with strategy.scope():
         network = make_network()
         logits = [v for v in network.trainable_variables if "architecture_logits" in v.name]
-        optimizer = weight_optimizer(network, WeightOptimizer(), besides=logits)
-    objective, one = Objective(), _batch()
-
-    step = partial(gradient_step, network, objective, optimizer)
-    run = compiled_on(strategy)
-    return lambda: _finish(run(step, one, batch.IMAGES_PER_IDENTITY))
+        of_weights = weight_optimizer(network, WeightOptimizer(), besides=logits)
+        optimizer = scaled_for(precision, of_weights)
+    if rewritten:
+        tf.config.optimizer.set_experimental_options({"arithmetic_optimization": True})
+    step = partial(gradient_step, network, Objective(), optimizer)
+    one, on_devices = _batch(), compiled_on(strategy, xla == "on")
+    return lambda: _waiting(on_devices(step, one, batch.IMAGES_PER_IDENTITY))
 
 
 def _all_separate() -> ReidNetwork:
@@ -102,5 +153,10 @@ def _batch() -> Batch:
     return Batch(images, tf.constant(batch.labels()))
 
 
-def _finish(terms) -> None:
-    tf.nest.map_structure(float, terms)  # waits for the numbers
+def _waiting(computed: Any) -> Callable[[], None]:
+    """Waits for the numbers."""
+
+    def wait() -> None:
+        tf.nest.map_structure(lambda tensor: tensor.numpy(), computed)
+
+    return wait

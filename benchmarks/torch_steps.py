@@ -1,9 +1,10 @@
 """The training step of the all-separate two-stream ResNet-50, written with ``torch.nn``."""
 
 from collections.abc import Callable
+from typing import Any
 
-from benchmarks import batch
-from benchmarks.worker import Unavailable
+from benchmarks import batch, kernels
+from benchmarks.worker import Run, Unavailable
 
 try:
     import torch
@@ -13,24 +14,10 @@ except ImportError as error:
     raise Unavailable("PyTorch is not installed: pip install torch") from error
 
 
-def contiguous() -> Callable[[], None]:
-    """In float32, channels before rows and columns."""
-    return _step(torch.contiguous_format, torch.float32)
-
-
-def channels_last() -> Callable[[], None]:
-    """In float32, channels last."""
-    return _step(torch.channels_last, torch.float32)
-
-
-def contiguous_bfloat16() -> Callable[[], None]:
-    """Channels before rows and columns in bfloat16, by autocast."""
-    return _step(torch.contiguous_format, torch.bfloat16)
-
-
-def channels_last_bfloat16() -> Callable[[], None]:
-    """Channels last in bfloat16, by autocast."""
-    return _step(torch.channels_last, torch.bfloat16)
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+torch.backends.cudnn.benchmark = True
+FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
 class SeparateNorm(nn.Module):
@@ -126,28 +113,68 @@ def _class_mmd(visible, infrared):
     return (kernel(v, v) + kernel(i, i) - 2 * kernel(v, i)).mean()
 
 
-def _step(memory_format, dtype) -> Callable[[], None]:
-    torch.manual_seed(0)
-    network = TwoStream().to(memory_format=memory_format).train()
-    optimizer = torch.optim.Adam(network.parameters(), 1e-3, betas=(0.5, 0.999), weight_decay=5e-4)
-    images = torch.cat([torch.from_numpy(part) for part in batch.images().values()])
-    images = images.permute(0, 3, 1, 2).contiguous(memory_format=memory_format)
-    labels = torch.from_numpy(batch.labels()).long()
+def step(layout: str = "contiguous", precision: str = "float32", compiled: str = "") -> Run:
+    """The training step.
 
-    def run() -> None:
+    Args:
+      layout: ``contiguous`` (channels before rows and columns) or ``channels_last``.
+      precision: ``float32`` (TF32 on a GPU) or ``bfloat16``, by autocast.
+      compiled: ``"yes"``: the network by ``torch.compile``.
+    """
+    torch.manual_seed(0)
+    network = TwoStream().to(DEVICE, memory_format=FORMATS[layout]).train()
+    called = torch.compile(network) if compiled else network
+    optimizer = torch.optim.Adam(network.parameters(), 1e-3, betas=(0.5, 0.999), weight_decay=5e-4)
+    images = torch.cat([torch.from_numpy(part) for part in batch.images().values()]).to(DEVICE)
+    images = images.permute(0, 3, 1, 2).contiguous(memory_format=FORMATS[layout])
+    labels = torch.from_numpy(batch.labels()).long().to(DEVICE)
+    both = labels.repeat(2)
+
+    def run() -> Callable[[], Any]:
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
-            pooled, embedding, logits = network(images)
+        with _autocast(precision):
+            pooled, embedding, logits = called(images)
         (pv, pi), (ev, ei) = pooled.chunk(2), embedding.chunk(2)
         pairs = ((pv, pv), (pi, pi), (pv, pi), (pi, pv))
         triplet = sum(_triplet(a, c, labels) for a, c in pairs) / 4
         loss = (
-            functional.cross_entropy(logits.float(), labels.repeat(2))
+            functional.cross_entropy(logits.float(), both)
             + triplet
             + 5 * _correlation(ev, ei)
             + 0.05 * _class_mmd(ev, ei)
         )
         loss.backward()
         optimizer.step()
+        return loss.item
 
     return run
+
+
+def embed(layout: str = "contiguous", precision: str = "float32") -> Run:
+    """A batch of one modality to embeddings."""
+    network = TwoStream(nn.BatchNorm2d).to(DEVICE, memory_format=FORMATS[layout]).eval()
+    given = torch.randn(batch.IMAGES, 3, batch.HEIGHT, batch.WIDTH, device=DEVICE)
+    given = given.contiguous(memory_format=FORMATS[layout])
+
+    @torch.inference_mode()
+    def run() -> Callable[[], Any]:
+        with _autocast(precision):
+            pooled = network.backbone(given).mean(dim=(2, 3))
+        found = functional.normalize(network.neck(pooled.float()))
+        return found.cpu
+
+    return run
+
+
+def profile(run: Run, count: int) -> dict[str, Any]:
+    """What PyTorch's profiler saw, see :func:`kernels.of_torch`."""
+    return kernels.of_torch(run, count)
+
+
+def memory() -> dict[str, Any]:
+    """The most of the GPU's memory that was in use, in bytes; nothing without one."""
+    return {"gpu_bytes": torch.cuda.max_memory_allocated()} if DEVICE == "cuda" else {}
+
+
+def _autocast(precision: str):
+    return torch.autocast(DEVICE, torch.bfloat16, enabled=precision == "bfloat16")

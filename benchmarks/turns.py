@@ -1,9 +1,10 @@
 """Variants taking turns, so that a machine whose speed drifts slows all of them alike."""
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from statistics import median
@@ -59,7 +60,7 @@ def take_turns(variants: Sequence[str], rounds: int, warmup: int) -> dict[str, T
     """
     timings = {variant: Timing() for variant in variants}
     with ExitStack() as stack:
-        processes = {variant: stack.enter_context(_Process(variant)) for variant in variants}
+        processes = {variant: stack.enter_context(Process(variant)) for variant in variants}
         imported = {}
         for variant, process in processes.items():  # one after the other: memory, cores
             ready = process.start()
@@ -69,7 +70,7 @@ def take_turns(variants: Sequence[str], rounds: int, warmup: int) -> dict[str, T
         with progress_bar(rounds + warmup, "round", True) as bar:
             for number in range(rounds + warmup):
                 for variant in running:
-                    seen = processes[variant].run()
+                    seen = processes[variant].ask()
                     if number >= warmup:
                         timings[variant].seconds.append(seen["seconds"])
                     timings[variant].working_bytes = seen["peak_bytes"] - imported[variant]
@@ -77,13 +78,25 @@ def take_turns(variants: Sequence[str], rounds: int, warmup: int) -> dict[str, T
     return timings
 
 
-class _Process:
-    """A worker process, ended on leaving the context."""
+class Process:
+    """A worker process, ended on leaving the context.
 
-    def __init__(self, variant: str):
-        self._command = [sys.executable, "-m", "benchmarks.worker", variant]
+    Args:
+      variant: ``"module:function?name=value"``, see ``worker``.
+      environment: what it finds in its environment besides this process' own.
+      python: that runs it.
+    """
 
-    def __enter__(self) -> "_Process":
+    def __init__(
+        self,
+        variant: str,
+        environment: Mapping[str, str] | None = None,
+        python: str = sys.executable,
+    ):
+        self._command = [python, "-m", "benchmarks.worker", variant]
+        self._environment = {**os.environ, **(environment or {})}
+
+    def __enter__(self) -> "Process":
         self._process: subprocess.Popen[str] | None = None
         return self
 
@@ -92,19 +105,34 @@ class _Process:
             self._process.terminate()
             self._process.communicate()
 
-    def start(self) -> dict[str, Any]:
+    def begin(self) -> None:
+        """Starts it; :meth:`answer` tells when it is ready."""
         self._process = subprocess.Popen(
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=self._environment,
         )
-        return self._answer()
 
-    def run(self) -> dict[str, Any]:
+    def start(self) -> dict[str, Any]:
+        """Starts it and waits until it is ready."""
+        self.begin()
+        return self.answer()
+
+    def ask(self, words: str = "run") -> dict[str, Any]:
+        """Tells it to do something and waits for what comes of it."""
+        self.tell(words)
+        return self.answer()
+
+    def tell(self, words: str) -> None:
+        """Tells it to do something."""
         assert self._process is not None and self._process.stdin is not None
-        self._process.stdin.write("run\n")
+        self._process.stdin.write(f"{words}\n")
         self._process.stdin.flush()
-        return self._answer()
 
-    def _answer(self) -> dict[str, Any]:
+    def answer(self) -> dict[str, Any]:
+        """What it says next."""
         assert self._process is not None and self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:

@@ -41,9 +41,8 @@ def make_strategy(
     if isinstance(devices, tf.distribute.Strategy):
         return devices
     devices = devices or Devices()
+    xla.set_flags()
     gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
-        xla.set_flags()
     # With it on, equal runs in two processes were seen to differ in the last bit of some gradients;
     # with it off they were not. A resumed run must end as if it had not been interrupted.
     tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})

@@ -16,9 +16,11 @@ from cmnas_tf.errors import BadInput
 
 logger = logging.getLogger(__name__)
 
+_DRIVER = Path("/proc/driver/nvidia")
+
 
 def set_flags() -> None:
-    """Tells XLA how to compile for a GPU; without effect once something was computed.
+    """Tells XLA how to compile for a GPU. TensorFlow reads it once, when it first lists devices.
 
     Convolutions stay channels last: NVIDIA's TF32 kernels want that, and XLA would turn those of
     float32 around. What was compiled is kept in the folder ``cmnas_tf/xla`` of ``$XDG_CACHE_HOME``
@@ -80,9 +82,16 @@ def _problem() -> str:
 
 def _kept() -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cmnas_tf"
-    details = [tf.config.experimental.get_device_details(gpu) for gpu in _gpus()[:1]]
-    names = [str(found.get("device_name", "GPU")).replace(" ", "-") for found in details]
-    return cache / "xla" / "-".join([tf.__version__, *names])
+    return cache / "xla" / "-".join([tf.__version__, *_card()])
+
+
+def _card() -> list[str]:
+    """The words of the first GPU's name; TensorFlow would list the devices to tell it."""
+    for file in sorted(_DRIVER.glob("gpus/*/information")):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            if line.startswith("Model:"):
+                return line.removeprefix("Model:").split()
+    return []
 
 
 def _gpus() -> list[tf.config.PhysicalDevice]:

@@ -7,6 +7,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,19 +100,20 @@ class Loop:
             self.strategy.scope(),
             StopRequest.listening() as request,
             checkpoints.finishing(),
+            ThreadPoolExecutor(1, "terms") as reader,
         ):
             word = ""
-            unread: deque[tuple[int, Any]] = deque()
+            unread: deque[tuple[int, Future[Terms]]] = deque()
             for number, batch in zip(range(start, stop), distributed, strict=True):
-                unread.append((number, step(number, batch)))
+                unread.append((number, reader.submit(_read, step(number, batch))))
                 epoch, left = divmod(number + 1, self.steps_per_epoch)
                 asked = agreed_signal(self.strategy, request.signal)
                 saves = chief and (due(number + 1) or number + 1 == stop or asked)
-                # To read a GPU's numbers is to wait for them: a step's are read while the next one
-                # computes, except before its result is used.
+                # To read a GPU's numbers is to wait for all that it was given before: a step's are
+                # read aside while the next one is given, except before its result is used.
                 while len(unread) > (0 if saves or asked or not left else 1):
-                    read, computed = unread.popleft()
-                    terms: Terms = tf.nest.map_structure(float, computed)
+                    read, terms_of_step = unread.popleft()
+                    terms = terms_of_step.result()
                     self._check_finite(terms, read, checkpoints)
                     scalars = {
                         f"{objective}_loss/{name}": value
@@ -145,6 +147,10 @@ class Loop:
                     f"(epoch {number // self.steps_per_epoch + 1}). {kept}; lower the learning "
                     "rate, in another `run_dir`."
                 )
+
+
+def _read(computed: Mapping[str, Mapping[str, tf.Tensor]]) -> Terms:
+    return tf.nest.map_structure(float, computed)
 
 
 def _share(context: tf.distribute.InputContext) -> Share:

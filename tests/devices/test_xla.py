@@ -1,6 +1,9 @@
 """Where steps are compiled, what is said of it, and that they stay the same steps."""
 
 import logging
+import os
+import subprocess
+import sys
 
 import pytest
 import tensorflow as tf
@@ -26,8 +29,10 @@ def gpu(monkeypatch, tmp_path):
         "list_physical_devices",
         lambda kind=None: [GPU] if kind == "GPU" else devices(kind),
     )
-    found = {"device_name": "NVIDIA H100"}
-    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: found)
+    card = tmp_path / "driver" / "gpus" / "0000:00:06.0"
+    card.mkdir(parents=True)
+    card.joinpath("information").write_text("Model: \t\t NVIDIA H100\nIRQ:   \t\t 16\n")
+    monkeypatch.setattr(xla, "_DRIVER", tmp_path / "driver")
     for name in ("XLA_FLAGS", "TF_XLA_FLAGS"):
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -77,3 +82,23 @@ def test_a_compiled_function_computes_the_same():
 
     graph, compiled = compiled_on(ALONE), compiled_on(ALONE, by_xla=True)
     assert compiled(double, tf.constant(3.0))["twice"] == graph(double, tf.constant(3.0))["twice"]
+
+
+def test_what_was_compiled_is_kept_for_the_next_process(tmp_path):
+    """TensorFlow reads its flags when it first lists devices; here they are a CPU's."""
+    script = """
+import os, tensorflow as tf
+from cmnas_tf.devices.distribution import make_strategy
+os.environ["TF_XLA_FLAGS"] = "--tf_xla_persistent_cache_device_types=CPU"
+make_strategy()
+tf.function(tf.exp, jit_compile=True)(tf.zeros([2]))
+"""
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "CUDA_VISIBLE_DEVICES": ""}
+    for name in ("XLA_FLAGS", "TF_XLA_FLAGS"):
+        environment.pop(name, None)
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True)
+    kept = list((tmp_path / "cmnas_tf" / "xla" / tf.__version__).glob("xla_compile_cache*"))
+    if b"No available targets" in done.stderr:
+        pytest.skip("TensorFlow 2.15 keeps nothing for a CPU")
+    assert done.returncode == 0, done.stderr.decode()
+    assert len(kept) == 1

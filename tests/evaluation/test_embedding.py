@@ -56,6 +56,14 @@ def test_two_devices_give_what_one_gives(two_replicas, source, flip_average):
     assert found.tobytes() == expected.tobytes()
 
 
+@pytest.mark.parametrize("flip_average", [False, True])
+def test_compiled_by_xla_each_image_has_the_same_embedding(source, flip_average):
+    """Also those of a batch that is not full."""
+    expected = embed(tiny.supernet(), source, 3, flip_average=flip_average)
+    found = embed(tiny.supernet(), source, 3, flip_average=flip_average, by_xla=True)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
 @pytest.mark.parametrize("batch", [1, 2, 64])
 def test_workers_put_together_what_each_embedded(monkeypatch, two_replicas, source, batch):
     """Three workers; each ends up with every embedding in its place."""

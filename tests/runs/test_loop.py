@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import threading
 
 import numpy as np
 import pytest
@@ -70,27 +71,30 @@ def test_every_step_is_done_once_with_its_own_batch(tmp_path):
     assert run.value.numpy() == sum((n + 1) * 2 ** (11 - n) for n in range(12))
 
 
-def test_terms_are_read_while_the_next_step_computes_but_before_a_checkpoint(tmp_path):
+def test_terms_are_read_while_the_next_step_is_given_but_before_an_epoch_ends(tmp_path):
     """Reading waits for the device; what is saved must be known to be finite."""
+    begun = [threading.Event() for _ in range(STEPS_PER_EPOCH * EPOCHS)]
+    read = []
 
     class Total:
         def __init__(self, number):
             self.number = number
+            begun[number].set()
 
         def __float__(self):
-            events.append(f"read {self.number}")
+            if (self.number + 1) % STEPS_PER_EPOCH:
+                assert begun[self.number + 1].wait(60), "the loop waited for the terms"
+            read.append(self.number)
             return 1.0
 
-    def total(number):
-        events.append(f"step {number}")
-        return Total(number)
+    def after_epoch(epoch):
+        assert read == list(range(epoch * STEPS_PER_EPOCH))
+        return {}, ""
 
-    events = []
     run = Run(tmp_path)
-    run.total = total
+    run.total, run.after_epoch = Total, after_epoch
     run.start()
-    epoch = "step 0, step 1, read 0, step 2, read 1, read 2, step 3, step 4, read 3, step 5, read 4"
-    assert ", ".join(events).startswith(f"{epoch}, read 5, step 6")
+    assert read == list(range(STEPS_PER_EPOCH * EPOCHS))
 
 
 def test_every_epoch_is_saved_and_the_last_two_are_kept(tmp_path):
