@@ -1,12 +1,13 @@
 """The loop around a step: batches in, loss terms out, progress, checkpoints, resuming."""
 
+import contextlib
 import errno
 import math
 import os
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -70,7 +71,8 @@ class Loop:
             TensorBoard and a word for the bar.
 
         Raises:
-          BadInput: the workers do not start from the same checkpoint and the same variables.
+          BadInput: the workers do not start from the same checkpoint and the same variables, or a
+            step does not fit into its device's memory.
           TrainingDiverged: a term is not finite; the last checkpoint is kept.
           Stopped: SIGINT or SIGTERM asked a worker for it; a checkpoint was written.
         """
@@ -101,6 +103,7 @@ class Loop:
             StopRequest.listening() as request,
             checkpoints.finishing(),
             ThreadPoolExecutor(1, "terms") as reader,
+            _naming_what_takes_memory(),
         ):
             word = ""
             unread: deque[tuple[int, Future[Terms]]] = deque()
@@ -147,6 +150,20 @@ class Loop:
                     f"(epoch {number // self.steps_per_epoch + 1}). {kept}; lower the learning "
                     "rate, in another `run_dir`."
                 )
+
+
+@contextlib.contextmanager
+def _naming_what_takes_memory() -> Iterator[None]:
+    """Turns a step that does not fit into its device's memory into a ``BadInput``."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise BadInput(
+            "A step does not fit into the memory of its device "
+            f"({str(error.message).splitlines()[0][:200]}). Make what it keeps smaller, in another "
+            "`run_dir`: precision=bfloat16 takes about half, `recompute` less for one more forward "
+            "pass, and fewer `identities_per_batch` or `images_per_identity` less in proportion."
+        ) from error
 
 
 def _read(computed: Mapping[str, Mapping[str, tf.Tensor]]) -> Terms:

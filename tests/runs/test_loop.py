@@ -267,6 +267,23 @@ def test_a_disk_without_room_for_the_log_is_named(tmp_path, monkeypatch):
     assert run.done == [0, 1]
 
 
+def test_a_step_that_does_not_fit_says_what_takes_less_memory(tmp_path):
+    """The checkpoints before it are kept."""
+
+    def full(number):
+        if number == 4:
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating [128,64]\nHint")
+        return 1.0
+
+    run = Run(tmp_path)
+    run.total = full
+    with pytest.raises(
+        BadInput, match=r"\(OOM when allocating \[128,64\]\)\. .* precision=bfloat16"
+    ):
+        run.start()
+    assert run.steps == ["step-00000003.safetensors"]
+
+
 def test_a_worker_that_is_not_the_chief_computes_and_writes_nothing(tmp_path, monkeypatch, capsys):
     """It begins where the chief's checkpoint is."""
     undisturbed = Run(tmp_path / "undisturbed")
