@@ -8,6 +8,7 @@ supernet's norms cost no more than a derived network's. On a CPU it is slower th
 import functools
 import logging
 import os
+import shlex
 from pathlib import Path
 
 import tensorflow as tf
@@ -101,4 +102,4 @@ def _gpus() -> list[tf.config.PhysicalDevice]:
 def _set(variable: str, name: str, value: str) -> None:
     given = os.environ.get(variable, "")
     if name not in given:
-        os.environ[variable] = f"{given} --{name}={value}".strip()
+        os.environ[variable] = f"{given} --{name}={shlex.quote(value)}".strip()
