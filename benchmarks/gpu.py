@@ -44,13 +44,13 @@ WAVES = (
     (
         STEPS + "train?xla=on",
         STEPS + "search?xla=on",
-        STEPS + "naive_supernet?xla=on",
         EMBED,
         EMBED + HALF,
         TORCH_EMBED,
         TORCH_EMBED + HALF,
     ),
     (
+        STEPS + "naive_supernet?xla=on",
         STEPS + "derived",
         STEPS + "derived?precision=bfloat16",
         STEPS + "supernet",
