@@ -122,6 +122,7 @@ def test_what_a_result_follows_from():
         "checkpoint_every",
         "keep_checkpoints",
         "progress",
+        "xla",
     }
 
 
