@@ -107,31 +107,40 @@ class Loop:
         ):
             word = ""
             unread: deque[tuple[int, Future[Terms]]] = deque()
-            for number, batch in zip(range(start, stop), distributed, strict=True):
-                unread.append((number, reader.submit(_read, step(number, batch))))
+
+            def report() -> None:
+                """Reads, checks and shows the terms of the first step that waits for it."""
+                nonlocal word
+                number, terms_of_step = unread.popleft()
+                terms = terms_of_step.result()
+                self._check_finite(terms, number, checkpoints)
+                scalars = {
+                    f"{objective}_loss/{name}": value
+                    for objective, values in terms.items()
+                    for name, value in values.items()
+                }
                 epoch, left = divmod(number + 1, self.steps_per_epoch)
-                asked = agreed_signal(self.strategy, request.signal)
-                saves = chief and (due(number + 1) or number + 1 == stop or asked)
+                if not left:
+                    found, word = after_epoch(epoch)
+                    scalars |= found
+                _log(writer, scalars, number)
+                shown = number // self.steps_per_epoch + 1
+                bar.set_description_str(f"epoch {shown}/{self.epochs}", refresh=False)
+                bar.set_postfix_str(f"{_in_short(terms)} {word}".strip(), refresh=False)
+                bar.update()
+
+            for number, batch in zip(range(start, stop), distributed, strict=True):
                 # To read a GPU's numbers is to wait for all that it was given before: a step's are
                 # read aside while the next one is given, except before its result is used.
-                while len(unread) > (0 if saves or asked or not left else 1):
-                    read, terms_of_step = unread.popleft()
-                    terms = terms_of_step.result()
-                    self._check_finite(terms, read, checkpoints)
-                    scalars = {
-                        f"{objective}_loss/{name}": value
-                        for objective, values in terms.items()
-                        for name, value in values.items()
-                    }
-                    if not unread and not left:
-                        found, word = after_epoch(epoch)
-                        scalars |= found
-                    _log(writer, scalars, read)
-                    shown = read // self.steps_per_epoch + 1
-                    bar.set_description_str(f"epoch {shown}/{self.epochs}", refresh=False)
-                    bar.set_postfix_str(f"{_in_short(terms)} {word}".strip(), refresh=False)
-                    bar.update()
-                if saves:
+                unread.append((number, reader.submit(_read, step(number, batch))))
+                saves = chief and (due(number + 1) or number + 1 == stop)
+                used = saves or (number + 1) % self.steps_per_epoch == 0
+                while len(unread) > (0 if used else steps_ahead()):
+                    report()
+                asked = agreed_signal(self.strategy, request.signal)
+                while asked and unread:
+                    report()
+                if saves or (chief and asked):
                     checkpoints.save_in_background(number + 1, self.state, self.metadata)
                 if asked:
                     raise Stopped(asked, f"step {number + 1}")
@@ -150,6 +159,14 @@ class Loop:
                     f"(epoch {number // self.steps_per_epoch + 1}). {kept}; lower the learning "
                     "rate, in another `run_dir`."
                 )
+
+
+def steps_ahead() -> int:
+    """Steps that are given to a device before the terms of an earlier one are waited for.
+
+    A CPU has computed a step when it returns.
+    """
+    return 1 if tf.config.list_physical_devices("GPU") else 0
 
 
 @contextlib.contextmanager

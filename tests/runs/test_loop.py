@@ -71,8 +71,9 @@ def test_every_step_is_done_once_with_its_own_batch(tmp_path):
     assert run.value.numpy() == sum((n + 1) * 2 ** (11 - n) for n in range(12))
 
 
-def test_terms_are_read_while_the_next_step_is_given_but_before_an_epoch_ends(tmp_path):
-    """Reading waits for the device; what is saved must be known to be finite."""
+def test_a_gpus_terms_are_read_while_it_is_given_the_next_step(tmp_path, monkeypatch):
+    """But before an epoch ends: what is saved must be known to be finite."""
+    monkeypatch.setattr(loop, "steps_ahead", lambda: 1)
     begun = [threading.Event() for _ in range(STEPS_PER_EPOCH * EPOCHS)]
     read = []
 
@@ -95,6 +96,17 @@ def test_terms_are_read_while_the_next_step_is_given_but_before_an_epoch_ends(tm
     run.total, run.after_epoch = Total, after_epoch
     run.start()
     assert read == list(range(STEPS_PER_EPOCH * EPOCHS))
+
+
+def test_what_a_gpu_was_given_after_a_term_that_is_not_finite_is_not_saved(tmp_path, monkeypatch):
+    """Step 7, the second of an epoch, is read when step 8 was given; step 8 ends the epoch."""
+    monkeypatch.setattr(loop, "steps_ahead", lambda: 1)
+    run = Run(tmp_path)
+    run.total = lambda number: np.nan if number == 7 else 1.0
+    with pytest.raises(TrainingDiverged, match="is nan at step 7 "):
+        run.start()
+    assert run.done[-1] == 8
+    assert run.steps == ["step-00000003.safetensors", "step-00000006.safetensors"]
 
 
 def test_every_epoch_is_saved_and_the_last_two_are_kept(tmp_path):
@@ -162,7 +174,7 @@ def test_a_term_that_is_not_finite_stops_the_run(tmp_path, value):
     assert f"term total of the weights objective is {value} at step 7 (epoch 3)" in str(error.value)
     assert "The last checkpoint is kept" in str(error.value)
     assert run.steps == ["step-00000003.safetensors", "step-00000006.safetensors"]
-    assert run.done[-1] == 8  # under way when step 7 was read; no checkpoint has it
+    assert run.done[-1] == 7
 
 
 def test_before_the_first_checkpoint_none_is_promised(tmp_path):
@@ -264,7 +276,7 @@ def test_a_disk_without_room_for_the_log_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(tf.summary, "scalar", full)
     with pytest.raises(OSError, match='No space left on device: "TensorBoard\'s log"'):
         run.start()
-    assert run.done == [0, 1]
+    assert run.done == [0]
 
 
 def test_a_step_that_does_not_fit_says_what_takes_less_memory(tmp_path):
