@@ -79,8 +79,9 @@ def gallery_entries(gallery: Gallery, embedding: np.ndarray, matches: Matches) -
         fits[found] = False
         if not fits.any():
             raise BadInput(
-                f"`gallery` has no further entry of id {str(match)!r} and camera {camera!r}, which "
-                "was the answer: it is not the gallery that was searched. Give that one."
+                f"`gallery` has no further entry of id {str(match)!r} and camera "
+                f"{str(camera)!r}, which was the answer: it is not the gallery that was searched. "
+                "Give that one."
             )
         found.append(int(np.argmin(np.where(fits, np.abs(scores - score), np.inf))))
     return found
