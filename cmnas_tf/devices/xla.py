@@ -1,8 +1,8 @@
 """Steps compiled as a whole by XLA: what makes one GPU fast, and what that costs before the first.
 
-On an H100 a training step of a ResNet-50 keeps the GPU busy for 39 ms compiled and 64 ms as a graph
-(float32; 23 and 51 in bfloat16): what lies between two convolutions becomes one kernel, and a
-supernet's norms cost no more than a derived network's. On a CPU it is slower than the graph.
+On an H100 a training step of a ResNet-50 keeps the GPU busy for 38 ms compiled and for 64 ms as a
+graph (float32), and a supernet's step takes no longer than a derived network's: BUILD.md, "GPU". On
+a CPU compiled steps are slower than graphs.
 """
 
 import functools
@@ -58,7 +58,7 @@ def compiles(choice: str, strategy: tf.distribute.Strategy) -> bool:
         logger.warning("XLA cannot compile here: %s. Steps are slower. %s", problem, _NEXT_MOVE)
     elif _gpus():
         logger.info(
-            "XLA compiles each kind of step before its first, for a minute or two; it is kept in "
+            "XLA compiles each kind of step before its first, for a minute or more; it is kept in "
             "%s for the next run. xla=off does without.",
             _kept(),
         )

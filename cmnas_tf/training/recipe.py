@@ -89,8 +89,8 @@ class Numerics(Options):
     )
     xla: str = option(
         "auto",
-        "Let XLA compile whole steps: a minute before the first, and on a GPU each takes half the "
-        "time and memory. auto: where one GPU computes.",
+        "Let XLA compile whole steps: a minute or more before the first, and 0.6 of the time and "
+        "memory of each on an H100. auto: where one GPU computes.",
         choices=("auto", "on", "off"),
         affects_result=False,
         advanced=True,
