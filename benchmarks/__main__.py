@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.figure import Figure
 from benchmarks.machine import machine
 from benchmarks.turns import Timing, ratio, take_turns
 from cmnas_tf.files import write_json
@@ -45,43 +46,6 @@ def memory(numerator: str, denominator: str) -> Callable[[Timings], float | None
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A figure that is reported.
-
-    Attributes:
-      value: how it follows from the timings.
-      wanted: how good it must be, if that is said.
-      at_least: whether more is better.
-      explained: where the time goes and what was tried, told where it is missed.
-    """
-
-    value: Callable[[Timings], float | None]
-    wanted: float | None = None
-    at_least: bool = False
-    explained: str = ""
-
-    def missed(self, value: float | None) -> bool:
-        """Whether it is not as good as wanted."""
-        if self.wanted is None or value is None:
-            return False
-        return value < self.wanted if self.at_least else value > self.wanted
-
-    def row(self, name: str, value: float | None) -> list[str]:
-        """Of the table that is shown."""
-        wanted = (
-            "-" if self.wanted is None else f"{'>=' if self.at_least else '<='} {self.wanted:g}"
-        )
-        if value is None:
-            return [name, "-", wanted, "unavailable"]
-        return [name, f"{value:.3f}", wanted, self._verdict(value)]
-
-    def _verdict(self, value: float) -> str:
-        if self.wanted is None:
-            return ""
-        return "missed" if self.missed(value) else "reached"
-
-
-@dataclass(frozen=True)
 class Comparison:
     """Variants that take turns, and what is told from it."""
 
@@ -92,7 +56,9 @@ class Comparison:
 
 
 STEP, TORCH = "benchmarks.steps:", "benchmarks.torch_steps:"
-EMBEDDING, TORCH_EMBEDDING = "benchmarks.embedding:", "benchmarks.torch_embedding:"
+EMBEDDING = "benchmarks.embedding:"
+TORCH_ONE = TORCH + "embed?images=1&calls=10&layout="
+TORCH_MANY = TORCH + "embed?images=32&layout="
 COMPARISONS = {
     "norm": Comparison(
         ("benchmarks.norm_layer:fused", "benchmarks.norm_layer:naive"),
@@ -203,11 +169,11 @@ COMPARISONS = {
             EMBEDDING + "exported_one",
             EMBEDDING + "exported_frozen_one",
             EMBEDDING + "keras_one",
-            TORCH_EMBEDDING + "contiguous_one",
-            TORCH_EMBEDDING + "channels_last_one",
+            TORCH_ONE + "contiguous",
+            TORCH_ONE + "channels_last",
             EMBEDDING + "exported_many",
-            TORCH_EMBEDDING + "contiguous_many",
-            TORCH_EMBEDDING + "channels_last_many",
+            TORCH_MANY + "contiguous",
+            TORCH_MANY + "channels_last",
         ),
         {
             "export_over_keras_predict": Figure(
@@ -216,8 +182,8 @@ COMPARISONS = {
             "export_over_torch": Figure(
                 over_faster(
                     EMBEDDING + "exported_one",
-                    TORCH_EMBEDDING + "contiguous_one",
-                    TORCH_EMBEDDING + "channels_last_one",
+                    TORCH_ONE + "contiguous",
+                    TORCH_ONE + "channels_last",
                 ),
                 0.8,
                 explained="Convolutions are faster with constants for weights, which oneDNN then "
@@ -226,16 +192,16 @@ COMPARISONS = {
             "frozen_export_over_torch": Figure(
                 over_faster(
                     EMBEDDING + "exported_frozen_one",
-                    TORCH_EMBEDDING + "contiguous_one",
-                    TORCH_EMBEDDING + "channels_last_one",
+                    TORCH_ONE + "contiguous",
+                    TORCH_ONE + "channels_last",
                 ),
                 0.8,
             ),
             "export_over_torch_32_images": Figure(
                 over_faster(
                     EMBEDDING + "exported_many",
-                    TORCH_EMBEDDING + "contiguous_many",
-                    TORCH_EMBEDDING + "channels_last_many",
+                    TORCH_MANY + "contiguous",
+                    TORCH_MANY + "channels_last",
                 ),
                 1 / 1.5,
             ),

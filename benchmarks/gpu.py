@@ -17,6 +17,7 @@ from typing import Any
 
 from benchmarks import command
 from benchmarks.batch import BACKBONE, SIZES
+from benchmarks.figure import Figure
 from benchmarks.machine import machine
 from benchmarks.turns import Process
 from cmnas_tf.files import write_json
@@ -32,87 +33,78 @@ TORCH_BFLOAT16 = TORCH + "step?layout=channels_last&precision=bfloat16"
 EMBED, TORCH_EMBED = STEPS + "embed?xla=on", TORCH + "embed?layout=channels_last"
 HALF = "&precision=bfloat16"
 
+DERIVED, SUPERNET = STEPS + "derived?xla=on", STEPS + "supernet?xla=on"
+NAIVE, TRAIN, SEARCH = (STEPS + f"{n}?xla=on" for n in ("naive_supernet", "train", "search"))
+
 # What starts together, and together fits into 80 GB.
 WAVES = (
     (
-        STEPS + "derived?xla=on",
-        STEPS + "derived?xla=on" + HALF,
-        STEPS + "supernet?xla=on",
+        DERIVED,
+        DERIVED + HALF,
+        SUPERNET,
         TORCH_FLOAT32,
         TORCH_BFLOAT16,
     ),
     (
-        STEPS + "train?xla=on",
-        STEPS + "search?xla=on",
+        TRAIN,
+        SEARCH,
         EMBED,
         EMBED + HALF,
         TORCH_EMBED,
         TORCH_EMBED + HALF,
     ),
     (
-        STEPS + "naive_supernet?xla=on",
+        NAIVE,
         STEPS + "derived",
         STEPS + "derived?precision=bfloat16",
         STEPS + "supernet",
-        STEPS + "derived?xla=on&precision=float16",
+        DERIVED + "&precision=float16",
         TORCH + "step?layout=channels_last&compiled=yes",
     ),
 )
 
 
-def over(numerator: str, denominator: str, measure: str = "row_ms") -> Callable[[Found], float]:
-    """The ratio of two variants' medians."""
-    return lambda found: found[numerator][measure] / found[denominator][measure]
+def over(
+    numerator: str, denominator: str, measure: str = "row_ms"
+) -> Callable[[Found], float | None]:
+    """The ratio of two variants' medians; None where one of them was not measured."""
+
+    def value(found: Found) -> float | None:
+        above, below = (found.get(variant, {}).get(measure) for variant in (numerator, denominator))
+        return above / below if above and below else None
+
+    return value
 
 
-# Name, how it follows from what was measured, and what it must be.
-FIGURES: tuple[tuple[str, Callable[[Found], float], str], ...] = (
-    ("step over PyTorch, float32", over(STEPS + "derived?xla=on", TORCH_FLOAT32), "<= 0.95"),
-    (
-        "step over PyTorch, bfloat16",
-        over(STEPS + "derived?xla=on" + HALF, TORCH_BFLOAT16),
-        "<= 0.95",
+def half(value: Callable[[Found], float | None]) -> Callable[[Found], float | None]:
+    """Half of another value."""
+
+    def halved(found: Found) -> float | None:
+        whole = value(found)
+        return None if whole is None else whole / 2
+
+    return halved
+
+
+FIGURES = {
+    "step over PyTorch, float32": Figure(over(DERIVED, TORCH_FLOAT32), 0.95),
+    "step over PyTorch, bfloat16": Figure(over(DERIVED + HALF, TORCH_BFLOAT16), 0.95),
+    "supernet over derived step": Figure(over(SUPERNET, DERIVED), 1.12),
+    "supernet over derived memory": Figure(over(SUPERNET, DERIVED, "gpu_bytes"), 1.10),
+    "supernet over naive supernet step": Figure(over(SUPERNET, NAIVE), 0.85),
+    "search step over two derived steps": Figure(half(over(SEARCH, DERIVED)), 1.10),
+    "bfloat16 over float32 step": Figure(over(DERIVED + HALF, DERIVED), 0.60),
+    "train step over derived step": Figure(over(TRAIN, DERIVED), 1.05),
+    "embedding, PyTorch over ours, float32": Figure(over(TORCH_EMBED, EMBED), 1.1, True),
+    "embedding, PyTorch over ours, bfloat16": Figure(
+        over(TORCH_EMBED + HALF, EMBED + HALF), 1.1, True
     ),
-    (
-        "supernet over derived step",
-        over(STEPS + "supernet?xla=on", STEPS + "derived?xla=on"),
-        "<= 1.12",
+    "compiled over graph step, float32": Figure(over(DERIVED, STEPS + "derived")),
+    "compiled over graph step, bfloat16": Figure(
+        over(DERIVED + HALF, STEPS + "derived?precision=bfloat16")
     ),
-    (
-        "supernet over derived memory",
-        over(STEPS + "supernet?xla=on", STEPS + "derived?xla=on", "gpu_bytes"),
-        "<= 1.10",
-    ),
-    (
-        "supernet over naive supernet step",
-        over(STEPS + "supernet?xla=on", STEPS + "naive_supernet?xla=on"),
-        "<= 0.85",
-    ),
-    (
-        "search step over two derived steps",
-        lambda found: over(STEPS + "search?xla=on", STEPS + "derived?xla=on")(found) / 2,
-        "<= 1.10",
-    ),
-    (
-        "bfloat16 over float32 step",
-        over(STEPS + "derived?xla=on" + HALF, STEPS + "derived?xla=on"),
-        "<= 0.60",
-    ),
-    (
-        "train step over derived step",
-        over(STEPS + "train?xla=on", STEPS + "derived?xla=on"),
-        "<= 1.05",
-    ),
-    ("embedding, PyTorch over ours, float32", over(TORCH_EMBED, EMBED), ">= 1.10"),
-    ("embedding, PyTorch over ours, bfloat16", over(TORCH_EMBED + HALF, EMBED + HALF), ">= 1.10"),
-    ("compiled over graph step, float32", over(STEPS + "derived?xla=on", STEPS + "derived"), ""),
-    (
-        "compiled over graph step, bfloat16",
-        over(STEPS + "derived?xla=on" + HALF, STEPS + "derived?precision=bfloat16"),
-        "",
-    ),
-    ("compiled over graph supernet", over(STEPS + "supernet?xla=on", STEPS + "supernet"), ""),
-)
+    "compiled over graph supernet": Figure(over(SUPERNET, STEPS + "supernet")),
+}
 
 
 def main(words: list[str] | None = None) -> None:
@@ -136,7 +128,7 @@ def main(words: list[str] | None = None) -> None:
     result: dict[str, Any] = {"card": card, "machine": machine(), "variants": found}
 
     def keep() -> None:
-        result["figures"] = {name: value for name, value, _ in figures(found)}
+        result["figures"] = figures(found)
         write_json(output, result)
 
     begin = time.monotonic()
@@ -148,8 +140,8 @@ def main(words: list[str] | None = None) -> None:
         if wave is WAVES[0]:
             result["train_command"] = command.measure(options.small)
             keep()
-    rows = [["", "measured", "wanted"], *[[n, f"{v:.3f}", w] for n, v, w in figures(found)]]
-    print(f"\n{table(rows)}\n\nwritten to {output}")
+    rows = [FIGURES[name].row(name, value) for name, value in figures(found).items()]
+    print(f"\n{table([['', 'measured', 'wanted', ''], *rows])}\n\nwritten to {output}")
 
 
 def measure(
@@ -216,23 +208,17 @@ def show(variant: str, measured: Mapping[str, Any]) -> None:
     )
 
 
-def figures(found: Found) -> list[tuple[str, float, str]]:
-    """Name, value and wish of each figure whose variants were measured."""
-    known = []
-    for name, value, wanted in FIGURES:
-        try:
-            known.append((name, value(found), wanted))
-        except KeyError:
-            continue
-    return known
+def figures(found: Found) -> dict[str, float]:
+    """The values of those whose variants were measured."""
+    values = {name: figure.value(found) for name, figure in FIGURES.items()}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def card_name() -> str | None:
     """The first GPU's name, or None without one."""
     asked = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
     try:
-        return subprocess.run(asked, check=True, capture_output=True, text=True).stdout.split("\n")[
-            0
-        ]
+        told = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
     except (OSError, subprocess.CalledProcessError):
         return None
+    return told.splitlines()[0].replace(" ", "-")

@@ -150,17 +150,27 @@ def step(layout: str = "contiguous", precision: str = "float32", compiled: str =
     return run
 
 
-def embed(layout: str = "contiguous", precision: str = "float32") -> Run:
-    """A batch of one modality to embeddings."""
+def embed(
+    layout: str = "contiguous", precision: str = "float32", images: str = "", calls: str = "1"
+) -> Run:
+    """Images of one modality to embeddings, without being compiled.
+
+    Args:
+      layout, precision: see :func:`step`.
+      images: how many at once; those of the batch when not given.
+      calls: how many times in one run.
+    """
     network = TwoStream(nn.BatchNorm2d).to(DEVICE, memory_format=FORMATS[layout]).eval()
-    given = torch.randn(batch.IMAGES, 3, batch.HEIGHT, batch.WIDTH, device=DEVICE)
+    count = int(images or batch.IMAGES)
+    given = torch.randn(count, 3, batch.HEIGHT, batch.WIDTH, device=DEVICE)
     given = given.contiguous(memory_format=FORMATS[layout])
 
     @torch.inference_mode()
     def run() -> Callable[[], Any]:
-        with _autocast(precision):
-            pooled = network.backbone(given).mean(dim=(2, 3))
-        found = functional.normalize(network.neck(pooled.float()))
+        for _ in range(int(calls)):
+            with _autocast(precision):
+                pooled = network.backbone(given).mean(dim=(2, 3))
+            found = functional.normalize(network.neck(pooled.float()))
         return found.cpu
 
     return run

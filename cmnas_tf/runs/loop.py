@@ -107,6 +107,7 @@ class Loop:
         ):
             word = ""
             unread: deque[tuple[int, Future[Terms]]] = deque()
+            ahead = steps_ahead()
 
             def report() -> None:
                 """Reads, checks and shows the terms of the first step that waits for it."""
@@ -135,7 +136,7 @@ class Loop:
                 unread.append((number, reader.submit(_read, step(number, batch))))
                 saves = chief and (due(number + 1) or number + 1 == stop)
                 used = saves or (number + 1) % self.steps_per_epoch == 0
-                while len(unread) > (0 if used else steps_ahead()):
+                while len(unread) > (0 if used else ahead):
                     report()
                 asked = agreed_signal(self.strategy, request.signal)
                 while asked and unread:

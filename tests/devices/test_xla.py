@@ -69,9 +69,9 @@ def test_a_strategy_for_a_gpu_sets_flags_that_nobody_set(gpu, monkeypatch, tmp_p
     monkeypatch.setenv("XLA_FLAGS", "--xla_gpu_force_conv_nhwc=false --xla_dump_to=/there")
     strategy = make_strategy()
     assert isinstance(strategy, tf.distribute.OneDeviceStrategy)
-    assert xla.os.environ["XLA_FLAGS"] == "--xla_gpu_force_conv_nhwc=false --xla_dump_to=/there"
+    assert os.environ["XLA_FLAGS"] == "--xla_gpu_force_conv_nhwc=false --xla_dump_to=/there"
     kept = tmp_path / "cmnas_tf" / "xla" / f"{tf.__version__}-NVIDIA-H100"
-    assert xla.os.environ["TF_XLA_FLAGS"] == (
+    assert os.environ["TF_XLA_FLAGS"] == (
         f"--tf_xla_persistent_cache_directory={kept} --tf_xla_persistent_cache_device_types=GPU"
     )
 

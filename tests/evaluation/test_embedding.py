@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,6 +63,22 @@ def test_compiled_by_xla_each_image_has_the_same_embedding(source, flip_average)
     expected = embed(tiny.supernet(), source, 3, flip_average=flip_average)
     found = embed(tiny.supernet(), source, 3, flip_average=flip_average, by_xla=True)
     np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("images", "expected"), [(7, True), (8, False)])
+def test_xla_compiles_for_so_many_images_that_it_pays(source, monkeypatch, images, expected):
+    """There are seven."""
+    monkeypatch.setattr(evaluate, "_WORTH_COMPILING", images)
+    monkeypatch.setattr(evaluate.xla, "compiles", lambda choice, strategy: choice == "auto")
+    asked = []
+
+    def recording(network, part, *arguments):
+        asked.append(arguments[-1])
+        return embed(network, part, arguments[0])
+
+    monkeypatch.setattr(evaluate, "embed", recording)
+    embed_on_devices(tf.distribute.OneDeviceStrategy("CPU:0"), tiny.supernet(), source, 2)
+    assert asked == [expected]
 
 
 @pytest.mark.parametrize("batch", [1, 2, 64])
