@@ -6,8 +6,9 @@ tells that of every architecture it contains, a network in training of its own.
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -141,9 +142,7 @@ class SupernetFitness:
     ):
         self.space, self.supernet, self._file = space, supernet, file
         self._rule = LAYOUTS[images.dataset.layout].protocol.rule
-        sampler = images.sampler(split.weights, FITNESS_STREAM)
-        of_weights = images.batches(sampler, 0, _STATISTICS_BATCHES, Share())
-        self._statistics_from = [batch.images for batch in of_weights]
+        self._images, self._split = images, split
         self.held_out = few_of_each(split.architecture)
         self._batches = {
             modality: test_batches(images.source(part), _EMBED_BATCH).cache()
@@ -153,10 +152,20 @@ class SupernetFitness:
         named = supernet.get_weight_paths().items()
         self._moving = [v for path, v in named if path.split(".")[-1].startswith("moving_")]
         self.measured: dict[Architecture, Fitness] = {}
+        self._mixtures: dict[tuple[str, ...], Fitness] = {}
         if file is not None and file.is_file():
             for found in json.loads(file.read_text(encoding="utf-8")):
-                architecture = Architecture.from_json(found["architecture"])
-                self.measured[architecture] = Fitness.from_json(found["fitness"])
+                fitness = Fitness.from_json(found["fitness"])
+                if "mixture" in found:
+                    self._mixtures[tuple(found["mixture"])] = fitness
+                else:
+                    self.measured[Architecture.from_json(found["architecture"])] = fitness
+
+    @cached_property
+    def _statistics_from(self) -> list[dict[str, tf.Tensor]]:
+        sampler = self._images.sampler(self._split.weights, FITNESS_STREAM)
+        batches = self._images.batches(sampler, 0, _STATISTICS_BATCHES, Share())
+        return [batch.images for batch in batches]
 
     def __call__(self, architecture: Architecture) -> Fitness:
         """The fitness of an architecture of the space.
@@ -167,12 +176,23 @@ class SupernetFitness:
         architecture = replace(architecture, provenance={})
         if architecture not in self.measured:
             self.space.select(self.supernet, architecture)
-            self.measured[architecture] = self.of_mixture()
+            self.measured[architecture] = self._measure()
             self._keep()
         return self.measured[architecture]
 
-    def of_mixture(self) -> Fitness:
-        """The fitness of what the supernet computes with its logits as they are; not kept."""
+    def of_mixture(self, fixed: Sequence[str]) -> Fitness:
+        """The fitness of what the supernet computes with its logits as they are.
+
+        Args:
+          fixed: what tells these logits from those that training ended with.
+        """
+        key = tuple(fixed)
+        if key not in self._mixtures:
+            self._mixtures[key] = self._measure()
+            self._keep()
+        return self._mixtures[key]
+
+    def _measure(self) -> Fitness:
         for variable in self._moving:
             variable.assign(tf.zeros_like(variable))
         for images in self._statistics_from:
@@ -192,8 +212,11 @@ class SupernetFitness:
     def _keep(self) -> None:
         if self._file is not None:
             found = [
-                {"architecture": architecture.to_json(), "fitness": fitness.to_json()}
-                for architecture, fitness in self.measured.items()
+                *(
+                    {"architecture": a.to_json(), "fitness": f.to_json()}
+                    for a, f in self.measured.items()
+                ),
+                *({"mixture": key, "fitness": f.to_json()} for key, f in self._mixtures.items()),
             ]
             write_json(self._file, found)
 

@@ -168,14 +168,16 @@ class Perturbation(ByFitness):
         import numpy as np
 
         space, decisions = fitness.space, list(fitness.space.decisions().items())
+        fixed: list[str] = []
         for place in np.random.default_rng(seed).permutation(len(decisions)).tolist():
             decision, candidates = decisions[place]
             scores = {}
             for candidate in candidates:
                 space.fix(fitness.supernet, decision, candidate)
-                scores[candidate] = fitness.of_mixture().mean_ap
+                scores[candidate] = fitness.of_mixture([*fixed, f"{decision}: {candidate}"]).mean_ap
             best = max(scores, key=scores.__getitem__)  # the first of equals
             space.fix(fitness.supernet, decision, best)
+            fixed.append(f"{decision}: {best}")
         fitness(space.derive(fitness.supernet, {}))
 
 

@@ -9,6 +9,7 @@ from cmnas_tf.architecture import Architecture, hand_drawn
 from cmnas_tf.errors import BadInput
 from cmnas_tf.losses import LOSSES
 from cmnas_tf.options import Options, option
+from cmnas_tf.searching.selection import SELECTIONS
 
 RANDOM = "random"
 # Words that stand for an arm of each stage, after which ``architecture`` takes the stage's name.
@@ -37,9 +38,9 @@ class Comparison(Options):
             "batch_statistics",
         ),
         "The contenders: searches that cmnas_tf/studies/arms.py names (no_LOSS for every loss: "
-        "ablations; random_search: the baseline), but for those that are the subject's with "
-        "the options given, random, until and within for each stage, and all that the option "
-        "architecture of a training takes.",
+        "ablations; by_SELECTION; random_search: the baseline), but for those that are the "
+        "subject's with the options given, random, until and within for each stage, and all that "
+        "the option architecture of a training takes.",
     )
     subject: str = option(
         "searched", "The arm whose worth is asked for: differences are its score minus another."
@@ -89,6 +90,7 @@ def searches() -> dict[str, dict[str, Any]]:
         "darts_cells": {"search_space": "darts_cells"},
         "one_shot": {"algorithm": "one_shot", "split": "identities"},
         "random_search": {"algorithm": "random"},
+        **{f"by_{selection}": {"selection": selection} for selection in SELECTIONS},
     }
 
 

@@ -160,7 +160,9 @@ def test_a_search_keeps_what_is_selected(name, eight_people, one_block, tmp_path
     kept = json.loads((tmp_path / "run" / "fitness.json").read_text())
     assert found.architecture == Architecture.load(tmp_path / "run")
     by_architecture = {
-        Architecture.from_json(each["architecture"]): each["fitness"]["mean_ap"] for each in kept
+        Architecture.from_json(each["architecture"]): each["fitness"]["mean_ap"]
+        for each in kept
+        if "architecture" in each
     }
     assert found.architecture.provenance["fitness"] == by_architecture[found.architecture]
     assert found.architecture.provenance["settings"]["selection"] == name
@@ -171,36 +173,54 @@ def test_a_search_keeps_what_is_selected(name, eight_people, one_block, tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["stages", "perturbation", "evolution"])
 def test_a_killed_selection_resumes_and_measures_nothing_twice(
-    eight_people, one_block, tmp_path, monkeypatch
+    name, eight_people, one_block, tmp_path, monkeypatch
 ):
-    undisturbed = find(eight_people, darts(selection="stages"), tmp_path / "one")
-    of_mixture, measured = SupernetFitness.of_mixture, []
+    """Nor does a finished search measure anything, or read an image for it, when asked again."""
+    measure, done, killed_after = SupernetFitness._measure, [], None
 
     def counting(self):
-        if len(measured) == 3:
+        if len(done) == killed_after:
             raise KeyboardInterrupt
-        measured.append(of_mixture(self))
-        return measured[-1]
+        done.append(measure(self))
+        return done[-1]
 
-    monkeypatch.setattr(SupernetFitness, "of_mixture", counting)
+    monkeypatch.setattr(SupernetFitness, "_measure", counting)
+    undisturbed = find(eight_people, darts(selection=name), tmp_path / "one")
+    in_all, done[:], killed_after = len(done), [], 3
     with pytest.raises(KeyboardInterrupt):
-        find(eight_people, darts(selection="stages"), tmp_path / "two")
+        find(eight_people, darts(selection=name), tmp_path / "two")
     assert not (tmp_path / "two" / "architecture.json").exists()
     assert len(json.loads((tmp_path / "two" / "fitness.json").read_text())) == 3
-    left = []
-
-    def noting(self):
-        left.append(1)
-        return of_mixture(self)
-
-    monkeypatch.setattr(SupernetFitness, "of_mixture", noting)
-    resumed = find(eight_people, darts(selection="stages"), tmp_path / "two")
-    rules = len(set(SPACE.hand_drawn().values()))
-    assert len(left) == rules - 3
+    done[:], killed_after = [], None
+    resumed = find(eight_people, darts(selection=name), tmp_path / "two")
+    assert len(done) == in_all - 3
     assert resumed.architecture == undisturbed.architecture
     one, two = (tmp_path / name / "fitness.json" for name in ("one", "two"))
     assert one.read_text() == two.read_text()
+    done[:], killed_after = [], 0
+    monkeypatch.setattr(SupernetFitness, "_statistics_from", None)
+    again = find(eight_people, darts(selection=name), tmp_path / "two")
+    assert again.architecture == undisturbed.architecture
+
+
+@pytest.mark.slow
+def test_a_fitness_that_is_not_finite_ends_the_search_with_a_reason(
+    eight_people, one_block, tmp_path, monkeypatch
+):
+    """The weights are kept: another selection goes on from them."""
+
+    def broken(network, modality, batches):
+        return np.full((len(list(batches.unbatch())), network.embedding_size), np.nan, np.float32)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fitness, "embed_batches", broken)
+        with pytest.raises(BadInput, match="NaN or infinite embeddings cannot be ranked"):
+            find(eight_people, darts(selection="stages"), tmp_path / "run")
+    assert not (tmp_path / "run" / "architecture.json").exists()
+    assert not (tmp_path / "run" / "fitness.json").exists()
+    find(eight_people, darts(selection="stages"), tmp_path / "run")
 
 
 def test_logits_measure_nothing(eight_people, one_block, monkeypatch):

@@ -59,6 +59,10 @@ DIFFERENCES = {
     "darts_cells": {"search_space": "darts_cells"},
     "one_shot": {"algorithm": "one_shot", "split": "identities"},
     "random_search": {"algorithm": "random"},
+    "by_logits": {},  # as by default
+    "by_stages": {"selection": "stages"},
+    "by_perturbation": {"selection": "perturbation"},
+    "by_evolution": {"selection": "evolution"},
 }
 
 
