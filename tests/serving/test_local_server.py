@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -119,15 +120,46 @@ def test_a_body_that_is_too_large_is_not_waited_for(endpoint):
     assert "200,000,000 bytes, and at most 64,000,000" in said["error"]
 
 
-@pytest.mark.parametrize("length", [None, "-1", "many", "9" * 30])
-def test_a_body_of_unknown_size(endpoint, length):
+def test_a_body_of_unknown_size(endpoint):
     with connection(endpoint.rest) as opened:
         opened.putrequest("POST", "/v1/models/reid:predict")
-        if length:
-            opened.putheader("Content-Length", length)
         opened.endheaders()
         status, said = answer(opened)
     assert (status, said) == (400, {"error": "A request must say its size in Content-Length."})
+
+
+INSIDE = b"GET /v1/models/inside HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"Content-Length: -1",
+        b"Content-Length: many",
+        b"Content-Length: " + b"9" * 30,
+        b"Content-Length: 0\r\nContent-Length: %d" % len(INSIDE),
+        b"Content-Length: %d\r\nTransfer-Encoding: chunked" % len(INSIDE),
+        b"Content-Length : 0",
+        b"Transfer-Encoding: identity",
+    ],
+)
+@pytest.mark.parametrize("method", [b"GET", b"POST"])
+def test_a_body_is_never_taken_for_the_next_request(endpoint, method, headers):
+    """What two servers could read two ways is refused, and the connection closed."""
+    host, port = endpoint.rest.split(":")
+    path = b"/v1/models/reid" + (b":predict" if method == b"POST" else b"")
+    with socket.create_connection((host, int(port)), timeout=60) as opened:
+        opened.sendall(method + b" %s HTTP/1.1\r\nHost: a\r\n%s\r\n\r\n" % (path, headers) + INSIDE)
+        received = b"".join(iter(lambda: opened.recv(4096), b""))
+    assert received.startswith(b"HTTP/1.1 4") or received.startswith(b"HTTP/1.1 501")
+    assert received.count(b"HTTP/1.1") == 1 and b"inside" not in received
+
+
+def test_the_body_of_a_question_without_one_is_passed_over(endpoint):
+    with connection(endpoint.rest) as opened:
+        for _ in range(2):
+            opened.request("GET", "/v1/models/reid", body=INSIDE)
+            assert answer(opened)[1]["model_version_status"][0]["state"] == "AVAILABLE"
 
 
 def test_a_client_that_asks_first_is_told_before_it_sends(endpoint):
@@ -206,7 +238,7 @@ def serving_as(kind, base):
     model.refresh()
     rest = RestServer(model, "127.0.0.1", 0)
     grpc_server, port = grpc_service.start(model, "127.0.0.1:0")
-    yield model, Endpoint(Path(), f"127.0.0.1:{port}", f"127.0.0.1:{rest.server_address[1]}")
+    yield model, Endpoint(Path(), f"127.0.0.1:{port}", f"127.0.0.1:{rest.port}")
     rest.stop(5.0)
     grpc_server.stop(5.0).wait()
     model.close()
@@ -250,7 +282,7 @@ class Faulty(ServedModel):
 def test_a_fault_of_the_server_is_called_one(tmp_path, capfd):
     """And the connection stays usable."""
     server = RestServer(Faulty(tmp_path, "reid", 1000), "127.0.0.1", 0)
-    with connection(f"127.0.0.1:{server.server_address[1]}") as opened:
+    with connection(f"127.0.0.1:{server.port}") as opened:
         for _ in range(2):
             opened.request("GET", "/v1/models/reid")
             assert answer(opened)[0] == 500
@@ -281,7 +313,7 @@ def test_an_answer_that_is_under_way_is_given_before_the_end(tmp_path, transport
         stop = threading.Thread(target=server.stop, args=(60.0,))
 
         def ask():
-            with connection(f"127.0.0.1:{server.server_address[1]}") as opened:
+            with connection(f"127.0.0.1:{server.port}") as opened:
                 opened.request("GET", "/v1/models/reid")
                 seen.append(answer(opened)[1]["model_version_status"][0]["version"])
     else:

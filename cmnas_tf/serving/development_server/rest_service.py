@@ -1,20 +1,20 @@
 """The model behind the paths of TensorFlow Serving's REST interface, version 1.
 
-``GET /v1/models/NAME[/versions/N]`` (status), ``GET .../metadata``, ``POST ...:predict``.
+``GET /v1/models/NAME[/versions/N]`` (status), ``GET .../metadata``, ``POST ...:predict``. HTTP is
+uvicorn's; what is here is what the paths mean.
 """
 
+import asyncio
 import contextlib
 import json
 import re
 import socket
-import sys
 import threading
-import time
 import traceback
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import uvicorn
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from tensorflow_serving.apis.model_pb2 import ModelSpec
@@ -24,115 +24,118 @@ from cmnas_tf.serving.development_server.json_tensors import ROWS, read_inputs, 
 from cmnas_tf.serving.development_server.served_model import ServedModel
 
 _PATH = re.compile(r"/v1/models/([^/:]+)(?:/versions/([0-9]{1,18}))?(/metadata|:predict)?")
-IDLE_SECONDS = 60.0  # after which a connection that says nothing is closed
+# All our choice. Bodies that are held at a time, and answers that are computed:
+AT_A_TIME = 8
+CONNECTIONS = 512  # further ones are answered by 503
+IDLE_SECONDS = 60.0  # for which a connection may say nothing, between requests or within one
 LINGER_SECONDS = 5.0  # for a client to read why its request is not taken
 
 
-class RestServer(ThreadingHTTPServer):
-    """Answers from a thread for each connection; port 0 takes any free one.
+class RestServer:
+    """Answers from threads; port 0 takes any free one.
+
+    Attributes:
+      port: where it listens.
 
     Raises:
       OSError: the address is taken.
     """
 
-    request_queue_size = 64
-
     def __init__(self, model: ServedModel, host: str, port: int):
-        super().__init__((host, port), _Handler)
-        self.model = model
-        self._answering = 0
-        self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self.serve_forever, name="rest", daemon=True)
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listening = socket.create_server((host, port), family=family)
+        # Headers and body are two small writes; what is accepted here inherits it.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.port: int = listening.getsockname()[1]
+        config = uvicorn.Config(
+            _Paths(model),
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            limit_concurrency=CONNECTIONS,
+            timeout_keep_alive=int(IDLE_SECONDS),
+        )
+        self._server = uvicorn.Server(config)
+        given = {"sockets": [listening]}
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs=given, name="rest", daemon=True
+        )
         self._thread.start()
-
-    @contextlib.contextmanager
-    def answering(self) -> Iterator[None]:
-        """Around the work on a request, so that it is waited for."""
-        with self._changed:
-            self._answering += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._answering -= 1
-                self._changed.notify_all()
 
     def stop(self, grace_seconds: float) -> None:
         """Takes no more connections, and waits for the answers that are under way."""
-        self.shutdown()
+        self._server.config.timeout_graceful_shutdown = grace_seconds
+        self._server.should_exit = True
         self._thread.join()
-        self.server_close()
-        with self._changed:
-            self._changed.wait_for(lambda: self._answering == 0, grace_seconds)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no fault; the default prints everything else."""
-        if not isinstance(sys.exc_info()[1], OSError):
-            super().handle_error(request, client_address)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    server: RestServer
-    protocol_version = "HTTP/1.1"
-    timeout = IDLE_SECONDS
-    disable_nagle_algorithm = True  # headers and body are two small writes
-    _body_read = True
+class _Paths:
+    """An ASGI application: reads a body that may be read, and answers in a thread."""
 
-    def do_GET(self) -> None:
-        with self.server.answering():
-            self._answer(self._get)
+    def __init__(self, model: ServedModel):
+        self._model = model
+        self._threads = ThreadPoolExecutor(AT_A_TIME, "answer")
+        self._bodies = asyncio.Semaphore(AT_A_TIME)
 
-    def do_POST(self) -> None:
-        with self.server.answering():
-            self._answer(self._post)
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        unread = False
+        async with contextlib.AsyncExitStack() as held:
+            try:
+                body = b""
+                if scope["method"] == "POST":
+                    unread = True
+                    size = self._size(dict(scope["headers"]))
+                    await held.enter_async_context(self._bodies)
+                    body = await _read(receive, size)
+                    unread = False
+                work = self._post if scope["method"] == "POST" else self._get
+                loop = asyncio.get_running_loop()
+                path = scope["raw_path"].decode("latin-1")
+                status, answer = 200, await loop.run_in_executor(self._threads, work, path, body)
+            except CallError as error:
+                status, answer = HTTP_STATUS[error.code], _written({"error": str(error)})
+            except Exception:  # told apart from a server that is away; gRPC does so by itself
+                traceback.print_exc()
+                status = 500
+                answer = _written({"error": "The server failed; what it printed says why."})
+        headers = [(b"content-type", b"application/json")]
+        headers.append((b"content-length", str(len(answer)).encode()))
+        if unread:
+            headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer, "more_body": unread})
+        if unread:
+            # Closed under the hands of a client that sends, it would not see the answer.
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(_pass_over(receive), LINGER_SECONDS)
+            await send({"type": "http.response.body"})
 
-    def handle_expect_100(self) -> bool:
-        """Does not ask for the body of a request that is refused anyway."""
-        try:
-            self._body_size()
-        except CallError:
-            return True
-        return super().handle_expect_100()
+    def _size(self, headers: dict[bytes, bytes]) -> int:
+        length = headers.get(b"content-length", b"")
+        if not re.fullmatch(b"[0-9]{1,18}", length):
+            raise refused("A request must say its size in Content-Length.")
+        self._model.require_size(int(length))
+        return int(length)
 
-    def log_message(self, *_: Any) -> None:
-        """A line for every request would hide the lines about versions."""
-
-    def _answer(self, work: Callable[[], dict[str, Any]]) -> None:
-        status = 200
-        try:
-            answer = work()
-        except CallError as error:
-            status, answer = HTTP_STATUS[error.code], {"error": str(error)}
-        except OSError:  # the client's connection
-            raise
-        except Exception:  # told apart from a server that is away; gRPC does so by itself
-            traceback.print_exc()
-            status, answer = 500, {"error": "The server failed; what it printed says why."}
-        data = json.dumps(answer, separators=(",", ":")).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        if not self._body_read:  # it would be taken for the next request
-            self.send_header("Connection", "close")
-        self.end_headers()
-        self.wfile.write(data)
-        if not self._body_read:
-            self._linger()
-
-    def _get(self) -> dict[str, Any]:
-        asked, verb = self._target()
+    def _get(self, path: str, body: bytes) -> bytes:
+        asked, verb = self._target(path)
         if verb == ":predict":
             raise refused("Predictions are asked for by POST, not by GET.")
         if verb == "/metadata":
-            spec, signatures = self.server.model.signatures(asked)
-            return {"model_spec": _json(spec), "metadata": {"signature_def": _json(signatures)}}
-        return _json(self.server.model.status(asked))
+            spec, signatures = self._model.signatures(asked)
+            described = {
+                "model_spec": _json(spec),
+                "metadata": {"signature_def": _json(signatures)},
+            }
+            return _written(described)
+        return _written(_json(self._model.status(asked)))
 
-    def _post(self) -> dict[str, Any]:
-        body = self._body()
-        asked, verb = self._target()
+    def _post(self, path: str, body: bytes) -> bytes:
+        asked, verb = self._target(path)
         if verb != ":predict":
-            raise refused(f"{self.path} is asked for by GET, not by POST.")
+            raise refused(f"{path[:200]} is asked for by GET, not by POST.")
         try:
             request = json.loads(body)
         except (ValueError, RecursionError) as error:
@@ -140,45 +143,45 @@ class _Handler(BaseHTTPRequestHandler):
         if not isinstance(request, dict):
             raise refused("The request must be a JSON object.")
         signature = str(request.get("signature_name", ""))
-        with self.server.model.using(asked) as version:
+        with self._model.using(asked) as version:
             inputs = read_inputs(request, version.signature(signature))
             outputs = version.predict(signature, inputs)
-        return written_outputs(outputs, by_rows=ROWS in request)
+        return _written(written_outputs(outputs, by_rows=ROWS in request))
 
-    def _target(self) -> tuple[ModelSpec, str | None]:
-        found = _PATH.fullmatch(self.path)
+    def _target(self, path: str) -> tuple[ModelSpec, str | None]:
+        found = _PATH.fullmatch(path)
         if found is None:
             raise CallError(
                 "NOT_FOUND",
-                f"There is nothing at {self.path[:200]!r}. There is /v1/models/"
-                f"{self.server.model.name}, with /metadata or :predict behind it.",
+                f"There is nothing at {path[:200]!r}. There is /v1/models/{self._model.name}, with "
+                "/metadata or :predict behind it.",
             )
         name, number, verb = found.groups()
         version = {"value": int(number)} if number else None
         return ModelSpec(name=name, version=version), verb
 
-    def _body_size(self) -> int:
-        length = self.headers.get("Content-Length", "")
-        if not re.fullmatch("[0-9]{1,18}", length):
-            raise refused("A request must say its size in Content-Length.")
-        self.server.model.require_size(int(length))
-        return int(length)
 
-    def _body(self) -> bytes:
-        self._body_read = False
-        body = self.rfile.read(self._body_size())
-        self._body_read = True
-        return body
+async def _read(receive: Any, size: int) -> bytes:
+    """A body of ``size`` bytes."""
+    body = bytearray()
+    while len(body) < size:
+        try:
+            message = await asyncio.wait_for(receive(), IDLE_SECONDS)
+        except asyncio.TimeoutError as error:
+            raise refused(f"Of {size:,} bytes no more than {len(body):,} came.") from error
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            break
+    return bytes(body)
 
-    def _linger(self) -> None:
-        """Lets the client finish sending: closed under its hands, it would not see the answer."""
-        self.close_connection = True
-        self.connection.settimeout(LINGER_SECONDS)
-        end = time.monotonic() + LINGER_SECONDS
-        with contextlib.suppress(OSError):
-            self.connection.shutdown(socket.SHUT_WR)
-            while time.monotonic() < end and self.connection.recv(1 << 20):
-                pass
+
+async def _pass_over(receive: Any) -> None:
+    while (await receive()).get("more_body"):
+        pass
+
+
+def _written(answer: dict[str, Any]) -> bytes:
+    return json.dumps(answer, separators=(",", ":")).encode()
 
 
 def _json(message: Message) -> dict[str, Any]:

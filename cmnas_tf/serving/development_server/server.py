@@ -35,7 +35,7 @@ class LocalServer:
                     "or give others; 0 takes any free one."
                 ) from error
             on_failure.pop_all()
-        self.rest_port = self._rest.server_address[1]
+        self.rest_port = self._rest.port
 
     def stop(self) -> None:
         """Takes no more requests, finishes those it has, and unloads the model."""
