@@ -36,8 +36,6 @@ from cmnas_tf.runs.provenance import provenance
 from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.training.trained import TrainedNetwork
 
-_ON = {True: "on", False: "off"}
-
 
 @dataclass(frozen=True)
 class Scores(Mapping[str, Measured]):
@@ -50,7 +48,7 @@ class Scores(Mapping[str, Measured]):
     Attributes:
       measured: of each setting of the protocol.
       chance: what random embeddings reach by the same protocol.
-      record: all of it with its origin, what ``results.json`` holds.
+      record: all of it with its origin, what a file of results holds.
     """
 
     measured: Mapping[str, Measured]
@@ -107,12 +105,16 @@ class Scores(Mapping[str, Measured]):
         words = [
             data["layout"],
             *trial,
-            *(f"{name} {_ON.get(value, value)}" for name, value in protocol.items()),
-            f"flip_average {_ON[flip]}",
+            *(f"{name} {_word(value)}" for name, value in protocol.items()),
+            f"flip_average {_word(flip)}",
             f"rerank {parameters or 'off'}",
         ]
         file = Path(checkpoint["file"]).name
         return f"{', '.join(words)}; {checkpoint['weights']} weights of {file}"
+
+
+def _word(value: Any) -> Any:
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
 
 def evaluate_network(
@@ -231,7 +233,7 @@ def _scores(
                 part: checkpoint.metadata.get(part)
                 for part in ("settings", "versions", "commit", "devices")
             },
-            "planned_steps": RunFolder(checkpoint.path.parents[1]).planned_steps(),
+            "planned_steps": RunFolder(checkpoint.path.parent.parent).planned_steps(),
         },
         "evaluation": provenance(settings),
         "results": {setting: found.to_json() for setting, found in measured.items()},

@@ -16,7 +16,7 @@ from cmnas_tf.retrieval.rerank import re_rank, require_memory
 from cmnas_tf.tables import table
 
 RANKS = (1, 5, 10, 20)
-# What is measured: the key in results.json, and the field's own word.
+# What is measured: the key in a file of results, and the field's own word.
 MEASURES = {**{f"rank{k}": f"Rank-{k}" for k in RANKS}, "mAP": "mAP", "mINP": "mINP"}
 
 
@@ -170,5 +170,5 @@ def results_table(rows: Iterable[tuple[str, Measured]]) -> str:
 
 
 def percent(values: Mapping[str, Any], form: str = ".2f") -> list[str]:
-    """The measures in ``values``, 0..1 by their keys in results.json, in percent."""
+    """The measures in ``values``, 0..1 by their keys in results, in percent."""
     return [format(100 * values[measure], form) for measure in MEASURES]

@@ -96,7 +96,9 @@ class RunFolder:
 
     def planned_steps(self) -> int | None:
         """How many steps the run takes until it is finished; None where nothing says so."""
-        return (self._read().steps or None) if self.description.is_file() else None
+        with contextlib.suppress(BadInput, FileNotFoundError):
+            return self._read().steps or None
+        return None
 
     def newest_digest(self) -> str | None:
         """What the newest checkpoint says that its digest is; its tensors are not read."""

@@ -103,6 +103,7 @@ def test_all_standard_protocols_of_images_that_are_embedded_once(tmp_path, capsy
         return capsys.readouterr().out
 
     said = run("--protocols=all")
+    assert said.startswith("sysu_mm01, mode all, shots 1, trials 10, gallery_sampling seeded, flip")
     assert len(embedded) == 1 and said.count("written to ") == 8
     found = {file: read_results(file) for file in (tmp_path / "net" / "results").iterdir()}
     protocols = [record["protocol"] for record in found.values()]
