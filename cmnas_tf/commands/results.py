@@ -13,24 +13,23 @@ class Results(Options):
     runs: tuple[str, ...] = option(
         (),
         "Folders of runs, or files of results.",
-        required=True,
         path=True,
         positional=True,
     )
     compare: bool = option(False, "Show two side by side, and say what differs between them.")
     format: str = option("text", "Form of the table.", choices=("text", "markdown", "latex", "csv"))
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.compare and len(self.runs) != 2:
-            raise BadInput(f"`compare` takes two runs or files. Received {len(self.runs)}.")
-
 
 def main(command: Results) -> None:
     """Prints the table, or the comparison."""
+    if len(command.runs) != 2 if command.compare else not command.runs:
+        many = "two" if command.compare else "one or more"
+        raise BadInput(f"Give {many} `runs` or files of results. Received {len(command.runs)}.")
+
     from cmnas_tf.evaluation.compare import compare, rows
     from cmnas_tf.tables import formatted
 
-    print(
-        compare(*command.runs) if command.compare else formatted(rows(command.runs), command.format)
-    )
+    if command.compare:
+        print(compare(*command.runs))
+    else:
+        print(formatted(rows(command.runs), command.format))

@@ -78,10 +78,10 @@ def test_two_side_by_side(run, runs):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "--runs is missing"),
+        ([], "Give one or more `runs` or files"),
         (["none"], "none does not exist"),
         ([str(EARLIER)], r"earlier_version/results\.json does not exist"),
-        (["--compare", "a"], "compare takes two runs or files. Received 1"),
+        (["--compare", "a"], "Give two `runs` or files of results. Received 1"),
     ],
 )
 def test_what_is_refused(run, words, message):
