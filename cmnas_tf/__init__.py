@@ -28,7 +28,7 @@ _HOMES = {
     "cmnas_tf.data.synthetic_plan": ("SyntheticPeople",),
     "cmnas_tf.devices.devices": ("Devices",),
     "cmnas_tf.errors": ("BadInput", "Stopped", "TrainingDiverged"),
-    "cmnas_tf.evaluation.evaluate": ("Scores", "evaluate_network"),
+    "cmnas_tf.evaluation.evaluate": ("Scores", "evaluate_network", "evaluate_protocols"),
     "cmnas_tf.evaluation.matching": ("Matching",),
     "cmnas_tf.losses": ("ArchitectureWeights", "Objective", "register_loss"),
     "cmnas_tf.models.backbones": ("register_backbone",),
@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from cmnas_tf.errors import TrainingDiverged as TrainingDiverged
     from cmnas_tf.evaluation.evaluate import Scores as Scores
     from cmnas_tf.evaluation.evaluate import evaluate_network as evaluate_network
+    from cmnas_tf.evaluation.evaluate import evaluate_protocols as evaluate_protocols
     from cmnas_tf.evaluation.matching import Matching as Matching
     from cmnas_tf.losses import ArchitectureWeights as ArchitectureWeights
     from cmnas_tf.losses import Objective as Objective

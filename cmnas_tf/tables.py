@@ -1,5 +1,7 @@
-"""Tables, on the screen and in Markdown."""
+"""Tables, on the screen and in files."""
 
+import csv
+import io
 from collections.abc import Sequence
 
 from tabulate import SEPARATING_LINE, DataRow, Line, TableFormat, tabulate
@@ -23,6 +25,17 @@ def table(lines: Sequence[Sequence[str]]) -> str:
 def markdown_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     """A table for GitHub, whose columns are aligned in the source too."""
     return tabulate(lines, head, tablefmt="github", disable_numparse=True)
+
+
+def formatted(lines: Sequence[Sequence[str]], form: str) -> str:
+    """A table as ``"text"``, ``"markdown"``, ``"latex"`` or ``"csv"``; the first line heads."""
+    if form == "csv":
+        csv.writer(text := io.StringIO(), lineterminator="\n").writerows(lines)
+        return text.getvalue().rstrip("\n")
+    head, *rows = lines
+    if form == "latex":
+        return tabulate(rows, head, tablefmt="latex_booktabs", disable_numparse=True)
+    return markdown_table(head, rows) if form == "markdown" else table(lines)
 
 
 def _is_number(word: str) -> bool:

@@ -3,7 +3,7 @@
 import pytest
 
 from cmnas_tf.evaluation.measure import MEASURES, Measured, results_table
-from cmnas_tf.tables import markdown_table, table
+from cmnas_tf.tables import formatted, markdown_table, table
 
 
 def test_the_first_column_is_to_the_left_the_others_to_the_right():
@@ -59,3 +59,13 @@ def test_results_are_in_percent():
             "all   50.00   75.00   100.00   100.00  12.35  0.00       2",
         ]
     )
+
+
+def test_the_forms_of_a_table():
+    """LaTeX by booktabs, with what it reads otherwise escaped; CSV with quotes where needed."""
+    lines = [["a_b", "mAP"], ["x, y", "0.50"]]
+    assert formatted(lines, "text") == table(lines)
+    assert formatted(lines, "markdown") == markdown_table(lines[0], lines[1:])
+    assert formatted(lines, "csv") == 'a_b,mAP\n"x, y",0.50'
+    latex = formatted(lines, "latex").splitlines()
+    assert latex[1:5] == ["\\toprule", " a\\_b   & mAP   \\\\", "\\midrule", " x, y  & 0.50  \\\\"]

@@ -19,6 +19,7 @@ GROUPS = {
         "search": "search a space for the best architecture",
         "train": "train one architecture",
         "evaluate": "measure a trained network by its protocol",
+        "results": "list what runs reached, or compare two",
         "trials": "train and evaluate on each of a data set's splits",
         "study": "compare searches and architectures over seeds",
     },

@@ -92,10 +92,11 @@ def _values_given(options: Sequence[Option], argv: list[str]) -> dict[str, Any]:
                 print(f"note: --{old} is called --{known.name} now", file=sys.stderr)
                 flag = flag if flag.present else values[old]
         value = flag.value
-        if known.positional and words:
+        several = known.type == tuple[str, ...]
+        if several and words and (flag.present or known.positional):
+            value, words = [*(value if flag.present else ()), *words], []
+        elif known.positional and words:
             value, *words = words
-        elif known.type == tuple[str, ...] and flag.present and words:
-            value, words = [*value, *words], []
         elif not flag.present:
             continue
         given[known.name] = _as_type(known, value)

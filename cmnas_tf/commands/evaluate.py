@@ -22,7 +22,7 @@ class EvaluatedData(Data):
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate(Options):
-    """Measures a trained network by its data set's protocol, and writes ``results.json``.
+    """Measures a trained network by its data set's protocol, and keeps the results in its run.
 
     It needs `data_dir`, and `run_dir` or `checkpoint`; or two results to `compare`.
     """
@@ -34,6 +34,12 @@ class Evaluate(Options):
         affects_result=False,
         path=True,
         advanced=True,
+    )
+    protocols: str = option(
+        "given",
+        "Measure by the protocol as given below, by all that published tables have (standard: of "
+        "SYSU-MM01 both modes with 1 and with 10 shots), or by both samplings of the gallery too.",
+        choices=("given", "standard", "all"),
     )
     source: TrainedSource = TrainedSource()
     data: EvaluatedData = EvaluatedData()
@@ -53,9 +59,9 @@ class Evaluate(Options):
 
 
 def main(command: Evaluate) -> None:
-    """Embeds the test images, ranks, prints a table, writes ``results.json``; or compares two."""
+    """Embeds the test images, ranks, prints and keeps what was measured; or compares two."""
     if command.compare:
-        from cmnas_tf.evaluation.results_file import compare
+        from cmnas_tf.evaluation.compare import compare
 
         print(compare(*command.compare))
         return
@@ -64,20 +70,22 @@ def main(command: Evaluate) -> None:
 
     from cmnas_tf.devices.distribution import make_strategy
     from cmnas_tf.devices.workers import is_chief
-    from cmnas_tf.evaluation.evaluate import evaluate_network
+    from cmnas_tf.evaluation.evaluate import evaluate_protocols
+    from cmnas_tf.evaluation.results_file import keep
 
     strategy = make_strategy(command.devices)
     with strategy.scope():
         model = command.source.load(command.arithmetic.precision)
-    scores = evaluate_network(
+    found = evaluate_protocols(
         model,
         command.data.load("test"),
-        command.protocol.make(command.data.layout),
+        command.protocol.make(command.data.layout).variants(command.protocols),
         command.matching,
         devices=strategy,
         progress=command.progress.progress,
     )
     run = model.run or RunFolder(model.checkpoint.path.parent)
-    if is_chief(strategy):
-        scores.save(run.results)
-    print(f"{scores}\nwritten to {run.results}")
+    for scores in found:
+        print(scores)
+        if is_chief(strategy):
+            print(keep(scores.record, run))

@@ -9,7 +9,7 @@ import numpy as np
 from cmnas_tf.data.index import Count, Dataset
 from cmnas_tf.data.layouts import LAYOUTS, identity_faults, read_dataset
 from cmnas_tf.data.shard_writer import write_shards
-from cmnas_tf.data.verify import Content, duplicates, read_contents
+from cmnas_tf.data.verify import Content, duplicates, equal_pictures, read_contents
 from cmnas_tf.errors import BadInput
 from cmnas_tf.progress import progress_bar
 from cmnas_tf.tables import table
@@ -40,7 +40,19 @@ class Examined:
         return [
             note
             for trial, dataset in self.trials.items()
-            for note in self._of_trial(trial, [*dataset.notes, *unmatched(dataset)])
+            for note in self._of_trial(
+                trial,
+                [*dataset.notes, *unmatched(dataset), *equal_pictures(dataset, self.contents)],
+            )
+        ]
+
+    @property
+    def queries(self) -> list[str]:
+        """By setting of the data set's protocol how many queries count, each a sentence."""
+        return [
+            sentence
+            for trial, dataset in self.trials.items()
+            for sentence in self._of_trial(trial, list(query_counts(dataset)))
         ]
 
     def _of_trial(self, trial: int, sentences: Sequence[str]) -> list[str]:
@@ -59,7 +71,8 @@ class Examined:
                 numbers = [str(found.images), str(found.identities)]
                 lines.append([str(trial)] * several + [part, *numbers, _compared(found, published)])
         text = [f"{layout.title} in {first.root}: {len(self.contents)} files", "", table(lines)]
-        for title, sentences in (("noticed", self.notes), ("to be mended", self.faults)):
+        findings = {"tested": self.queries, "noticed": self.notes, "to be mended": self.faults}
+        for title, sentences in findings.items():
             if sentences:
                 text += ["", f"{title}:", *(f"  {sentence}" for sentence in sentences)]
         return "\n".join(text)
@@ -79,6 +92,21 @@ def unmatched(dataset: Dataset) -> Iterator[str]:
                 f"{sorted(without)[:10]}; where they are searched for across modalities, they do "
                 "not count."
             )
+
+
+def query_counts(dataset: Dataset) -> Iterator[str]:
+    """A sentence for each setting of the data set's own protocol: how many of its queries count.
+
+    Galleries that are drawn have images of the same people from the same cameras in every trial.
+    """
+    try:
+        trials = LAYOUTS[dataset.layout].protocol().trials_of(dataset)
+        counts = {trial.setting: trial.counts for trial in trials}
+    except BadInput as error:
+        yield str(error)
+        return
+    for setting, found in counts.items():
+        yield f"{setting}: {found}"
 
 
 def _compared(found: Count, published: Count | None) -> str:

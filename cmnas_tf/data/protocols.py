@@ -5,16 +5,20 @@ same setting are averaged into one line of a result table. The protocol of a dat
 data set's file; here is what several of them share.
 """
 
+import itertools
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
+from cmnas_tf.data.camera_rules import QueryCounts
 from cmnas_tf.data.index import ROLES, Dataset, Images
 from cmnas_tf.modality import INFRARED, VISIBLE
 from cmnas_tf.options import Options, option
+
+P = TypeVar("P", bound="Protocol")
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,8 @@ class Trial:
       name: what it is, for example ``"all_single_shot_trial_3"`` or ``"visible_to_infrared"``.
       query: the images that are searched for.
       gallery: the images that are ranked.
-      rule: the camera rule and way of counting, a name of ``retrieval.ranking.RULES``.
+      rule: the camera rule and way of counting, a name of
+        ``data.camera_rules.RULES``.
       setting: what the results of several trials are averaged over, for example
         ``"all_single_shot"``.
       gallery_seed: what the gallery was drawn with, None where it was not.
@@ -38,6 +43,13 @@ class Trial:
     setting: str
     gallery_seed: int | None = None
 
+    @property
+    def counts(self) -> QueryCounts:
+        """How many of its queries count."""
+        query, gallery = self.query, self.gallery
+        labels = query.pids, gallery.pids, query.cameras, gallery.cameras
+        return QueryCounts.of(*labels, self.rule)
+
 
 @dataclass(frozen=True)
 class Protocol(Options):
@@ -47,9 +59,21 @@ class Protocol(Options):
 
     Attributes:
       rule: the camera rule and way of counting of all trials, see :class:`Trial`.
+      standard: the options of which published tables have every choice.
+      others: those of which a whole table has every choice besides.
     """
 
     rule: ClassVar[str]
+    standard: ClassVar[tuple[str, ...]] = ()
+    others: ClassVar[tuple[str, ...]] = ()
+
+    def variants(self: P, which: str) -> list[P]:
+        """This protocol as ``"given"``, or with every choice of those of its options that are
+        ``"standard"``; ``"all"``: of the others too."""
+        names = {"standard": self.standard, "all": self.standard + self.others}.get(which, ())
+        choices = {known.name: known.choices for known in self.options()}
+        every = itertools.product(*(choices[name] for name in names))
+        return [self.with_values(**dict(zip(names, values, strict=True))) for values in every]
 
     def trials_of(self, dataset: Dataset) -> Iterator[Trial]:
         """The trials, one after the other.
@@ -69,10 +93,21 @@ class SingleQuery(Protocol):
 
     rule = "market"
 
+    camera_rule: bool = option(
+        True,
+        "Data sets that say who asks: hide from a query the gallery images of its identity from "
+        "its own camera, as published results do. Without it (our choice) images of a single "
+        "camera can be tested.",
+        advanced=True,
+    )
+
     def trials_of(self, dataset: Dataset) -> Iterator[Trial]:
         """See :class:`Protocol`."""
         query, gallery = (dataset.test[dataset.test.roles == role] for role in ROLES)
-        yield Trial("single_query", query, gallery, self.rule, "single_query")
+        name, rule = "single_query", self.rule
+        if not self.camera_rule:
+            name, rule = "single_query_any_camera", "regdb"
+        yield Trial(name, query, gallery, rule, name)
 
 
 # Either modality can ask

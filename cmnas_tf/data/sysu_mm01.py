@@ -66,6 +66,8 @@ class SysuProtocol(Protocol):
     """
 
     rule = "sysu"
+    standard = ("mode", "shots")
+    others = ("gallery_sampling",)
 
     mode: str = option(
         "all",

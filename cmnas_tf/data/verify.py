@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from cmnas_tf.data.decode import PALETTE, decode_pixels
-from cmnas_tf.data.index import Dataset, Images
+from cmnas_tf.data.index import Dataset, Image, Images
 from cmnas_tf.data.store import in_threads, open_store
 
 logger = logging.getLogger("cmnas_tf")
@@ -116,3 +116,41 @@ def duplicates(dataset: Dataset, contents: Mapping[str, Content]) -> Iterator[tu
         digest = contents[path].digest
         if digest and digest in first:
             yield first[digest], path
+
+
+def equal_pictures(dataset: Dataset, contents: Mapping[str, Content]) -> Iterator[str]:
+    """A sentence if equal files of a part are listed as different people, and one if a query's file
+    is in the gallery too.
+
+    Where images have no roles, one modality asks for another.
+
+    Args:
+      dataset: the data set.
+      contents: of all its paths.
+    """
+    people: list[tuple[Image, Image]] = []
+    answers: list[tuple[Image, Image]] = []
+    for part in (dataset.train, dataset.test):
+        same: dict[str, list[Image]] = {}
+        for image in part:
+            if digest := contents[image.path].digest:
+                same.setdefault(digest, []).append(image)
+        for first, *others in same.values():
+            people += [(first, other) for other in others if other.pid != first.pid][:1]
+            if part is dataset.test:
+                answers += [(first, other) for other in others if _asks_for(first, other)][:1]
+    for pairs, said in (
+        (people, "with different identities: at least one of the labels is wrong"),
+        (answers, "as query and in the gallery, which find each other whatever the network"),
+    ):
+        if pairs:
+            one, other = (
+                f"{image.path} (identity {image.pid}, camera {image.camera})" for image in pairs[0]
+            )
+            yield f"{len(pairs)} pictures are there twice {said}. The first is {one} and {other}."
+
+
+def _asks_for(one: Image, other: Image) -> bool:
+    if one.role:
+        return one.role != other.role
+    return one.modality != other.modality

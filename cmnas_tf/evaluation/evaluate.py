@@ -1,7 +1,7 @@
 """An evaluation: from a trained network to scores."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,13 +26,14 @@ from cmnas_tf.evaluation.measure import (
     require_measurable,
     results_table,
 )
-from cmnas_tf.evaluation.results_file import SCHEMA
+from cmnas_tf.evaluation.results_file import SCHEMA, step_of
 from cmnas_tf.files import write_json
 from cmnas_tf.modality import MODALITIES
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.options import described
 from cmnas_tf.retrieval.embed import embed
 from cmnas_tf.runs.provenance import provenance
+from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.training.trained import TrainedNetwork
 
 
@@ -47,7 +48,7 @@ class Scores(Mapping[str, Measured]):
     Attributes:
       measured: of each setting of the protocol.
       chance: what random embeddings reach by the same protocol.
-      record: all of it with its origin, what ``results.json`` holds.
+      record: all of it with its origin, what a file of results holds.
     """
 
     measured: Mapping[str, Measured]
@@ -88,7 +89,11 @@ class Scores(Mapping[str, Measured]):
     def __str__(self) -> str:
         rows = list(self.measured.items())
         rows += [(f"chance, {setting}", found) for setting, found in self.chance.items()]
-        return f"{self._title()}\n{results_table(rows)}"
+        lines = [self._title(), results_table(rows)]
+        lines += [f"{name}: {m.queries}" for name, m in self.items() if m.queries.skipped]
+        if "unfinished" in (step := step_of(self.record)):
+            lines.append(f"the training was not finished: step {step.partition(',')[0]}")
+        return "\n".join(lines)
 
     def _title(self) -> str:
         """What was measured and how, in a line."""
@@ -100,15 +105,18 @@ class Scores(Mapping[str, Measured]):
         words = [
             data["layout"],
             *trial,
-            *(f"{name} {value}" for name, value in protocol.items()),
-            f"flip_average {'on' if flip else 'off'}",
+            *(f"{name} {_word(value)}" for name, value in protocol.items()),
+            f"flip_average {_word(flip)}",
             f"rerank {parameters or 'off'}",
         ]
         file = Path(checkpoint["file"]).name
         return f"{', '.join(words)}; {checkpoint['weights']} weights of {file}"
 
 
-@naming_lost_workers()
+def _word(value: Any) -> Any:
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+
 def evaluate_network(
     model: TrainedNetwork,
     dataset: Dataset,
@@ -132,21 +140,45 @@ def evaluate_network(
       BadInput: the network was trained on the test people, or not on a modality of the test
         images; the protocol does not fit the data; an image cannot be read.
     """
+    protocols = [protocol or LAYOUTS[dataset.layout].protocol()]
+    (scores,) = evaluate_protocols(
+        model, dataset, protocols, matching, devices=devices, progress=progress
+    )
+    return scores
+
+
+@naming_lost_workers()
+def evaluate_protocols(
+    model: TrainedNetwork,
+    dataset: Dataset,
+    protocols: Sequence[Protocol],
+    matching: Matching | None = None,
+    *,
+    devices: Devices | tf.distribute.Strategy | None = None,
+    progress: bool = True,
+) -> list[Scores]:
+    """:func:`evaluate_network` by each of several protocols, of images that are embedded once.
+
+    ``protocol.variants("standard")`` are those of a data set's published tables.
+    """
     matching, strategy = matching or Matching(), make_strategy(devices)
-    protocol = protocol or LAYOUTS[dataset.layout].protocol()
-    checkpoint, size = model.checkpoint, model.specification
+    size = model.specification
     _require_unseen_people(model, dataset)
     if unknown := set(dataset.test.modalities) - set(size.modalities):
         raise BadInput(
             f"The network was trained on {', '.join(size.modalities)} images only, and the test "
             f"images are also {', '.join(sorted(unknown))}. Train it on images of both modalities."
         )
-    rerank = matching.rerank_parameters
-    require_measurable(dataset, protocol, matching.rerank)
+    for protocol in protocols:
+        require_measurable(dataset, protocol, matching.rerank)
     precision = str(model.network.compute_dtype)
-    settings = evaluation_settings(dataset, protocol, matching, model.weights, precision)
-    contents = {"the images": dataset.fingerprint, "the checkpoint": checkpoint.digest}
-    check_same_run(strategy, settings, contents)
+    settings = [
+        evaluation_settings(dataset, protocol, matching, model.weights, precision)
+        for protocol in protocols
+    ]
+    contents = {"the images": dataset.fingerprint, "the checkpoint": model.checkpoint.digest}
+    for each in settings:
+        check_same_run(strategy, each, contents)
     embeddings = embed_on_devices(
         strategy,
         model.network,
@@ -155,6 +187,22 @@ def evaluate_network(
         progress,
         matching.flip_average,
     )
+    return [
+        _scores(model, dataset, protocol, matching, embeddings, each)
+        for protocol, each in zip(protocols, settings, strict=True)
+    ]
+
+
+def _scores(
+    model: TrainedNetwork,
+    dataset: Dataset,
+    protocol: Protocol,
+    matching: Matching,
+    embeddings: np.ndarray,
+    settings: Mapping[str, Any],
+) -> Scores:
+    """What embeddings [N, D] of the test images come to by a protocol."""
+    checkpoint, size, rerank = model.checkpoint, model.specification, matching.rerank_parameters
     measured = {m.setting: m for m in measure(embeddings, dataset, protocol, rerank)}
     by_chance = {m.setting: m for m in chance(dataset, protocol)}
     record = {
@@ -181,8 +229,11 @@ def evaluate_network(
             "choices": size.architecture.to_cfg(),
         },
         "training": {
-            part: checkpoint.metadata.get(part)
-            for part in ("settings", "versions", "commit", "devices")
+            **{
+                part: checkpoint.metadata.get(part)
+                for part in ("settings", "versions", "commit", "devices")
+            },
+            "planned_steps": RunFolder(checkpoint.path.parent.parent).planned_steps(),
         },
         "evaluation": provenance(settings),
         "results": {setting: found.to_json() for setting, found in measured.items()},

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cmnas_tf.data import LAYOUTS
+from cmnas_tf.data.camera_rules import QueryCounts
 from cmnas_tf.data.index import Dataset
 from cmnas_tf.data.protocols import Protocol, Trial
 from cmnas_tf.errors import BadInput
@@ -15,7 +16,7 @@ from cmnas_tf.retrieval.rerank import re_rank, require_memory
 from cmnas_tf.tables import table
 
 RANKS = (1, 5, 10, 20)
-# What is measured: the key in results.json, and the field's own word.
+# What is measured: the key in a file of results, and the field's own word.
 MEASURES = {**{f"rank{k}": f"Rank-{k}" for k in RANKS}, "mAP": "mAP", "mINP": "mINP"}
 
 
@@ -23,16 +24,24 @@ class TrialResult(NamedTuple):
     """What came out of one trial.
 
     Attributes:
-      ranking: its measures, means over ``queries``.
-      queries: number of queries that count.
-      skipped: number of queries that have no match in the gallery and do not count.
+      ranking: its measures, means over the queries that count.
+      counts: how many queries count, and why the others do not.
       gallery_seed: what the gallery was drawn with, None where it was not.
     """
 
     ranking: Ranking
-    queries: int
-    skipped: int
+    counts: QueryCounts
     gallery_seed: int | None = None
+
+    @property
+    def queries(self) -> int:
+        """Number of queries that count."""
+        return self.counts.counted
+
+    @property
+    def skipped(self) -> int:
+        """Number of queries that see no match in the gallery and do not count."""
+        return self.counts.skipped
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,11 @@ class Measured:
         values = {measure: float(np.mean(numbers)) for measure, numbers in of_trials.items()}
         return cls(setting, values, trials)
 
+    @property
+    def queries(self) -> QueryCounts:
+        """How many queries count in the trial in which the fewest do; mostly all are alike."""
+        return min(result.counts for result in self.trials.values())
+
     def to_json(self) -> dict[str, Any]:
         """JSON-ready form."""
         per_trial = {
@@ -69,6 +83,8 @@ class Measured:
                 "mINP": result.ranking.mean_inp,
                 "queries": result.queries,
                 "skipped_queries": result.skipped,
+                "absent_queries": result.counts.absent,
+                "hidden_queries": result.counts.hidden,
             }
             for name, result in self.trials.items()
         }
@@ -76,8 +92,10 @@ class Measured:
 
 
 def require_measurable(dataset: Dataset, protocol: Protocol | None, rerank: bool) -> None:
-    """Raises BadInput if :func:`measure` could not draw a gallery, or not re-rank it in memory."""
+    """Raises BadInput if :func:`measure` could not draw a gallery, no query sees a match in it, or
+    it cannot be re-ranked in memory."""
     for trial in _trials(dataset, protocol):
+        trial.counts.require_any()
         if rerank:
             require_memory(len(trial.query), len(trial.gallery))
 
@@ -117,8 +135,7 @@ def measure(
         else:
             blocks = [re_rank(asking, answering, **rerank)]
         ranking = rank_blocks(blocks, *labels, trial.rule)
-        counted = ranking.queries
-        result = TrialResult(ranking, counted, len(query) - counted, trial.gallery_seed)
+        result = TrialResult(ranking, trial.counts, trial.gallery_seed)
         results.setdefault(trial.setting, {})[trial.name] = result
     return [Measured.average(setting, found) for setting, found in results.items()]
 
@@ -153,5 +170,5 @@ def results_table(rows: Iterable[tuple[str, Measured]]) -> str:
 
 
 def percent(values: Mapping[str, Any], form: str = ".2f") -> list[str]:
-    """The measures in ``values``, 0..1 by their keys in results.json, in percent."""
+    """The measures in ``values``, 0..1 by their keys in results, in percent."""
     return [format(100 * values[measure], form) for measure in MEASURES]

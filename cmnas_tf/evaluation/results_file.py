@@ -1,16 +1,27 @@
-"""``results.json``: what an evaluation leaves for people and other commands, read and compared."""
+"""The results of a run: a file for each evaluation, so that none takes another's place.
 
+An earlier version's only ``results.json`` is read beside them and left as it is; elsewhere that
+name is a link to the newest.
+"""
+
+import contextlib
+import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cmnas_tf.data import LAYOUTS
 from cmnas_tf.errors import BadInput
-from cmnas_tf.evaluation.measure import MEASURES, percent
+from cmnas_tf.evaluation.matching import Matching
+from cmnas_tf.evaluation.measure import MEASURES
+from cmnas_tf.files import replacing, write_json
+from cmnas_tf.options import described
 from cmnas_tf.runs.run_folder import RunFolder
-from cmnas_tf.tables import table
+
+Record = Mapping[str, Any]
 
 # To be raised whenever a key changes its place or its meaning.
 SCHEMA = 1
@@ -26,10 +37,6 @@ _KEYS = {
     "results": (),
     "chance": (),
 }
-# Settings of an evaluation that its data set and its checkpoint say more of.
-_SAID_OTHERWISE = {"dataset", "trial", "checkpoint", "weights"}
-# What an evaluation may do beside its protocol.
-_BESIDE_PROTOCOL = {"flip_average", "rerank"}
 
 
 def read_results(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -62,6 +69,15 @@ def read_results(path: str | os.PathLike[str]) -> dict[str, Any]:
     return content
 
 
+def usual_settings(record: Record) -> dict[str, Any]:
+    """How an evaluation on the record's data set measures by default; empty of an unknown one."""
+    layout = record["dataset"]["layout"]
+    if layout not in LAYOUTS:
+        return {}
+    usual = described([LAYOUTS[layout].protocol(), Matching()])
+    return {**usual, "weights": "average", "precision": "float32"}
+
+
 def _is_whole(content: dict[str, Any]) -> bool:
     for part, keys in _KEYS.items():
         if not isinstance(content.get(part), dict) or not set(keys) <= set(content[part]):
@@ -73,94 +89,65 @@ def _is_whole(content: dict[str, Any]) -> bool:
     )
 
 
-def compare(one: str, other: str) -> str:
-    """Two results files, A and B, side by side: what differs between them, and whether it is fair.
+def keep(record: Record, run: RunFolder) -> str:
+    """Writes what an evaluation measured among the results of a run; says where, and over what.
+
+    The same images measured by the same protocol and weights have the same file.
+    """
+    words = [*kind_of(record), f"step {record['checkpoint']['step']}", _digest(record)]
+    file = run.results_folder / re.sub(r"[^\w.-]+", "_", f"{'-'.join(words)}.json")
+    before = file.read_bytes() if file.is_file() else None
+    write_json(file, record)
+    if run.results.is_symlink() or not run.results.exists():
+        with contextlib.suppress(OSError), replacing(run.results) as aside:  # where links can be
+            aside.symlink_to(file.relative_to(run.path))
+    if before is None:
+        return f"written to {file}"
+    change = "it is the same" if before == file.read_bytes() else "they differ"
+    return f"written to {file} in place of an earlier evaluation of the same; {change}"
+
+
+def results_files(run: RunFolder) -> list[Path]:
+    """The files of a run's results: that of an earlier version, then the others by their names."""
+    earlier = [run.results] if run.results.is_file() and not run.results.is_symlink() else []
+    return earlier + sorted(run.results_folder.glob("*.json"))
+
+
+def read_all(path: str | os.PathLike[str]) -> dict[Path, Record]:
+    """The results in a file, or of the folder of a run; of equal evaluations the last one.
 
     Raises:
-      BadInput: a file is missing or is no results file of this schema.
+      BadInput: there are none, or a file is not one of results.
     """
-    a, b = read_results(one), read_results(other)
-    differences = [f"  {line}" for line in _differences(a, b)]
-    if differences:
-        said = "\n".join(["what differs:", *differences])
-    elif a["results"] != b["results"]:
-        said = "the results differ, and nothing that is written down beside them"
-    else:
-        said = "nothing differs"
-    warnings = [f"warning: {warning}" for warning in _warnings(a, b)]
-    shown = _side_by_side(a["results"], b["results"])
-    return "\n\n".join([f"A  {one}\nB  {other}", shown, said, *warnings])
+    if not Path(path).is_dir():
+        return {Path(path): read_results(path)}
+    run = RunFolder(path)
+    found = {file: read_results(file) for file in results_files(run) or [run.results]}
+    last = {_digest(record): file for file, record in found.items()}
+    return {file: found[file] for file in last.values()}
 
 
-def _side_by_side(a: Mapping[str, Any], b: Mapping[str, Any]) -> str:
-    """The results of every setting, in percent, and their differences where both have it."""
-    lines = [["", "", *MEASURES.values()]]
-    for setting in {**a, **b}:
-        for name, results in (("A", a), ("B", b)):
-            if setting in results:
-                lines.append([setting, name, *percent(results[setting])])
-        if setting in a and setting in b:
-            change = {key: b[setting][key] - a[setting][key] for key in MEASURES}
-            lines.append([setting, "B - A", *percent(change, "+.2f")])
-    return table(lines)
+def kind_of(record: Record) -> tuple[str, ...]:
+    """The data set, and what was chosen otherwise than by default, in words.
+
+    Two results may be compared where it is the same. What an older version did not know is as by
+    default.
+    """
+    settings, usual = record["evaluation"]["settings"] or {}, usual_settings(record)
+    layout, trial = (record["dataset"][key] for key in ("layout", "trial"))
+    several = layout in LAYOUTS and LAYOUTS[layout].trials > 1
+    chosen = {k: v for k, v in settings.items() if k in usual and v != usual[k]}
+    words = [k if v is True else f"{k} {'off' if v is False else v}" for k, v in chosen.items()]
+    return (layout, *([f"trial {trial}"] if several else []), *words)
 
 
-def _differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[str]:
-    """A line for each, from the images to the code."""
-    yield from _lines("data set, ", a["dataset"], b["dataset"])
-    yield from _lines("checkpoint, ", a["checkpoint"], b["checkpoint"])
-    yield from _architectures(a["architecture"], b["architecture"])
-    for part in ("evaluation", "training"):
-        one, other = a[part], b[part]
-        yield from _lines(f"{part}, ", _settings(one, part), _settings(other, part))
-        yield from _lines(f"{part}, version of ", one["versions"] or {}, other["versions"] or {})
-        yield from _lines(f"{part}, ", {"commit": one["commit"]}, {"commit": other["commit"]})
+def step_of(record: Record) -> str:
+    """The step that was measured, and whether the training was finished then."""
+    step, planned = record["checkpoint"]["step"], record["training"].get("planned_steps")
+    return f"{step} of {planned}, unfinished" if planned and step < planned else str(step)
 
 
-def _architectures(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[str]:
-    if a["backbone"] != b["backbone"]:
-        yield from _lines("architecture, ", *({"backbone": x["backbone"]} for x in (a, b)))
-        return
-    pairs = list(zip(a["choices"].split(), b["choices"].split(), strict=True))
-    if changed := sum(one != other for one, other in pairs):
-        yield f"architecture, choices: {changed} of {len(pairs)} sites are not the same"
-
-
-def _settings(provenance: Mapping[str, Any], part: str) -> Mapping[str, Any]:
-    settings = provenance["settings"] or {}
-    said = _SAID_OTHERWISE if part == "evaluation" else ()
-    return {name: value for name, value in settings.items() if name not in said}
-
-
-def _lines(title: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[str]:
-    for key in _changed(a, b):
-        yield f"{title}{key}: {_shown(a, key)} in A, {_shown(b, key)} in B"
-
-
-def _changed(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
-    return [key for key in {**a, **b} if a.get(key) != b.get(key)]
-
-
-def _shown(values: Mapping[str, Any], key: str) -> str:
-    if key not in values:
-        return "not written down"
-    value = values[key]
-    if value in (None, "", []):
-        return "none"
-    words = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return re.sub(r"\b[0-9a-f]{40,64}\b", lambda digest: digest[0][:12], words)
-
-
-def _warnings(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[str]:
-    """Why the two must not be compared, or not as two networks."""
-    if a["dataset"] != b["dataset"]:
-        yield "not comparable: the test images are not the same."
-    changed = _changed(a["protocol"], b["protocol"])
-    if protocol := [name for name in changed if name not in _BESIDE_PROTOCOL]:
-        yield f"not comparable: the protocols differ ({', '.join(protocol)})."
-    digests = {content["checkpoint"]["sha256"] for content in (a, b)}
-    if len(digests) > 1 and (beside := [name for name in changed if name in _BESIDE_PROTOCOL]):
-        yield (
-            f"the networks differ and so does {' and '.join(beside)}: the difference of the "
-            "results is not the networks' alone."
-        )
+def _digest(record: Record) -> str:
+    contents = [record["dataset"]["fingerprint"], record["checkpoint"]["sha256"]]
+    identity = json.dumps([*kind_of(record), *contents])
+    return hashlib.sha256(identity.encode()).hexdigest()[:8]

@@ -18,7 +18,7 @@ from cmnas_tf.data.sampling import IdentitySampler
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.matching import Matching, evaluation_settings
 from cmnas_tf.evaluation.measure import MEASURES, percent
-from cmnas_tf.evaluation.results_file import SCHEMA, read_results
+from cmnas_tf.evaluation.results_file import SCHEMA, read_results, results_files
 from cmnas_tf.files import write_json
 from cmnas_tf.options import Options
 from cmnas_tf.runs.run_folder import ANYTHING, RunFolder, changed
@@ -64,23 +64,26 @@ class TrialRun:
 
     def results(self) -> dict[str, Any] | None:
         """Its results, if they are of its newest checkpoint, these options and these images."""
+        found = filter(self._is_of, results_files(self.run))
+        return next(map(read_results, found), None)
+
+    def _is_of(self, file: Path) -> bool:
         try:
-            found = read_results(self.run.results)
+            found = read_results(file)
         except BadInput:
-            return None
+            return False
         test = self.dataset.test
         kept = test[~np.isin(test.paths, found["dataset"]["left_out"])]
         training, evaluation = found["training"]["settings"] or {}, found["evaluation"]["settings"]
         options = [option for part in self.components for option in part.options()]
         others: dict[str, Any] = dict.fromkeys([*evaluation], ANYTHING)
-        belonging = (
+        return (
             not changed(training, self.training, self.recipe.options(), TOLD_OTHERWISE)
             and not changed(evaluation, self.evaluation, options, others)
             and Architecture.load(self.run.architecture) == self.architecture
             and found["checkpoint"]["sha256"] == self.run.newest_digest()
             and found["dataset"]["fingerprint"] == replace(self.dataset, test=kept).fingerprint
         )
-        return found if belonging else None
 
     def is_finished(self) -> bool:
         """Whether there are such results, of a training that went to its end."""
@@ -122,7 +125,7 @@ def numbers_of(text: str, dataset: str) -> list[int]:
 
 def summarise(trials: Sequence[TrialRun], file: Path) -> str:
     """Writes mean and spread of trials that all have results, JSON; a table for each setting."""
-    results = {trial.number: read_results(trial.run.results) for trial in trials}
+    results = {t.number: t.results() or read_results(t.run.results) for t in trials}
     first = next(iter(results.values()))
     summary = {
         setting: _summary({n: found["results"][setting] for n, found in results.items()})

@@ -6,13 +6,14 @@ queries at once, so that a gallery of any size is ranked in bounded memory.
 """
 
 import operator
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
+from cmnas_tf.data.camera_rules import RULES, QueryCounts, Rule
 from cmnas_tf.errors import BadInput
 from cmnas_tf.machine import cores
 
@@ -43,41 +44,6 @@ class Ranking(NamedTuple):
     def queries(self) -> int:
         """How many queries count: those that are not skipped."""
         return int(np.isfinite(self.average_precisions).sum())
-
-
-@dataclass(frozen=True)
-class Rule:
-    """What a protocol asks of a ranking.
-
-    Attributes:
-      drops: which gallery images a query must not see: a function of ``same_identity`` [B, G],
-        ``query_cameras`` [B, 1] and ``gallery_cameras`` [G] that gives a boolean [B, G].
-      counts_identities: whether Rank-k means the first k identities (each stands where its best
-        image stands) instead of the first k images.
-    """
-
-    drops: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-    counts_identities: bool
-
-
-def _nothing(same_identity, query_cameras, gallery_cameras):
-    return np.zeros_like(same_identity)
-
-
-def _camera_2_for_camera_3(same_identity, query_cameras, gallery_cameras):
-    return (query_cameras == 3) & (gallery_cameras == 2)  # these two look into the same room
-
-
-def _own_camera(same_identity, query_cameras, gallery_cameras):
-    return same_identity & (query_cameras == gallery_cameras)
-
-
-RULES = {
-    "sysu": Rule(drops=_camera_2_for_camera_3, counts_identities=True),
-    "regdb": Rule(drops=_nothing, counts_identities=False),
-    "llcm": Rule(drops=_own_camera, counts_identities=True),
-    "market": Rule(drops=_own_camera, counts_identities=False),
-}
 
 
 def rank(
@@ -207,12 +173,8 @@ def rank_blocks(
             for part in threads.map(measure, range(0, len(block), step)):
                 sums = _Sums(*map(operator.add, sums, part))
     if not sums.queries:
-        raise BadInput(
-            f"No query has a match in the gallery under the protocol {protocol!r}, so there is "
-            f"nothing to rank. Received: {len(query_ids)} queries of {len(np.unique(query_ids))} "
-            f"identities, a gallery of {len(np.unique(gallery_ids))} identities; check that both "
-            "come from the same test set and that identities are raw ones, not labels"
-        )
+        labels = query_ids, gallery_ids, query_cameras, gallery_cameras
+        QueryCounts.of(*labels, protocol).require_any()
     cmc = np.cumsum(sums.found_at) / sums.queries
     means = sums.precision / sums.queries, sums.penalty / sums.queries
     return Ranking(cmc, *means, precisions)

@@ -33,12 +33,14 @@ class Description:
       data: the fingerprint of the images.
       settings: the options that affect the result, by name.
       devices: how many compute it.
+      steps: how many it takes, where that is known; 0 where not. A run may be given others.
     """
 
     command: str
     data: str
     settings: Mapping[str, Any]
     devices: int
+    steps: int = 0
 
 
 class RunFolder:
@@ -52,7 +54,8 @@ class RunFolder:
       latency: how long an image takes through the network that a search derived.
       candidates: the folder of the runs of a search that trains its candidates one by one.
       fitness: how good such a candidate is.
-      results: what an evaluation measured.
+      results_folder: what evaluations measured, a file for each.
+      results: the newest of these, or what an earlier version wrote in its place.
       tensorboard: the folder of TensorBoard's logs.
       checkpoint_folder: the folder of the checkpoints.
 
@@ -69,6 +72,7 @@ class RunFolder:
         self.latency = self.path / "latency.json"
         self.candidates = self.path / "candidates"
         self.fitness = self.path / "fitness.json"
+        self.results_folder = self.path / "results"
         self.results = self.path / "results.json"
         self.tensorboard = self.path / "tensorboard"
         self.checkpoint_folder = self.path / "checkpoints"
@@ -89,6 +93,12 @@ class RunFolder:
     def newest(self) -> Checkpoint | None:
         """The newest checkpoint that is undamaged, or None when there is no file at all."""
         return self.checkpoints().newest()
+
+    def planned_steps(self) -> int | None:
+        """How many steps the run takes until it is finished; None where nothing says so."""
+        with contextlib.suppress(BadInput, FileNotFoundError):
+            return self._read().steps or None
+        return None
 
     def newest_digest(self) -> str | None:
         """What the newest checkpoint says that its digest is; its tensors are not read."""
@@ -195,7 +205,8 @@ class RunFolder:
         try:
             found = json.loads(file.read_text(encoding="utf-8"))
             command, data = str(found["command"]), str(found["data"])
-            return Description(command, data, dict(found["settings"]), int(found["devices"]))
+            settings, devices = dict(found["settings"]), int(found["devices"])
+            return Description(command, data, settings, devices, int(found.get("steps", 0)))
         except (ValueError, TypeError, KeyError) as error:
             raise BadInput(
                 f"{file} does not describe a run ({error}); it is damaged or not this program's. "

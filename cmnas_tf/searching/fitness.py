@@ -63,7 +63,7 @@ class Fitness:
         Args:
           embeddings: [N, D], L2-normalised.
           images: N, those embedded.
-          rule: the data set's camera rule, a name of ``retrieval.ranking.RULES``; images of one
+          rule: the data set's camera rule, a name of ``data.camera_rules.RULES``; images of one
             modality never find those of their own camera.
 
         Raises:

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from cmnas_tf.errors import BadInput
+from cmnas_tf.evaluation.results_file import results_files
 from cmnas_tf.extras import needing
 from cmnas_tf.files import replacing, write_json
 from cmnas_tf.models.specification import Specification
@@ -122,8 +123,14 @@ def _require_parity(parity: Mapping[str, Any], tolerance: float) -> None:
 
 
 def _results_of_run(model: TrainedNetwork) -> Mapping[str, Any] | None:
+    """Those of the model's own weights, rather by the data set's own protocol."""
     run = model.run or RunFolder(model.checkpoint.path.parent)
-    return json.loads(run.results.read_text(encoding="utf-8")) if run.results.is_file() else None
+    own = (model.checkpoint.digest, model.weights)
+    for file in reversed(results_files(run)):
+        found = json.loads(file.read_text(encoding="utf-8"))
+        if (found["checkpoint"]["sha256"], found["checkpoint"]["weights"]) == own:
+            return found
+    return None
 
 
 def write_warmup(

@@ -14,6 +14,7 @@ from cmnas_tf.data.index import Dataset
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.evaluate import evaluate_network
 from cmnas_tf.evaluation.measure import MEASURES
+from cmnas_tf.evaluation.results_file import keep
 from cmnas_tf.files import write_json
 from cmnas_tf.searching.fitness import supernet_scores
 from cmnas_tf.searching.search import find_architecture
@@ -72,8 +73,7 @@ def run_cell(study: Study, cell: StudyCell) -> None:
             devices=evaluating.how.devices,
             progress=evaluating.how.progress.progress,
         )
-    scores.save(cell.train_run.results)
-    logger.info("%s", scores)
+    logger.info("%s\n%s", scores, keep(scores.record, cell.train_run))
 
     measured: Any = scores.record
     write_json(

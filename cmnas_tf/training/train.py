@@ -98,7 +98,8 @@ def train_network(
         starting(run, recipe.start.initial_weights, progress),
     )
     count = strategy.num_replicas_in_sync
-    description = Description("train", dataset.fingerprint, settings, count)
+    steps = recipe.epochs * sampler.steps_per_epoch
+    description = Description("train", dataset.fingerprint, settings, count, steps)
     with (
         run.opened(description, recipe.options(), TOLD_OTHERWISE, is_chief(strategy)),
         images.naming_unreadable(),

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,13 @@ import pytest
 from cmnas_tf.commands import command_line, evaluate
 from cmnas_tf.commands.evaluate import Evaluate
 from cmnas_tf.errors import BadInput
+from cmnas_tf.evaluation import evaluate as of_package
+from cmnas_tf.evaluation.compare import rows
 from cmnas_tf.evaluation.results_file import read_results
+from cmnas_tf.files import write_json
 from cmnas_tf.models.specification import Specification
+from cmnas_tf.runs.run_folder import Description
+from cmnas_tf.tables import formatted
 from tests.evaluation.records import record
 from tests.evaluation.test_evaluate import ARCHITECTURE, write_run
 from tests.tiny_people import write_people
@@ -47,9 +53,69 @@ def test_results_are_printed_and_written_to_the_run(run, run_dir):
     said = run(f"--run_dir={run_dir}")
     results = read_results(run_dir)
     assert said.startswith("regdb, trial 2, direction both, flip_average off, rerank off; average")
-    assert said.endswith(f"\nwritten to {run_dir / 'results.json'}\n")
+    assert f"\nwritten to {run_dir / 'results' / 'regdb-trial_2-step_3-'}" in said
     for found in results["results"].values():
         assert f"{100 * found['mAP']:.2f}" in said
+
+
+def test_no_evaluation_takes_the_place_of_another(run, run_dir):
+    """Nor of what an earlier version left; but for the very same, which says so."""
+    earlier = run_dir / "results.json"
+    earlier.write_text(json.dumps(record()))
+    before = earlier.read_bytes()
+    for flags in ((), ("--direction=infrared_to_visible",), ("--flip_average",)):
+        assert "in place of" not in run(f"--run_dir={run_dir}", *flags)
+    assert len(list((run_dir / "results").iterdir())) == 3
+    said = run(f"--run_dir={run_dir}", "--flip_average")
+    assert said.endswith("in place of an earlier evaluation of the same; it is the same\n")
+    assert len(list((run_dir / "results").iterdir())) == 3
+    assert earlier.read_bytes() == before
+
+
+def test_a_training_that_was_not_finished(run, run_dir):
+    """Said on the screen, written down, and marked where results are listed."""
+    write_json(run_dir / "run.json", asdict(Description("train", "x", {}, 1, steps=5)))
+    assert "\nthe training was not finished: step 3 of 5\n" in run(f"--run_dir={run_dir}")
+    assert read_results(run_dir)["training"]["planned_steps"] == 5
+    assert "3 of 5, unfinished" in formatted(rows([str(run_dir)]), "text")
+    write_json(run_dir / "run.json", asdict(Description("train", "x", {}, 1, steps=3)))
+    assert "not finished" not in run(f"--run_dir={run_dir}")
+    assert read_results(run_dir)["training"]["planned_steps"] == 3
+
+
+def test_all_standard_protocols_of_images_that_are_embedded_once(tmp_path, capsys, monkeypatch):
+    """SYSU-MM01 by four protocols, and by eight with both samplings: the figures are those of each
+    alone."""
+    sysu = write_people(tmp_path / "sysu", train_identities=2, images_per_camera=10)
+    write_run(tmp_path / "net", Specification(ARCHITECTURE, 2, 32, 16, 1, 0.0625), {})
+    embedded = []
+    embed = of_package.embed_on_devices
+
+    def embed_once(*arguments):
+        embedded.append(arguments)
+        return embed(*arguments)
+
+    monkeypatch.setattr(of_package, "embed_on_devices", embed_once)
+    own = ("--noprogress", f"--data_dir={sysu}", f"--run_dir={tmp_path / 'net'}")
+
+    def run(*flags):
+        evaluate.main(command_line.read(Evaluate, ["evaluate", *own, *flags]))
+        return capsys.readouterr().out
+
+    said = run("--protocols=all")
+    assert said.startswith("sysu_mm01, mode all, shots 1, trials 10, gallery_sampling seeded, flip")
+    assert len(embedded) == 1 and said.count("written to ") == 8
+    found = {file: read_results(file) for file in (tmp_path / "net" / "results").iterdir()}
+    protocols = [record["protocol"] for record in found.values()]
+    assert {(p["mode"], p["shots"], p["gallery_sampling"]) for p in protocols} == {
+        (mode, shots, sampling)
+        for mode in ("all", "indoor")
+        for shots in (1, 10)
+        for sampling in ("seeded", "official")
+    }
+    again = run("--protocols=standard", "--gallery_sampling=official")
+    assert again.count("of the same; it is the same") == 4
+    assert "it is the same" in run("--mode=indoor", "--shots=10")
 
 
 def test_what_is_given_is_measured(run, run_dir, tmp_path):

@@ -158,7 +158,7 @@ def test_importing_the_package_imports_nothing_else():
 def test_help_imports_nothing_heavy():
     """All in one interpreter, by the doors and by the one name; and the overview."""
     code = """
-import contextlib, io, runpy, sys
+import contextlib, importlib.util, io, runpy, sys
 names = sys.argv[1:]
 def helped(module, *words):
     sys.argv = [module, *words, "--help"]
@@ -167,7 +167,8 @@ def helped(module, *words):
     assert "--" in text.getvalue(), (module, words)
 helped("cmnas_tf")
 for name in names:
-    helped(f"cmnas_tf.{name}")
+    if importlib.util.find_spec(f"cmnas_tf.{name}"):  # newer commands have no door of their own
+        helped(f"cmnas_tf.{name}")
     helped("cmnas_tf", name)
 print(*{module.split(".")[0] for module in sys.modules})
 """

@@ -52,6 +52,9 @@ def test_counts_stand_beside_the_published_ones(registered):
         "train infrared        6           3  not published",
         "query visible         3           2  differs: 2 images of 2 identities",
         "gallery visible       0           0  differs: 9 images of 2 identities",
+        "",
+        "tested:",
+        "  single_query: 3 queries, 0 count, 3 show people who are not in the gallery",
     ]
 
 
@@ -97,3 +100,86 @@ def test_a_data_set_is_examined_and_written(tmp_path, capsys):
     expected = load_dataset("regdb", tmp_path / "files", 4).fingerprint
     assert load_dataset("regdb", shards, 4).fingerprint == expected
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.fixture
+def market(tmp_path):
+    """Market-1501's folders with 2 + 4 people, on disk."""
+    people = SyntheticPeople("market1501", 2, 4, images_per_camera=2, image_height=32,
+                             image_width=16)  # fmt: skip
+    write_dataset(people, tmp_path, processes=1)
+    return tmp_path
+
+
+def files_of(root, folder):
+    """By identity and camera, the images of a folder, sorted."""
+    found = {}
+    for file in sorted((root / folder).glob("*.jpg")):
+        pid, camera = file.name.split("_")[:2]
+        found.setdefault((pid, camera[:2]), []).append(file)
+    return found
+
+
+def test_queries_that_do_not_count_are_told(market):
+    """All count; without one of four people in the gallery a quarter shows nobody who is there;
+    with one camera nobody sees a match. Training would be as before, so nothing need be mended."""
+    queries, gallery = (files_of(market, part) for part in ("query", "bounding_box_test"))
+    count = sum(map(len, queries.values()))
+    assert examine("market1501", market).queries == [
+        f"single_query: {count} queries, {count} count"
+    ]
+    gone = min(pid for pid, _ in queries)
+    for (pid, _), files in gallery.items():
+        for file in files if pid == gone else ():
+            file.unlink()
+    left = count * 3 // 4
+    found = examine("market1501", market)
+    assert found.queries == [
+        f"single_query: {count} queries, {left} count, {count - left} show people who are not in "
+        "the gallery"
+    ]
+    assert f"tested:\n  {found.queries[0]}" in str(found)
+    for part in ("query", "bounding_box_test"):
+        for number, file in enumerate(sorted((market / part).glob("*.jpg"))):
+            file.rename(file.with_name(f"{file.name.split('_')[0]}_c1s1_{number:06d}_00.jpg"))
+    found = examine("market1501", market)
+    assert found.queries == [
+        f"single_query: {count} queries, 0 count, {count - left} show people who are not in the "
+        f"gallery, {left} show people who are in the gallery only from the query's own camera"
+    ]
+    assert found.faults == []
+
+
+def test_equal_pictures_are_noticed(market):
+    """One under two people, and one of a query in the gallery under another camera."""
+    (junk,) = examine("market1501", market).notes
+    queries, gallery = (files_of(market, part) for part in ("query", "bounding_box_test"))
+    (one, camera), (query, *_) = min(queries.items())
+    answer = next(files[0] for key, files in gallery.items() if key[0] == one and key[1] != camera)
+    answer.write_bytes(query.read_bytes())
+    _, note = examine("market1501", market).notes
+    assert note.startswith("1 pictures are there twice as query and in the gallery")
+    assert query.name in note and answer.name in note
+    train = files_of(market, "bounding_box_train")
+    first, second = (train[key][0] for key in (min(train), max(train)))
+    second.write_bytes(first.read_bytes())
+    first_said, people, again = examine("market1501", market).notes
+    assert (first_said, again) == (junk, note)
+    assert people.startswith("1 pictures are there twice with different identities: at least one")
+    assert f"{first.name} (identity {int(first.name[:4])}, camera " in people
+
+
+def test_one_modality_asks_for_the_other(tmp_path):
+    """An infrared file that is a visible one finds itself; two visible ones both answer."""
+    people = SyntheticPeople("sysu_mm01", 2, 2, images_per_camera=1, image_height=32,
+                             image_width=16)  # fmt: skip
+    write_dataset(people, tmp_path, processes=1)
+    dataset = load_dataset("sysu_mm01", tmp_path)
+    pid = dataset.test.pids[0]
+    first, second, infrared = (tmp_path / f"cam{camera}" / f"{pid:04d}" for camera in (1, 2, 3))
+    ((first,), (second,), (infrared,)) = (list(x.iterdir()) for x in (first, second, infrared))
+    second.write_bytes(first.read_bytes())
+    assert examine("sysu_mm01", tmp_path).notes == []
+    infrared.write_bytes(first.read_bytes())
+    (note,) = examine("sysu_mm01", tmp_path).notes
+    assert "as query and in the gallery" in note and "camera 3" in note

@@ -176,6 +176,7 @@ def test_an_evaluation_writes_and_shows_results(data, trained):
         "chance",
     }
     assert results["checkpoint"]["sha256"] == newest(trained).digest
+    assert results["training"]["planned_steps"] == results["checkpoint"]["step"] == 18
     assert results["protocol"]["gallery_sampling"] == "seeded"
     measured = results["results"]["all_single_shot"]
     assert len(measured["trials"]) == 10

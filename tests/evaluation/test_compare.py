@@ -5,7 +5,9 @@ import json
 import pytest
 
 from cmnas_tf.errors import BadInput
-from cmnas_tf.evaluation.results_file import compare
+from cmnas_tf.evaluation.compare import compare, rows
+from cmnas_tf.evaluation.results_file import keep
+from cmnas_tf.runs.run_folder import RunFolder
 from tests.evaluation.records import record
 
 
@@ -140,3 +142,70 @@ def test_a_file_that_is_none(tmp_path):
     (tmp_path / "A.json").write_text(json.dumps(record()))
     with pytest.raises(BadInput, match=r"B\.json does not exist"):
         compare(str(tmp_path / "A.json"), str(tmp_path / "B.json"))
+
+
+LIVE = {("evaluation", "settings", "weights"): "live"}
+FLIPPED = {("evaluation", "settings", "flip_average"): True, ("protocol", "flip_average"): True}
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """A: both ways of measuring, of two checkpoints; B: one of them, and one of its own."""
+    later = {("checkpoint", "step"): 20, ("checkpoint", "sha256"): "d" * 64}
+    for name, found in {"A": ({}, FLIPPED, {**FLIPPED, **later}), "B": (LIVE, FLIPPED)}.items():
+        for changes in found:
+            keep(record(changes), RunFolder(tmp_path / name))
+    return str(tmp_path / "A"), str(tmp_path / "B")
+
+
+def test_runs_with_several_results(runs):
+    """What both measured the same way is compared, of the last step; by the files' names."""
+    names, _, said, *warnings = compare(*runs).split("\n\n")
+    a, b = (line.partition("/results/")[2] for line in names.splitlines())
+    assert a.startswith("regdb-trial_1-flip_average-step_20-")
+    assert b.startswith("regdb-trial_1-flip_average-step_10-")
+    assert "  checkpoint, step: 20 in A, 10 in B" in said and not warnings
+    assert compare(runs[0], runs[0]).count("nothing differs") == 2
+
+
+def test_runs_that_measured_nothing_the_same_way(runs, tmp_path):
+    keep(record(), RunFolder(tmp_path / "C"))
+    with pytest.raises(BadInput, match="no results that were measured the same way; give two"):
+        compare(runs[1], str(tmp_path / "C"))
+
+
+def test_an_option_that_an_older_version_did_not_know(tmp_path):
+    """Counts as its default: Market-1501's results of then and of now may be compared."""
+    for name, options in {"old": {}, "new": {"camera_rule": True}}.items():
+        content = record({("dataset", "layout"): "market1501"})
+        for part in (content["protocol"], content["evaluation"]["settings"]):
+            del part["direction"]
+            part.update(options)
+        (tmp_path / name).write_text(json.dumps(content))
+    assert compare(*(str(tmp_path / name) for name in ("old", "new"))).endswith("nothing differs")
+
+
+def test_all_in_one_table(runs):
+    """A line for each setting, with what was chosen; unfinished trainings are marked, and how many
+    queries count where not all do."""
+    trials = {
+        "one": {"queries": 4, "skipped_queries": 0},
+        "two": {"queries": 3, "skipped_queries": 1},
+    }
+    changes = {
+        ("training", "planned_steps"): 532,
+        ("results", "visible_to_infrared", "trials"): trials,
+    }
+    keep(record(changes), RunFolder(runs[1]))
+    head, *found = rows(runs)
+    assert head[:4] == ["run", "measured on", "setting", "step"] and head[-2:] == [
+        "mINP",
+        "queries",
+    ]
+    assert len(found) == 2 * 3 + 2 * 3
+    assert found[-4][:5] == [runs[1], "regdb, trial 1", "visible_to_infrared",
+                             "10 of 532, unfinished", "50.00"]  # fmt: skip
+    assert found[-4][-1] == "3 of 4"
+    assert {line[1] for line in found} == {
+        "regdb, trial 1", "regdb, trial 1, flip_average", "regdb, trial 1, weights live"
+    }  # fmt: skip

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from cmnas_tf.data import LAYOUTS
+from cmnas_tf.data.camera_rules import QueryCounts
 from cmnas_tf.data.index import Dataset, Image, Images
+from cmnas_tf.data.protocols import SingleQuery
 from cmnas_tf.data.regdb import RegdbProtocol
 from cmnas_tf.data.sysu_mm01 import SysuProtocol
 from cmnas_tf.errors import BadInput
@@ -55,9 +57,13 @@ def test_the_average_of_trials():
         "all_single_shot",
         {
             "a": TrialResult(
-                Ranking(np.array([0.2, 0.5, 0.8]), 0.1, 0.05, np.array([0.1])), 7, 2, 3
+                Ranking(np.array([0.2, 0.5, 0.8]), 0.1, 0.05, np.array([0.1])),
+                QueryCounts(counted=7, absent=1, hidden=2, rule="sysu"),
+                gallery_seed=3,
             ),
-            "b": TrialResult(Ranking(long, 0.3, 0.15, np.array([0.3])), 9, 0),
+            "b": TrialResult(
+                Ranking(long, 0.3, 0.15, np.array([0.3])), QueryCounts(9, 0, 0, "sysu")
+            ),
         },
     )
     assert found.setting == "all_single_shot"
@@ -75,7 +81,9 @@ def test_the_average_of_trials():
             "mAP": 0.1,
             "mINP": 0.05,
             "queries": 7,
-            "skipped_queries": 2,
+            "skipped_queries": 3,
+            "absent_queries": 1,
+            "hidden_queries": 2,
         },
         "b": {
             "gallery_seed": None,
@@ -84,8 +92,11 @@ def test_the_average_of_trials():
             "mINP": 0.15,
             "queries": 9,
             "skipped_queries": 0,
+            "absent_queries": 0,
+            "hidden_queries": 0,
         },
     }
+    assert found.queries == QueryCounts(7, 1, 2, "sysu")
 
 
 RERANK = {"k1": 5, "k2": 2, "lambda_value": 0.4, "distance": "squared_euclidean"}
@@ -179,6 +190,52 @@ def test_queries_without_a_match_are_skipped_and_counted():
     (measured,) = measure(embeddings_of(dataset), dataset)
     result = measured.trials["single_query"]
     assert (result.queries, result.skipped) == (3, 2)
+    assert measured.queries == result.counts == QueryCounts(3, 1, 1, "market")
+    assert str(result.counts) == (
+        "5 queries, 3 count, 1 show people who are not in the gallery, "
+        "1 show people who are in the gallery only from the query's own camera"
+    )
+
+
+def test_images_of_a_single_camera():
+    """Nobody sees a match; known without embeddings, with the cause and two ways out. Without the
+    camera rule all count, and the result says by its name that it is another one."""
+    rows = Images.of(
+        Image(f"{role}/{pid}", pid, 1, "visible", role)
+        for role in ("query", "gallery")
+        for pid in range(4)
+    )
+    dataset = Dataset("own_images", "nowhere", rows[:0], rows)
+    for ask in (
+        lambda: require_measurable(dataset, None, rerank=False),
+        lambda: measure(embeddings_of(dataset), dataset),
+    ):
+        with pytest.raises(
+            BadInput,
+            match=r"4 queries, 0 count, 4 show people who are in the gallery only from the query's "
+            r"own camera; number the cameras apart.* camera_rule=False",
+        ):
+            ask()
+    without = SingleQuery(camera_rule=False)
+    require_measurable(dataset, without, rerank=False)
+    (measured,) = measure(embeddings_of(dataset, identity=1e3), dataset, without)
+    assert measured.setting == "single_query_any_camera"
+    assert (measured.values["rank1"], measured.queries.counted) == (1.0, 4)
+
+
+def test_the_settings_of_a_table():
+    """SYSU-MM01: both modes with 1 and 10 shots, and both samplings where asked for; what else
+    was chosen stays. RegDB's default is all there is."""
+    chosen = SysuProtocol(trials=2, gallery_sampling="official")
+    standard = chosen.variants("standard")
+    assert [(p.mode, p.shots) for p in standard] == [
+        *(("all", 1), ("all", 10), ("indoor", 1), ("indoor", 10))
+    ]
+    assert {(p.trials, p.gallery_sampling) for p in standard} == {(2, "official")}
+    every = chosen.variants("all")
+    assert len(set(every)) == 8 and {p.gallery_sampling for p in every} == {"seeded", "official"}
+    assert chosen.variants("given") == [chosen]
+    assert RegdbProtocol().variants("all") == [RegdbProtocol()]
 
 
 def test_settings_are_measured_apart():

@@ -17,6 +17,7 @@ NAMES = {
     "checkpoints",
     "fitness.json",
     "latency.json",
+    "results",
     "results.json",
     "run.json",
     "run.lock",

@@ -17,6 +17,7 @@ import pytest
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.cell_plan import CellPlan
 from cmnas_tf.errors import BadInput
+from cmnas_tf.files import write_json
 from cmnas_tf.options import Option, Options, described, option
 from cmnas_tf.runs import checkpoints
 from cmnas_tf.runs.run_folder import ANYTHING, Description, RunFolder, changed, content_of
@@ -54,6 +55,23 @@ def test_a_new_folder_is_made_and_described(tmp_path):
     assert not {"run_dir", "cache"} & set(found["settings"])
     assert (found["devices"], found["data"]) == (1, "data")
     assert {path.name for path in run.path.iterdir()} == {"run.json", "run.lock"}
+
+
+def test_how_many_steps_it_takes(tmp_path):
+    """Where the run says so; an earlier version did not, and a damaged file says nothing."""
+    assert RunFolder(tmp_path).planned_steps() is None
+    run = open_run(tmp_path)
+    assert run.planned_steps() is None
+    described = recorded(tmp_path)
+    assert described["steps"] == 0
+    write_json(run.description, {**described, "steps": 532})
+    assert run.planned_steps() == 532
+    del described["steps"]
+    write_json(run.description, described)
+    assert run.planned_steps() is None
+    open_run(tmp_path)  # resumes
+    run.description.write_text("{")
+    assert run.planned_steps() is None
 
 
 def test_an_empty_folder_may_be_used(tmp_path):
