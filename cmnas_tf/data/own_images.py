@@ -103,12 +103,12 @@ def _load_table(root: Path) -> Dataset:
             )
 
     found = _dataset("own_images", root, _table_rows(root / TABLE), TABLE_TREE, check)
-    listed = {root / path for path in (found.train + found.test).paths}
+    paths = map(Path, (found.train + found.test).paths)
+    listed = {root / path for path in paths if not path.is_absolute()}
     beside = (file for folder in {file.parent for file in listed} for file in folder.iterdir())
     unlisted = sorted(f for f in beside if f.suffix.lower() in SUFFIXES and f not in listed)
-    return replace(
-        found, notes=tuple(Finding(str(f), f"left out; {TABLE} does not name it") for f in unlisted)
-    )
+    why = f"left out; {TABLE} does not name it"
+    return replace(found, notes=tuple(Finding(str(f.relative_to(root)), why) for f in unlisted))
 
 
 def _load_folders(root: Path) -> Dataset:

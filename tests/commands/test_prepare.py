@@ -76,7 +76,7 @@ def test_everything_that_is_wrong_is_printed_at_once(run, tree):
     assert code == 2
     assert f"  {cut}: not a complete JPEG, PNG or BMP image (" in out
     assert f"  {gone}: the file does not exist\n" in out
-    assert f"  {copied} (to train on) and {copy} (to test with) are the same file\n" in out
+    assert f"  {copied} (to train on) and {copy} (to test with): the same file\n" in out
     assert "1 training identities" in out
     assert "have no infrared image" in out
     assert "fit for use\n" not in out

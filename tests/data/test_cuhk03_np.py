@@ -46,8 +46,17 @@ def test_other_boxes_than_wanted_are_recognised(tmp_path):
         load_dataset("cuhk03_np_labeled", tmp_path)
 
 
-def test_images_are_png_files(tmp_path):
+def test_a_folder_without_images_is_named(tmp_path):
     make(tmp_path, "labeled")
-    (tmp_path / "labeled/query/0002_c1_3.png").rename(tmp_path / "labeled/query/0002_c1_3.jpg")
-    with pytest.raises(BadInput, match=r"labeled/query holds no \.png file"):
+    (tmp_path / "labeled/query/0002_c1_3.png").unlink()
+    with pytest.raises(BadInput, match="labeled/query holds no image"):
         load_dataset("cuhk03_np_labeled", tmp_path)
+
+
+@pytest.mark.parametrize("layout", ["cuhk03_np_detected", "cuhk03_np_labeled", "market1501"])
+def test_the_folder_of_one_kind_of_boxes_is_not_the_data_set(tmp_path, layout):
+    """It looks like Market-1501, as which its results would bear a wrong name."""
+    make(tmp_path, "detected")
+    message = f"detected is a part of cuhk03_np_detected. Give the folder above, {tmp_path}"
+    with pytest.raises(BadInput, match=message):
+        load_dataset(layout, tmp_path / "detected")

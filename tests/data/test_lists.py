@@ -45,7 +45,7 @@ def test_a_line_gives_path_identity_and_camera(tmp_path):
         "vis/seven/7_c3_a.jpg 0",
         "nir/7/7_c3_a.jpg 0",
         "vis/7/8/7_c3_a.jpg 0",
-        "",
+        "../vis/7/7_c3_b.jpg 0",
     ],
 )
 def test_a_line_of_another_form_is_refused(tmp_path, line):

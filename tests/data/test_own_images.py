@@ -89,7 +89,7 @@ def test_a_data_set_may_be_for_testing_alone(table):
         (",12,3,visible,query", "line 7: there is no file"),
         ("q.jpg,12,3,depth,query", "line 7: modality must be one of visible, rgb.*'depth'"),
         ("q.jpg,12,3,visible,val", "line 7: split must be one of train, query, gallery.*'val'"),
-        ("q.jpg,p12,3,visible,query", "line 7: pid must be a whole number from 0.*'p12'"),
+        ("q.jpg,_,3,visible,query", "line 7: pid must be a whole number from 0.*or a name.*'_'"),
         ("q.jpg,1.5,3,visible,query", "line 7: pid must be a whole number from 0.*'1.5'"),
         ("q.jpg,-1,3,visible,query", "line 7: pid must be a whole number from 0.*'-1'"),
         (f"q.jpg,{10**18},3,visible,query", "line 7: pid must be .* 18 digits at most.*'10000"),
@@ -99,6 +99,7 @@ def test_a_data_set_may_be_for_testing_alone(table):
             "./q.jpg,12,3,visible,query",
             r"line 7 describes q\.jpg again, after .*images\.csv, line 4",
         ),
+        ("shots/../q.jpg,12,3,visible,query", r"line 7 describes .*q\.jpg again, after .*line 4"),
     ],
 )
 def test_bad_lines_are_named(table, line, message):
@@ -165,7 +166,7 @@ def test_folders_say_everything(folders):
         ("train/visible/cam1/0007/x/b.jpg", "does not lie where it should"),
         ("train/visible/3/0007/b.jpg", "does not lie where it should"),
         ("train/visible/camx/0007/b.jpg", "b.jpg: camera must be a whole number from 0.*'x'"),
-        ("train/visible/cam1/anna/b.jpg", "b.jpg: pid must be a whole number from 0.*'anna'"),
+        ("train/visible/cam1/-1/b.jpg", "b.jpg: pid must be a whole number from 0.*'-1'"),
         ("train/depth/cam1/0007/b.jpg", "b.jpg: modality must be one of .*'depth'"),
     ],
 )

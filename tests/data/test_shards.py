@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from cmnas_tf.data import load_dataset, read_dataset
 from cmnas_tf.data.augmentation import Augmentation
+from cmnas_tf.data.findings import sentences
 from cmnas_tf.data.pipeline import ImageSource, naming_unreadable, training_batches
 from cmnas_tf.data.sampling import IdentitySampler, Sampling
 from cmnas_tf.data.shard_writer import write_shards
@@ -65,7 +66,7 @@ def test_the_data_set_is_the_same(both):
     folder, shards = both
     assert list(shards.train) == list(folder.train)
     assert list(shards.test) == list(folder.test)
-    assert shards.notes == folder.notes
+    assert list(shards.notes) == sentences(folder.notes)
     assert shards.counts() == folder.counts()
     assert shards.fingerprint == folder.fingerprint
     assert (shards.layout, shards.trial) == (folder.layout, folder.trial)

@@ -7,6 +7,7 @@ import pytest
 import scipy.io
 
 from cmnas_tf.data import load_dataset
+from cmnas_tf.data.findings import sentences
 from cmnas_tf.data.sysu_mm01 import gallery_orders
 from cmnas_tf.errors import BadInput
 
@@ -43,7 +44,9 @@ def test_training_has_train_and_val_test_has_test(tree):
     add(tree, "cam5/0003/Thumbs.db")
     add(tree, "cam5/0003/._0009.jpg")
     dataset = load_dataset("sysu_mm01", tree)
-    assert (dataset.layout, dataset.root, dataset.notes) == ("sysu_mm01", tree, ())
+    assert (dataset.layout, dataset.root) == ("sysu_mm01", tree)
+    (note,) = sentences(dataset.notes)
+    assert note.startswith("cam1/0009/0001.jpg and 2 more: left out; in a folder that the data set")
     assert dataset.modalities == ("visible", "infrared")
     assert rows(dataset.train) == [
         (f"cam{camera}/{pid:04d}/0001.jpg", pid, camera, modality)
@@ -76,7 +79,8 @@ def test_lists_may_be_mat_files(tree):
 def test_empty_folders_are_noted(tree):
     (tree / "cam4" / "0005").mkdir()
     (tree / "cam2" / "0009").mkdir()  # in no list
-    assert load_dataset("sysu_mm01", tree).notes == ("cam4/0005 holds no .jpg file.",)
+    _, note = sentences(load_dataset("sysu_mm01", tree).notes)
+    assert note == "cam4/0005: the folder holds no image"
 
 
 def remove(path):
@@ -97,7 +101,7 @@ def write(path, text):
         (remove("exp/val_id.txt"), "Neither .*val_id.txt nor val_id.mat exists"),
         (write("exp/test_id.txt", "5,three"), "test_id.txt must hold identity numbers .*'three'"),
         (write("exp/test_id.txt", "\n"), "test_id.txt lists no identity"),
-        (write("exp/test_id.txt", "5,40,3,41"), r"2 identities .*no \.jpg.*\[40, 41\]"),
+        (write("exp/test_id.txt", "5,40,3,41"), r"2 identities .*no image.*\[40, 41\]"),
         (write("exp/test_id.txt", "5,7"), r"1 identities .*for training and for testing.*\[7\]"),
         (remove("cam1/0007/0001.jpg"), r"1 training identities .*no visible image.*\[7\]"),
     ],
