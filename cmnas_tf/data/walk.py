@@ -71,7 +71,7 @@ class Walk:
                 "Rename these files or folders."
             )
         if doubtful:
-            self._require_mostly_images(images, doubtful)
+            self._require_mostly_images(folder, images, doubtful)
         return images
 
     def images_in(self, folders: Mapping[str, T]) -> Iterator[tuple[str, T]]:
@@ -117,13 +117,13 @@ class Walk:
             else:
                 yield from self._files(path, (*above, inner))
 
-    def _require_mostly_images(self, images: list[str], doubtful: list[str]) -> None:
+    def _require_mostly_images(self, top: str, images: list[str], doubtful: list[str]) -> None:
         taken, left = (
             Counter(folder for path in paths for folder in PurePosixPath(path).parents)
             for paths in (images, doubtful)
         )
         for folder, count in sorted(left.items()):
-            if count > taken[folder]:
+            if count > taken[folder] and folder.is_relative_to(top):
                 first = next(p for p in doubtful if PurePosixPath(p).is_relative_to(folder))
                 raise BadInput(
                     f"{printable(str(self.root / folder))}: {count} of {count + taken[folder]} "

@@ -38,7 +38,7 @@ def read_torch_file(path: str | os.PathLike[str]) -> dict[str, TorchState]:
     path = Path(path)
     if not path.is_file():
         raise BadInput(f"No weight file {path}. Give the path of an existing one.")
-    if path.suffix in (".h5", ".hdf5", ".keras"):
+    if path.suffix.lower() in (".h5", ".hdf5", ".keras"):
         raise BadInput(
             f"{path} is Keras's, and files of PyTorch are read. Give what torch.save wrote, or "
             ".safetensors with PyTorch's names and shapes."

@@ -91,3 +91,12 @@ def test_loading_says_all_that_reading_lets_through(tmp_path):
     assert missing.startswith("1 of 5 listed images are not in")
     assert both.startswith("1 identities")
     assert without.startswith("1 training identities")
+
+
+def test_people_numbered_from_the_start_again_are_told_what_to_do():
+    """Where most numbers are there twice, from 0 or 1 on; one person in both parts is a slip."""
+    again = [(pid, "visible") for pid in range(3)]
+    (told,) = identity_faults(dataset_of(again, again[:2]))
+    assert told.endswith("numbered from the start again; number them from 3 on")
+    (told,) = identity_faults(dataset_of(again, [(2, "visible"), (8, "visible"), (9, "visible")]))
+    assert told.endswith("Take them out of one of the lists")

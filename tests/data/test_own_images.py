@@ -3,6 +3,7 @@
 import pytest
 
 from cmnas_tf.data import load_dataset
+from cmnas_tf.data.findings import sentences
 from cmnas_tf.errors import BadInput
 
 TABLE = """\
@@ -190,3 +191,75 @@ def test_nobody_is_trained_on_and_tested_with(table):
     (table / "e.jpg").touch()
     with pytest.raises(BadInput, match=r"1 identities .*for training and for testing.*\[7\]"):
         load_dataset("own_images", table)
+
+
+def test_two_paths_of_one_file_are_one_image(table):
+    """A symbolic link, a hard link, an absolute path."""
+    (table / "soft.jpg").symlink_to("q.jpg")
+    (table / "hard.jpg").hardlink_to(table / "q.jpg")
+    for path in ("soft.jpg", "hard.jpg", table / "q.jpg"):
+        (table / "images.csv").write_text(f"{TABLE}{path},13,5,visible,gallery\n")
+        with pytest.raises(BadInput, match=rf"line 7 describes {path} again, after .*, line 4"):
+            load_dataset("own_images", table)
+
+
+def test_images_beside_those_of_the_table_are_noted(table):
+    (table / "shots" / "c.JPG").touch()
+    (table / "shots" / "c.txt").touch()
+    dataset = load_dataset("own_images", table)
+    assert sentences(dataset.notes) == ["shots/c.JPG: left out; images.csv does not name it"]
+
+
+NAMED = TABLE.replace(",7,", ",bob,").replace(",12,", ", alice ,")
+
+
+def test_people_may_have_names(table):
+    """They are numbered by the order of their names; numbers among them are names, too."""
+    (table / "images.csv").write_text(f"{NAMED}e.bmp,007,3,IR,gallery\n")
+    (table / "e.bmp").touch()
+    dataset = load_dataset("own_images", table)
+    assert dataset.names == ("7", "alice", "bob")
+    assert dataset.train.pids.tolist() == [2, 2]
+    assert dataset.test.pids.tolist() == [1, 1, 0, 1]
+    assert dataset.people([2, 0]) == ["7", "bob"]
+
+
+def test_other_names_are_another_data_set(table):
+    numbered = load_dataset("own_images", table).fingerprint
+    found = set()
+    for text in (NAMED, NAMED.replace("bob", "carol")):
+        (table / "images.csv").write_text(text)
+        found.add(load_dataset("own_images", table).fingerprint)
+    assert len({numbered, *found}) == 3
+
+
+def test_who_is_named_is_called_by_name(table):
+    (table / "images.csv").write_text(f"{NAMED}e.jpg,bob,3,visible,query\n")
+    (table / "e.jpg").touch()
+    with pytest.raises(BadInput, match=r"for training and for testing.*\['bob'\].*Take them out"):
+        load_dataset("own_images", table)
+
+
+def test_folders_may_be_called_by_name(folders):
+    (folders / "gallery/nir/cam4/12").rename(folders / "gallery/nir/cam4/Zoë")
+    dataset = load_dataset("own_folders", folders)
+    assert dataset.names == ("12", "7", "Zoë")
+    assert dict(zip(dataset.test.paths, dataset.test.pids, strict=True)) == {
+        "gallery/nir/cam3/12/d.jpeg": 0,
+        "gallery/nir/cam4/Zoë/c.bmp": 2,
+        "query/visible/cam3/12/q.jpg": 0,
+    }
+
+
+def test_a_camera_in_another_format_is_refused_and_single_images_are_noted(folders):
+    (folders / "gallery/nir/cam3/12/e.tif").touch()
+    notes = sentences(load_dataset("own_folders", folders).notes)
+    assert notes == [
+        "gallery/nir/cam3/12/e.tif: left out; .tif is not read, save it as PNG",
+        "gallery/nir/cam3/12/notes.txt: left out; .txt is not read",
+    ]
+    (folders / "gallery/nir/cam4/12/c.bmp").rename(folders / "gallery/nir/cam4/12/c.tif")
+    (folders / "gallery/nir/cam3/12/e.tif").unlink()
+    message = r"cam4: 1 of 1 files are not read, the first of them .*c\.tif"
+    with pytest.raises(BadInput, match=message):
+        load_dataset("own_folders", folders)

@@ -205,3 +205,19 @@ def test_an_image_that_gets_lost_while_in_use_is_named(shards):
     ):
         for row in tf.data.Dataset.range(len(source.images)).map(source.reader()):
             assert row.shape == [24, 12, 3]
+
+
+def test_names_of_people_are_kept(tmp_path):
+    write_dataset(SyntheticPeople("market1501", **SMALL), tmp_path / "images", processes=1)
+    files = sorted((tmp_path / "images").glob("*/*.jpg"))
+    lines = [
+        f"{file},{'anna' if 'train' in file.parent.name else 'zoë'},{n},rgb,{split}\n"
+        for n, file in enumerate(files)
+        for split in ["train" if "train" in file.parent.name else ("query", "gallery")[n % 2]]
+    ]
+    (tmp_path / "images.csv").write_text("path,pid,camera,modality,split\n" + "".join(lines))
+    dataset = load_dataset("own_images", tmp_path)
+    write_shards(dataset, tmp_path / "shards", 10**6)
+    shards = load_dataset("own_images", tmp_path / "shards")
+    assert shards.names == dataset.names == ("anna", "zoë")
+    assert shards.fingerprint == dataset.fingerprint

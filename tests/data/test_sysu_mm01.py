@@ -174,3 +174,24 @@ def test_gallery_orders_leave_out_who_was_not_seen(tree):
     orders = gallery_orders(tree)
     assert list(orders) == [(4, 2)]
     np.testing.assert_array_equal(orders[4, 2], [[2, 1]] * 10)
+
+
+def test_a_suffix_in_capitals_and_a_linked_folder_change_nothing(tree, tmp_path_factory):
+    """One image is called .JPG; one person's folder lies elsewhere."""
+    expected = load_dataset("sysu_mm01", tree)
+    (tree / "cam1/0007/0001.jpg").rename(tree / "cam1/0007/0001.JPG")
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "0003"
+    (tree / "cam3/0003").rename(elsewhere)
+    (tree / "cam3/0003").symlink_to(elsewhere)
+    actual = load_dataset("sysu_mm01", tree)
+    old, new = "cam1/0007/0001.jpg", "cam1/0007/0001.JPG"
+    paths = [new if path == old else path for path in expected.train.paths]
+    assert actual.train.paths.tolist() == paths
+    assert actual.train.pids.tolist() == expected.train.pids.tolist()
+    assert rows(actual.test) == rows(expected.test)
+
+
+def test_people_whose_images_are_in_another_format_are_refused(tree):
+    (tree / "cam3/0007/0001.jpg").rename(tree / "cam3/0007/0001.tif")
+    with pytest.raises(BadInput, match=r"cam3/0007: 1 of 1 files are not read.*save these as PNG"):
+        load_dataset("sysu_mm01", tree)
