@@ -9,8 +9,11 @@ Market-1501, a query does not see gallery images of its own identity from its ow
 """
 
 import csv
+import os
+import posixpath
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import stat
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -51,8 +54,10 @@ FOLDER_TREE = """\
 _Row = tuple[Mapping[str, str], str]
 
 
-def _table_rows(table: Path) -> Iterator[_Row]:
+def _table_rows(root: Path) -> Iterator[_Row]:
     """What a table describes; its columns stand in any order, further ones are passed over."""
+    table = root / TABLE
+    first_seen: dict[tuple[int, int], str] = {}
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, restval="", skipinitialspace=True)
@@ -63,7 +68,23 @@ def _table_rows(table: Path) -> Iterator[_Row]:
                     f"columns {','.join(COLUMNS)}. Received: {','.join(head)!r}"
                 )
             for row in reader:
-                yield row, f"{table}, line {reader.line_num}"
+                where, image = f"{table}, line {reader.line_num}", root / row["path"].strip()
+                # Not left to the check of every data set: only here the line is known.
+                try:
+                    status = image.stat()  # one file is one image, by whatever path or link
+                except OSError:
+                    status = None
+                if status is None or not stat.S_ISREG(status.st_mode):
+                    raise BadInput(
+                        f"{where}: there is no file {image}. Paths start from {root}; correct the "
+                        "path or remove the line"
+                    )
+                before = first_seen.setdefault((status.st_dev, status.st_ino), where)
+                if before != where:
+                    raise BadInput(
+                        f"{where} describes {image} again, after {before}. Remove one of the lines"
+                    )
+                yield row, where
     except (UnicodeDecodeError, csv.Error) as error:
         raise BadInput(f"{table} is not UTF-8 text with commas: {error}. Save it as CSV") from error
 
@@ -81,54 +102,29 @@ def _folder_rows(walk: Walk) -> Iterator[_Row]:
 
 
 def _load_table(root: Path) -> Dataset:
-    """What ``images.csv`` describes; images beside those that it names are noted.
-
-    Raises:
-      BadInput: as :func:`_dataset`; or a file does not exist, or stands there twice, by whatever
-        path or link.
-    """
-    first_seen: dict[tuple[int, int], str] = {}
-
-    def check(path: str, where: str) -> None:
-        # Not left to the check that every data set goes through: only here the line is known.
-        if not (root / path).is_file():
-            raise BadInput(
-                f"{where}: there is no file {root / path}. Paths start from {root}; correct the "
-                "path or remove the line"
-            )
-        file = (root / path).stat()
-        if where != (before := first_seen.setdefault((file.st_dev, file.st_ino), where)):
-            raise BadInput(
-                f"{where} describes {path} again, after {before}. Remove one of the lines"
-            )
-
-    found = _dataset("own_images", root, _table_rows(root / TABLE), TABLE_TREE, check)
-    paths = map(Path, (found.train + found.test).paths)
-    listed = {root / path for path in paths if not path.is_absolute()}
-    beside = (file for folder in {file.parent for file in listed} for file in folder.iterdir())
-    unlisted = sorted(f for f in beside if f.suffix.lower() in SUFFIXES and f not in listed)
+    """What a table describes; images beside those that it names are noted."""
+    found = _dataset("own_images", root, _table_rows(root), TABLE_TREE)
+    listed = {path for path in (found.train + found.test).paths if not path.startswith("/")}
+    beside = (
+        posixpath.join(folder, entry.name)
+        for folder in set(map(posixpath.dirname, listed))
+        for entry in os.scandir(root / folder)
+        if not entry.name.startswith(".")
+    )
+    unlisted = sorted(p for p in beside if p.lower().endswith(SUFFIXES) and p not in listed)
     why = f"left out; {TABLE} does not name it"
-    return replace(found, notes=tuple(Finding(str(f.relative_to(root)), why) for f in unlisted))
+    return replace(found, notes=tuple(Finding(path, why) for path in unlisted))
 
 
 def _load_folders(root: Path) -> Dataset:
-    """What lies in folders; raises as :func:`_dataset`."""
+    """What lies in folders."""
     walk = Walk(root)
     dataset = _dataset("own_folders", root, _folder_rows(walk), FOLDER_TREE)
     return replace(dataset, notes=tuple(walk.left_out))
 
 
-def _dataset(
-    layout: str,
-    root: Path,
-    rows: Iterable[_Row],
-    tree: str,
-    check: Callable[[str, str], None] = lambda path, where: None,
-) -> Dataset:
+def _dataset(layout: str, root: Path, rows: Iterable[_Row], tree: str) -> Dataset:
     """The data set of ``rows``; it has no training images where these have none.
-
-    Args:
-      check: of the path of each image and where it is written.
 
     Raises:
       BadInput: if the rows have another form, or none is for ``query`` or for ``gallery``.
@@ -141,7 +137,6 @@ def _dataset(
             person = str(_whole_number("pid", row["pid"], where))
         camera = _whole_number("camera", row["camera"], where)
         modality = MODALITY_OF[_one_of("modality", row["modality"], MODALITY_OF, where)]
-        check(path, where)
         found.append((path, person, camera, modality, split))
     people = {person for _, person, *_ in found}
     names = () if all(map(str.isdecimal, people)) else tuple(sorted(people))

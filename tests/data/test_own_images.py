@@ -88,22 +88,23 @@ def test_a_data_set_may_be_for_testing_alone(table):
     [
         ("e.jpg,12,3,visible,query", "line 7: there is no file .*e.jpg. Paths start from"),
         (",12,3,visible,query", "line 7: there is no file"),
-        ("q.jpg,12,3,depth,query", "line 7: modality must be one of visible, rgb.*'depth'"),
-        ("q.jpg,12,3,visible,val", "line 7: split must be one of train, query, gallery.*'val'"),
-        ("q.jpg,_,3,visible,query", "line 7: pid must be a whole number from 0.*or a name.*'_'"),
-        ("q.jpg,1.5,3,visible,query", "line 7: pid must be a whole number from 0.*'1.5'"),
-        ("q.jpg,-1,3,visible,query", "line 7: pid must be a whole number from 0.*'-1'"),
-        (f"q.jpg,{10**18},3,visible,query", "line 7: pid must be .* 18 digits at most.*'10000"),
-        ("q.jpg,12,,visible,query", "line 7: camera must be a whole number from 0.*''"),
-        ("q.jpg,12,3", "line 7: split must be one of .*''"),
+        ("new.jpg,12,3,depth,query", "line 7: modality must be one of visible, rgb.*'depth'"),
+        ("new.jpg,12,3,visible,val", "line 7: split must be one of train, query, gallery.*'val'"),
+        ("new.jpg,_,3,visible,query", "line 7: pid must be a whole number from 0.*or a name.*'_'"),
+        ("new.jpg,1.5,3,visible,query", "line 7: pid must be a whole number from 0.*'1.5'"),
+        ("new.jpg,-1,3,visible,query", "line 7: pid must be a whole number from 0.*'-1'"),
+        (f"new.jpg,{10**18},3,visible,query", "line 7: pid must be .* 18 digits at most.*'10000"),
+        ("new.jpg,12,,visible,query", "line 7: camera must be a whole number from 0.*''"),
+        ("new.jpg,12,3", "line 7: split must be one of .*''"),
         (
             "./q.jpg,12,3,visible,query",
-            r"line 7 describes q\.jpg again, after .*images\.csv, line 4",
+            r"line 7 describes .*/q\.jpg again, after .*images\.csv, line 4",
         ),
         ("shots/../q.jpg,12,3,visible,query", r"line 7 describes .*q\.jpg again, after .*line 4"),
     ],
 )
 def test_bad_lines_are_named(table, line, message):
+    (table / "new.jpg").touch()
     with (table / "images.csv").open("a") as file:
         file.write(f"{line}\n")
     with pytest.raises(BadInput, match=rf"images\.csv, {message}"):
@@ -199,7 +200,9 @@ def test_two_paths_of_one_file_are_one_image(table):
     (table / "hard.jpg").hardlink_to(table / "q.jpg")
     for path in ("soft.jpg", "hard.jpg", table / "q.jpg"):
         (table / "images.csv").write_text(f"{TABLE}{path},13,5,visible,gallery\n")
-        with pytest.raises(BadInput, match=rf"line 7 describes {path} again, after .*, line 4"):
+        with pytest.raises(
+            BadInput, match=rf"line 7 describes {table / path} again, after .*, line 4"
+        ):
             load_dataset("own_images", table)
 
 

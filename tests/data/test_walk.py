@@ -235,9 +235,7 @@ def test_every_image_on_disk_is_used_or_named(layout, data):
         for name, text in lists.items():
             (root / name).parent.mkdir(exist_ok=True)
             (root / name).write_text(text)
-        touch(
-            root, *(f"{Path(path).parent}/{name}" for path in used for name in (".a", "Thumbs.db"))
-        )
+        touch(root, *(f"{place}/{name}" for place in folders for name in (".a.jpg", "Thumbs.db")))
         there = {*used, *others}
         place = data.draw(st.sampled_from(folders))
         (root / place).mkdir(parents=True, exist_ok=True)
