@@ -55,17 +55,16 @@ class Walk:
         """
         images, doubtful = [], []
         for path in self._files(folder):
-            suffix = posixpath.splitext(path)[1].lower()
-            if suffix in SUFFIXES:
+            if path.lower().endswith(SUFFIXES):
                 images.append(path)
                 continue
+            suffix = posixpath.splitext(path)[1].lower()
             kind = _kind(suffix)
             if kind in ("image", ""):
                 doubtful.append(path)
             advice = ", save it as PNG" if kind == "image" else ""
             self.leave_out(path, f"{suffix or 'a name without suffix'} is not read{advice}")
-        files = (f"{self.root}/{path}" for path in images)
-        if odd := list(filter(_NOT_UTF8.search, files)):
+        if odd := list(filter(_NOT_UTF8.search, (str(self.root), *images))):
             raise BadInput(
                 f"{len(odd)} paths of images are not UTF-8, the first of them {printable(odd[0])}. "
                 "Rename these files or folders."

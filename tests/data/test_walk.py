@@ -82,7 +82,7 @@ def test_names_that_are_not_utf8_are_refused(tmp_path):
         (Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jpg"))).touch()
     except OSError:
         pytest.skip("this file system has no such names")
-    message = r"1 paths of images are not UTF-8, the first of them .*/caf\\xe9\.jpg\. Rename"
+    message = r"1 paths of images are not UTF-8, the first of them caf\\xe9\.jpg\. Rename"
     with pytest.raises(BadInput, match=message):
         Walk(tmp_path).images()
 
