@@ -147,7 +147,8 @@ def _require_marks(layout: str, root: Path) -> None:
     wanted = LAYOUTS[layout]
     missing, above = wanted.missing_marks(root), root.absolute().parent
     for name, other in _by_marks():
-        if root.absolute().name in other.marks and not other.missing_marks(above):
+        tops = {mark.partition("/")[0] for mark in other.marks}
+        if root.absolute().name in tops and not other.missing_marks(above):
             raise BadInput(f"{root} is a part of {name}. Give the folder above, {above}")
     for mark in set(missing) - set(wanted.missing_marks(root, any_case=True)):
         found = next(root.glob(_any_case(mark)))
