@@ -23,7 +23,7 @@ class BuildIndex(Options):
     )
     add: str = option(
         "",
-        "Folder of images to add: {visible,infrared}/cam<camera>/<id>/*.{jpg,jpeg,png,bmp}.",
+        "Folder of images to add: {visible,infrared}/cam<camera>/<id>/*.{jpg,png,bmp}.",
         path=True,
     )
     replace: bool = option(False, "Embed images anew that the gallery has under the same name.")

@@ -17,6 +17,7 @@ class Prepare(Options):
     all_trials: bool = option(
         False, "Look at every trial of the data set (RegDB), not at `trial` alone."
     )
+    all: bool = option(False, "Name every file of which something was found, not one of each kind.")
     shards_dir: str = option(
         "",
         "Write the images and lists as TFRecord shards to this folder, which must not exist.",
@@ -51,7 +52,7 @@ def main(command: Prepare) -> None:
     every = range(1, LAYOUTS[data.layout].trials + 1)
     trials = every if command.all_trials else [data.trial]
     examined = preparation.examine(data.layout, data.data_dir, trials, shown)
-    print(examined)
+    print(examined.text(command.all))
     preparation.require_fit(examined)
     print("\nfit for use")
     if command.shards_dir:

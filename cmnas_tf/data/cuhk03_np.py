@@ -24,11 +24,9 @@ def _register(boxes: str, published: Mapping[str, Count]) -> None:
         name,
         Layout(
             title=f"CUHK03-NP ({boxes})",
-            load=lambda root, trial: market1501.load_folders(
-                name, root, TREE, within=f"{boxes}/", suffix=".png"
-            ),
+            load=lambda root, trial: market1501.load_folders(name, root, TREE, within=f"{boxes}/"),
             tree=TREE,
-            marks=(boxes,),
+            marks=tuple(f"{boxes}/{folder}" for folder in market1501.ROLE_OF),
             protocol=SingleQuery,
             published=published,
         ),

@@ -24,7 +24,7 @@ register_dataset(
         load=lambda root, trial: market1501.load_folders("dukemtmc_reid", root, TREE),
         tree=TREE,
         # The folders are those of Market-1501, whose files are named PPPP_cCsS_*.
-        marks=(*market1501.ROLE_OF, "bounding_box_train/*_c?_f*.jpg"),
+        marks=(*market1501.ROLE_OF, "bounding_box_train/*_c?_f*"),
         protocol=SingleQuery,
         published={  # Zheng et al., ICCV 2017; the distractors are counted by their identities
             "train visible": Count(16522, 702),

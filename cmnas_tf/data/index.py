@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cmnas_tf.data.findings import Finding
 from cmnas_tf.errors import BadInput
 from cmnas_tf.modality import MODALITIES
 
@@ -98,20 +99,23 @@ class Dataset:
       root: the folder that was read, of files or of shards.
       train: the images to search and train on; every identity has every modality of ``modalities``.
       test: every image that a test protocol may use as query or gallery.
-      notes: what the loader had to leave out or noticed, one sentence each.
+      notes: what the loader noticed, a sentence each, and the files that it left out; see
+        :func:`~cmnas_tf.data.findings.sentences`.
       trial: which of the data set's own splits into training and test images this is, from 1.
       modality: which training images these are: ``"all"``, ``"visible"`` or ``"infrared"``.
       left_out: the files that ``verify.readable`` left out.
+      names: of identity 0, 1, ...; empty where the data set numbers its people itself.
     """
 
     layout: str
     root: Path
     train: Images
     test: Images
-    notes: tuple[str, ...] = ()
+    notes: tuple[str | Finding, ...] = ()
     trial: int = 1
     modality: str = "all"
     left_out: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -121,13 +125,18 @@ class Dataset:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of every row of both tables: two data sets with the same one list the same."""
-        digest = hashlib.sha256()
+        """SHA-256 of every row of both tables, and of people's names where they have any: two data
+        sets with the same one list the same."""
+        digest = hashlib.sha256("\n".join(self.names).encode())
         for images in (self.train, self.test):
             for image in images:
                 digest.update(repr(tuple(map(str, image))).encode())
             digest.update(b"/")
         return digest.hexdigest()
+
+    def people(self, pids: Iterable[int]) -> list[int | str]:
+        """The names of identities, or their numbers where they have no names; sorted."""
+        return [self.names[pid] if self.names else pid for pid in sorted(pids)]
 
     def of_modality(self, modality: str) -> "Dataset":
         """The data set with the training images of one modality; itself where that is ``"all"``.

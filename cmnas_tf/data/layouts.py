@@ -1,11 +1,13 @@
 """Data sets by name: how each lies on disk, is read and checked, and how it is tested."""
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 
+from cmnas_tf.data.findings import sentences
 from cmnas_tf.data.index import Count, Dataset
 from cmnas_tf.data.protocols import Protocol
 from cmnas_tf.data.store import holds_shards, layout_of_shards, open_store, read_shards
@@ -41,9 +43,15 @@ class Layout:
     trials: int = 1
     companions: tuple[str, ...] = ()
 
-    def missing_marks(self, root: Path) -> list[str]:
-        """The marks that the folder ``root`` does not have."""
-        return [mark for mark in self.marks if not any(root.glob(mark))]
+    def missing_marks(self, root: Path, any_case: bool = False) -> list[str]:
+        """The marks that the folder ``root`` does not have, or has in no case if ``any_case``."""
+        return [
+            mark for mark in self.marks if not any(root.glob(_any_case(mark) if any_case else mark))
+        ]
+
+
+def _any_case(mark: str) -> str:
+    return re.sub("[a-zA-Z]", lambda letter: f"[{letter[0].lower()}{letter[0].upper()}]", mark)
 
 
 LAYOUTS: Registry[Layout] = Registry("data set")
@@ -86,7 +94,7 @@ def load_dataset(layout: str, root: str | PathLike[str], trial: int = 1) -> Data
     dataset = read_dataset(layout, root, trial)
     if faults := [*missing_files(dataset), *identity_faults(dataset)]:
         raise BadInput("\n".join(faults))
-    for note in dataset.notes:
+    for note in sentences(dataset.notes):
         logger.info(note)
     return dataset
 
@@ -111,7 +119,8 @@ def read_dataset(layout: str, root: str | PathLike[str], trial: int = 1) -> Data
 
 
 def layout_in(root: str | PathLike[str]) -> str | None:
-    """The name of the layout that a folder, or its shards, look like; None where it is like none.
+    """The name of the layout that a folder, or its shards, look like, at least if the case of names
+    does not count; None where it is like none.
 
     Raises:
       BadInput: the manifest of its shards is damaged.
@@ -119,7 +128,13 @@ def layout_in(root: str | PathLike[str]) -> str | None:
     root = Path(root)
     if holds_shards(root):
         return layout_of_shards(root)
-    return next((name for name, known in _by_marks() if not known.missing_marks(root)), None)
+    fitting = (
+        name
+        for any_case in (False, True)
+        for name, known in _by_marks()
+        if not known.missing_marks(root, any_case)
+    )
+    return next(fitting, None)
 
 
 def _by_marks() -> list[tuple[str, Layout]]:
@@ -130,7 +145,14 @@ def _by_marks() -> list[tuple[str, Layout]]:
 def _require_marks(layout: str, root: Path) -> None:
     """Raises BadInput if the folder is of another layout, or has nothing of this one."""
     wanted = LAYOUTS[layout]
-    missing = wanted.missing_marks(root)
+    missing, above = wanted.missing_marks(root), root.absolute().parent
+    for name, other in _by_marks():
+        tops = {mark.partition("/")[0] for mark in other.marks}
+        if root.absolute().name in tops and not other.missing_marks(above):
+            raise BadInput(f"{root} is a part of {name}. Give the folder above, {above}")
+    for mark in set(missing) - set(wanted.missing_marks(root, any_case=True)):
+        found = next(root.glob(_any_case(mark)))
+        raise BadInput(f"{root} has no {mark}, but {found.name} is there. Rename it to {mark}")
     for name, other in _by_marks():
         is_special_case = set(other.marks) > set(wanted.marks)
         if (missing or is_special_case) and not other.missing_marks(root):
@@ -140,10 +162,14 @@ def _require_marks(layout: str, root: Path) -> None:
                 f"{root} looks like {name}, not like {layout}: it {why}. Read it as {name}"
             )
     if len(missing) == len(wanted.marks):
+        inside = sorted(root.iterdir()) if root.is_dir() else []
+        for folder in filter(Path.is_dir, inside):
+            if deeper := layout_in(folder):
+                raise BadInput(f"{folder} looks like {deeper}, not {root} itself. Give that folder")
         if not root.is_dir():
             wrong = "is a file" if root.exists() else "does not exist"
         else:
-            wrong = "holds nothing of the data set" if any(root.iterdir()) else "is empty"
+            wrong = "holds nothing of the data set" if inside else "is empty"
         raise BadInput(
             f"{root} {wrong}. It must be the folder of {wanted.title}, which looks like this:\n"
             f"{wanted.tree}\n"
@@ -165,19 +191,23 @@ def missing_files(dataset: Dataset) -> Iterator[str]:
 
 def identity_faults(dataset: Dataset) -> Iterator[str]:
     """A sentence for each reason why the listed identities cannot be trained on and tested."""
-    train = set(dataset.train.pids.tolist())
-    both = train & set(dataset.test.pids.tolist())
-    if both:
+    train, test = (set(part.pids.tolist()) for part in (dataset.train, dataset.test))
+    if both := train & test:
+        advice = "Take them out of one of the lists"
+        if not dataset.names and max(min(train), min(test)) < 2 and 2 * len(both) > len(test):
+            advice = (
+                "People to test with seem to be numbered from the start again; number them from "
+                f"{max(train) + 1} on"
+            )
         yield (
             f"{len(both)} identities of {dataset.root} are for training and for testing, the first "
-            f"of them {sorted(both)[:10]}: a test would be unfair. Take them out of one of the "
-            "lists"
+            f"of them {dataset.people(both)[:10]}: a test would be unfair. {advice}"
         )
     for modality in dataset.modalities:
         without = train - set(dataset.train.of_modality(modality).pids.tolist())
         if without:
             yield (
                 f"{len(without)} training identities of {dataset.root} have no {modality} image, "
-                f"the first of them {sorted(without)[:10]}; training needs every identity in every "
-                "modality. Unpack the images again, or take these identities out of the lists"
+                f"the first of them {dataset.people(without)[:10]}; training needs every one in "
+                "every modality. Unpack the images again, or take these identities out of the lists"
             )

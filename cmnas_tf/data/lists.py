@@ -1,5 +1,6 @@
 """Lists as data sets bring them: of images, a line "path label" for each, and of identities."""
 
+import posixpath
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -34,24 +35,34 @@ def read_lists(
       and, where the form has it, ``camera``.
 
     Raises:
-      BadInput: if a list is missing or empty, a line has another form, or in these lists an
-        identity has two labels or a label two identities.
+      BadInput: if a list is missing or empty, a line has another form, or in these lists an image
+        stands twice, an identity has two labels or a label two identities.
     """
     label_of: dict[str, str] = {}
     identity_of: dict[str, str] = {}
+    first_seen: dict[str, str] = {}
     for name, form, common in lists:
         file = root / name
         if not file.is_file():
             raise BadInput(f"{file} is missing, a list of images:\n{tree}")
-        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-        if not lines:
+        lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        if not any(map(str.strip, lines)):
             raise BadInput(f"{file} lists no image; get the file anew")
         path = re.sub("<[a-z]+>", lambda word: _WORDS[word[0]], form)
         for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            # Two ways of writing a path are one image; "./" is the usual one.
+            line = posixpath.normpath(line)
             match = re.fullmatch(rf"(?P<path>{path})\s+(?P<label>\d+)\s*", line)
             if not match:
                 raise BadInput(
                     f"{file}, line {number}, must read '{form} <label>'. Received: {line!r}"
+                )
+            here = f"{file}, line {number}"
+            if here != (before := first_seen.setdefault(match["path"], here)):
+                raise BadInput(
+                    f"{here}, lists {match['path']} again, after {before}. Remove one of the lines"
                 )
             identity, label = match["identity"], match["label"]
             known = identity_of.setdefault(label, identity)
@@ -71,7 +82,9 @@ def read_identities(file: Path) -> set[int]:
       BadInput: it lists none, or something else.
     """
     try:
-        pids = {int(word) for word in file.read_text().replace(",", " ").split()}
+        pids = {
+            int(word) for word in file.read_text(encoding="utf-8-sig").replace(",", " ").split()
+        }
     except ValueError as error:
         raise BadInput(f"{file} must hold identity numbers separated by commas: {error}") from error
     if not pids:

@@ -21,6 +21,7 @@ from cmnas_tf.data.protocols import (
     sides,
     trials_option,
 )
+from cmnas_tf.data.walk import Walk
 from cmnas_tf.errors import BadInput
 from cmnas_tf.modality import INFRARED, VISIBLE
 
@@ -42,7 +43,9 @@ def load(root: Path) -> Dataset:
       BadInput: if a list or a camera's folder is missing, a list is malformed or contradicts
         itself, or a test identity has no image.
     """
-    return Dataset(layout="llcm", root=root, train=_train(root), test=_test(root))
+    walk = Walk(root)
+    train, test = _train(root), _test(root, walk)
+    return Dataset("llcm", root, train, test, walk.unlisted(FOLDERS.values(), set(train.paths)))
 
 
 def _train(root: Path) -> Images:
@@ -58,27 +61,24 @@ def _train(root: Path) -> Images:
     return Images.of(sorted(images))
 
 
-def _test(root: Path) -> Images:
-    """All images of the test identities, sorted by path."""
+def _test(root: Path, walk: Walk) -> Images:
+    """All images of the test identities, sorted by path; ``walk`` remembers the others."""
     listed = root / "idx" / "test_id.txt"
     if not listed.is_file():
         raise BadInput(f"{listed} is missing; it says who is tested with:\n{TREE}")
     pids = read_identities(listed)
-    images = []
+    people: dict[str, tuple[int, int, str]] = {}
     for modality, cameras in TEST_CAMERAS.items():
         for camera in cameras:
             folder = f"test_{FOLDERS[modality]}/cam{camera}"
             if not (root / folder).is_dir():
                 raise BadInput(f"{root} has no {folder}. Unpack LLCM whole:\n{TREE}")
-            for pid in pids:
-                for file in (root / folder / f"{pid:04d}").glob("[!.]*.jpg"):
-                    path = f"{folder}/{pid:04d}/{file.name}"
-                    images.append(Image(path, pid, camera, modality))
+            people |= {f"{folder}/{pid:04d}": (pid, camera, modality) for pid in pids}
+    images = [Image(path, *person) for path, person in walk.images_in(people)]
     if absent := sorted(pids - {image.pid for image in images}):
         raise BadInput(
-            f"{len(absent)} identities of {listed} have no .jpg file under any camera, the first "
-            f"of them {absent[:10]}. Unpack the images again, or take these identities out of the "
-            "list"
+            f"{len(absent)} identities of {listed} have no image under any camera, the first of "
+            f"them {absent[:10]}. Unpack the images again, or take these identities out of the list"
         )
     return Images.of(sorted(images))
 

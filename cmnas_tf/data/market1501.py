@@ -2,15 +2,17 @@
 
 Six visible cameras, 751 identities to train on and 750 to test with. The gallery also holds people
 who are nobody's match, all of them identity 0 ("distractors"). Images of identity -1 ("junk") are
-badly cut; they are left out.
+badly cut; they are left out, wherever they are.
 """
 
+import posixpath
 import re
 from pathlib import Path
 
 from cmnas_tf.data.index import Count, Dataset, Image, Images
 from cmnas_tf.data.layouts import Layout, register_dataset
 from cmnas_tf.data.protocols import SingleQuery
+from cmnas_tf.data.walk import Walk
 from cmnas_tf.errors import BadInput
 from cmnas_tf.modality import VISIBLE
 
@@ -27,7 +29,7 @@ _NAME = re.compile(r"(-1|\d+)_c(\d+)")
 
 
 def load_folders(
-    layout: str, root: Path, tree: str, within: str = "", suffix: str = ".jpg"
+    layout: str, root: Path, tree: str, within: str = "", distractors: int | None = None
 ) -> Dataset:
     """Reads a data set that lies on disk as Market-1501 does.
 
@@ -36,51 +38,51 @@ def load_folders(
       root: the folder of the data set.
       tree: how it should look, for people to read.
       within: where the three folders are in ``root``, for example ``"labeled/"``.
-      suffix: of the images' names.
+      distractors: the identity of people whom nobody may ask for, if they have one.
 
     Returns:
-      The data set; its notes say how much junk was left out.
+      The data set; its notes say what was left out, junk included.
 
     Raises:
-      BadInput: if a folder has no images, or a file is not named as above.
+      BadInput: if a folder has no images, a file is not named as above, or a query shows a
+        distractor.
     """
-    train, query, gallery = (
-        _images(root, within + folder, suffix, role, tree) for folder, role in ROLE_OF.items()
-    )
-    kept = [image for image in sorted(query + gallery) if image.pid != JUNK]
-    junk = len(query + gallery) - len(kept)
-    return Dataset(
-        layout=layout,
-        root=root,
-        train=Images.of(train),
-        test=Images.of(kept),
-        notes=(f"{junk} junk images (identity -1) are left out.",) if junk else (),
-    )
-
-
-def _images(root: Path, folder: str, suffix: str, role: str, tree: str) -> list[Image]:
-    """The images of a folder, sorted by path."""
-    names = sorted(path.name for path in (root / folder).glob(f"[!.]*{suffix}"))
-    if not names:
+    walk = Walk(root)
+    images: dict[str, list[Image]] = {role: [] for role in ROLE_OF.values()}
+    folders = {within + folder: role for folder, role in ROLE_OF.items()}
+    found = list(walk.images_in(folders))
+    if without := set(folders) - {posixpath.dirname(path) for path, _ in found}:
         raise BadInput(
-            f"{root / folder} holds no {suffix} file. Unpack the data set whole:\n{tree}"
+            f"{root / sorted(without)[0]} holds no image. Unpack the data set whole:\n{tree}"
         )
-    images = []
-    for name in names:
-        if not (match := _NAME.match(name)):
+    for path, role in found:
+        if not (match := _NAME.match(posixpath.basename(path))):
             raise BadInput(
-                f"{root / folder / name} is not named by identity and camera. It must begin with "
+                f"{root / path} is not named by identity and camera. It must begin with "
                 "'<identity>_c<camera>', for example 0002_c1; take it out of the folder"
             )
-        images.append(Image(f"{folder}/{name}", int(match[1]), int(match[2]), VISIBLE, role))
-    return images
+        pid, camera = map(int, match.groups())
+        if pid == JUNK:
+            walk.leave_out(path, f"junk (identity {JUNK})")
+            continue
+        images[role].append(Image(path, pid, camera, VISIBLE, role))
+    asked = [image.path for image in images["query"] if image.pid == distractors]
+    # Where they are trained on as well the whole numbering is wrong; that is said later.
+    if asked and distractors not in {image.pid for image in images[""]}:
+        raise BadInput(
+            f"{root / asked[0]} asks for identity {distractors}, and these are distractors, who "
+            "are nobody's match. Take it out of the folder, or give the person another number"
+        )
+    test = sorted(images["query"] + images["gallery"])
+    notes = tuple(walk.left_out)
+    return Dataset(layout, root, Images.of(sorted(images[""])), Images.of(test), notes)
 
 
 register_dataset(
     "market1501",
     Layout(
         title="Market-1501",
-        load=lambda root, trial: load_folders("market1501", root, TREE),
+        load=lambda root, trial: load_folders("market1501", root, TREE, distractors=0),
         tree=TREE,
         marks=tuple(ROLE_OF),
         protocol=SingleQuery,

@@ -9,6 +9,7 @@ from cmnas_tf.data.index import Count, Dataset, Image, Images
 from cmnas_tf.data.layouts import Layout, register_dataset
 from cmnas_tf.data.lists import read_lists
 from cmnas_tf.data.protocols import SingleQuery
+from cmnas_tf.data.walk import Walk
 from cmnas_tf.errors import BadInput
 from cmnas_tf.modality import VISIBLE
 
@@ -30,12 +31,10 @@ def load(root: Path) -> Dataset:
     """
     train = {"list_train.txt": "", "list_val.txt": ""}
     test = {"list_query.txt": "query", "list_gallery.txt": "gallery"}
-    return Dataset(
-        layout="msmt17",
-        root=root,
-        train=_images(root, "train", train, first_pid=0),
-        test=_images(root, "test", test, first_pid=TRAIN_IDENTITIES),
-    )
+    shown = _images(root, "train", train, first_pid=0)
+    others = _images(root, "test", test, first_pid=TRAIN_IDENTITIES)
+    notes = Walk(root).unlisted(sum(FOLDERS.values(), ()), {*shown.paths, *others.paths})
+    return Dataset("msmt17", root, shown, others, notes)
 
 
 def _images(root: Path, part: str, role_of: dict[str, str], first_pid: int) -> Images:

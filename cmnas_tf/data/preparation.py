@@ -1,11 +1,10 @@
 """Whether a data set is fit for use: what it holds, what is published, and what must be mended."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 
-import numpy as np
-
+from cmnas_tf.data.findings import Finding, sentences
 from cmnas_tf.data.index import Count, Dataset
 from cmnas_tf.data.layouts import LAYOUTS, identity_faults, read_dataset
 from cmnas_tf.data.shard_writer import write_shards
@@ -23,43 +22,48 @@ class Examined:
     contents: Mapping[str, Content]
 
     @property
-    def faults(self) -> list[str]:
-        """What must be mended before the data set is used, each a sentence."""
-        found = [f"{path}: {c.fault}" for path, c in self.contents.items() if c.fault]
-        for trial, dataset in self.trials.items():
-            found += [
-                f"{train} (to train on) and {test} (to test with) are the same file"
-                for train, test in duplicates(dataset, self.contents)
-            ]
-            found += self._of_trial(trial, list(identity_faults(dataset)))
+    def faults(self) -> list[str | Finding]:
+        """What must be mended before the data set is used."""
+        unreadable = [Finding(path, c.fault) for path, c in self.contents.items() if c.fault]
+        return [*unreadable, *self._by_trial(self._same_files), *self._by_trial(identity_faults)]
+
+    def _same_files(self, dataset: Dataset) -> Iterator[Finding]:
+        for train, test in duplicates(dataset, self.contents):
+            yield Finding(f"{train} (to train on) and {test} (to test with)", "the same file")
+
+    @property
+    def notes(self) -> list[str | Finding]:
+        """What was noticed besides."""
+        return self._by_trial(
+            lambda dataset: [*dataset.notes, *equal_pictures(dataset, self.contents)]
+        )
+
+    @property
+    def queries(self) -> list[str | Finding]:
+        """By setting of the data set's protocol how many queries count, each a sentence."""
+        return self._by_trial(query_counts)
+
+    def _by_trial(
+        self, found_in: Callable[[Dataset], Iterable[str | Finding]]
+    ) -> list[str | Finding]:
+        """What is found in each trial; where there are several, a sentence says in which."""
+        several = len(self.trials) > 1
+        found = (
+            f"trial {trial}: {one}" if several and isinstance(one, str) else one
+            for trial, dataset in self.trials.items()
+            for one in found_in(dataset)
+        )
         return list(dict.fromkeys(found))
 
-    @property
-    def notes(self) -> list[str]:
-        """What was noticed besides, each a sentence."""
-        return [
-            note
-            for trial, dataset in self.trials.items()
-            for note in self._of_trial(
-                trial,
-                [*dataset.notes, *unmatched(dataset), *equal_pictures(dataset, self.contents)],
-            )
-        ]
-
-    @property
-    def queries(self) -> list[str]:
-        """By setting of the data set's protocol how many queries count, each a sentence."""
-        return [
-            sentence
-            for trial, dataset in self.trials.items()
-            for sentence in self._of_trial(trial, list(query_counts(dataset)))
-        ]
-
-    def _of_trial(self, trial: int, sentences: Sequence[str]) -> list[str]:
-        prefix = f"trial {trial}: " if len(self.trials) > 1 else ""
-        return [prefix + sentence for sentence in sentences]
-
     def __str__(self) -> str:
+        return self.text()
+
+    def text(self, every: bool = False) -> str:
+        """Counts and findings, for people to read.
+
+        Args:
+          every: whether to name every file of which something was found, and not one of each kind.
+        """
         first = next(iter(self.trials.values()))
         layout = LAYOUTS[first.layout]
         several = len(self.trials) > 1
@@ -71,27 +75,11 @@ class Examined:
                 numbers = [str(found.images), str(found.identities)]
                 lines.append([str(trial)] * several + [part, *numbers, _compared(found, published)])
         text = [f"{layout.title} in {first.root}: {len(self.contents)} files", "", table(lines)]
-        findings = {"tested": self.queries, "noticed": self.notes, "to be mended": self.faults}
-        for title, sentences in findings.items():
-            if sentences:
-                text += ["", f"{title}:", *(f"  {sentence}" for sentence in sentences)]
+        shown = {"tested": self.queries, "noticed": self.notes, "to be mended": self.faults}
+        for title, findings in shown.items():
+            if findings:
+                text += ["", f"{title}:", *(f"  {said}" for said in sentences(findings, every))]
         return "\n".join(text)
-
-
-def unmatched(dataset: Dataset) -> Iterator[str]:
-    """A sentence for each modality that test identities lack; where images have roles, none.
-
-    Such a data set can be used: their queries find no match, and do not count.
-    """
-    test = dataset.test[dataset.test.roles == ""]
-    for modality in np.unique(test.modalities):
-        without = set(test.pids.tolist()) - set(test.of_modality(modality).pids.tolist())
-        if without:
-            yield (
-                f"{len(without)} test identities have no {modality} image, the first of them "
-                f"{sorted(without)[:10]}; where they are searched for across modalities, they do "
-                "not count."
-            )
 
 
 def query_counts(dataset: Dataset) -> Iterator[str]:

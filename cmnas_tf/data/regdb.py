@@ -12,6 +12,7 @@ from cmnas_tf.data.index import Count, Dataset, Image, Images
 from cmnas_tf.data.layouts import Layout, register_dataset
 from cmnas_tf.data.lists import read_lists
 from cmnas_tf.data.protocols import Protocol, Trial, direction_option, sides
+from cmnas_tf.data.walk import Walk
 from cmnas_tf.modality import INFRARED, VISIBLE
 
 # RegDB numbers no cameras; these numbers are our choice.
@@ -33,7 +34,8 @@ def load(root: Path, trial: int) -> Dataset:
       BadInput: if a list is missing, or a line is malformed or contradicts another.
     """
     train, test = (_images(root, split, trial) for split in ("train", "test"))
-    return Dataset(layout="regdb", root=root, train=train, test=test, trial=trial)
+    notes = Walk(root).unlisted(FOLDERS.values(), {*train.paths, *test.paths})
+    return Dataset("regdb", root, train, test, notes, trial)
 
 
 def _images(root: Path, split: str, trial: int) -> Images:

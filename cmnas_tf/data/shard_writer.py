@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from cmnas_tf.data.findings import sentences
 from cmnas_tf.data.index import Dataset, Image
 from cmnas_tf.data.layouts import LAYOUTS
 from cmnas_tf.data.store import (
@@ -77,7 +78,8 @@ def write_shards(
             "modalities": list(dataset.modalities),
             "counts": {part: asdict(count) for part, count in dataset.counts().items()},
             "fingerprint": dataset.fingerprint,
-            "notes": list(dataset.notes),
+            "notes": sentences(dataset.notes),
+            **({"names": list(dataset.names)} if dataset.names else {}),
             "shards": [
                 {"images": images, **_described(aside, shard)}
                 for shard, images in Counter(row.place.shard for row in rows).items()

@@ -169,7 +169,8 @@ def read_shards(root: Path, layout: str, trial: int) -> Dataset:
     for row in _rows(root):
         tables[row.part].append(row.image)
     train, test = (Images.of(tables[part]) for part in PARTS)
-    dataset = Dataset(layout, root, train, test, tuple(manifest["notes"]), trial)
+    notes, names = tuple(manifest["notes"]), tuple(manifest.get("names", ()))
+    dataset = Dataset(layout, root, train, test, notes, trial, names=names)
     if dataset.fingerprint != manifest["fingerprint"]:
         raise BadInput(
             f"{root / INDEX} lists another data set than {root / MANIFEST} names (its fingerprint "

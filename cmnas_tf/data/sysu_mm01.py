@@ -3,12 +3,14 @@
 The validation identities are trained on as well, as the data set's authors allow.
 """
 
+import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from cmnas_tf.data.findings import Finding
 from cmnas_tf.data.index import Count, Dataset, Image, Images
 from cmnas_tf.data.layouts import Layout, register_dataset
 from cmnas_tf.data.lists import read_identities
@@ -21,6 +23,7 @@ from cmnas_tf.data.protocols import (
     seeded_galleries,
     trials_option,
 )
+from cmnas_tf.data.walk import Walk
 from cmnas_tf.errors import BadInput
 from cmnas_tf.modality import INFRARED, VISIBLE
 from cmnas_tf.options import option
@@ -47,14 +50,10 @@ def load(root: Path) -> Dataset:
             f"{root} has no {', '.join(missing)}, but SYSU-MM01 has six cameras. Unpack it whole:"
             f"\n{TREE}"
         )
-    empty: list[str] = []
-    return Dataset(
-        layout="sysu_mm01",
-        root=root,
-        train=_images(root, _identities(root, "train") | _identities(root, "val"), empty),
-        test=_images(root, _identities(root, "test"), empty),
-        notes=tuple(f"{folder} holds no .jpg file." for folder in sorted(empty)),
-    )
+    parts = _identities(root, "train") | _identities(root, "val"), _identities(root, "test")
+    images, notes = _images(root, set.union(*parts))
+    train, test = (Images.of(image for image in images if image.pid in pids) for pids in parts)
+    return Dataset("sysu_mm01", root, train, test, notes)
 
 
 @dataclass(frozen=True)
@@ -155,23 +154,28 @@ def gallery_orders(root: Path) -> dict[tuple[int, int], np.ndarray]:
     }
 
 
-def _images(root: Path, pids: set[int], empty: list[str]) -> Images:
-    """All images of ``pids``, sorted by path; folders without any are added to ``empty``."""
-    images = []
-    for camera, modality in CAMERAS.items():
-        for pid in pids:
-            folder = f"cam{camera}/{pid:04d}"
-            names = [path.name for path in (root / folder).glob("[!.]*.jpg")]
-            images += [Image(f"{folder}/{name}", pid, camera, modality) for name in names]
-            if not names and (root / folder).is_dir():
-                empty.append(folder)
+def _images(root: Path, pids: set[int]) -> tuple[list[Image], tuple[Finding, ...]]:
+    """All images of ``pids``, sorted by path, and what is left out."""
+    walk = Walk(root)
+    people = {
+        f"cam{camera}/{pid:04d}": (pid, camera, modality)
+        for camera, modality in CAMERAS.items()
+        for pid in sorted(pids)
+    }
+    images = [Image(path, *person) for path, person in walk.images_in(people)]
     if absent := sorted(pids - {image.pid for image in images}):
         raise BadInput(
-            f"{len(absent)} identities of {root / 'exp'} have no .jpg file under any camera, the "
-            f"first of them {absent[:10]}. Unpack the images again, or take these identities out "
-            "of the lists"
+            f"{len(absent)} identities of {root / 'exp'} have no image under any camera, the first "
+            f"of them {absent[:10]}. Unpack the images again, or take these identities out of the "
+            "lists"
         )
-    return Images.of(sorted(images))
+    full = {posixpath.dirname(image.path) for image in images}
+    empty = [
+        Finding(folder, "the folder holds no image")
+        for folder in people
+        if folder not in full and (root / folder).is_dir()
+    ]
+    return sorted(images), (*walk.left_out, *empty)
 
 
 def _identities(root: Path, split: str) -> set[int]:

@@ -56,7 +56,7 @@ def build_gallery(
     Args:
       model: the trained network that embeds the images.
       gallery: the file; its name ends with ``.npz``.
-      add: folder of images to add, ``{visible,infrared}/cam<camera>/<id>/*.{jpg,jpeg,png,bmp}``.
+      add: folder of images to add, ``{visible,infrared}/cam<camera>/<id>/*.{jpg,png,bmp}``.
       replace: whether to embed images anew that the gallery has under the same name.
       remove: names of entries, or patterns such as ``*/cam3/*``.
       progress: whether to show a bar.
@@ -161,8 +161,8 @@ def _embed(embed: Callable[[tf.Tensor], tf.Tensor], files: list[Path]) -> np.nda
     except (OSError, tf.errors.InvalidArgumentError) as error:
         if len(files) > 1:  # one after the other, to name the one
             return np.concatenate([_embed(embed, [file]) for file in files])
-        reason = re.search(r"assertion failed: \[(.*)\]", str(error))
+        refused = re.search(r"assertion failed: (.*)", str(error))
+        reason = re.sub(r"[\[\]]", "", refused[1]) if refused else str(error)
         raise BadInput(
-            f"{files[0]} cannot be embedded: {reason[1] if reason else error} Correct it, or take "
-            "it out of the folder."
+            f"{files[0]} cannot be embedded: {reason}. Correct it, or take it out of the folder."
         ) from error

@@ -6,6 +6,7 @@ The file is a NumPy archive (``.npz``) of ``embeddings`` [G, D] float32 with row
 """
 
 import fnmatch
+import logging
 import os
 import zipfile
 from collections.abc import Sequence
@@ -15,13 +16,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cmnas_tf.data.own_images import SUFFIXES
+from cmnas_tf.data.findings import sentences
+from cmnas_tf.data.walk import Walk
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import replacing
 from cmnas_tf.modality import MODALITIES
 
+logger = logging.getLogger("cmnas_tf")
+
 TREE = """\
-{visible,infrared}/cam<camera>/<id>/*.{jpg,jpeg,png,bmp}
+{visible,infrared}/cam<camera>/<id>/*.{jpg,png,bmp}
               camera and id are any text; one modality may be missing"""
 
 
@@ -169,9 +173,16 @@ def check_k(k: int, entries: int) -> None:
         raise BadInput(f"k={k} must be 1 to {entries}, the entries that may be answered.")
 
 
-def image_files(folder: Path) -> list[Path]:
-    """The images of a folder and its subfolders, sorted; hidden ones are passed over."""
-    return sorted(file for file in folder.rglob("[!.]*") if file.suffix.lower() in SUFFIXES)
+def image_files(folder: Path) -> list[str]:
+    """The images of a folder and its subfolders: paths from it on, sorted as ``pathlib`` does.
+
+    What is left out is logged, as information. Raises as :meth:`~cmnas_tf.data.walk.Walk.images`.
+    """
+    walk = Walk(folder)
+    names = walk.images()
+    for note in sentences(walk.left_out):
+        logger.info(note)
+    return names
 
 
 def entries_of(folder: Path) -> list[Entry]:
@@ -181,11 +192,10 @@ def entries_of(folder: Path) -> list[Entry]:
       BadInput: there are none, or one does not lie where its camera and id can be told.
     """
     entries = []
-    for file in image_files(folder):
-        name = file.relative_to(folder).as_posix()
+    for name in image_files(folder):
         levels = name.split("/")
         if len(levels) != 4 or levels[0] not in MODALITIES or not levels[1].startswith("cam"):
-            raise BadInput(f"{file} does not lie where it should:\n{TREE}")
+            raise BadInput(f"{folder / name} does not lie where it should:\n{TREE}")
         modality, camera, identity, _ = levels
         entries.append(Entry(name, identity, camera.removeprefix("cam"), modality))
     if not entries:

@@ -115,6 +115,7 @@ def train_network(
                 SPECIFICATION: specification.to_json(),
                 **provenance(settings),
                 "devices": count,
+                **({"people": dataset.people(images.pids)} if dataset.names else {}),
             },
             checkpointing=checkpointing or Checkpointing(),
             progress=progress,

@@ -38,6 +38,11 @@ def read_torch_file(path: str | os.PathLike[str]) -> dict[str, TorchState]:
     path = Path(path)
     if not path.is_file():
         raise BadInput(f"No weight file {path}. Give the path of an existing one.")
+    if path.suffix.lower() in (".h5", ".hdf5", ".keras"):
+        raise BadInput(
+            f"{path} is Keras's, and files of PyTorch are read. Give what torch.save wrote, or "
+            ".safetensors with PyTorch's names and shapes."
+        )
     is_safetensors = path.suffix == ".safetensors"
     content = _read_safetensors(path) if is_safetensors else _read_pickle(path)
     if isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):

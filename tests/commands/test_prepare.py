@@ -76,7 +76,7 @@ def test_everything_that_is_wrong_is_printed_at_once(run, tree):
     assert code == 2
     assert f"  {cut}: not a complete JPEG, PNG or BMP image (" in out
     assert f"  {gone}: the file does not exist\n" in out
-    assert f"  {copied} (to train on) and {copy} (to test with) are the same file\n" in out
+    assert f"  {copied} (to train on) and {copy} (to test with): the same file\n" in out
     assert "1 training identities" in out
     assert "have no infrared image" in out
     assert "fit for use\n" not in out
@@ -130,3 +130,28 @@ def test_what_cannot_be_asked_for(run, whole, tmp_path):
     code, _, err = run(tmp_path / "none")
     assert code == 2
     assert "none does not exist" in err
+
+
+def test_what_many_files_share_is_said_once_unless_all_is_asked_for(run, tree):
+    """Six visible images are gone, two images are in no list, one file is no image."""
+    gone = sorted(tree.glob("Visible/*/*.bmp"))[:6]
+    names = [str(path.relative_to(tree)) for path in gone]
+    for path in gone:
+        path.unlink()
+    for name in ("1/a.bmp", "1/b.JPG", "2/c.tif"):
+        (tree / "Thermal" / name).touch()
+    code, out, _ = run(tree)
+    assert code == 2
+    assert f"  {names[0]} and 5 more: the file does not exist\n" in out
+    assert "  Thermal/1/a.bmp and 1 more: left out; no list names it\n" in out
+    assert "  Thermal/2/c.tif: left out; .tif is not read, save it as PNG\n" in out
+    _, out, _ = run(tree, "--all")
+    for name in names:
+        assert f"  {name}: the file does not exist\n" in out
+    assert "  Thermal/1/b.JPG: left out; no list names it\n" in out
+
+
+def test_what_all_trials_share_is_said_once(run, tree):
+    (tree / "Thermal/1/a.bmp").touch()
+    _, out, _ = run(tree, "--all_trials")
+    assert out.count("Thermal/1/a.bmp: left out; no list names it") == 1

@@ -5,7 +5,6 @@ import pytest
 from cmnas_tf.data import load_dataset, read_dataset
 from cmnas_tf.data.index import Dataset, Image, Images
 from cmnas_tf.data.layouts import identity_faults, missing_files
-from cmnas_tf.data.preparation import unmatched
 from cmnas_tf.errors import BadInput
 
 
@@ -26,7 +25,6 @@ GOOD = [(1, "visible"), (1, "infrared"), (2, "visible"), (2, "infrared")]
 def test_a_good_data_set_has_no_faults():
     dataset = dataset_of(GOOD, [(3, "visible"), (3, "infrared")])
     assert list(identity_faults(dataset)) == []
-    assert list(unmatched(dataset)) == []
 
 
 def test_every_fault_is_found_at_once():
@@ -43,17 +41,6 @@ def test_every_fault_is_found_at_once():
 
 def test_one_modality_for_all_is_no_fault():
     assert list(identity_faults(dataset_of([(1, "visible"), (2, "visible")]))) == []
-
-
-def test_test_identities_without_a_modality_are_told():
-    (told,) = unmatched(dataset_of(GOOD, [(3, "visible"), (3, "infrared"), (4, "infrared")]))
-    assert told.startswith("1 test identities have no visible image, the first of them [4]")
-
-
-def test_where_images_have_roles_nobody_needs_both_modalities():
-    """Distractors are in the gallery alone."""
-    test = [(3, "infrared", "query"), (3, "visible", "gallery"), (0, "visible", "gallery")]
-    assert list(unmatched(dataset_of(GOOD, test))) == []
 
 
 def test_missing_files_are_counted_and_the_first_is_named(tmp_path):
@@ -91,3 +78,12 @@ def test_loading_says_all_that_reading_lets_through(tmp_path):
     assert missing.startswith("1 of 5 listed images are not in")
     assert both.startswith("1 identities")
     assert without.startswith("1 training identities")
+
+
+def test_people_numbered_from_the_start_again_are_told_what_to_do():
+    """Where most numbers are there twice, from 0 or 1 on; one person in both parts is a slip."""
+    again = [(pid, "visible") for pid in range(3)]
+    (told,) = identity_faults(dataset_of(again, again[:2]))
+    assert told.endswith("numbered from the start again; number them from 3 on")
+    (told,) = identity_faults(dataset_of(again, [(2, "visible"), (8, "visible"), (9, "visible")]))
+    assert told.endswith("Take them out of one of the lists")

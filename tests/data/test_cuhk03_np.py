@@ -46,8 +46,26 @@ def test_other_boxes_than_wanted_are_recognised(tmp_path):
         load_dataset("cuhk03_np_labeled", tmp_path)
 
 
-def test_images_are_png_files(tmp_path):
+def test_a_folder_without_images_is_named(tmp_path):
     make(tmp_path, "labeled")
-    (tmp_path / "labeled/query/0002_c1_3.png").rename(tmp_path / "labeled/query/0002_c1_3.jpg")
-    with pytest.raises(BadInput, match=r"labeled/query holds no \.png file"):
+    (tmp_path / "labeled/query/0002_c1_3.png").unlink()
+    with pytest.raises(BadInput, match="labeled/query holds no image"):
         load_dataset("cuhk03_np_labeled", tmp_path)
+
+
+def test_a_folder_may_be_called_like_the_boxes(tmp_path):
+    """Which does not make it a part of this data set."""
+    for split, pid in (("train", 1), ("query", 2), ("gallery", 2)):
+        folder = tmp_path / "labeled" / split / "rgb" / f"cam{pid}" / str(pid)
+        folder.mkdir(parents=True)
+        (folder / "1.png").touch()
+    assert len(load_dataset("own_folders", tmp_path / "labeled").test) == 2
+
+
+@pytest.mark.parametrize("layout", ["cuhk03_np_detected", "cuhk03_np_labeled", "market1501"])
+def test_the_folder_of_one_kind_of_boxes_is_not_the_data_set(tmp_path, layout):
+    """It looks like Market-1501, as which its results would bear a wrong name."""
+    make(tmp_path, "detected")
+    message = f"detected is a part of cuhk03_np_detected. Give the folder above, {tmp_path}"
+    with pytest.raises(BadInput, match=message):
+        load_dataset(layout, tmp_path / "detected")

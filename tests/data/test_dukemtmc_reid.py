@@ -2,7 +2,7 @@
 
 import pytest
 
-from cmnas_tf.data import LAYOUTS, load_dataset
+from cmnas_tf.data import LAYOUTS, layout_in, load_dataset
 from cmnas_tf.data.index import Count
 from cmnas_tf.errors import BadInput
 
@@ -86,7 +86,7 @@ def test_market1501_is_read_as_itself(make):
 def test_a_folder_without_images_is_named(make):
     root = make(DUKE)
     (root / "query" / "0005_c2_f0046985.jpg").unlink()
-    with pytest.raises(BadInput, match=r"query holds no \.jpg file.*(?s:.*)PPPP_cC_fFFFFFFF"):
+    with pytest.raises(BadInput, match=r"query holds no image.*(?s:.*)PPPP_cC_fFFFFFFF"):
         load_dataset("dukemtmc_reid", root)
 
 
@@ -96,3 +96,11 @@ def test_published_counts_add_up():
     assert train.images + query.images + gallery.images == 36411
     assert train.identities + gallery.identities == 1404 + 408
     assert gallery.identities - query.identities == 408
+
+
+def test_images_may_have_other_suffixes(make):
+    """And are told from those of Market-1501 all the same; junk is left out here, too."""
+    root = make([path.replace(".jpg", ".JPEG") for path in DUKE])
+    (root / "bounding_box_test" / "-1_c1_f0000001.jpg").touch()
+    assert layout_in(root) == "dukemtmc_reid"
+    assert load_dataset("dukemtmc_reid", root).counts()["gallery visible"] == Count(2, 2)

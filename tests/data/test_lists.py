@@ -2,7 +2,7 @@
 
 import pytest
 
-from cmnas_tf.data.lists import read_lists
+from cmnas_tf.data.lists import read_identities, read_lists
 from cmnas_tf.errors import BadInput
 
 LISTS = [
@@ -45,7 +45,7 @@ def test_a_line_gives_path_identity_and_camera(tmp_path):
         "vis/seven/7_c3_a.jpg 0",
         "nir/7/7_c3_a.jpg 0",
         "vis/7/8/7_c3_a.jpg 0",
-        "",
+        "../vis/7/7_c3_b.jpg 0",
     ],
 )
 def test_a_line_of_another_form_is_refused(tmp_path, line):
@@ -82,3 +82,26 @@ def test_a_list_that_is_not_text_is_named(tmp_path):
     (tmp_path / "day.txt").write_bytes(b"\x89PNG\xff\xfe")
     with pytest.raises(BadInput, match=r"day\.txt, line 1, must read"):
         list(read_lists(tmp_path, LISTS, "the tree"))
+
+
+def test_an_image_stands_once_in_lists_that_belong_together(tmp_path):
+    """However its path is written."""
+    day = "vis/7/7_c3_a.jpg 0\nvis/7/7_c3_b.jpg 0\nvis/8/../7/7_c3_a.jpg 0\n"
+    message = r"day\.txt, line 3, lists vis/7/7_c3_a\.jpg again, after .*day\.txt, line 1\. Remove"
+    with pytest.raises(BadInput, match=message):
+        read(tmp_path, day)
+
+
+def test_a_list_may_be_as_an_editor_saves_it(tmp_path):
+    """Byte order mark, CR LF, a leading ./, blank lines at the end."""
+    (tmp_path / "day.txt").write_bytes(b"\xef\xbb\xbf./vis/7/7_c3_a.jpg 0\r\n\r\n \r\n")
+    (tmp_path / "night.txt").write_text("nir/7/a.jpg 0\n\n")
+    found = [match["path"] for _, match in read_lists(tmp_path, LISTS, "the tree")]
+    assert found == ["vis/7/7_c3_a.jpg", "nir/7/a.jpg"]
+    (tmp_path / "ids.txt").write_bytes(b"\xef\xbb\xbf3,4\r\n\r\n")
+    assert read_identities(tmp_path / "ids.txt") == {3, 4}
+
+
+def test_a_list_of_blank_lines_is_empty(tmp_path):
+    with pytest.raises(BadInput, match=r"day\.txt lists no image"):
+        read(tmp_path, "\n \n")

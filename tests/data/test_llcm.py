@@ -82,7 +82,7 @@ def write(path, text):
         (remove("idx/test_id.txt"), r"test_id\.txt is missing; it says who is tested with"),
         (write("idx/test_id.txt", "12,x"), r"test_id\.txt must hold identity numbers .*'x'"),
         (write("idx/test_id.txt", ""), r"test_id\.txt lists no identity"),
-        (write("idx/test_id.txt", "12,15,16"), r"2 identities .*no \.jpg.*\[15, 16\]"),
+        (write("idx/test_id.txt", "12,15,16"), r"2 identities .*no image.*\[15, 16\]"),
     ],
 )
 def test_bad_trees(tree, change, message):

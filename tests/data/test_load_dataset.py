@@ -14,7 +14,7 @@ def make(root, marks):
         if "." in mark:
             path.touch()
         else:
-            path.mkdir()
+            path.mkdir(parents=True, exist_ok=True)
     return root
 
 

@@ -87,3 +87,11 @@ def test_a_label_belongs_to_one_identity_in_training_and_validation(tree):
     (tree / "list_val.txt").write_text("0001/0001_000_15_0302afternoon_0001_1.jpg 0")
     with pytest.raises(BadInput, match=r"list_val\.txt, line 1, gives identity 0001 the label 0"):
         load_dataset("msmt17", tree)
+
+
+def test_an_image_is_query_or_gallery_and_once(tree):
+    with (tree / "list_gallery.txt").open("a") as file:
+        file.write(f"./{LISTS['list_query.txt'][1][0]}\n")
+    message = r"list_gallery\.txt, line 2, lists .* again, after .*list_query\.txt, line 1\."
+    with pytest.raises(BadInput, match=message):
+        load_dataset("msmt17", tree)

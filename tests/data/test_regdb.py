@@ -2,16 +2,18 @@
 
 import pytest
 
-from cmnas_tf.data import load_dataset
+from cmnas_tf.data import layout_in, load_dataset
+from cmnas_tf.data.findings import sentences
 from cmnas_tf.errors import BadInput
 
 PIDS = {"train": (12, 4), "test": (9, 30)}
 
 
 @pytest.fixture
-def tree(tmp_path):
+def tree(tmp_path_factory):
     """Two images of each identity and modality; trials 1 and 10, where the splits are swapped."""
-    (tmp_path / "idx").mkdir()
+    tmp_path = tmp_path_factory.mktemp("above") / "RegDB"
+    (tmp_path / "idx").mkdir(parents=True)
     for folder, letter in ("Visible", "v"), ("Thermal", "t"):
         for split, pids in PIDS.items():
             lines = []
@@ -110,3 +112,41 @@ def test_nobody_is_in_both_splits(tree):
         )
     with pytest.raises(BadInput, match=r"2 identities .*for training and for testing.*\[4, 12\]"):
         load_dataset("regdb", tree)
+
+
+def test_lines_that_are_there_twice_are_refused(tree):
+    file = tree / "idx" / "test_visible_1.txt"
+    lines = file.read_text()
+    file.write_text(lines + "".join(lines.splitlines(keepends=True)[:2]))
+    message = (
+        r"test_visible_1\.txt, line 5, lists Visible/9/male_back_v_1_9\.bmp again, .* line 1\."
+    )
+    with pytest.raises(BadInput, match=message):
+        load_dataset("regdb", tree)
+
+
+def test_images_in_no_list_are_noted(tree):
+    """Of the trial; those of other trials are the same people."""
+    for name in ("Visible/12/more.bmp", "Thermal/77/1.JPG"):
+        (tree / name).parent.mkdir(exist_ok=True)
+        (tree / name).touch()
+    notes = load_dataset("regdb", tree).notes
+    assert sentences(notes) == ["Visible/12/more.bmp and 1 more: left out; no list names it"]
+
+
+def test_a_folder_in_another_case_is_named(tree):
+    """Whether or not it is said which data set it is."""
+    (tree / "Visible").rename(tree / "visible")
+    assert layout_in(tree) == "regdb"
+    with pytest.raises(BadInput, match=r"has no Visible, but visible is there\. Rename it"):
+        load_dataset("regdb", tree)
+
+
+def test_a_folder_above_or_below_is_named(tree):
+    above = tree.parent
+    assert layout_in(above) is None
+    for layout in ("regdb", "sysu_mm01"):
+        with pytest.raises(BadInput, match=rf"{tree} looks like regdb, not {above} itself\."):
+            load_dataset(layout, above)
+        with pytest.raises(BadInput, match=rf"idx is a part of regdb\. .* above, {tree}"):
+            load_dataset(layout, tree / "idx")

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from cmnas_tf.data import load_dataset, read_dataset
 from cmnas_tf.data.augmentation import Augmentation
+from cmnas_tf.data.findings import sentences
 from cmnas_tf.data.pipeline import ImageSource, naming_unreadable, training_batches
 from cmnas_tf.data.sampling import IdentitySampler, Sampling
 from cmnas_tf.data.shard_writer import write_shards
@@ -65,7 +66,7 @@ def test_the_data_set_is_the_same(both):
     folder, shards = both
     assert list(shards.train) == list(folder.train)
     assert list(shards.test) == list(folder.test)
-    assert shards.notes == folder.notes
+    assert list(shards.notes) == sentences(folder.notes)
     assert shards.counts() == folder.counts()
     assert shards.fingerprint == folder.fingerprint
     assert (shards.layout, shards.trial) == (folder.layout, folder.trial)
@@ -204,3 +205,19 @@ def test_an_image_that_gets_lost_while_in_use_is_named(shards):
     ):
         for row in tf.data.Dataset.range(len(source.images)).map(source.reader()):
             assert row.shape == [24, 12, 3]
+
+
+def test_names_of_people_are_kept(tmp_path):
+    write_dataset(SyntheticPeople("market1501", **SMALL), tmp_path / "images", processes=1)
+    files = sorted((tmp_path / "images").glob("*/*.jpg"))
+    lines = [
+        f"{file},{'anna' if 'train' in file.parent.name else 'zoë'},{n},rgb,{split}\n"
+        for n, file in enumerate(files)
+        for split in ["train" if "train" in file.parent.name else ("query", "gallery")[n % 2]]
+    ]
+    (tmp_path / "images.csv").write_text("path,pid,camera,modality,split\n" + "".join(lines))
+    dataset = load_dataset("own_images", tmp_path)
+    write_shards(dataset, tmp_path / "shards", 10**6)
+    shards = load_dataset("own_images", tmp_path / "shards")
+    assert shards.names == dataset.names == ("anna", "zoë")
+    assert shards.fingerprint == dataset.fingerprint

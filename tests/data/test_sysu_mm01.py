@@ -7,6 +7,7 @@ import pytest
 import scipy.io
 
 from cmnas_tf.data import load_dataset
+from cmnas_tf.data.findings import sentences
 from cmnas_tf.data.sysu_mm01 import gallery_orders
 from cmnas_tf.errors import BadInput
 
@@ -43,7 +44,9 @@ def test_training_has_train_and_val_test_has_test(tree):
     add(tree, "cam5/0003/Thumbs.db")
     add(tree, "cam5/0003/._0009.jpg")
     dataset = load_dataset("sysu_mm01", tree)
-    assert (dataset.layout, dataset.root, dataset.notes) == ("sysu_mm01", tree, ())
+    assert (dataset.layout, dataset.root) == ("sysu_mm01", tree)
+    (note,) = sentences(dataset.notes)
+    assert note.startswith("cam1/0009/0001.jpg and 2 more: left out; in a folder that the data set")
     assert dataset.modalities == ("visible", "infrared")
     assert rows(dataset.train) == [
         (f"cam{camera}/{pid:04d}/0001.jpg", pid, camera, modality)
@@ -76,7 +79,8 @@ def test_lists_may_be_mat_files(tree):
 def test_empty_folders_are_noted(tree):
     (tree / "cam4" / "0005").mkdir()
     (tree / "cam2" / "0009").mkdir()  # in no list
-    assert load_dataset("sysu_mm01", tree).notes == ("cam4/0005 holds no .jpg file.",)
+    _, note = sentences(load_dataset("sysu_mm01", tree).notes)
+    assert note == "cam4/0005: the folder holds no image"
 
 
 def remove(path):
@@ -97,7 +101,7 @@ def write(path, text):
         (remove("exp/val_id.txt"), "Neither .*val_id.txt nor val_id.mat exists"),
         (write("exp/test_id.txt", "5,three"), "test_id.txt must hold identity numbers .*'three'"),
         (write("exp/test_id.txt", "\n"), "test_id.txt lists no identity"),
-        (write("exp/test_id.txt", "5,40,3,41"), r"2 identities .*no \.jpg.*\[40, 41\]"),
+        (write("exp/test_id.txt", "5,40,3,41"), r"2 identities .*no image.*\[40, 41\]"),
         (write("exp/test_id.txt", "5,7"), r"1 identities .*for training and for testing.*\[7\]"),
         (remove("cam1/0007/0001.jpg"), r"1 training identities .*no visible image.*\[7\]"),
     ],
@@ -170,3 +174,24 @@ def test_gallery_orders_leave_out_who_was_not_seen(tree):
     orders = gallery_orders(tree)
     assert list(orders) == [(4, 2)]
     np.testing.assert_array_equal(orders[4, 2], [[2, 1]] * 10)
+
+
+def test_a_suffix_in_capitals_and_a_linked_folder_change_nothing(tree, tmp_path_factory):
+    """One image is called .JPG; one person's folder lies elsewhere."""
+    expected = load_dataset("sysu_mm01", tree)
+    (tree / "cam1/0007/0001.jpg").rename(tree / "cam1/0007/0001.JPG")
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "0003"
+    (tree / "cam3/0003").rename(elsewhere)
+    (tree / "cam3/0003").symlink_to(elsewhere)
+    actual = load_dataset("sysu_mm01", tree)
+    old, new = "cam1/0007/0001.jpg", "cam1/0007/0001.JPG"
+    paths = [new if path == old else path for path in expected.train.paths]
+    assert actual.train.paths.tolist() == paths
+    assert actual.train.pids.tolist() == expected.train.pids.tolist()
+    assert rows(actual.test) == rows(expected.test)
+
+
+def test_people_whose_images_are_in_another_format_are_refused(tree):
+    (tree / "cam3/0007/0001.jpg").rename(tree / "cam3/0007/0001.tif")
+    with pytest.raises(BadInput, match=r"cam3/0007: 1 of 1 files are not read.*save these as PNG"):
+        load_dataset("sysu_mm01", tree)

@@ -94,9 +94,13 @@ def test_what_is_refused_leaves_the_file_as_it_was(model, other, index, tmp_path
     content = index.read_bytes()
     broken = write_images(tmp_path / "broken", ["visible/cam1/1/a.png", "visible/cam1/1/b.png"])
     (broken / "visible/cam1/1/b.png").write_bytes(b"no image")
+    deep = tmp_path / "deep"
+    (deep / "visible/cam1/1").mkdir(parents=True)
+    Image.fromarray(np.zeros((32, 16), np.uint16)).save(deep / "visible/cam1/1/a.png")
     json = index.with_suffix(".json")
     for given, message in (
         ((model, index, broken), r"1/b.png cannot be embedded: An image must be a whole"),
+        ((model, index, deep), r"16 bits has number 0\. Correct it, or take"),
         ((model, index, None, False, ("nobody",)), "'nobody' is no entry"),
         ((other, index, broken), "was made by another network.*`build_gallery`"),
         ((model, index), "Nothing was to be changed: give add=FOLDER"),

@@ -398,7 +398,9 @@ def test_somebody_listens_who_never_answers(folder, transport):
             run("embed", *flags)
 
 
-@pytest.mark.parametrize("address", ["here", "here:", ":8500", "here:99999", "here:x"])
+@pytest.mark.parametrize(
+    "address", ["here", "here:", ":8500", "here:99999", "here:x", "http://here:8501"]
+)
 def test_an_address_that_is_none(folder, address):
     with pytest.raises(BadInput, match="must be HOST:PORT"):
         ask(Request(images=str(folder)), Server(server=address))

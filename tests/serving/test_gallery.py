@@ -156,7 +156,7 @@ def test_entries_are_chosen_by_name_or_pattern():
         gallery.matching(["*/cam1/*", "*/cam7/*"])
 
 
-def test_a_folder_of_images(tmp_path):
+def test_a_folder_of_images(tmp_path, caplog):
     for name in ("visible/cam1/7/b.jpg", "infrared/camgate/bob/a.PNG", "visible/cam1/7/a.bmp"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
@@ -165,6 +165,17 @@ def test_a_folder_of_images(tmp_path):
         Entry("infrared/camgate/bob/a.PNG", "bob", "gate", "infrared"),
         Entry("visible/cam1/7/a.bmp", "7", "1", "visible"),
         Entry("visible/cam1/7/b.jpg", "7", "1", "visible"),
+    ]
+    elsewhere = tmp_path / ".elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "1.JPEG").touch()
+    (tmp_path / "visible/cam1/7/b.webp").touch()
+    (tmp_path / "visible/cam1/9").symlink_to(elsewhere)
+    with caplog.at_level("INFO", "cmnas_tf"):
+        assert Entry("visible/cam1/9/1.JPEG", "9", "1", "visible") in entries_of(tmp_path)
+    assert caplog.messages == [
+        "visible/cam1/7/b.webp: left out; .webp is not read, save it as PNG",
+        "visible/cam1/7/notes.txt: left out; .txt is not read",
     ]
     (tmp_path / "visible/7.jpg").touch()
     with pytest.raises(BadInput, match=r"7.jpg does not lie where it should"):

@@ -1,5 +1,6 @@
 """A training in this process: when it adopts its average, that it resumes, and what it gives."""
 
+import dataclasses
 import gc
 import json
 import shutil
@@ -168,6 +169,14 @@ def test_without_a_folder_the_run_lies_in_one_that_vanishes_with_the_network(peo
     del model
     gc.collect()
     assert not folder.exists()
+
+
+def test_names_of_people_are_kept_with_the_weights(people, one_block):
+    """In the order of the classifier's outputs; where people have numbers, nothing is kept."""
+    assert "people" not in train_small(people).checkpoint.metadata
+    named = dataclasses.replace(people, names=tuple("zyxwvut"))
+    kept = train_small(named).checkpoint.metadata["people"]
+    assert kept == [named.names[pid] for pid in sorted(set(people.train.pids))]
 
 
 def test_where_it_lies_makes_no_difference(people, one_block, tmp_path):

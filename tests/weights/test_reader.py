@@ -164,3 +164,11 @@ def test_without_pytorch_the_message_says_what_to_do(tmp_path, monkeypatch):
         read_torch_file(tmp_path / "a.pth.tar")
     save_file(STATE, tmp_path / "a.safetensors")
     assert_same(read_torch_file(tmp_path / "a.safetensors")["live"])
+
+
+@pytest.mark.parametrize("name", ["a.h5", "a.keras", "a.HDF5"])
+def test_files_of_keras_are_called_that(tmp_path, name):
+    """Whether or not PyTorch is there."""
+    (tmp_path / name).write_bytes(b"\x89HDF\r\n")
+    with pytest.raises(BadInput, match=f"{name} is Keras's, and files of PyTorch are read"):
+        read_torch_file(tmp_path / name)

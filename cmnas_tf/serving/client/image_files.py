@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from cmnas_tf.data.own_images import MODALITY_OF, SUFFIXES
+from cmnas_tf.data.own_images import MODALITY_OF
+from cmnas_tf.data.walk import SUFFIXES
 from cmnas_tf.errors import BadInput
 from cmnas_tf.serving.gallery import image_files
 
@@ -31,9 +32,9 @@ def find_images(place: str, modality: str) -> list[ImageFile]:
     Raises:
       BadInput: there is none, or its modality cannot be told.
     """
-    paths: list[Path] = []
-    if place:
-        paths = [Path(place)] if Path(place).is_file() else image_files(Path(place))
+    paths = [Path(place)] if Path(place).is_file() else []
+    if place and not paths:
+        paths = [Path(place) / name for name in image_files(Path(place))]
     if not paths:
         raise BadInput(
             f"images={place!r} is no image and no folder that holds any. Give a file, or a "

@@ -63,9 +63,10 @@ class Server(Options):
           BadInput: the address is invalid; or a call in the block failed, with what to do about it.
         """
         host, _, port = self.address.rpartition(":")
-        if not host or not port.isdecimal() or int(port) > 65535:
+        if not host or "/" in host or not port.isdecimal() or int(port) > 65535:
             raise BadInput(
-                f"server={self.address!r} must be HOST:PORT, for example 127.0.0.1:8500."
+                f"server={self.address!r} must be HOST:PORT alone, for example 127.0.0.1:8500; "
+                "whether it speaks HTTP is said by `transport`."
             )
         random = np.random.default_rng(self.seed)
         retries = Retries(self.retries, self.backoff_seconds, self.deadline_seconds, random)

@@ -7,6 +7,7 @@ uvicorn's; what is here is what the paths mean.
 import asyncio
 import contextlib
 import json
+import math
 import re
 import socket
 import threading
@@ -66,7 +67,7 @@ class RestServer:
 
     def stop(self, grace_seconds: float) -> None:
         """Takes no more connections, and waits for the answers that are under way."""
-        self._server.config.timeout_graceful_shutdown = grace_seconds
+        self._server.config.timeout_graceful_shutdown = math.ceil(grace_seconds)
         self._server.should_exit = True
         self._thread.join()
 

@@ -56,3 +56,21 @@ def test_what_cannot_be_used(folder, tmp_path):
     (tmp_path / "empty" / "a.jpg").touch()
     with pytest.raises(BadInput, match=r"a\.jpg lies in no folder named visible or infrared"):
         find_images(str(tmp_path / "empty"), "from_path")
+
+
+def test_links_are_followed_and_what_is_left_out_is_said(folder, tmp_path, caplog):
+    person = tmp_path / "elsewhere"
+    person.mkdir()
+    (person / "c.JPEG").touch()
+    (folder / "infrared" / "cam4").mkdir()
+    (folder / "infrared" / "cam4" / "0007").symlink_to(person)
+    (folder / "visible" / "loose.webp").touch()
+    with caplog.at_level("INFO", "cmnas_tf"):
+        found = find_images(str(folder), "from_path")
+    linked = folder / "infrared" / "cam4" / "0007" / "c.JPEG"
+    assert ImageFile(linked, "infrared", "4", "0007") in found
+    assert len(found) == 4
+    assert caplog.messages == [
+        "visible/loose.webp: left out; .webp is not read, save it as PNG",
+        "visible/notes.txt: left out; .txt is not read",
+    ]
