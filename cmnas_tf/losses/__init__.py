@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 from cmnas_tf.losses import published  # noqa: F401
 
 # isort: split
-from cmnas_tf.losses import hetero_center  # noqa: F401
+from cmnas_tf.losses import baselines, hetero_center  # noqa: F401
 from cmnas_tf.losses.loss import LOSSES, Loss, LossBatch, register_loss
 from cmnas_tf.losses.objective import ArchitectureWeights, Objective
 
 if TYPE_CHECKING:
     from cmnas_tf.losses.identity import cross_entropy
     from cmnas_tf.losses.modality_gap import c3mmd, class_mmd, correlation_consistency
-    from cmnas_tf.losses.triplet import cross_modality_triplet, hard_triplet
+    from cmnas_tf.losses.triplet import cross_modality_triplet, hard_triplet, weighted_triplet
 
 __all__ = [
     "LOSSES",
@@ -28,6 +28,7 @@ __all__ = [
     "cross_modality_triplet",
     "hard_triplet",
     "register_loss",
+    "weighted_triplet",
 ]
 
 
