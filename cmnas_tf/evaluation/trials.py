@@ -37,6 +37,7 @@ class TrialRun:
       architecture: that is trained.
       recipe: of its training.
       training, evaluation: the options that affect its result, by name.
+      options: what there is to know of those of the training.
       components: whose options those of the evaluation are.
     """
 
@@ -55,8 +56,9 @@ class TrialRun:
         self.architecture = network.make()
         self.recipe = recipe.for_modalities(dataset.modalities)
         self.training = training_settings(
-            dataset, self.recipe, seed, network.width, network.last_stride
+            dataset, self.recipe, seed, network.width, network.last_stride, network.parts
         )
+        self.options = [*self.recipe.options(), *network.parts.options()]
         self.evaluation = evaluation_settings(
             dataset, protocol, matching, "average", self.recipe.numerics.precision
         )
@@ -74,7 +76,7 @@ class TrialRun:
         options = [option for part in self.components for option in part.options()]
         others: dict[str, Any] = dict.fromkeys([*evaluation], ANYTHING)
         belonging = (
-            not changed(training, self.training, self.recipe.options(), TOLD_OTHERWISE)
+            not changed(training, self.training, self.options, TOLD_OTHERWISE)
             and not changed(evaluation, self.evaluation, options, others)
             and Architecture.load(self.run.architecture) == self.architecture
             and found["checkpoint"]["sha256"] == self.run.newest_digest()

@@ -1,15 +1,19 @@
 """ResNet-18 to ResNet-152 in torchvision's form, with every batch norm supplied from outside."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import tensorflow as tf
 import tf_keras as keras
 
 from cmnas_tf.architecture import ResNetPlan, plan_of
+from cmnas_tf.errors import BadInput
 from cmnas_tf.layers import TorchConv, max_pool_3x3
-from cmnas_tf.modality import Rows
+from cmnas_tf.modality import MODALITIES, Rows
+from cmnas_tf.models.non_local import NonLocal
 from cmnas_tf.models.rematerialize import rematerialized
+from cmnas_tf.network_parts import PLAIN, NetworkParts
 
 MakeNorm = Callable[[str], keras.layers.Layer]
 
@@ -37,6 +41,7 @@ class Block(keras.layers.Layer):
       has_downsample: whether the shortcut is a convolution.
       make_norm: gives the norm of a site.
       prefix: site name of the block, such as ``"layer2.0"``.
+      make_non_local: gives what its output of so many channels goes through; None for nothing.
     """
 
     def __init__(
@@ -47,6 +52,7 @@ class Block(keras.layers.Layer):
         has_downsample: bool,
         make_norm: MakeNorm,
         prefix: str,
+        make_non_local: Callable[[int], NonLocal] | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -54,6 +60,7 @@ class Block(keras.layers.Layer):
         self.downsample = (
             Downsample(out, stride, make_norm(f"{prefix}.downsample")) if has_downsample else None
         )
+        self.non_local = None if make_non_local is None else make_non_local(out)
         self.depth = plan.norms_per_block
         if plan.bottleneck:
             shapes = [(filters, 1, 1), (filters, 3, stride), (out, 1, 1)]
@@ -77,7 +84,8 @@ class Block(keras.layers.Layer):
             x = getattr(self, f"bn{number}")(x, rows=rows, training=training)
             if number < self.depth:
                 x = tf.nn.relu(x)
-        return tf.nn.relu(x + shortcut)
+        x = tf.nn.relu(x + shortcut)
+        return x if self.non_local is None else self.non_local(x, training=training)
 
 
 class ResNet(keras.layers.Layer):
@@ -95,6 +103,11 @@ class ResNet(keras.layers.Layer):
         ``norm(x, rows=rows, training=training)``.
       last_stride: stride of the last stage, 1 or 2.
       width: factor on all channel numbers.
+      parts: what it has besides; the head's pooling is not its.
+      synchronized: of the norms of ``parts``, see :class:`BatchNorm`.
+
+    Raises:
+      BadInput: it has no such blocks for ``parts.non_local`` to follow.
     """
 
     smallest_height = 1
@@ -106,12 +119,26 @@ class ResNet(keras.layers.Layer):
         make_norm: MakeNorm,
         last_stride: int = 1,
         width: float = 1.0,
+        parts: NetworkParts = PLAIN,
+        synchronized: bool = False,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
         plan = cast(ResNetPlan, plan_of(backbone))
+        non_local = parts.non_local or (0,) * len(plan.blocks)
+        if len(non_local) != len(plan.blocks) or not all(
+            0 <= n <= blocks for n, blocks in zip(non_local, plan.blocks, strict=True)
+        ):
+            raise BadInput(
+                f"non_local={','.join(map(str, non_local))} does not fit {backbone}; it must be "
+                f"{len(plan.blocks)} numbers, at most {','.join(map(str, plan.blocks))}."
+            )
         filters = max(1, round(64 * width))
-        self.conv1 = TorchConv(filters, 7, 2)
+        self.separate_stem = parts.separate_stem
+        self.conv1: Any = TorchConv(filters, 7, 2)
+        if self.separate_stem:
+            self.conv1 = {modality: TorchConv(filters, 7, 2) for modality in MODALITIES}
+        make_non_local = partial(NonLocal, synchronized=synchronized)
         self.bn1 = make_norm("stem")
         for stage, blocks in enumerate(plan.blocks, start=1):
             stride = {1: 1, 4: last_stride}.get(stage, 2)
@@ -123,6 +150,7 @@ class ResNet(keras.layers.Layer):
                     plan.has_downsample(stage, block),
                     make_norm,
                     f"layer{stage}.{block}",
+                    make_non_local if block >= blocks - non_local[stage - 1] else None,
                 )
                 for block in range(blocks)
             ]
@@ -144,7 +172,11 @@ class ResNet(keras.layers.Layer):
 
     def call(self, x: tf.Tensor, rows: Rows, training: bool = False) -> tf.Tensor:
         """``x`` [N, H, W, 3] -> feature map [N, H / 16, W / 16, C] (/ 32 with last stride 2)."""
-        x = tf.nn.relu(self.bn1(self.conv1(x), rows=rows, training=training))
+        if self.separate_stem:
+            x = tf.concat([self.conv1[name](part) for name, part in rows.split(x).items()], axis=0)
+        else:
+            x = self.conv1(x)
+        x = tf.nn.relu(self.bn1(x, rows=rows, training=training))
         x = max_pool_3x3(x)
         for blocks in self.stages.values():
             for block in blocks:

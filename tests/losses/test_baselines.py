@@ -94,9 +94,7 @@ def test_centers_that_are_means_have_the_gradient_of_the_paper():
     np.testing.assert_allclose(tape.gradient(loss, rows), expected, atol=1e-12)
 
 
-@pytest.mark.parametrize(
-    "loss", [WeightedTriplet(), Center()], ids=lambda loss: type(loss).__name__
-)
+@pytest.mark.parametrize("loss", [WeightedTriplet(), Center()], ids=["weighted", "center"])
 def test_gradients(loss):
     assert_gradients(lambda v, i: loss(batch(v, i)), list(features()))
 
