@@ -31,10 +31,5 @@ class NetworkParts(Options):
         advanced=True,
     )
 
-    @property
-    def of_backbone(self) -> bool:
-        """Whether any of them is part of the backbone."""
-        return self.separate_stem or any(self.non_local)
-
 
 PLAIN = NetworkParts()

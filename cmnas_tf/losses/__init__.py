@@ -13,7 +13,7 @@ from cmnas_tf.losses.objective import ArchitectureWeights, Objective
 if TYPE_CHECKING:
     from cmnas_tf.losses.identity import cross_entropy
     from cmnas_tf.losses.modality_gap import c3mmd, class_mmd, correlation_consistency
-    from cmnas_tf.losses.triplet import cross_modality_triplet, hard_triplet, weighted_triplet
+    from cmnas_tf.losses.triplet import cross_modality_triplet, hard_triplet
 
 __all__ = [
     "LOSSES",
@@ -28,7 +28,6 @@ __all__ = [
     "cross_modality_triplet",
     "hard_triplet",
     "register_loss",
-    "weighted_triplet",
 ]
 
 

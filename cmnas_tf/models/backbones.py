@@ -58,10 +58,11 @@ def build_backbone(
       BadInput: another backbone than a ResNet is to have ``parts`` of one.
     """
     kind = plan_of(backbone).kind
-    if parts.of_backbone and kind != ResNetPlan.kind:
+    of_backbone = parts.separate_stem or parts.non_local
+    if of_backbone and kind != ResNetPlan.kind:
         raise BadInput(
             f"separate_stem={parts.separate_stem} and non_local={parts.non_local} are for ResNets, "
             f"and the backbone is {backbone}. Leave `separate_stem` and `non_local` out."
         )
-    besides = {"parts": parts, "synchronized": synchronized} if parts.of_backbone else {}
+    besides = {"parts": parts, "synchronized": synchronized} if of_backbone else {}
     return BUILDERS[kind](backbone, make_norm, width, last_stride, **besides)

@@ -1,7 +1,6 @@
 """ResNet-18 to ResNet-152 in torchvision's form, with every batch norm supplied from outside."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, cast
 
 import tensorflow as tf
@@ -41,8 +40,9 @@ class Block(keras.layers.Layer):
       has_downsample: whether the shortcut is a convolution.
       make_norm: gives the norm of a site.
       prefix: site name of the block, such as ``"layer2.0"``.
-      make_non_local: gives what its output of so many channels goes through; None for nothing.
     """
+
+    non_local: NonLocal | None = None  # what its output goes through besides
 
     def __init__(
         self,
@@ -52,7 +52,6 @@ class Block(keras.layers.Layer):
         has_downsample: bool,
         make_norm: MakeNorm,
         prefix: str,
-        make_non_local: Callable[[int], NonLocal] | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -60,7 +59,6 @@ class Block(keras.layers.Layer):
         self.downsample = (
             Downsample(out, stride, make_norm(f"{prefix}.downsample")) if has_downsample else None
         )
-        self.non_local = None if make_non_local is None else make_non_local(out)
         self.depth = plan.norms_per_block
         if plan.bottleneck:
             shapes = [(filters, 1, 1), (filters, 3, stride), (out, 1, 1)]
@@ -138,7 +136,6 @@ class ResNet(keras.layers.Layer):
         self.conv1: Any = TorchConv(filters, 7, 2)
         if self.separate_stem:
             self.conv1 = {modality: TorchConv(filters, 7, 2) for modality in MODALITIES}
-        make_non_local = partial(NonLocal, synchronized=synchronized)
         self.bn1 = make_norm("stem")
         for stage, blocks in enumerate(plan.blocks, start=1):
             stride = {1: 1, 4: last_stride}.get(stage, 2)
@@ -150,10 +147,11 @@ class ResNet(keras.layers.Layer):
                     plan.has_downsample(stage, block),
                     make_norm,
                     f"layer{stage}.{block}",
-                    make_non_local if block >= blocks - non_local[stage - 1] else None,
                 )
                 for block in range(blocks)
             ]
+            for last in layer[blocks - non_local[stage - 1] :]:
+                last.non_local = NonLocal(filters * 2 ** (stage - 1) * plan.expansion, synchronized)
             setattr(self, f"layer{stage}", layer)
 
     @property

@@ -58,11 +58,9 @@ class Specification:
             **vars(self),
             "architecture": self.architecture.to_json(),
             "modalities": list(self.modalities),
-            "parts": described([self.parts]),
         }
-        if self.parts == PLAIN:
-            del content["parts"]
-        return content
+        parts = content.pop("parts")
+        return content if parts == PLAIN else {**content, "parts": described([parts])}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Specification":

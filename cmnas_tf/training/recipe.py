@@ -182,7 +182,9 @@ class WeightTraining(Options):
 class Recipe(WeightTraining):
     """How an architecture is trained; the defaults are the authors' recipe of CM-NAS."""
 
-    epochs: int = option(120, "Epochs of the training. [code]", minimum=1)
+    epochs: int = option(
+        120, "Epochs; a run of fewer is trained further where schedule=steps. [code]", minimum=1
+    )
     average_decay: float = option(
         0.997,
         "Decay per step of the exponential moving average of weights and statistics "

@@ -103,13 +103,11 @@ def train_network(
     )
     count = strategy.num_replicas_in_sync
     description = Description("train", dataset.fingerprint, settings, count)
+    options = [*recipe.options(), *parts.options()]
+    # Where no step depends on how many follow, a run is the beginning of every longer one.
+    growing = () if recipe.optimizer.schedule == "cosine" else ("epochs",)
     with (
-        run.opened(
-            description,
-            [*recipe.options(), *parts.options()],
-            TOLD_OTHERWISE,
-            is_chief(strategy),
-        ),
+        run.opened(description, options, TOLD_OTHERWISE, is_chief(strategy), growing),
         images.naming_unreadable(),
     ):
         if is_chief(strategy):

@@ -132,7 +132,9 @@ def test_pooling(pooling):
     features = network.backbone(images(), Rows({"visible": 2}), training=False).numpy()
     power = 1 if pooling == "average" else 3
     expected = (features.astype(np.float64) ** power).mean(axis=(1, 2)) ** (1 / power)
-    np.testing.assert_allclose(network.embed(images(), "visible").pooled, expected, rtol=1e-4)
+    np.testing.assert_allclose(
+        network.embed(images(), "visible").pooled, expected, rtol=1e-4, atol=2e-4
+    )
     powers = [v for p, v in network.get_weight_paths().items() if p == "head.power"]
     assert [float(v) for v in powers] == ([3.0] if pooling == "gem_trained" else [])
     assert len(network.head.trainable_variables) == 2 + len(powers)
