@@ -42,8 +42,6 @@ class Block(keras.layers.Layer):
       prefix: site name of the block, such as ``"layer2.0"``.
     """
 
-    non_local: NonLocal | None = None  # what its output goes through besides
-
     def __init__(
         self,
         plan: ResNetPlan,
@@ -59,6 +57,7 @@ class Block(keras.layers.Layer):
         self.downsample = (
             Downsample(out, stride, make_norm(f"{prefix}.downsample")) if has_downsample else None
         )
+        self.non_local: NonLocal | None = None  # what its output goes through besides
         self.depth = plan.norms_per_block
         if plan.bottleneck:
             shapes = [(filters, 1, 1), (filters, 3, stride), (out, 1, 1)]

@@ -239,7 +239,7 @@ def test_a_finished_run_is_trained_further(people, one_block, tmp_path, caplog):
     assert grown.checkpoint.digest == at_once.checkpoint.digest
     with pytest.raises(BadInput, match=r"\(epochs=3 then, 2 now\)"):
         train_small(people, run_dir=tmp_path / "grown", epochs=2, **how)
-    with pytest.raises(BadInput, match=r"\(epochs=3 then, 4 now, margin=0\.4 then, 0\.3 now\)"):
+    with pytest.raises(BadInput, match=r"\(margin=0\.4 then, 0\.3 now\)"):
         train_small(people, run_dir=tmp_path / "grown", epochs=4, margin=0.3, **how)
 
 
