@@ -21,7 +21,9 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.layers import Softmax
 from cmnas_tf.modality import MODALITIES
 from cmnas_tf.models import two_stream
+from cmnas_tf.network_parts import NetworkParts
 from cmnas_tf.retrieval.embed import embed
+from cmnas_tf.runs import checkpoints
 from cmnas_tf.search_spaces import NormSpace
 from cmnas_tf.search_spaces.named_architecture import named_architecture
 from cmnas_tf.serving.encoder import Encoder
@@ -354,3 +356,61 @@ def test_the_golden_network_through_a_file(tmp_path, goldens, output, monkeypatc
 
 def assert_close(actual, expected):
     assert np.abs(actual - expected).max() <= 1e-3 * np.abs(expected).max()
+
+
+# AGW's network: what an ImageNet ResNet does not have stays as it begins
+
+
+AGW = NetworkParts(separate_stem=True, non_local=(0, 1, 1, 0), pooling="gem_trained")
+STEM = Architecture.separate_until("stem", "resnet18")
+
+
+def assert_begins_as(network, state):
+    """Both first convolutions and norms are ImageNet's; non-local blocks change nothing."""
+    found = torch_variables(network)
+    for modality, branch in (("visible", "visible_bn"), ("infrared", "thermal_bn")):
+        conv = to_torch(found[f"backbone.conv1.{modality}.weight"].numpy())
+        np.testing.assert_array_equal(conv, state["conv1.weight"])
+        np.testing.assert_array_equal(found[f"backbone.bn1.{branch}.bias"], state["bn1.bias"])
+    conv = to_torch(found["backbone.layer2.1.conv2.weight"].numpy())
+    np.testing.assert_array_equal(conv, state["layer2.1.conv2.weight"])
+    assert not found["backbone.layer2.1.non_local.norm.weight"].numpy().any()
+    assert float(found["head.p"]) == 3.0
+
+
+def test_imagenet_weights_for_agw(tmp_path, output):
+    """By the command and in Python alike, and the same file each time."""
+    state = imagenet()
+    path = saved(tmp_path, state)
+    report = import_weights(path, output, STEM, parts=AGW, **NARROW)
+    trained = load_network(output)
+    assert trained.specification.parts == AGW
+    assert_begins_as(trained.network, state)
+    assert "backbone.layer3.1.non_local.g.weight" in report.fresh
+    flags = ("--separate_stem", "--non_local=0,1,1,0", "--pooling=gem_trained")
+    again = output.with_name("again")
+    main(command(path, again, "--architecture=until:stem", *flags))
+    digests = {load_network(made).checkpoint.digest for made in (output, again)}
+    assert len(digests) == 1
+
+
+def test_agw_starts_from_a_plain_network_and_from_itself(tmp_path, output):
+    """From a checkpoint of an ordinary ResNet; then from its own, every variable."""
+    state = imagenet()
+    import_weights(saved(tmp_path, state), output, backbone="resnet18", **NARROW)
+    first, second = (two_stream(STEM, 5, "resnet18", width=FILTERS / 64, parts=AGW) for _ in "ab")
+    start_from(first, str(output))
+    assert_begins_as(first, state)
+    for variable in first.weights:
+        variable.assign(variable + 0.25)
+    own = {f"network/{path}": v.numpy() for path, v in first.get_weight_paths().items()}
+    checkpoints.write(tmp_path / "own.safetensors", 1, own, {})
+    start_from(second, str(tmp_path / "own.safetensors"))
+    for path, variable in second.get_weight_paths().items():
+        np.testing.assert_array_equal(variable, own[f"network/{path}"], err_msg=path)
+
+
+def test_the_authors_programs_have_no_agw(tmp_path, output):
+    import_weights(saved(tmp_path, imagenet()), output, STEM, parts=AGW, **NARROW)
+    with pytest.raises(BadInput, match=r"'non_local': \(0, 1, 1, 0\).* has none of these"):
+        export_torch(load_network(output), tmp_path / "torch")

@@ -54,6 +54,7 @@ def main(command: ImportWeights) -> None:
         size=command.size,
         width=network.width,
         last_stride=network.last_stride,
+        parts=network.parts,
     )
     print(report)
     print(f"written to {command.output}")

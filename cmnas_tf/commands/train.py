@@ -36,6 +36,7 @@ def main(command: Train) -> None:
         seed=command.run.seed,
         width=network.width,
         last_stride=network.last_stride,
+        parts=network.parts,
         **command.how.arguments(),
     )
     print(f"checkpoints in {model.checkpoint.path.parent}")

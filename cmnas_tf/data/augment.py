@@ -1,5 +1,7 @@
-"""Pad and crop, flip, mix colours, normalise, erase: a whole batch at once, a pure function of
+"""Pad and crop, flip, change colours, normalise, erase: a whole batch at once, a pure function of
 (seed, step)."""
+
+import math
 
 import tensorflow as tf
 
@@ -32,7 +34,7 @@ def augment(
       seed: [2] integers, different for each step and modality.
       first_row: number in the whole batch of the first of these rows.
       rows: rows of the whole batch.
-      modality: of the images; only ``"visible"`` ones have colours to mix.
+      modality: of the images; only ``"visible"`` ones have colours to change.
 
     Returns:
       [n, H, W, 3] float32, ImageNet-normalised; what was erased is 0, the mean colour (our choice:
@@ -41,11 +43,15 @@ def augment(
     these = slice(first_row, first_row + tf.shape(images)[0])
     uniform = tf.random.stateless_uniform([rows, 4 + 4 * _ERASE_ATTEMPTS], seed)[these]
     images = _crop_and_flip(augmentation, images, uniform[:, :3])
-    mixing = augmentation.channel_exchange_probability + augmentation.greyscale_probability
-    if modality == VISIBLE and mixing:
-        # A stream of its own: everything else is drawn the same with it and without.
+    # Streams of their own: everything else is drawn the same with them and without.
+    if modality == VISIBLE and augmentation.color_jitter:
+        of_jitter = tf.random.stateless_uniform([rows, 3], tf.random.fold_in(seed, 3))[these]
+        images = _jitter(augmentation.color_jitter, images, of_jitter)
+    if modality == VISIBLE and augmentation.grey_probability:
         of_colours = tf.random.stateless_uniform([rows, 2], tf.random.fold_in(seed, 1))[these]
-        images = _mix_colours(augmentation, images, of_colours)
+        # Of the whole batch: a sine's last digit may depend on how many are computed at a time.
+        mixture = _mixture(tf.random.stateless_uniform([rows, 3], tf.random.fold_in(seed, 2)))
+        images = _mix_colours(augmentation, images, of_colours, mixture[these])
     images = normalize(images)
     attempts = tf.reshape(uniform[:, 4:], [-1, _ERASE_ATTEMPTS, 4])
     boxes = _boxes(augmentation, attempts, images.shape[1], images.shape[2])
@@ -70,7 +76,36 @@ def _crop_and_flip(augmentation: Augmentation, images: tf.Tensor, uniform: tf.Te
     return tf.map_fn(of_one, tf.range(tf.shape(images)[0]), fn_output_signature=images.dtype)
 
 
-def _mix_colours(augmentation: Augmentation, images: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
+def _jitter(strength: float, images: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
+    """Contrast, brightness, then saturation times 1 - strength .. 1 + strength, within 0..255.
+
+    As in the field's programs, but for their random order and their change of hue (our choice).
+    """
+    factors = 1.0 + strength * (2.0 * uniform - 1.0)  # [n, 3]
+    contrast, brightness, saturation = (factors[:, i, None, None, None] for i in range(3))
+    # Whole numbers add up exactly, in any order.
+    sums = tf.reduce_sum(tf.cast(images, tf.int32), axis=[1, 2], keepdims=True)
+    images, places = tf.cast(images, tf.float32), images.shape[1] * images.shape[2]
+    mean = _weighted(tf.cast(sums, tf.float32) / places, _LUMINANCE)  # [n, 1, 1, 1]
+    images = brightness * (mean + contrast * (images - mean))
+    grey = _weighted(images, _LUMINANCE)  # [n, H, W, 1]
+    return tf.clip_by_value(grey + saturation * (images - grey), 0.0, 255.0)
+
+
+def _mixture(uniform: tf.Tensor) -> tf.Tensor:
+    """Three numbers of Beta(1/2, 1/2), the law of a squared sine, over their sum; [n, 3]."""
+    drawn = tf.square(tf.sin(uniform * (math.pi / 2)))
+    return drawn / tf.reduce_sum(drawn, axis=1, keepdims=True)
+
+
+def _weighted(images: tf.Tensor, weights: tf.Tensor | tuple[float, ...]) -> tf.Tensor:
+    """The sum of an image's channels times their weights, [n, H, W, 1]."""
+    return tf.reduce_sum(images * weights, axis=-1, keepdims=True)
+
+
+def _mix_colours(
+    augmentation: Augmentation, images: tf.Tensor, uniform: tf.Tensor, mixture: tf.Tensor
+) -> tf.Tensor:
     """A weighted sum of an image's channels in the place of all three, or the image as it was.
 
     Ye et al.'s released code mixes after normalising and erasing, and trains on the mixed image
@@ -79,12 +114,13 @@ def _mix_colours(augmentation: Augmentation, images: tf.Tensor, uniform: tf.Tens
     """
     exchange = augmentation.channel_exchange_probability
     exchanged = uniform[:, :1] < exchange  # [n, 1]
-    mixed = uniform[:, :1] < exchange + augmentation.greyscale_probability
+    greyscale = uniform[:, :1] < exchange + augmentation.greyscale_probability
+    mixed = uniform[:, :1] < augmentation.grey_probability
     one_channel = tf.one_hot(tf.cast(uniform[:, 1] * 3, tf.int32), 3)  # [n, 3]
-    weights = tf.where(exchanged, one_channel, tf.constant(_LUMINANCE))[:, None, None]
+    weights = tf.where(greyscale, tf.constant(_LUMINANCE), mixture)
+    weights = tf.where(exchanged, one_channel, weights)[:, None, None]
     images = tf.cast(images, tf.float32)
-    grey = tf.reduce_sum(images * weights, axis=-1, keepdims=True)  # [n, H, W, 1]
-    return tf.where(mixed[:, None, None], grey, images)
+    return tf.where(mixed[:, None, None], _weighted(images, weights), images)
 
 
 def _boxes(augmentation: Augmentation, uniform: tf.Tensor, height: int, width: int) -> tf.Tensor:

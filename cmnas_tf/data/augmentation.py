@@ -18,9 +18,12 @@ class ImageSize(Options):
 class Augmentation(Options):
     """The training augmentation of the field (Luo et al., CVPRW 2019; authors' released code).
 
-    Erasing is that of Zhong et al., AAAI 2020; exchanged channels and greyscale are those of Ye et
-    al., "Channel Augmented Joint Learning for Visible-Infrared Recognition", ICCV 2021. No image
-    has both of the latter, so their probabilities add up to 1 at most.
+    Erasing is that of Zhong et al., AAAI 2020, with each channel's ImageNet mean in the rectangle:
+    the channel-level random erasing of Ye et al., "Channel Augmented Joint Learning for
+    Visible-Infrared Recognition", ICCV 2021, from whom exchanged channels and greyscale are, too.
+    Mixed channels are the moderate random linear enhancement of Tan et al., "RLE: A Unified
+    Perspective of Data Augmentation for Cross-Spectral Re-Identification", NeurIPS 2024. An image
+    has one of these three at most, so their probabilities add up to no more than 1.
 
     Attributes:
       erase_area: smallest and largest erased share of the image.
@@ -51,14 +54,37 @@ class Augmentation(Options):
         maximum=1,
         advanced=True,
     )
+    channel_mixing_probability: float = option(
+        0.0,
+        "Probability that a visible image becomes a random mixture of R, G and B instead: RLE (Tan "
+        "et al., NeurIPS 2024).",
+        minimum=0,
+        maximum=1,
+        advanced=True,
+    )
+    color_jitter: float = option(
+        0.0,
+        "By which part, up or down, contrast, brightness and saturation of visible images change "
+        "at most.",
+        minimum=0,
+        maximum=1,
+        advanced=True,
+    )
     erase_area: tuple[float, float] = (0.02, 0.4)
     erase_aspect: float = 0.3
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.channel_exchange_probability + self.greyscale_probability > 1:
+        if self.grey_probability > 1:
             raise BadInput(
-                f"channel_exchange_probability={self.channel_exchange_probability} and "
-                f"greyscale_probability={self.greyscale_probability} add up to more than 1, and no "
-                "image gets both; lower one of them."
+                f"channel_exchange_probability={self.channel_exchange_probability}, "
+                f"greyscale_probability={self.greyscale_probability} and "
+                f"channel_mixing_probability={self.channel_mixing_probability} add up to more than "
+                "1, and no image gets two of them; lower one of them."
             )
+
+    @property
+    def grey_probability(self) -> float:
+        """Probability that one image of greys takes the place of a visible image's channels."""
+        published = self.channel_exchange_probability + self.greyscale_probability
+        return published + self.channel_mixing_probability

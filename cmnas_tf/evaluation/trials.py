@@ -20,6 +20,7 @@ from cmnas_tf.evaluation.matching import Matching, evaluation_settings
 from cmnas_tf.evaluation.measure import MEASURES, percent
 from cmnas_tf.evaluation.results_file import SCHEMA, read_results, results_files
 from cmnas_tf.files import write_json
+from cmnas_tf.network_parts import NetworkParts
 from cmnas_tf.options import Options
 from cmnas_tf.runs.run_folder import ANYTHING, RunFolder, changed
 from cmnas_tf.search_spaces.network_choice import NetworkChoice
@@ -55,7 +56,7 @@ class TrialRun:
         self.architecture = network.make()
         self.recipe = recipe.for_modalities(dataset.modalities)
         self.training = training_settings(
-            dataset, self.recipe, seed, network.width, network.last_stride
+            dataset, self.recipe, seed, network.width, network.last_stride, network.parts
         )
         self.evaluation = evaluation_settings(
             dataset, protocol, matching, "average", self.recipe.numerics.precision
@@ -75,10 +76,11 @@ class TrialRun:
         test = self.dataset.test
         kept = test[~np.isin(test.paths, found["dataset"]["left_out"])]
         training, evaluation = found["training"]["settings"] or {}, found["evaluation"]["settings"]
+        of_training = [*self.recipe.options(), *NetworkParts.options()]
         options = [option for part in self.components for option in part.options()]
         others: dict[str, Any] = dict.fromkeys([*evaluation], ANYTHING)
         return (
-            not changed(training, self.training, self.recipe.options(), TOLD_OTHERWISE)
+            not changed(training, self.training, of_training, TOLD_OTHERWISE)
             and not changed(evaluation, self.evaluation, options, others)
             and Architecture.load(self.run.architecture) == self.architecture
             and found["checkpoint"]["sha256"] == self.run.newest_digest()

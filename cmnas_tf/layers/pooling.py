@@ -1,4 +1,4 @@
-"""Pooling with PyTorch's padding: by 1 on every side, which no window counts."""
+"""Pooling with PyTorch's padding, by 1 on every side, which no window counts; and of whole maps."""
 
 import tensorflow as tf
 
@@ -19,3 +19,13 @@ def avg_pool_3x3(x: tf.Tensor, stride: int = 2) -> tf.Tensor:
     inside = tf.ones_like(x[:1, :, :, :1])
     shares = tf.nn.avg_pool2d(pad(inside, 1), 3, stride, "VALID")
     return tf.nn.avg_pool2d(pad(x, 1), 3, stride, "VALID") / shares
+
+
+def generalized_mean(x: tf.Tensor, power: tf.Tensor | float) -> tf.Tensor:
+    """``(mean(x^p) + 1e-12)^(1/p)`` of each map of ``x`` [N, H, W, C] -> [N, C], p > 0.
+
+    GeM (Radenovic et al., TPAMI 2019), with the constant of AGW's released code. Numbers below 0,
+    which a ResNet does not give, count as 0 (our choice).
+    """
+    power = tf.cast(power, x.dtype)
+    return tf.pow(tf.reduce_mean(tf.pow(tf.nn.relu(x), power), axis=[1, 2]) + 1e-12, 1.0 / power)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from cmnas_tf.losses import published  # noqa: F401
 
 # isort: split
-from cmnas_tf.losses import hetero_center  # noqa: F401
+from cmnas_tf.losses import baselines, hetero_center  # noqa: F401
 from cmnas_tf.losses.loss import LOSSES, Loss, LossBatch, register_loss
 from cmnas_tf.losses.objective import ArchitectureWeights, Objective
 

@@ -1,4 +1,4 @@
-"""Batch-hard triplet loss, within and across modalities."""
+"""Triplet losses: batch-hard, within and across modalities, and weighted over the batch."""
 
 import tensorflow as tf
 
@@ -55,11 +55,39 @@ def cross_modality_triplet(
     return tf.add_n([hard_triplet(a, c, labels, margin) for a, c in pairs]) / len(pairs)
 
 
+def weighted_triplet(features: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """Weighted regularised triplet loss (AGW: Ye et al., TPAMI 2021, eq. 13 and 14).
+
+    For each row: the mean of its distances to rows of its label, weighted by their softmax, minus
+    that of those to rows of other labels, weighted by the softmax of minus them; the mean over rows
+    of ``log(1 + exp(difference))``. The weights are differentiated for, too, and a row is its own
+    positive candidate, as in the authors' released code. That adds 1e-6 to sums of ``exp`` of minus
+    distances, next to which those of distances well above 14 vanish, and the negatives with them;
+    here the softmax is the paper's at any distance (our choice).
+
+    Args:
+      features: of both modalities, [N, D].
+      labels: identities, [N] integers; at least two different ones.
+
+    Returns:
+      The loss, a scalar of at least float32.
+    """
+    (features,) = at_least_float32(features)
+    same = labels[:, None] == labels[None, :]  # [N, N]
+    # A distance of 0 has the gradient 0 instead of NaN.
+    distances = tf.sqrt(tf.maximum(_squared_distances(features, features), 1e-12))
+    infinity = tf.constant(float("inf"), distances.dtype)
+    to_same = tf.nn.softmax(tf.where(same, distances, -infinity))
+    to_others = tf.nn.softmax(tf.where(same, -infinity, -distances))
+    differences = tf.reduce_sum((to_same - to_others) * distances, axis=1)  # [N]
+    return tf.cast(tf.reduce_mean(tf.nn.softplus(differences)), features.dtype)
+
+
 def _squared_distances(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    """Squared Euclidean distances [N, M] float64, to find the extremes by.
+    """Squared Euclidean distances [N, M] float64.
 
     The expansion |a|^2 + |b|^2 - 2ab loses the digits of a small distance between large features;
-    float64 has enough of them. The loss itself is computed from the differences.
+    float64 has enough of them.
     """
     a, b = tf.cast(a, tf.float64), tf.cast(b, tf.float64)
     squares = tf.reduce_sum(a * a, axis=1)[:, None] + tf.reduce_sum(b * b, axis=1)[None, :]

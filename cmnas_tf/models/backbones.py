@@ -1,23 +1,27 @@
 """The registry of what builds a backbone from its plan."""
 
 from collections.abc import Callable
-from typing import Any
 
 import tf_keras as keras
 
-from cmnas_tf.architecture import BACKBONES, Backbone, Plan, plan_of
+from cmnas_tf.architecture import BACKBONES, Backbone, Plan, ResNetPlan, plan_of
 from cmnas_tf.errors import BadInput
 from cmnas_tf.models.cell_net import channels_of, derived_net
 from cmnas_tf.models.operations import MakeNorm
 from cmnas_tf.models.resnet import ResNet
+from cmnas_tf.network_parts import PLAIN, NetworkParts
 from cmnas_tf.registry import Registry
 
 # (backbone, make_norm, width, last_stride) -> a layer that is called as
 # ``layer(x, rows, training=...)`` and has ``norms()``, ``smallest_height`` and ``rematerialize``.
-Build = Callable[[Any, MakeNorm, float, int], keras.layers.Layer]
+# That of ResNets also takes what else they may have: ``parts`` and ``synchronized``.
+Build = Callable[..., keras.layers.Layer]
 
 BUILDERS: Registry[Build] = Registry("kind of backbone")
-BUILDERS.register("resnet", lambda name, norm, width, stride: ResNet(name, norm, stride, width))
+BUILDERS.register(
+    "resnet",
+    lambda name, norm, width, stride, **parts: ResNet(name, norm, stride, width, **parts),
+)
 BUILDERS.register("cells", lambda plan, norm, width, _: derived_net(plan, norm, channels_of(width)))
 
 
@@ -41,7 +45,24 @@ def register_backbone(name: str, plan: Plan, build: Build) -> None:
 
 
 def build_backbone(
-    backbone: Backbone, make_norm: MakeNorm, width: float, last_stride: int
+    backbone: Backbone,
+    make_norm: MakeNorm,
+    width: float,
+    last_stride: int,
+    parts: NetworkParts = PLAIN,
+    synchronized: bool = False,
 ) -> keras.layers.Layer:
-    """The convolutional part of a network, with the norms of ``make_norm``."""
-    return BUILDERS[plan_of(backbone).kind](backbone, make_norm, width, last_stride)
+    """The convolutional part of a network, with the norms of ``make_norm``.
+
+    Raises:
+      BadInput: another backbone than a ResNet is to have ``parts`` of one.
+    """
+    kind = plan_of(backbone).kind
+    of_backbone = parts.separate_stem or parts.non_local
+    if of_backbone and kind != ResNetPlan.kind:
+        raise BadInput(
+            f"separate_stem={parts.separate_stem} and non_local={parts.non_local} are for ResNets, "
+            f"and the backbone is {backbone}. Leave `separate_stem` and `non_local` out."
+        )
+    besides = {"parts": parts, "synchronized": synchronized} if of_backbone else {}
+    return BUILDERS[kind](backbone, make_norm, width, last_stride, **besides)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 import tf_keras as keras
 
-from cmnas_tf.layers import BatchNorm
+from cmnas_tf.layers import BatchNorm, generalized_mean
 from cmnas_tf.modality import Rows
 
 
@@ -13,7 +13,8 @@ class Embeddings(NamedTuple):
     """What a network says about each row; float32.
 
     Attributes:
-      pooled: global average of the feature map, before the neck, [N, D]; the triplet's features.
+      pooled: global average (or generalized mean) of the feature map, before the neck, [N, D]; the
+        triplet's features.
       embedding: after the BN neck, not normalised, [N, D]; what is compared at test time.
       logits: one per training identity, [N, num_classes].
     """
@@ -29,7 +30,7 @@ class Embeddings(NamedTuple):
 
 
 class Head(keras.layers.Layer):
-    """Global average pooling, BN neck and classifier (Luo et al., CVPRW 2019; authors' code).
+    """Global pooling, BN neck and classifier (Luo et al., CVPRW 2019; authors' code).
 
     The neck is shared by the modalities; its gamma starts as N(1, 0.01) and its beta stays 0. The
     classifier has no bias and starts as N(0, 0.001).
@@ -39,10 +40,17 @@ class Head(keras.layers.Layer):
       synchronized: see :class:`BatchNorm`.
       neck: False for a head without one: the embedding is what was pooled, and the classifier has a
         bias.
+      pooling: ``"average"``; or ``"gem"``, ``"gem_trained"``: :func:`generalized_mean` with a power
+        of 3, which is trained from there in the last case.
     """
 
     def __init__(
-        self, num_classes: int, synchronized: bool = False, neck: bool = True, **kwargs: Any
+        self,
+        num_classes: int,
+        synchronized: bool = False,
+        neck: bool = True,
+        pooling: str = "average",
+        **kwargs: Any,
     ):
         kwargs.setdefault("dtype", keras.mixed_precision.global_policy().variable_dtype)
         super().__init__(**kwargs)
@@ -56,6 +64,9 @@ class Head(keras.layers.Layer):
             if neck
             else keras.layers.Identity(dtype=self.dtype_policy)
         )
+        self.power: Any = {"gem": 3.0}.get(pooling)
+        if pooling == "gem_trained":
+            self.power = self.add_weight("power", (), initializer=keras.initializers.Constant(3.0))
         self.classifier = keras.layers.Dense(
             num_classes,
             use_bias=not neck,
@@ -70,5 +81,9 @@ class Head(keras.layers.Layer):
 
     def embed(self, features: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
         """``features`` [N, H, W, D] -> pooled and embedding, both [N, D]; no classifier."""
-        pooled = tf.reduce_mean(tf.cast(features, self.compute_dtype), axis=[1, 2])
+        features = tf.cast(features, self.compute_dtype)
+        if self.power is None:
+            pooled = tf.reduce_mean(features, axis=[1, 2])
+        else:
+            pooled = generalized_mean(features, self.power)
         return pooled, self.neck(pooled, training=training)

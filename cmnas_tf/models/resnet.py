@@ -7,9 +7,12 @@ import tensorflow as tf
 import tf_keras as keras
 
 from cmnas_tf.architecture import ResNetPlan, plan_of
+from cmnas_tf.errors import BadInput
 from cmnas_tf.layers import TorchConv, max_pool_3x3
-from cmnas_tf.modality import Rows
+from cmnas_tf.modality import MODALITIES, Rows
+from cmnas_tf.models.non_local import NonLocal
 from cmnas_tf.models.rematerialize import rematerialized
+from cmnas_tf.network_parts import PLAIN, NetworkParts
 
 MakeNorm = Callable[[str], keras.layers.Layer]
 
@@ -54,6 +57,7 @@ class Block(keras.layers.Layer):
         self.downsample = (
             Downsample(out, stride, make_norm(f"{prefix}.downsample")) if has_downsample else None
         )
+        self.non_local: NonLocal | None = None  # what its output goes through besides
         self.depth = plan.norms_per_block
         if plan.bottleneck:
             shapes = [(filters, 1, 1), (filters, 3, stride), (out, 1, 1)]
@@ -77,7 +81,8 @@ class Block(keras.layers.Layer):
             x = getattr(self, f"bn{number}")(x, rows=rows, training=training)
             if number < self.depth:
                 x = tf.nn.relu(x)
-        return tf.nn.relu(x + shortcut)
+        x = tf.nn.relu(x + shortcut)
+        return x if self.non_local is None else self.non_local(x, training=training)
 
 
 class ResNet(keras.layers.Layer):
@@ -95,6 +100,11 @@ class ResNet(keras.layers.Layer):
         ``norm(x, rows=rows, training=training)``.
       last_stride: stride of the last stage, 1 or 2.
       width: factor on all channel numbers.
+      parts: what it has besides; the head's pooling is not its.
+      synchronized: of the norms of ``parts``, see :class:`BatchNorm`.
+
+    Raises:
+      BadInput: it has no such blocks for ``parts.non_local`` to follow.
     """
 
     smallest_height = 1
@@ -106,12 +116,25 @@ class ResNet(keras.layers.Layer):
         make_norm: MakeNorm,
         last_stride: int = 1,
         width: float = 1.0,
+        parts: NetworkParts = PLAIN,
+        synchronized: bool = False,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
         plan = cast(ResNetPlan, plan_of(backbone))
+        non_local = parts.non_local or (0,) * len(plan.blocks)
+        if len(non_local) != len(plan.blocks) or not all(
+            0 <= n <= blocks for n, blocks in zip(non_local, plan.blocks, strict=True)
+        ):
+            raise BadInput(
+                f"non_local={','.join(map(str, non_local))} does not fit {backbone}; it must be "
+                f"{len(plan.blocks)} numbers, at most {','.join(map(str, plan.blocks))}."
+            )
         filters = max(1, round(64 * width))
-        self.conv1 = TorchConv(filters, 7, 2)
+        self.separate_stem = parts.separate_stem
+        self.conv1: Any = TorchConv(filters, 7, 2)
+        if self.separate_stem:
+            self.conv1 = {modality: TorchConv(filters, 7, 2) for modality in MODALITIES}
         self.bn1 = make_norm("stem")
         for stage, blocks in enumerate(plan.blocks, start=1):
             stride = {1: 1, 4: last_stride}.get(stage, 2)
@@ -126,6 +149,8 @@ class ResNet(keras.layers.Layer):
                 )
                 for block in range(blocks)
             ]
+            for last in layer[blocks - non_local[stage - 1] :]:
+                last.non_local = NonLocal(filters * 2 ** (stage - 1) * plan.expansion, synchronized)
             setattr(self, f"layer{stage}", layer)
 
     @property
@@ -144,7 +169,11 @@ class ResNet(keras.layers.Layer):
 
     def call(self, x: tf.Tensor, rows: Rows, training: bool = False) -> tf.Tensor:
         """``x`` [N, H, W, 3] -> feature map [N, H / 16, W / 16, C] (/ 32 with last stride 2)."""
-        x = tf.nn.relu(self.bn1(self.conv1(x), rows=rows, training=training))
+        if self.separate_stem:
+            x = tf.concat([self.conv1[name](part) for name, part in rows.split(x).items()], axis=0)
+        else:
+            x = self.conv1(x)
+        x = tf.nn.relu(self.bn1(x, rows=rows, training=training))
         x = max_pool_3x3(x)
         for blocks in self.stages.values():
             for block in blocks:

@@ -7,6 +7,8 @@ from typing import Any
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.modality import MODALITIES
 from cmnas_tf.models.two_stream import ReidNetwork, two_stream
+from cmnas_tf.network_parts import PLAIN, NetworkParts
+from cmnas_tf.options import described
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class Specification:
       last_stride: stride of a ResNet's last stage.
       width_factor: factor on all channel numbers.
       modalities: those it was trained on; the norms of another one never saw an image.
+      parts: what it has besides its backbone's convolutions and norms.
     """
 
     architecture: Architecture
@@ -29,6 +32,7 @@ class Specification:
     last_stride: int = 1
     width_factor: float = 1.0
     modalities: tuple[str, ...] = MODALITIES
+    parts: NetworkParts = PLAIN
 
     def build(self, synchronized: bool = False) -> ReidNetwork:
         """The network, with fresh weights.
@@ -43,21 +47,27 @@ class Specification:
             self.last_stride,
             self.width_factor,
             synchronized,
+            self.parts,
         )
         network.check_height(self.height)
         return network
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-ready form."""
-        return {
+        """JSON-ready form; no parts where there are none, as before there could be any."""
+        content = {
             **vars(self),
             "architecture": self.architecture.to_json(),
             "modalities": list(self.modalities),
         }
+        parts = content.pop("parts")
+        return content if parts == PLAIN else {**content, "parts": described([parts])}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Specification":
         """From the form of :meth:`to_json`."""
         architecture = Architecture.from_json(content["architecture"])
         modalities = tuple(content.get("modalities", MODALITIES))
-        return cls(**{**content, "architecture": architecture, "modalities": modalities})
+        parts = dict(content.get("parts", {}))
+        parts["non_local"] = tuple(parts.get("non_local", ()))
+        read = {"architecture": architecture, "modalities": modalities}
+        return cls(**{**content, **read, "parts": NetworkParts(**parts)})

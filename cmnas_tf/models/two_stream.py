@@ -13,6 +13,7 @@ from cmnas_tf.modality import MODALITIES, Rows
 from cmnas_tf.models.backbones import build_backbone
 from cmnas_tf.models.head import Embeddings, Head
 from cmnas_tf.models.operations import MakeNorm
+from cmnas_tf.network_parts import PLAIN, NetworkParts
 
 
 class ReidNetwork(keras.Model):
@@ -86,6 +87,7 @@ def two_stream(
     last_stride: int = 1,
     width: float = 1.0,
     synchronized: bool = False,
+    parts: NetworkParts = PLAIN,
 ) -> ReidNetwork:
     """The derived network: shared convolutions, batch norms as the architecture says.
 
@@ -96,10 +98,11 @@ def two_stream(
       last_stride: stride of a ResNet's last stage, 1 [authors] or 2; cells leave no choice.
       width: factor on all channel numbers.
       synchronized: batch statistics over all replicas.
+      parts: what it has besides.
 
     Raises:
       ValueError: the architecture belongs to another backbone.
-      BadInput: a last stride other than 1 for cells.
+      BadInput: a last stride other than 1 for cells, or parts that the backbone cannot have.
     """
     if architecture.backbone != backbone:
         raise ValueError(
@@ -111,7 +114,7 @@ def two_stream(
         choice = architecture.choices[site]
         return ModalityNorm(choice, synchronized, affine, name=site_layer_name(site))
 
-    return network_with(make_norm, num_classes, backbone, last_stride, width, synchronized)
+    return network_with(make_norm, num_classes, backbone, last_stride, width, synchronized, parts)
 
 
 def network_with(
@@ -121,6 +124,7 @@ def network_with(
     last_stride: int,
     width: float,
     synchronized: bool,
+    parts: NetworkParts = PLAIN,
 ) -> ReidNetwork:
     """A backbone with the norms of ``make_norm``, and the head; its variables exist on return."""
     if plan_of(backbone).genotype is not None and last_stride != 1:
@@ -128,8 +132,8 @@ def network_with(
             f"last_stride={last_stride} is for ResNets: a network of cells halves its feature map "
             "at the start of every stage but the first. Leave `last_stride` out."
         )
-    body = build_backbone(backbone, make_norm, width, last_stride)
-    network = ReidNetwork(body, Head(num_classes, synchronized))
+    body = build_backbone(backbone, make_norm, width, last_stride, parts, synchronized)
+    network = ReidNetwork(body, Head(num_classes, synchronized, pooling=parts.pooling))
     network.create_variables()
     return network
 

@@ -123,6 +123,7 @@ class RunFolder:
         options: Collection[Option],
         others: Mapping[str, Any] | None = None,
         writes: bool = True,
+        growing: Collection[str] = (),
     ) -> Iterator[None]:
         """Makes the folder for a run, or resumes the run it holds; keeps other processes out of it.
 
@@ -133,6 +134,7 @@ class RunFolder:
           options: whose values ``description.settings`` holds.
           others: see :func:`changed`.
           writes: whether this process is the one that writes; the others only read.
+          growing: options with whose larger value the run goes on as if it had begun with it.
 
         Raises:
           BadInput: it holds something else, another run, or a run that another process is at.
@@ -153,7 +155,7 @@ class RunFolder:
             if known:
                 before = self._read()
                 if self.has_begun():
-                    self._compare(before, description, options, others or {})
+                    self._compare(before, description, options, others or {}, growing)
             write_json(self.description, asdict(description))
             try:
                 yield
@@ -219,6 +221,7 @@ class RunFolder:
         now: Description,
         options: Collection[Option],
         others: Mapping[str, Any],
+        growing: Collection[str],
     ) -> None:
         folder = self.path
         if before.command != now.command:
@@ -226,7 +229,9 @@ class RunFolder:
                 f"run_dir={folder} holds a run of {before.command}, not of {now.command}; give "
                 "another folder."
             )
-        if differing := changed(before.settings, now.settings, options, others):
+        then, new = before.settings, now.settings
+        grown = {name: new[name] for name in growing if new[name] > then.get(name, new[name])}
+        if differing := changed({**then, **grown}, new, options, others):
             raise BadInput(
                 f"run_dir={folder} holds a run with other settings ({', '.join(differing)}). Give "
                 "the same ones to resume it, or another folder to start anew."
@@ -242,6 +247,8 @@ class RunFolder:
                 f"run_dir={folder} holds a run on other images than `data_dir` lists now. Give the "
                 "folder it began with, as it was, or another `run_dir`."
             )
+        for name, value in grown.items():
+            logger.info("%s goes on from %s=%s to %s.", folder, name, then[name], value)
 
 
 def changed(

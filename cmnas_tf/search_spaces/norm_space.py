@@ -18,6 +18,7 @@ from cmnas_tf.architecture import (
 )
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import write_text
+from cmnas_tf.network_parts import PLAIN, NetworkParts
 from cmnas_tf.options import Options, option
 from cmnas_tf.search_spaces.space import DECIDED, SPACES, SearchSpace
 
@@ -41,7 +42,7 @@ def _content(backbone: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSize(Options):
-    """How large a network of a backbone is."""
+    """How large a network of a backbone is, and what it has besides."""
 
     cells: tuple[int, ...] = option(
         (),
@@ -62,6 +63,7 @@ class NetworkSize(Options):
         choices=(1, 2),
         advanced=True,
     )
+    parts: NetworkParts = PLAIN
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,13 @@ class NormSpace(NetworkSize, SearchSpace):
             return MixedModalityNorm(relaxation, synchronized, affine, name=site_layer_name(site))
 
         return network_with(
-            make_norm, num_classes, self.backbone, self.last_stride, self.width, synchronized
+            make_norm,
+            num_classes,
+            self.backbone,
+            self.last_stride,
+            self.width,
+            synchronized,
+            self.parts,
         )
 
     def logits(self, supernet: "ReidNetwork") -> "dict[str, tf.Variable]":

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cmnas_tf.architecture import Architecture
+from cmnas_tf.network_parts import PLAIN, NetworkParts
 from cmnas_tf.one_of import OneOf
 from cmnas_tf.options import Option, Options
 from cmnas_tf.registry import Registry
@@ -39,6 +40,11 @@ class SearchSpace(Options):
     def last_stride(self) -> int:
         """Stride of the last stage."""
         return 1
+
+    @property
+    def parts(self) -> NetworkParts:
+        """What its networks have besides."""
+        return PLAIN
 
     def check(self, modalities: Collection[str]) -> None:
         """Refuses data that the space cannot be searched with.
@@ -77,6 +83,7 @@ class SearchSpace(Options):
             self.last_stride,
             self.width,
             synchronized,
+            self.parts,
         )
 
     def logits(self, supernet: "ReidNetwork") -> "Mapping[str, tf.Variable]":

@@ -85,6 +85,7 @@ class RandomSearch(SearchAlgorithm):
             task.space.last_stride,
             task.space.width,
             task.images.dataset.modalities,
+            task.space.parts,
         )
         trainer = Trainer.begin(
             self,

@@ -9,6 +9,7 @@ from safetensors.numpy import save
 from cmnas_tf.architecture import plan_of
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import new_path, replacing, write_text
+from cmnas_tf.network_parts import PLAIN
 from cmnas_tf.training.trained import TrainedNetwork
 from cmnas_tf.weights.torch_names import full_state
 
@@ -39,6 +40,11 @@ def export_torch(
         raise BadInput(
             f"{model.checkpoint.path} holds {architecture.backbone}, and the authors' PyTorch code "
             "has ResNets only. Export it with `export_saved_model`."
+        )
+    if (parts := model.specification.parts) != PLAIN:
+        raise BadInput(
+            f"{model.checkpoint.path} holds a network with {parts.values()}, and the authors' "
+            "PyTorch code has none of these. Export it with `export_saved_model`."
         )
     prefix = "module." if module_prefix else ""
     # C order, because safetensors writes an array's memory as it lies.

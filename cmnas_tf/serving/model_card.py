@@ -32,8 +32,8 @@ def model_card(
     specification, checkpoint = model.specification, model.checkpoint
     network = specification.to_json()
     architecture = network.pop("architecture")  # a file of its own
-    body, neck = model.network.backbone, model.network.head.neck
-    used = (*body.trainable_variables, *neck.trainable_variables)
+    classifier = {id(variable) for variable in model.network.head.classifier.weights}
+    used = [v for v in model.network.trainable_variables if id(v) not in classifier]
     return {
         "network": {
             "backbone": architecture["backbone"],

@@ -61,6 +61,7 @@ def run_cell(study: Study, cell: StudyCell) -> None:
             seed=cell.seed,
             width=network.width,
             last_stride=network.last_stride,
+            parts=network.parts,
             **cell.training.how.arguments(),
         )
     evaluating = cell.evaluating

@@ -79,6 +79,7 @@ def measure(
         network.last_stride,
         network.width,
         modalities,
+        network.parts,
     )
     recipe = training.recipe.for_modalities(modalities)
     train_seconds = _of_training(strategies["train"], recipe, specification, steps)

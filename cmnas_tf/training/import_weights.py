@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 import tensorflow as tf
+import tf_keras as keras
 
 from cmnas_tf.architecture import Architecture, Backbone
 from cmnas_tf.data.augmentation import ImageSize
@@ -11,6 +12,8 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.files import new_path
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.models.specification import Specification
+from cmnas_tf.network_parts import PLAIN, NetworkParts
+from cmnas_tf.options import described
 from cmnas_tf.runs import checkpoints
 from cmnas_tf.runs.provenance import provenance
 from cmnas_tf.training.trained import PARTS, SPECIFICATION
@@ -28,6 +31,7 @@ def import_weights(
     size: ImageSize | None = None,
     width: float = 1.0,
     last_stride: int = 1,
+    parts: NetworkParts = PLAIN,
 ) -> LoadReport:
     """Writes a checkpoint of a file's weights, or nothing.
 
@@ -42,6 +46,8 @@ def import_weights(
       size: of the network's input.
       width: factor on the number of channels of every stage.
       last_stride: stride of a ResNet's last stage.
+      parts: what the network has besides; non-local blocks that the file has not are drawn from a
+        seed of their own.
 
     Returns:
       What became of the keys of the file.
@@ -66,7 +72,9 @@ def import_weights(
         size.image_width,
         last_stride,
         width,
+        parts=parts,
     )
+    keras.utils.set_random_seed(0)
     network = specification.build()
     tensors: TorchState = {}
     for weights, part in PARTS.items():
@@ -81,6 +89,7 @@ def import_weights(
         **size.values(),
         "width": width,
         "last_stride": last_stride,
+        **described([parts]),
     }
     metadata = {SPECIFICATION: specification.to_json(), **provenance(settings)}
     checkpoints.write(output, 0, tensors, metadata)

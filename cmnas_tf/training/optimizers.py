@@ -100,8 +100,8 @@ class _SGD(keras.optimizers.SGD):
     fallen it continues with the larger steps of before.
     """
 
-    def __init__(self, learning_rate: float, momentum: float):
-        super().__init__(learning_rate, momentum, jit_compile=False)
+    def __init__(self, learning_rate: float, momentum: float, nesterov: bool):
+        super().__init__(learning_rate, momentum, nesterov, jit_compile=False)
 
     def apply_gradients(self, pairs: Iterable[tuple[tf.Tensor, tf.Variable]], **how: Any) -> Any:
         """One step for all variables."""
@@ -115,6 +115,7 @@ class _SGD(keras.optimizers.SGD):
             var=variable.handle,
             accum=self.momentums[self._index_dict[self._var_key(variable)]].handle,
             grad=gradient,
+            use_nesterov=self.nesterov,
             **self._scalars.of(variable.dtype),
         )
 
@@ -193,6 +194,7 @@ class CoupledSGD(Coupled):
     Args:
       variables, learning_rate, weight_decay: see :class:`Coupled`.
       momentum: how much of the sum of earlier gradients stays at each step, 0..1.
+      nesterov: whether a step looks ahead by the momentum.
     """
 
     def __init__(
@@ -201,8 +203,10 @@ class CoupledSGD(Coupled):
         learning_rate: float,
         weight_decay: float,
         momentum: float = 0.9,
+        nesterov: bool = False,
     ):
-        super().__init__(_SGD(learning_rate, momentum), variables, learning_rate, weight_decay)
+        rule = _SGD(learning_rate, momentum, nesterov)
+        super().__init__(rule, variables, learning_rate, weight_decay)
 
 
 class OptimizerGroups:
@@ -264,16 +268,16 @@ def weight_optimizer(
     backbone = [v for v in network.backbone.trainable_variables if id(v) not in others]
     make: Callable[..., Coupled] = CoupledAdam
     if chosen.optimizer == "sgd":
-        make = partial(CoupledSGD, momentum=chosen.momentum)
+        make = partial(CoupledSGD, momentum=chosen.momentum, nesterov=chosen.nesterov)
     return OptimizerGroups(
         make(backbone, chosen.backbone_learning_rate, chosen.weight_decay),
         make(network.head.trainable_variables, chosen.head_learning_rate, chosen.weight_decay),
     )
 
 
-def warm_up(epoch: float, length: float) -> float:
-    """Linear from 0.01 to 1 in ``length`` epochs, then 1 (authors' released code)."""
-    return 0.01 + (1.0 - 0.01) * epoch / length if epoch < length else 1.0
+def warm_up(epoch: float, length: float, start: float = 0.01) -> float:
+    """Linear from ``start`` to 1 in ``length`` epochs, then 1 (authors' released code)."""
+    return start + (1.0 - start) * epoch / length if epoch < length else 1.0
 
 
 def in_steps(epoch: float, decay_epochs: Sequence[float]) -> float:
@@ -302,4 +306,4 @@ def factor_at(step: int, steps_per_epoch: int, epochs: int, chosen: WeightOptimi
         fallen = along_cosine(epoch, epochs, chosen.final_learning_rate)
     else:
         fallen = in_steps(epoch, chosen.decay_epochs)
-    return warm_up(epoch, chosen.learning_rate_warmup) * fallen
+    return warm_up(epoch, chosen.learning_rate_warmup, chosen.warmup_start) * fallen

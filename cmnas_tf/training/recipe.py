@@ -9,6 +9,7 @@ from cmnas_tf.data.index import Dataset
 from cmnas_tf.data.sampling import Sampling
 from cmnas_tf.errors import BadInput
 from cmnas_tf.losses import Objective
+from cmnas_tf.network_parts import PLAIN, NetworkParts
 from cmnas_tf.options import Options, described, option
 from cmnas_tf.runs.run_folder import ANYTHING, content_of
 from cmnas_tf.training.recipes import RECIPES
@@ -24,6 +25,7 @@ class WeightOptimizer(Options):
         "adam", "Adam (0.5, 0.999) [code], or SGD with momentum.", choices=("adam", "sgd")
     )
     momentum: float = option(0.9, "Momentum of SGD.", minimum=0, maximum=0.99999, advanced=True)
+    nesterov: bool = option(False, "Nesterov's momentum, of SGD (AGW).", advanced=True)
     backbone_learning_rate: float = option(
         0.001, "Learning rate of the backbone, after warm-up. [code]", minimum=0
     )
@@ -38,8 +40,15 @@ class WeightOptimizer(Options):
     )
     learning_rate_warmup: float = option(
         10.0,
-        "Epochs of linear warm-up, from 0.01 of the learning rate. [code]",
+        "Epochs of linear warm-up, from `warmup_start` of the learning rate. [code]",
         minimum=0,
+        advanced=True,
+    )
+    warmup_start: float = option(
+        0.01,
+        "What part of itself the rate warms up from. [code]",
+        minimum=0,
+        maximum=1,
         advanced=True,
     )
     schedule: str = option(
@@ -173,7 +182,9 @@ class WeightTraining(Options):
 class Recipe(WeightTraining):
     """How an architecture is trained; the defaults are the authors' recipe of CM-NAS."""
 
-    epochs: int = option(120, "Epochs of the training. [code]", minimum=1)
+    epochs: int = option(
+        120, "Epochs; a run of fewer is trained further where schedule=steps. [code]", minimum=1
+    )
     average_decay: float = option(
         0.997,
         "Decay per step of the exponential moving average of weights and statistics "
@@ -206,13 +217,18 @@ TOLD_OTHERWISE: dict[str, Any] = dict.fromkeys(
 
 
 def training_settings(
-    dataset: Dataset, recipe: Recipe, seed: int, width: float, last_stride: int
+    dataset: Dataset,
+    recipe: Recipe,
+    seed: int,
+    width: float,
+    last_stride: int,
+    parts: NetworkParts = PLAIN,
 ) -> dict[str, Any]:
     """What the result of a training follows from, besides images and architecture; JSON-ready."""
     return {
         "dataset": dataset.layout,
         "trial": dataset.trial,
-        **described([recipe]),
+        **described([recipe, parts]),
         "seed": seed,
         "width": width,
         "last_stride": last_stride,

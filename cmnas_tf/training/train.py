@@ -16,6 +16,7 @@ from cmnas_tf.devices.workers import (
 )
 from cmnas_tf.errors import BadInput
 from cmnas_tf.models.specification import Specification
+from cmnas_tf.network_parts import PLAIN, NetworkParts
 from cmnas_tf.runs.how_it_runs import Checkpointing
 from cmnas_tf.runs.provenance import provenance
 from cmnas_tf.runs.run_folder import Description, RunFolder
@@ -36,6 +37,7 @@ def train_network(
     seed: int = 0,
     width: float = 1.0,
     last_stride: int = 1,
+    parts: NetworkParts = PLAIN,
     devices: Devices | tf.distribute.Strategy | None = None,
     checkpointing: Checkpointing | None = None,
     progress: bool = True,
@@ -51,6 +53,7 @@ def train_network(
       seed: of all randomness.
       width: factor on the number of channels of every stage.
       last_stride: stride of a ResNet's last stage.
+      parts: what the network has besides its backbone's convolutions and norms.
       devices: what computes it.
       checkpointing: when checkpoints are written.
       progress: whether to show a bar.
@@ -77,10 +80,11 @@ def train_network(
         last_stride,
         width,
         dataset.modalities,
+        parts,
     )
     objective.check(dataset.modalities)
     check_division(strategy, recipe.sampling, len(images.pids))
-    settings = training_settings(dataset, recipe, seed, width, last_stride)
+    settings = training_settings(dataset, recipe, seed, width, last_stride, parts)
     contents = {
         "the images": dataset.fingerprint,
         "the architecture": str(architecture.to_json()),
@@ -100,8 +104,11 @@ def train_network(
     count = strategy.num_replicas_in_sync
     steps = recipe.epochs * sampler.steps_per_epoch
     description = Description("train", dataset.fingerprint, settings, count, steps)
+    options = [*recipe.options(), *parts.options()]
+    # Where no step depends on how many follow, a run is the beginning of every longer one.
+    growing = () if recipe.optimizer.schedule == "cosine" else ("epochs",)
     with (
-        run.opened(description, recipe.options(), TOLD_OTHERWISE, is_chief(strategy)),
+        run.opened(description, options, TOLD_OTHERWISE, is_chief(strategy), growing),
         images.naming_unreadable(),
     ):
         if is_chief(strategy):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import tf_keras as keras
 
 # First words of the names of what is not the backbone; ``fc`` is the ImageNet classifier.
-_HEAD = ("bnneck", "classifier", "fc")
+_HEAD = ("bnneck", "classifier", "fc", "head")
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class LoadReport:
       unused_branches: torch names of batch norms that the architecture does not use.
       counters: ``num_batches_tracked`` entries, which no computation uses.
       left_out: torch names of a head that the network has not, or has for other identities.
-      fresh: torch names of the network's head, when it was left as it was.
+      fresh: torch names of the network's head and non-local blocks, where left as they were.
     """
 
     loaded: tuple[str, ...]
@@ -85,8 +85,9 @@ def load_initial_state(model: "keras.Model", state: Mapping[str, np.ndarray]) ->
     Unlike :func:`load_torch_state`, a batch norm that the state does not have starts from the
     shared one of its site, as all of them do from ImageNet weights (authors' released code), and a
     shared one from the separate ones where these are equal, as they are when ImageNet weights were
-    imported for a network with separate ones. The head stays as it is when the state has none or
-    one for another number of identities.
+    imported for a network with separate ones. Where each modality has a first convolution, both
+    start from the one there is. The head stays as it is when the state has none or one for another
+    number of identities, and so do non-local blocks that the state does not have.
 
     Args:
       model: made by ``models.two_stream`` or a search space.
@@ -103,6 +104,7 @@ def load_initial_state(model: "keras.Model", state: Mapping[str, np.ndarray]) ->
         for name, variable in fresh.items()
     ):
         fresh, left_out = {}, {}
+    fresh |= {n: v for n, v in variables.items() if ".non_local." in n and n not in state}
     wanted = {name: variable for name, variable in variables.items() if name not in fresh}
     given = {name: array for name, array in state.items() if name not in left_out}
     report = _load(wanted, given, {name: _source(name, given) for name in wanted})
@@ -163,6 +165,9 @@ def _stored_norms(variables: "Mapping[str, tf.Variable]") -> set[str]:
 def _source(name: str, state: Mapping[str, np.ndarray]) -> str:
     """The key that the variable ``name`` starts from; its own where no other can stand for it."""
     *site, branch, parameter = name.split(".")
+    plain = ".".join([*site, parameter])
+    if branch in BRANCHES and name not in state and plain in state:
+        return plain
     if name in state or branch not in BRANCHES.values():
         return name
     visible, infrared, shared = (".".join([*site, b, parameter]) for b in BRANCHES.values())

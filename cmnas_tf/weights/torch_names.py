@@ -28,6 +28,7 @@ _PARAMETERS = {
     "gamma": "weight",
     "beta": "bias",
     "bias": "bias",
+    "power": "p",
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
@@ -123,6 +124,7 @@ def _renamed(by_path: Mapping) -> dict:
     for path, value in by_path.items():
         owner, _, parameter = path.rpartition(".")
         if parameter in _PARAMETERS:
-            words = [BRANCHES.get(word, word) for word in _HEAD.get(owner, owner).split(".")]
+            branches = {} if parameter == "kernel" else BRANCHES
+            words = [branches.get(word, word) for word in _HEAD.get(owner, owner).split(".")]
             found[".".join([*words, _PARAMETERS[parameter]])] = value
     return found

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cmnas_tf.architecture import Architecture
 from cmnas_tf.commands import command_line
 from cmnas_tf.commands.cmnas import COMMANDS
 from cmnas_tf.commands.search import Search
@@ -199,3 +200,21 @@ def test_the_cells_of_a_study_are_those_of_earlier_versions(name, tmp_path, caps
 def test_a_recipe_in_a_flagfile_is_what_the_flagfile_said_before(command, name, flags):
     """Every option, those that no result follows from too."""
     assert flagfile(command, name) == read(command, *SMALL.split(), *flags.split())
+
+
+def test_the_recipe_of_agw():
+    """The learning rate of their released code, epoch by epoch: a tenth of it more in each of ten,
+    as it is until 20, then a tenth and a hundredth; losses and network."""
+    found = flagfile(Train, "agw_sysu")
+    recipe, parts = found.recipe, found.network.parts
+    rates = [factor_at(epoch, 1, 81, recipe.optimizer) for epoch in range(81)]
+    published = [(n + 1) / 10 for n in range(10)] + [1.0] * 10 + [0.1] * 30 + [0.01] * 31
+    np.testing.assert_allclose(rates, published, rtol=1e-12)
+    optimizer = recipe.optimizer
+    assert (optimizer.backbone_learning_rate, optimizer.head_learning_rate) == (0.01, 0.1)
+    assert (optimizer.momentum, optimizer.nesterov, optimizer.weight_decay) == (0.9, True, 5e-4)
+    used = {name for name, weight in recipe.objective.weights.items() if weight}
+    assert used == {"cross_entropy", "weighted_triplet"}
+    assert (parts.separate_stem, parts.non_local, parts.pooling) == (True, (0, 2, 3, 0), "gem")
+    assert found.network.make() == Architecture.separate_until("stem")
+    assert recipe.epochs == 81

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,9 +29,9 @@ def normalized(image):
     return (image / 255.0 - np.array(MEAN)) / np.array(STD)
 
 
-def augmented_plainly(image, uniform, of_colours, augmentation):
-    """One image [H, W, 3] from its row's uniforms [44] and [2]: pad, crop, flip, mix colours,
-    normalise, erase."""
+def augmented_plainly(image, uniform, of_colours, of_mixture, of_jitter, augmentation):
+    """One image [H, W, 3] from its row's uniforms [44], [2], [3] and [3]: pad, crop, flip, jitter
+    and mix colours, normalise, erase."""
     height, width, _ = image.shape
     pad = augmentation.pad
     top, left = (int(u * (2 * pad + 1)) for u in uniform[:2])
@@ -38,7 +39,9 @@ def augmented_plainly(image, uniform, of_colours, augmentation):
     image = image[top : top + height, left : left + width]
     if uniform[2] < augmentation.flip_probability:
         image = image[:, ::-1]
-    image = normalized(mixed_plainly(image, of_colours, augmentation))
+    if augmentation.color_jitter:
+        image = jittered_plainly(image, of_jitter, augmentation.color_jitter)
+    image = normalized(mixed_plainly(image, of_colours, of_mixture, augmentation))
     if uniform[3] < augmentation.erase_probability:
         box = box_plainly(uniform[4:].reshape(ATTEMPTS, 4), height, width)
         if box is not None:
@@ -47,14 +50,30 @@ def augmented_plainly(image, uniform, of_colours, augmentation):
     return image
 
 
-def mixed_plainly(image, of_colours, augmentation):
-    """R, G or B three times, or the luminance three times, or the image."""
+def jittered_plainly(image, uniform, strength):
+    """Away from or towards the mean grey, lighter or darker, away from or towards its own grey."""
+    contrast, brightness, saturation = 1 - strength + 2 * strength * uniform
+    luminance = np.array([0.299, 0.587, 0.114])
+    mean = (image @ luminance).mean()
+    image = brightness * (contrast * image + (1 - contrast) * mean)
+    grey = (image @ luminance)[..., None]
+    return np.clip(saturation * image + (1 - saturation) * grey, 0, 255)
+
+
+def mixed_plainly(image, of_colours, of_mixture, augmentation):
+    """R, G or B three times, or the luminance or a mixture three times, or the image."""
     kind, channel = of_colours
     exchange = augmentation.channel_exchange_probability
     if kind < exchange:
         return image[..., [int(3 * channel)] * 3]
     if kind < exchange + augmentation.greyscale_probability:
         return np.repeat(image @ np.array([[0.299], [0.587], [0.114]]), 3, axis=2)
+    if (
+        kind
+        < exchange + augmentation.greyscale_probability + augmentation.channel_mixing_probability
+    ):
+        parts = scipy.stats.beta(0.5, 0.5).ppf(of_mixture)
+        return np.repeat((image @ (parts / parts.sum()))[..., None], 3, axis=2)
     return image
 
 
@@ -77,7 +96,9 @@ def box_plainly(attempts, height, width, area=(0.02, 0.4), aspect=0.3):
         flip_probability=st.sampled_from([0.0, 0.5, 1.0]),
         erase_probability=st.sampled_from([0.0, 0.5, 1.0]),
         channel_exchange_probability=st.sampled_from([0.0, 0.4, 0.6]),
-        greyscale_probability=st.sampled_from([0.0, 0.4]),
+        greyscale_probability=st.sampled_from([0.0, 0.2]),
+        channel_mixing_probability=st.sampled_from([0.0, 0.2]),
+        color_jitter=st.sampled_from([0.0, 0.3, 1.0]),
     ),
     st.sampled_from([(16, 8), (9, 14)]),
     st.tuples(st.integers(0, 2**40), st.integers(0, 2**40)),
@@ -86,8 +107,16 @@ def box_plainly(attempts, height, width, area=(0.02, 0.4), aspect=0.3):
 def test_equals_a_plain_loop_that_takes_the_same_uniforms(augmentation, size, seed):
     images = pixels(6, *size)
     uniform = tf.random.stateless_uniform([6, 4 + 4 * ATTEMPTS], tf.constant(seed))
-    of_colours = tf.random.stateless_uniform([6, 2], tf.random.fold_in(tf.constant(seed), 1))
-    draws = zip(images, np.float64(uniform), np.float64(of_colours), strict=True)
+    streams = {1: 2, 2: 3, 3: 3}
+    draws = zip(
+        images,
+        np.float64(uniform),
+        *(
+            np.float64(tf.random.stateless_uniform([6, n], tf.random.fold_in(seed, stream)))
+            for stream, n in streams.items()
+        ),
+        strict=True,
+    )
     expected = [augmented_plainly(*draw, augmentation) for draw in draws]
     found = augment(augmentation, images, seed)
     assert found.dtype == np.float32
@@ -98,7 +127,13 @@ def test_equals_a_plain_loop_that_takes_the_same_uniforms(augmentation, size, se
 @settings(max_examples=30, deadline=None)
 def test_a_batch_cut_into_shares_is_augmented_as_in_one_piece(cuts, seed):
     images = pixels(sum(cuts))
-    augmentation = Augmentation(3, channel_exchange_probability=0.5, greyscale_probability=0.3)
+    augmentation = Augmentation(
+        3,
+        channel_exchange_probability=0.3,
+        greyscale_probability=0.2,
+        channel_mixing_probability=0.4,
+        color_jitter=0.5,
+    )
     whole = augment(augmentation, images, (seed, 5))
     ends = np.cumsum(cuts)
     parts = [
@@ -218,6 +253,50 @@ def test_mixing_colours_changes_nothing_else():
     np.testing.assert_array_equal(augment(mixing, images, modality="infrared"), expected)
     grey = np.repeat(images[..., :1], 3, axis=3)
     np.testing.assert_array_equal(augment(mixing, grey), augment(without, grey))
+
+
+def test_jitter_by_hand():
+    """Two pixels of 0 and 100, all channels alike: the mean is 50. With the uniforms 1, 0.5 and 0
+    and a strength of 0.5 contrast is 1.5, brightness 1, saturation 0.5: -25 and 125, cut at 0."""
+    images = np.repeat(np.array([0, 100], np.uint8).reshape(1, 1, 2, 1), 3, axis=3)
+    found = module._jitter(0.5, tf.constant(images), tf.constant([[1.0, 0.5, 0.0]]))
+    np.testing.assert_allclose(found[0, 0, :, 0], [0, 125], rtol=1e-6)
+    grey = tf.constant(COLOURS.reshape(1, 1, 1, 3))
+    found = module._jitter(1.0, grey, tf.constant([[0.5, 0.5, 0.0]]))  # no saturation
+    np.testing.assert_allclose(found[0, 0, 0], [LUMINANCE] * 3, rtol=1e-6)
+
+
+def test_mixtures_by_hand():
+    """sin^2 of 30, 45 and 90 degrees: 1/4, 1/2 and 1, of which the sum is 7/4."""
+    found = module._mixture(tf.constant([[1 / 3, 0.5, 1.0]]))
+    np.testing.assert_allclose(found, [[1 / 7, 2 / 7, 4 / 7]], rtol=1e-6)
+
+
+def test_mixtures_are_drawn_as_often_as_asked_and_are_many():
+    """0.4 of 20,000 images: 8,000 (sd 69); a channel weighs a third on average."""
+    images = np.broadcast_to(np.array([0, 0, 255], np.uint8), (20_000, 2, 2, 3))
+    found = augment(Augmentation(0, 0.0, 0.0, channel_mixing_probability=0.4), images)
+    blue = (found * np.array(STD) + np.array(MEAN))[:, 0, 0]
+    mixed = np.isclose(blue, blue[:, :1], atol=1e-5).all(1)
+    assert abs(int(mixed.sum()) - 8000) < 5 * 69
+    weights = blue[mixed, 0]
+    assert abs(weights.mean() - 1 / 3) < 5 * weights.std() / len(weights) ** 0.5
+    assert len(np.unique(weights.round(4))) > 3000
+
+
+def test_new_colours_change_nothing_else():
+    """Crop, flip, erasing and what Ye et al. do are drawn as before; infrared images stay."""
+    images, before = pixels(50), Augmentation(3, channel_exchange_probability=0.5)
+    changes = {"channel_mixing_probability": 0.5, "color_jitter": 0.4}
+    both = Augmentation(3, channel_exchange_probability=0.5, **changes)
+    np.testing.assert_array_equal(
+        augment(both, images, modality="infrared"), augment(before, images, modality="infrared")
+    )
+    mixing = Augmentation(3, channel_exchange_probability=0.5, channel_mixing_probability=0.5)
+    same = (augment(mixing, images) == augment(before, images)).all((1, 2, 3))
+    assert 10 < same.sum() < 40  # those that are exchanged
+    erased = [(augment(a, images) == 0.0).all(-1) for a in (both, before)]
+    np.testing.assert_array_equal(*erased)
 
 
 @pytest.fixture(scope="module")

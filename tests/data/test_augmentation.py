@@ -9,7 +9,7 @@ from cmnas_tf.errors import BadInput
 def test_no_image_gets_both_kinds_of_colours():
     assert Augmentation(channel_exchange_probability=0.6, greyscale_probability=0.4)
     with pytest.raises(
-        BadInput, match=r"^channel_exchange_probability=0.6 and greyscale_prob.*0.5"
+        BadInput, match=r"^channel_exchange_probability=0.6, greyscale_prob.*=0.5 and channel_m.*"
     ):
         Augmentation(channel_exchange_probability=0.6, greyscale_probability=0.5)
 

@@ -124,6 +124,8 @@ def test_a_single_modality_leaves_out_what_compares_two():
         "cross_entropy": 1.0,
         "triplet": 1.0,
         "hetero_center": 0.0,
+        "weighted_triplet": 0.0,
+        "center": 0.0,
     }
     assert Objective().for_modalities(["visible", "infrared"]) == Objective()
     given = Objective(correlation=5).for_modalities(["visible"])

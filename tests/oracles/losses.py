@@ -51,3 +51,20 @@ def cross_entropy(logits: np.ndarray, labels: np.ndarray, label_smoothing: float
     targets = (1 - label_smoothing) * np.eye(classes)[labels] + label_smoothing / classes
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     return float(-np.mean((targets * np.log(probabilities)).sum(axis=1)))
+
+
+def weighted_triplet(features: np.ndarray, labels: np.ndarray) -> float:
+    """Softmax-weighted distances to the same label minus those to others, row by row."""
+    losses = []
+    for row, label in zip(distances(features, features), labels, strict=True):
+        same, other = row[labels == label], row[labels != label]
+        to_same, to_other = np.exp(same - same.max()), np.exp(other.min() - other)
+        difference = same @ to_same / to_same.sum() - other @ to_other / to_other.sum()
+        losses.append(np.logaddexp(0.0, difference))
+    return float(np.mean(losses))
+
+
+def center(features: np.ndarray, labels: np.ndarray) -> float:
+    """Half of the mean squared distance to the mean of the row's label."""
+    centers = np.stack([features[labels == label].mean(axis=0) for label in labels])
+    return float(np.mean(((features - centers) ** 2).sum(axis=1)) / 2)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import os
 import re
 import shutil
@@ -22,6 +23,7 @@ from cmnas_tf.commands.export import summary
 from cmnas_tf.data.decode import resize
 from cmnas_tf.errors import BadInput
 from cmnas_tf.models.specification import Specification
+from cmnas_tf.network_parts import NetworkParts
 from cmnas_tf.serving import encoder
 from cmnas_tf.serving.export import export_saved_model
 from cmnas_tf.serving.model_card import model_card
@@ -314,6 +316,25 @@ def test_the_card_of_a_network_of_cells_is_json(tmp_path):
     card = json.loads(json.dumps(model_card(model, module)))
     assert CellPlan.from_json(card["network"]["backbone"]) == plan
     assert "architecture" not in card["network"]
+
+
+@pytest.mark.parametrize("pooling", ["gem", "gem_trained"])
+def test_agw_is_exported_as_it_is(tmp_path, pooling):
+    """Proven by the export itself, for both modalities; the card names and counts its parts."""
+    parts = NetworkParts(separate_stem=True, non_local=(0, 1, 0, 1), pooling=pooling)
+    stem = Architecture.separate_until("stem", "resnet18")
+    specification = Specification(stem, 3, HEIGHT, WIDTH, width_factor=1 / 16, parts=parts)
+    model = load_network(write_checkpoint(tmp_path / "a.safetensors", specification))
+    assert model.network.backbone.stages["layer2"][1].non_local.norm.gamma.numpy().all()
+    beside = export_saved_model(model, tmp_path / "models") / "assets.extra"
+    assert json.loads((beside / "parity.json").read_text())["max_abs_difference"] <= TOLERANCE
+    card = json.loads((beside / "model_card.json").read_text())["network"]
+    assert card["parts"] == {"separate_stem": True, "non_local": [0, 1, 0, 1], "pooling": pooling}
+    plain = Specification(stem, 3, HEIGHT, WIDTH, width_factor=1 / 16).build()
+    body = sum(math.prod(v.shape) for v in plain.trainable_variables) - 3 * 32  # the classifier
+    non_local = [4 * c * (c // 2) + 3 * (c // 2) + 3 * c for c in (8, 32)]
+    besides = 7 * 7 * 3 * 4 + sum(non_local) + (pooling == "gem_trained")
+    assert card["parameters"] == body + besides
 
 
 @pytest.mark.slow

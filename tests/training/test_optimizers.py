@@ -56,31 +56,33 @@ def test_follows_pytorchs_formula(size, weight_decay):
         assert abs(variable.numpy() - value).max() < 1e-3 * LEARNING_RATE
 
 
-def torch_sgd(value, gradients, factors, weight_decay, momentum):
+def torch_sgd(value, gradients, factors, weight_decay, momentum, nesterov):
     """The values after each step of PyTorch's SGD, float64: its buffer sums decayed gradients, and
-    the learning rate of the moment is applied to the whole sum."""
+    the learning rate of the moment is applied to the whole sum; with Nesterov's momentum to what
+    the sum would be after the same gradient again."""
     buffer = 0.0
     values = []
     for gradient, factor in zip(gradients, factors, strict=True):
-        buffer = momentum * buffer + gradient + weight_decay * value
-        value = value - LEARNING_RATE * factor * buffer
+        decayed = gradient + weight_decay * value
+        buffer = momentum * buffer + decayed
+        step = decayed + momentum * buffer if nesterov else buffer
+        value = value - LEARNING_RATE * factor * step
         values.append(value)
     return values
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 5e-4, 0.1])
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_sgd_follows_pytorchs_formula_while_the_rate_falls(momentum, weight_decay):
+@pytest.mark.parametrize("momentum, nesterov", [(0.0, False), (0.9, False), (0.9, True)])
+def test_sgd_follows_pytorchs_formula_while_the_rate_falls(momentum, nesterov, weight_decay):
     """The learning rate falls to a thousandth, in one fall and bit by bit; Keras' own rule would
     leave the large steps in the momentum."""
     random = np.random.default_rng(1)
     gradients = random.normal(size=(30, 50))
     factors = [*np.linspace(1.0, 0.5, 15), *[1e-3] * 15]
     variable = tf.Variable(random.normal(size=50), dtype=tf.float32)
-    optimizer = CoupledSGD([variable], LEARNING_RATE, weight_decay, momentum)
-    expected = torch_sgd(
-        variable.numpy().astype(np.float64), gradients, factors, weight_decay, momentum
-    )
+    how = weight_decay, momentum, nesterov
+    optimizer = CoupledSGD([variable], LEARNING_RATE, *how)
+    expected = torch_sgd(variable.numpy().astype(np.float64), gradients, factors, *how)
     for gradient, factor, value in zip(gradients, factors, expected, strict=True):
         optimizer.set_factor(factor)
         optimizer.apply([tf.constant(gradient, tf.float32)])

@@ -17,6 +17,7 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.files import write_json
 from cmnas_tf.layers import ModalityNorm
 from cmnas_tf.models.specification import Specification
+from cmnas_tf.network_parts import NetworkParts
 from cmnas_tf.runs import checkpoints
 from cmnas_tf.runs.how_it_runs import Checkpointing
 from cmnas_tf.search_spaces import NormSpace
@@ -211,7 +212,11 @@ def test_another_run_is_refused_by_what_differs(people, one_block, tmp_path):
     files = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     others = people.of_modality("visible")
     for given, message in (
-        ({"epochs": 2}, r"other settings \(epochs=1 then, 2 now\)\. Give the same ones"),
+        ({"erase_probability": 0.1}, r"other settings \(erase_probability=0\.5 then, 0\.1 now\)"),
+        (
+            {"epochs": 2, "schedule": "cosine"},
+            r"epochs=1 then, 2 now, schedule='steps' then, 'cosine' now\)\. Give the same ones",
+        ),
         ({"margin": 0.3, "pad": 2}, r"\(pad=1 then, 2 now, margin=0\.4 then, 0\.3 now\)"),
         ({"seed": 5}, r"\(seed=3 then, 5 now\)"),
         ({"how": {"width": 0.125}}, r"\(width=0\.0625 then, 0\.125 now\)"),
@@ -227,6 +232,56 @@ def test_another_run_is_refused_by_what_differs(people, one_block, tmp_path):
         train_small(others, run_dir=tmp_path)
     found = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert found == files
+
+
+def test_a_finished_run_is_trained_further(people, one_block, tmp_path, caplog):
+    """To where a run of as many epochs from the beginning comes, bit for bit; never back."""
+    how = {"average_decay": 0.5, "adopt_average_every": 1, "decay_epochs": (2.0,)}
+    short = train_small(people, run_dir=tmp_path / "grown", epochs=1, **how)
+    with caplog.at_level("INFO"):
+        grown = train_small(people, run_dir=tmp_path / "grown", epochs=3, **how)
+    assert f"{tmp_path / 'grown'} goes on from epochs=1 to 3." in caplog.text
+    at_once = train_small(people, run_dir=tmp_path / "at_once", epochs=3, **how)
+    assert (short.checkpoint.step, grown.checkpoint.step) == (3, 9)
+    assert same(grown.checkpoint, at_once.checkpoint)
+    assert grown.checkpoint.digest == at_once.checkpoint.digest
+    with pytest.raises(BadInput, match=r"\(epochs=3 then, 2 now\)"):
+        train_small(people, run_dir=tmp_path / "grown", epochs=2, **how)
+    with pytest.raises(BadInput, match=r"\(margin=0\.4 then, 0\.3 now\)"):
+        train_small(people, run_dir=tmp_path / "grown", epochs=4, margin=0.3, **how)
+
+
+def test_a_cosine_that_has_ended_is_not_lengthened(people, one_block, tmp_path):
+    """Each of its steps was another one than in a longer run."""
+    train_small(people, run_dir=tmp_path, schedule="cosine")
+    with pytest.raises(BadInput, match=r"\(epochs=1 then, 2 now\)"):
+        train_small(people, run_dir=tmp_path, epochs=2, schedule="cosine")
+
+
+def test_agw_is_trained_and_resumed(people, one_block, tmp_path):
+    """Its parts learn, are resumed bit for bit, and are part of what the run is."""
+    parts = NetworkParts(separate_stem=True, non_local=(1, 0, 0, 0), pooling="gem_trained")
+    losses = {"triplet_weight": 0.0, "weighted_triplet_weight": 1.0, "center_weight": 0.1}
+    colours = {"channel_mixing_probability": 0.5, "color_jitter": 0.3}
+    options = {**losses, **colours, "optimizer": "sgd", "nesterov": True}
+    how = {"parts": parts, "checkpointing": Checkpointing(checkpoint_every="1", keep_checkpoints=9)}
+    given = {"chosen": Architecture.separate_until("stem", "resnet18"), "how": how, **options}
+    whole = train_small(people, run_dir=tmp_path / "whole", epochs=2, **given)
+    again = interrupted(tmp_path / "whole", 2, tmp_path / "again")
+    resumed = train_small(people, run_dir=again, epochs=2, **given)
+    assert same(whole.checkpoint, resumed.checkpoint)
+    first = checkpoints.read(whole.run.checkpoint_paths()[0])
+    for name in (
+        "network/backbone.conv1.infrared.kernel",
+        "network/backbone.layer1.0.non_local.W.kernel",
+        "network/backbone.layer1.0.non_local.norm.gamma",
+        "network/head.power",
+    ):
+        assert (first.tensors[name] != whole.checkpoint.tensors[name]).any(), name
+    assert whole.specification.parts == parts
+    with pytest.raises(BadInput, match=r"\(pooling='gem_trained' then, 'gem' now\)"):
+        how["parts"] = dataclasses.replace(parts, pooling="gem")
+        train_small(people, run_dir=again, epochs=2, **given)
 
 
 def test_a_resumed_run_has_its_own_weights(people, one_block, tmp_path, monkeypatch):

@@ -1,0 +1,35 @@
+"""What a network may have besides the convolutions and norms of its backbone: the options."""
+
+from dataclasses import dataclass
+
+from cmnas_tf.options import Options, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkParts(Options):
+    """What a network has besides its backbone's convolutions and norms; those of AGW.
+
+    AGW is the baseline of Ye et al., "Deep Learning for Person Re-identification: A Survey and
+    Outlook", TPAMI 2021, in their version for two modalities: ``separate_stem``, ``non_local`` of
+    (0, 2, 3, 0), ``pooling="gem"``, and the architecture ``until:stem``.
+    """
+
+    separate_stem: bool = option(
+        False, "Give each modality a first convolution of its own (AGW); of ResNets.", advanced=True
+    )
+    non_local: tuple[int, ...] = option(
+        (),
+        "Last blocks of each stage that a non-local block follows (Wang et al., CVPR 2018), such "
+        "as 0,2,3,0 (AGW); of ResNets.",
+        advanced=True,
+    )
+    pooling: str = option(
+        "average",
+        "How the feature map is pooled: average [code], or gem: the generalized mean with p = 3 "
+        "(AGW); gem_trained trains p from there.",
+        choices=("average", "gem", "gem_trained"),
+        advanced=True,
+    )
+
+
+PLAIN = NetworkParts()
