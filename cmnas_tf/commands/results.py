@@ -16,20 +16,22 @@ class Results(Options):
         path=True,
         positional=True,
     )
-    compare: bool = option(False, "Show two side by side, and say what differs between them.")
+    side_by_side: bool = option(
+        False, "Show two beside each other, and say what differs between them."
+    )
     format: str = option("text", "Form of the table.", choices=("text", "markdown", "latex", "csv"))
 
 
 def main(command: Results) -> None:
     """Prints the table, or the comparison."""
-    if len(command.runs) != 2 if command.compare else not command.runs:
-        many = "two" if command.compare else "one or more"
+    if len(command.runs) != 2 if command.side_by_side else not command.runs:
+        many = "two" if command.side_by_side else "one or more"
         raise BadInput(f"Give {many} `runs` or files of results. Received {len(command.runs)}.")
 
     from cmnas_tf.evaluation.compare import compare, rows
     from cmnas_tf.tables import formatted
 
-    if command.compare:
+    if command.side_by_side:
         print(compare(*command.runs))
     else:
         print(formatted(rows(command.runs), command.format))

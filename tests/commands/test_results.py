@@ -70,7 +70,7 @@ def test_results_of_an_earlier_version(run):
 
 
 def test_two_side_by_side(run, runs):
-    said = run("--compare", *runs)
+    said = run("--side_by_side", *runs)
     assert said.startswith(f"A  {runs[0]}/results/regdb-trial_1-step_10-")
     assert said.endswith("nothing differs\n")
 
@@ -81,7 +81,7 @@ def test_two_side_by_side(run, runs):
         ([], "Give one or more `runs` or files"),
         (["none"], "none does not exist"),
         ([str(EARLIER)], r"earlier_version/results\.json does not exist"),
-        (["--compare", "a"], "Give two `runs` or files of results. Received 1"),
+        (["--side_by_side", "a"], "Give two `runs` or files of results. Received 1"),
     ],
 )
 def test_what_is_refused(run, words, message):
