@@ -19,7 +19,9 @@ class Results(Options):
     side_by_side: bool = option(
         False, "Show two beside each other, and say what differs between them."
     )
-    format: str = option("text", "Form of the table.", choices=("text", "markdown", "latex", "csv"))
+    table_format: str = option(
+        "text", "Form of the table.", choices=("text", "markdown", "latex", "csv")
+    )
 
 
 def main(command: Results) -> None:
@@ -34,4 +36,4 @@ def main(command: Results) -> None:
     if command.side_by_side:
         print(compare(*command.runs))
     else:
-        print(formatted(rows(command.runs), command.format))
+        print(formatted(rows(command.runs), command.table_format))

@@ -50,10 +50,10 @@ def test_one_table_of_all(run, runs):
 
 def test_other_forms(run, runs):
     """As tables of a paper, of a web page and of a spreadsheet."""
-    table = list(csv.reader(run(*runs, "--format=csv").splitlines()))
+    table = list(csv.reader(run(*runs, "--table_format=csv").splitlines()))
     assert len(table) == 1 + 6 and {len(line) for line in table} == {11}
-    assert run(*runs, "--format=markdown").startswith("| run ")
-    latex = run(*runs, "--format=latex")
+    assert run(*runs, "--table_format=markdown").startswith("| run ")
+    latex = run(*runs, "--table_format=latex")
     assert "\\toprule" in latex and "visible\\_to\\_infrared" in latex
 
 
