@@ -45,7 +45,7 @@ def test_one_table_of_all(run, runs):
     assert lines[2].startswith(f"{runs[0]}  regdb, trial 1 ")
     assert lines[2].split()[-7:] == ["50.00", "60.00", "70.00", "80.00", "45.00", "30.00", "0"]
     assert sum("10 of 532, unfinished" in line for line in lines) == 2
-    assert run(f"--runs={','.join(runs)}") == run(*runs) == run("--format=text", *runs)
+    assert run(f"--runs={','.join(runs)}") == run(*runs) == run("--table_format=text", *runs)
 
 
 def test_other_forms(run, runs):
