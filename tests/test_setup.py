@@ -312,10 +312,10 @@ def test_other_system(checkout):
 
 def test_too_little_disk_space(checkout):
     checkout.python()
-    checkout.command("df", "#!/bin/bash\necho Mounted\necho /dev/disk 9000 5600 3400 62% /\n")
+    checkout.command("df", "#!/bin/bash\necho Mounted\necho /dev/disk 9000 4600 4400 52% /\n")
     message = checkout.fails()
-    assert f"3400 MB free in {checkout.folder}" in message
-    assert "needed: 3500 MB" in message
+    assert f"4400 MB free in {checkout.folder}" in message
+    assert "needed: 4500 MB" in message
     assert checkout.builds == 0
 
 
