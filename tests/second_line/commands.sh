@@ -54,5 +54,5 @@ np.savez_compressed("export/embeddings.npz", **kept)
 END
 
 # What is not kept
-rm -r people search train {search_unfinished,train_unfinished,train_finished}/tensorboard
+rm -r people search train search_unfinished/architectures {search_unfinished,train_unfinished,train_finished}/tensorboard
 xz -9e export/1/saved_model.pb
