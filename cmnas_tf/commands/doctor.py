@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import cmnas_tf
 from cmnas_tf import machine
@@ -35,15 +36,9 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Doctor(Options):
-    """Looks at packages, memory, disk, CUDA and devices; says what to mend, and how.
-
-    It ends with code 1 where there is a problem.
-    """
+    """Looks at packages, memory, disk, CUDA and devices, and says what to mend (exit code 1)."""
 
     run_dir: str = option(".", "Folder on whose disk runs will be.", path=True)
-    steps: bool = option(
-        True, "Take a training step of a small network on each device in each precision."
-    )
 
 
 def main(command: Doctor) -> None:
@@ -54,10 +49,8 @@ def main(command: Doctor) -> None:
         if next_move:
             print(f"{'':<11} PROBLEM; next: {next_move}", flush=True)
             problems += 1
-    if problems:
-        print(f"\n{problems} problem{'s' * (problems > 1)}")
-        raise SystemExit(1)
-    print("\nfit for use")
+    print(f"\n{problems or 'no'} problem{'s' * (problems != 1)}")
+    sys.exit(problems > 0)
 
 
 def _findings(command: Doctor) -> Iterator[Finding]:
@@ -87,16 +80,11 @@ def _findings(command: Doctor) -> Iterator[Finding]:
     for number, gpu in enumerate(gpus):
         details = tf.config.experimental.get_device_details(gpu)
         yield Finding(f"GPU:{number}", ", ".join(f"{k} {v}" for k, v in details.items()))
-    if command.steps:
-        yield from steps(["CPU:0", *(f"GPU:{number}" for number in range(len(gpus)))])
+    yield from steps(["CPU:0", *(f"GPU:{number}" for number in range(len(gpus)))])
 
 
 def requirements(folder: Path, extras: list[str]) -> tuple[str, list[Requirement]]:
-    """What is needed, after the name of what says so.
-
-    In a checkout the pins of the running line; otherwise the bounds that the package declares, for
-    itself and for these extras.
-    """
+    """What is needed, after what says so: a checkout's pins, or a package's and extras' bounds."""
     pins = folder / f"requirements{'' if sys.version_info < (3, 12) else '-2.20'}.txt"
     if pins.is_file():
         text = (folder / "requirements-build.txt").read_text() + pins.read_text()
@@ -105,25 +93,20 @@ def requirements(folder: Path, extras: list[str]) -> tuple[str, list[Requirement
     else:
         lines = metadata.requires("cmnas_tf") or []
     uses = [{"extra": extra} for extra in ("", *extras)]
-    wanted = [
-        known
-        for known in map(Requirement, lines)
-        if not known.marker or any(map(known.marker.evaluate, uses))
-    ]
+    known = map(Requirement, lines)
+    wanted = [r for r in known if not r.marker or any(map(r.marker.evaluate, uses))]
     return pins.name if pins.is_file() else "the package", wanted
 
 
 def packages(source: str, wanted: list[Requirement]) -> Finding:
     """Compares what is installed with what a source wants."""
-    wrong = {}
-    for requirement in wanted:
-        try:
-            version = metadata.version(requirement.name)
-            if requirement.specifier.contains(version, prereleases=True):
-                continue
-        except metadata.PackageNotFoundError:
-            version = "missing"
-        wrong[f"{requirement.name}{requirement.specifier}"] = version
+    there = {canonicalize_name(known.name): known.version for known in metadata.distributions()}
+    found = {known: there.get(canonicalize_name(known.name), "") for known in wanted}
+    wrong = {
+        f"{known.name}{known.specifier}": version or "missing"
+        for known, version in found.items()
+        if not version or version not in known.specifier
+    }
     told = "".join(f", but {name}: {version}" for name, version in wrong.items())
     return Finding(
         "packages",
@@ -138,14 +121,13 @@ def cuda(version: str, build: dict, gpus: int) -> Finding:
         return Finding("TensorFlow", f"{version}, built for CPUs alone")
     toolkit, cudnn = build["cuda_version"], build["cudnn_version"]
     said = f"{version}, built for CUDA {toolkit} and cuDNN {cudnn}"
-    names = [f"lib{name}.so.{toolkit.partition('.')[0]}" for name in ("cudart", "cublas")]
-    names.append(f"libcudnn.so.{cudnn.partition('.')[0]}")
-    absent = [name for name in names if not _loads(name)]
     if gpus:
         return Finding("TensorFlow", f"{said}, which are loaded")
     if not _loads("libcuda.so.1"):
         return Finding("TensorFlow", f"{said}; there is no NVIDIA driver: the CPU computes")
-    if absent:
+    wanted = {"cudart": toolkit, "cublas": toolkit, "cudnn": cudnn}
+    names = [f"lib{name}.so.{whole.partition('.')[0]}" for name, whole in wanted.items()]
+    if absent := [name for name in names if not _loads(name)]:
         install = f"pip install 'tensorflow[and-cuda]=={version}'; then unset LD_LIBRARY_PATH"
         return Finding("TensorFlow", f"{said}; the loader misses {', '.join(absent)}", install)
     seen = "look at nvidia-smi and CUDA_VISIBLE_DEVICES, then at BUILD.md, GPU"
@@ -162,7 +144,6 @@ def _loads(library: str) -> bool:
 
 def steps(devices: list[str]) -> Iterator[Finding]:
     """Takes a training step of a small ResNet-18 on each device in each precision."""
-    import numpy as np
     import tensorflow as tf
 
     from cmnas_tf.architecture import Architecture
@@ -175,22 +156,17 @@ def steps(devices: list[str]) -> Iterator[Finding]:
     from cmnas_tf.training.trainer import Trainer
 
     network = Specification(Architecture.separate("resnet18"), 2, 32, 16, width_factor=1 / 16)
-    pixels = np.random.default_rng(0).standard_normal((4, 32, 16, 3), np.float32)
-
-    def loss_of_step(device: str, precision: str) -> float:
-        strategy = tf.distribute.OneDeviceStrategy(device)
-        recipe = Recipe(numerics=Numerics(precision=precision, xla="off"))
-        trainer = Trainer.begin(recipe, strategy, network, recipe.objective, seed=0)
-        batch = Batch({m: tf.constant(pixels) for m in MODALITIES}, tf.constant([0, 0, 1, 1]))
-        taken = (trainer.network, recipe.objective, trainer.optimizer, batch, 2)
-        return float(strategy.run(gradient_step, taken)["total"])
-
+    images = tf.random.stateless_normal([4, 32, 16, 3], seed=[0, 0])
+    batch = Batch(dict.fromkeys(MODALITIES, images), tf.constant([0, 0, 1, 1]))
     for device, precision in itertools.product(devices, POLICIES):
-        more = "see what else uses it (nvidia-smi), or give another --precision"
+        recipe = Recipe(numerics=Numerics(precision=precision, xla="off"))
+        strategy = tf.distribute.OneDeviceStrategy(device)
         try:
-            loss = loss_of_step(device, precision)
+            trainer = Trainer.begin(recipe, strategy, network, recipe.objective, seed=0)
+            taken = (trainer.network, recipe.objective, trainer.optimizer, batch, 2)
+            loss = float(strategy.run(gradient_step, taken)["total"])
             found = f"a training step in {precision}: loss {loss:.2f}"
-            more = "" if math.isfinite(loss) else more
         except (tf.errors.OpError, RuntimeError, ValueError) as error:
-            found = f"no training step in {precision}: {error}"
-        yield Finding(device, found, more)
+            loss, found = math.nan, f"no training step in {precision}: {error}"
+        more = "see what else uses it (nvidia-smi), or give another --precision"
+        yield Finding(device, found, "" if math.isfinite(loss) else more)
