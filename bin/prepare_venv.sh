@@ -134,7 +134,8 @@ flock -n 9 || { echo "another command is preparing .venv; waiting for it" && flo
 find_python
 before=$(cut -d , -f 1 "$stamp" 2>/dev/null || true)
 [[ -z $before || $before == "Python $version" ]] ||
-  echo "replacing the .venv of $before by one of Python $version; make install BASE_PYTHON=${before/P*n /python} builds it again"
+  echo "replacing the .venv of $before by one of Python $version;" \
+    "make install BASE_PYTHON=${before/P*n /python} builds it again"
 rm -rf "$venv"
 free_mb=$(df -Pm . | awk 'NR == 2 { print $4 }')
 ((free_mb >= needed_mb)) || stop "too little disk space" "$free_mb MB free in $PWD" "$needed_mb MB" \

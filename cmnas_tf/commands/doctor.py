@@ -17,8 +17,7 @@ from typing import NamedTuple
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-import cmnas_tf
-from cmnas_tf import machine
+from cmnas_tf import __version__, machine
 from cmnas_tf.options import Options, option
 
 # Of each extra a module that nothing else brings.
@@ -54,8 +53,8 @@ def main(command: Doctor) -> None:
 
 
 def _findings(command: Doctor) -> Iterator[Finding]:
-    package = Path(cmnas_tf.__file__).parent
-    yield Finding("cmnas_tf", f"{cmnas_tf.__version__} in {package}")
+    package = Path(__file__).parents[1]
+    yield Finding("cmnas_tf", f"{__version__} in {package}")
     yield Finding("Python", f"{platform.python_version()}, {sys.executable}")
     extras = [name for name, module in EXTRAS.items() if importlib.util.find_spec(module)]
     yield packages(*requirements(package.parent, extras))
