@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 from packaging.markers import Marker
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parents[1]
 TOOLS = ["awk", "bash", "cat", "cp", "cut", "df", "dirname", "flock", "grep", "mkdir", "rm", "sed"]
@@ -103,12 +105,37 @@ def test_builds_once_and_then_does_nothing(checkout):
     installed = [call.split("--no-cache-dir ")[1] for call in checkout.calls if "pip" in call]
     assert installed == [
         "install --requirement requirements-build.txt",
-        "install --no-build-isolation --requirement requirements-dev.txt",
+        "install --no-build-isolation --requirement requirements.txt"
+        " --requirement requirements-dev.txt",
         "check",
     ]
     second = checkout.install()
     assert (second.returncode, second.stdout, second.stderr) == (0, "", "")
     assert checkout.builds == 1
+
+
+@pytest.mark.parametrize(
+    ("version", "pins"),
+    [
+        ("3.10", "requirements.txt"),
+        ("3.11", "requirements.txt"),
+        ("3.12", "requirements-2.20.txt"),
+        ("3.13", "requirements-2.20.txt"),
+    ],
+)
+def test_a_python_takes_the_pins_of_its_line(checkout, version, pins):
+    checkout.python("python3", version)
+    run = checkout.install()
+    assert f"preparing .venv with {checkout.bin}/python3 and {pins}:" in run.stdout
+    assert any(f"--requirement {pins} " in call for call in checkout.calls)
+
+
+def test_pip_keeps_nothing_outside_the_checkout(checkout):
+    """So a full home, cache or /tmp is nothing to it."""
+    checkout.python()
+    checkout.install(PIP_CACHE_DIR="/dev/full", TMPDIR="/dev/full")
+    pip = [call for call in checkout.calls if "pip" in call]
+    assert pip and all("--no-cache-dir" in call for call in pip)
 
 
 def test_what_pip_says_stays_in_the_log(checkout):
@@ -125,6 +152,31 @@ def test_changed_pin_builds_anew(checkout):
         pins.write("einops==0.8.1\n")
     checkout.install()
     assert checkout.builds == 2
+
+
+def test_changed_pin_of_the_other_line_changes_nothing(checkout):
+    checkout.python()
+    checkout.install()
+    with (checkout.folder / "requirements-2.20.txt").open("a") as pins:
+        pins.write("einops==0.8.1\n")
+    checkout.install()
+    assert checkout.builds == 1
+
+
+def test_environment_of_the_other_line_is_replaced_and_named(checkout):
+    other = checkout.python("python3.12", "3.12")
+    checkout.install()
+    checkout.python()
+    assert checkout.install().stdout == ""  # it does
+    with (checkout.folder / "requirements-2.20.txt").open("a") as pins:
+        pins.write("einops==0.8.1\n")
+    said = checkout.install().stdout
+    assert "replacing the .venv of Python 3.12 by one of Python 3.11" in said
+    assert "make install BASE_PYTHON=python3.12 builds it again" in said
+    said = checkout.install(BASE_PYTHON=str(other)).stdout
+    assert "replacing the .venv of Python 3.11 by one of Python 3.12" in said
+    assert "replacing" not in checkout.install(BASE_PYTHON=str(checkout.python())).stderr
+    assert checkout.builds == 4
 
 
 def test_rewritten_but_equal_pins_change_nothing(checkout):
@@ -170,11 +222,21 @@ def test_two_at_a_time_build_once(checkout):
 def test_takes_the_first_python_that_is_fit(checkout):
     checkout.command("python3.11", "#!/bin/bash\nexit 127\n")  # a shim without a version behind it
     checkout.python("python3.10", "3.10 without its venv module")
-    checkout.python("python3", "3.12")
+    checkout.python("python3.12", "3.12 without its ssl module")
+    checkout.python("python3", "3.14")
     checkout.python("python", "3.10")
     run = checkout.install()
     assert run.returncode == 0
-    assert f"with {checkout.bin}/python:" in run.stdout
+    assert f"with {checkout.bin}/python and" in run.stdout
+    assert f"passed over: {checkout.bin}/python3.11: does not run; " in run.stdout
+    assert f"; {checkout.bin}/python3.12: 3.12 without its ssl module; " in run.stdout
+
+
+def test_the_first_line_comes_first(checkout):
+    for name, version in {"python3": "3.13", "python3.12": "3.12", "python3.11": "3.11"}.items():
+        checkout.python(name, version)
+    run = checkout.install()
+    assert "and requirements.txt:" in run.stdout and "passed over" not in run.stdout
 
 
 def test_base_python_decides(checkout):
@@ -198,21 +260,39 @@ def test_bad_base_python_leaves_the_environment_alone(checkout):
 
 def test_no_python_at_all(checkout):
     message = checkout.fails()
-    assert "no python3.11, python3.10, python3 or python on PATH" in message
-    assert "next:   install Python 3.11" in message
+    names = "python3.11 python3.10 python3.12 python3.13 python3 python"
+    assert f"none of {names} on PATH" in message
+    assert "next:   install Python 3.11 or 3.12" in message
 
 
 def test_only_other_pythons(checkout):
-    checkout.python("python3", "3.13")
+    checkout.python("python3", "3.14")
     checkout.python("python", "2.7 without its venv module")
     message = checkout.fails()
-    assert f"{checkout.bin}/python3: 3.13; {checkout.bin}/python: 2.7" in message
+    assert f"{checkout.bin}/python3: 3.14; {checkout.bin}/python: 2.7" in message
     assert "next:   install Python 3.11" in message
 
 
-def test_python_without_venv(checkout):
-    checkout.python(version="3.11 without its venv module")
-    assert "apt install python3.11-venv" in checkout.fails()
+@pytest.mark.parametrize(
+    ("version", "next_move"),
+    [
+        ("3.11 without its venv module", "apt install python3.11-venv"),
+        ("3.12 without its ensurepip module", "apt install python3.12-venv"),
+        ("3.13 without its ssl module", "build Python 3.13 again"),
+    ],
+)
+def test_python_without_a_module(checkout, version, next_move):
+    checkout.python(version=version)
+    message = checkout.fails()
+    assert f"python3.11: {version}" in message and next_move in message
+
+
+def test_a_module_that_python_lacks_is_named(checkout, tmp_path):
+    (tmp_path / "ssl.py").write_text("import no_such_library")
+    checkout.command("python3.12", f'#!/bin/bash\nexec "{sys.executable}" "$@"\n')
+    running = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    message = checkout.fails(PYTHONPATH=str(tmp_path))
+    assert f"python3.12: {running} without its ssl module" in message
 
 
 def test_the_real_python_passes_its_own_check(checkout):
@@ -232,10 +312,10 @@ def test_other_system(checkout):
 
 def test_too_little_disk_space(checkout):
     checkout.python()
-    checkout.command("df", "#!/bin/bash\necho Mounted\necho /dev/disk 9000 5600 3400 62% /\n")
+    checkout.command("df", "#!/bin/bash\necho Mounted\necho /dev/disk 9000 4600 4400 52% /\n")
     message = checkout.fails()
-    assert f"3400 MB free in {checkout.folder}" in message
-    assert "needed: 3500 MB" in message
+    assert f"4400 MB free in {checkout.folder}" in message
+    assert "needed: 4500 MB" in message
     assert checkout.builds == 0
 
 
@@ -304,40 +384,93 @@ def test_real_pip_without_a_network(checkout):
     assert "Connection refused" in message
 
 
-def pins() -> list[tuple[str, str, str]]:
-    """Name, version and environment marker of every pinned package."""
+FILES = ("requirements-build.txt", "requirements-dev.txt")  # of both lines
+LINES = {"2.15": "requirements.txt", "2.20": "requirements-2.20.txt"}
+RUNNING = "2.15" if sys.version_info < (3, 12) else "2.20"
+
+every_line = pytest.mark.parametrize("line", LINES)
+
+
+def pins(line: str) -> list[tuple[str, str, str]]:
+    """Name, version and environment marker of every package pinned for a line."""
     found = []
-    for path in sorted(ROOT.glob("requirements*.txt")):
-        for line in path.read_text().splitlines():
-            line = re.sub(r"\s*#.*", "", line)
-            if line and not line.startswith("-r requirements"):
+    for name in (*FILES, LINES[line]):
+        for text in (ROOT / name).read_text().splitlines():
+            text = re.sub(r"\s*#.*", "", text)
+            if text and not text.startswith("-r requirements"):
                 pinned = re.fullmatch(
-                    r"([a-z0-9-]+)==([0-9][\w.]*)(?:; (python_version < \"3.11\"))?", line
+                    r"([a-z0-9-]+)==([0-9][\w.]*)(?:; (python_version < \"3.11\"))?", text
                 )
-                assert pinned, f"{path.name}: not pinned: {line}"
+                assert pinned, f"{name}: not pinned: {text}"
                 found.append(pinned.groups(default=""))
     return found
 
 
-def test_every_package_is_pinned_once():
-    names = [name for name, _, _ in pins()]
+@every_line
+def test_every_package_is_pinned_once(line):
+    """But that one may be needed for running and for testing: at the same version then."""
+    found = pins(line)
+    names = [name for name, _, _ in set(found)]
     assert len(names) == len(set(names)) > 100
 
 
-def test_named_versions():
-    wanted = {
-        "tensorflow": "2.15.1",
-        "keras": "2.15.0",
-        "tensorflow-addons": "0.23.0",
-        "tf-models-official": "2.15.0",
-        "tensorflow-serving-api": "2.15.1",
-        "numpy": "1.26.4",
-        "absl-py": "1.4.0",
-        "tensorflow-metadata": "1.17.3",
-    }
-    pinned = {name: version for name, version, _ in pins()}
+def test_all_files_of_pins_belong_to_a_line():
+    assert {path.name for path in ROOT.glob("requirements*.txt")} == {*FILES, *LINES.values()}
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        (
+            "2.15",
+            {
+                "tensorflow": "2.15.1",
+                "keras": "2.15.0",
+                "tensorflow-addons": "0.23.0",
+                "tf-models-official": "2.15.0",
+                "tensorflow-serving-api": "2.15.1",
+                "numpy": "1.26.4",
+                "absl-py": "1.4.0",
+                "tensorflow-metadata": "1.17.3",
+            },
+        ),
+        (
+            "2.20",
+            {
+                "tensorflow": "2.20.0",
+                "tf-keras": "2.20.1",
+                "tf-models-official": "2.20.0",
+                "tensorflow-serving-api": "2.20.0",
+                "absl-py": "1.4.0",
+            },
+        ),
+    ],
+)
+def test_named_versions(line, wanted):
+    pinned = {name: version for name, version, _ in pins(line)}
     assert wanted.items() <= pinned.items()
     assert int(pinned["setuptools"].split(".")[0]) < 82
+
+
+def test_the_second_line_does_without_addons():
+    assert "tensorflow-addons" not in {name for name, _, _ in pins("2.20")}
+
+
+@every_line
+def test_the_pins_lie_within_the_bounds_of_the_package(line):
+    """Those of pyproject.toml, as its markers choose them for the line's Pythons."""
+    pinned = {name: version for name, version, _ in pins(line)}
+    tomllib = pytest.importorskip("tomllib", reason="Python 3.10 has no reader of TOML")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    bounds = [*project["dependencies"], *extras["serving"], *extras["faiss"], *extras["dev"]]
+    for python in {"2.15": ("3.10", "3.11"), "2.20": ("3.12", "3.13")}[line]:
+        assert python in SpecifierSet(project["requires-python"])
+        for bound in map(Requirement, bounds):
+            if bound.marker and not bound.marker.evaluate({"python_version": python}):
+                continue
+            if bound.name != "cmnas_tf":  # its own extras
+                assert pinned[bound.name] in bound.specifier, bound
 
 
 @pytest.mark.skipif(
@@ -346,7 +479,9 @@ def test_named_versions():
 )
 def test_environment_holds_the_pins_and_nothing_else():
     wanted = {
-        name: version for name, version, marker in pins() if not marker or Marker(marker).evaluate()
+        name: version
+        for name, version, marker in pins(RUNNING)
+        if not marker or Marker(marker).evaluate()
     }
     installed = {
         re.sub(r"[-_.]+", "-", package.name).lower(): package.version

@@ -41,6 +41,7 @@ GROUPS = {
         "export_torch": "write weights for the authors' programs",
     },
     "First steps": {
+        "doctor": "look whether this machine is fit, and say what to mend",
         "demo": "do everything once, on synthetic people",
     },
 }

@@ -134,6 +134,8 @@ def run(main: Callable[[Any], None], command: type[Options], argv: Sequence[str]
     """
     # TensorFlow greets with lines of level "error" that mean nothing; set it to 0 to see them all.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Or TensorFlow imports another Keras beside ours. A library must not set it for a program.
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     warnings.filterwarnings("ignore", category=FutureWarning, module="google")
 
     def fail(message: str, code: int) -> None:

@@ -1,6 +1,8 @@
 """The project's commands as a user runs them, in processes of their own."""
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -44,3 +46,13 @@ def run(command, *flags, code=0):
     assert found == code, said
     assert "Traceback" not in said[1]
     return said
+
+
+def flags_of(folder, name):
+    """The flags of a command in a folder's ``commands.sh``, without its data, folder and module."""
+    text = (folder / "commands.sh").read_text()
+    shell = dict(re.findall(r'^([A-Z]+)="(.*?)"$', text, re.DOTALL | re.MULTILINE))
+    words = shlex.split(shell[name].replace("$TINY", shell["TINY"]))
+    return [
+        w for w in words if w.startswith("--") and not w.startswith(("--data_dir", "--run_dir"))
+    ]

@@ -18,23 +18,13 @@ import tensorflow as tf
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.data.decode import decode
 from cmnas_tf.training.trained import load_network
-from tests.end_to_end.processes import run
+from tests.end_to_end.processes import flags_of, run
 from tests.training.commands import newest
 
 pytestmark = pytest.mark.slow
 
 EARLIER = Path(__file__).parents[1] / "earlier_version"
 PEOPLE = EARLIER / "people"
-
-
-def flags_of(name):
-    """The flags of a command in ``commands.sh``, without its data, folder and module."""
-    text = (EARLIER / "commands.sh").read_text()
-    shell = dict(re.findall(r'^([A-Z]+)="(.*?)"$', text, re.DOTALL | re.MULTILINE))
-    words = shlex.split(shell[name].replace("$TINY", shell["TINY"]))
-    return [
-        w for w in words if w.startswith("--") and not w.startswith(("--data_dir", "--run_dir"))
-    ]
 
 
 def values(file):
@@ -50,7 +40,7 @@ def copy(tmp_path):
 def test_an_unfinished_search_is_resumed(copy):
     """From its checkpoint, by the flags of then, to the architecture that was found then."""
     folder = copy("search_unfinished")
-    run("search", *flags_of("SEARCH"), f"--data_dir={PEOPLE}", f"--run_dir={folder}")
+    run("search", *flags_of(EARLIER, "SEARCH"), f"--data_dir={PEOPLE}", f"--run_dir={folder}")
     found, then = (
         Architecture.load(path / "architecture.json")
         for path in (folder, EARLIER / "search_finished")
@@ -68,7 +58,7 @@ def test_an_unfinished_search_is_resumed(copy):
 def test_an_unfinished_training_is_resumed(copy):
     """Of the same architecture, which lies somewhere else now."""
     folder = copy("train_unfinished")
-    flags = [flag for flag in flags_of("TRAIN") if not flag.startswith("--architecture")]
+    flags = [flag for flag in flags_of(EARLIER, "TRAIN") if not flag.startswith("--architecture")]
     run(
         "train",
         *flags,
@@ -87,7 +77,7 @@ def test_an_unfinished_training_is_resumed(copy):
 def test_a_run_is_not_resumed_by_other_options(copy, other):
     folder = copy("search_unfinished")
     before = {path: path.read_bytes() for path in folder.rglob("*.*")}
-    flags = (*flags_of("SEARCH"), f"--data_dir={PEOPLE}", f"--run_dir={folder}", other)
+    flags = (*flags_of(EARLIER, "SEARCH"), f"--data_dir={PEOPLE}", f"--run_dir={folder}", other)
     _, err = run("search", *flags, code=2)
     assert f"{other.partition('=')[0]}=" in err and "then" in err
     assert {path: path.read_bytes() for path in folder.rglob("*.*")} == before

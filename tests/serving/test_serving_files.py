@@ -2,7 +2,6 @@
 
 import re
 import shlex
-from importlib.metadata import version
 from pathlib import Path
 
 import yaml
@@ -17,8 +16,11 @@ from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 from cmnas_tf.serving.exported_model import MODEL_NAME
 
-FOLDER = Path(__file__).parents[2] / "export" / "serving"
-IMAGE = f"tensorflow/serving:{version('tensorflow')}"
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "export" / "serving"
+# That of the first line, whose TensorFlow loads the exports of both (tests/end_to_end).
+(VERSION,) = re.findall(r"^tensorflow==(\S+)", (ROOT / "requirements.txt").read_text(), re.M)
+IMAGE = f"tensorflow/serving:{VERSION}"
 FLAGS = {
     "port",
     "rest_api_port",

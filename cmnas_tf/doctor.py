@@ -1,0 +1,6 @@
+"""``python -m cmnas_tf.doctor`` is ``cmnas doctor``."""
+
+from cmnas_tf.commands.cmnas import run
+
+if __name__ == "__main__":
+    run("doctor")
