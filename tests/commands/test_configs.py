@@ -124,16 +124,18 @@ def test_a_search_by_classification_differs_in_the_objective_alone():
 
 ONE_MODALITY = "--correlation_weight=0 --mmd_weight=0"
 # Of each study the parts as earlier versions wrote them: flags in a flag, and all of them said.
+# What the searches of the two large data sets were like when those studies were written down.
+AS_BEFORE = "--selection=logits --schedule=steps --decay_epochs= --strategy=one_device"
 EARLIER = {
     "study_sysu": {
-        "search_flags": "--flagfile=configs/sysu_search.flags --strategy=one_device",
+        "search_flags": f"--flagfile=configs/sysu_search.flags {AS_BEFORE}",
         "train_flags": (
             "--flagfile=configs/sysu_train.flags --strategy=one_device --epochs=120 "
             "--average_decay=0.997"
         ),
     },
     "study_regdb": {
-        "search_flags": "--flagfile=configs/regdb_search.flags --strategy=one_device",
+        "search_flags": f"--flagfile=configs/regdb_search.flags {AS_BEFORE}",
         "train_flags": (
             "--flagfile=configs/regdb_train.flags --strategy=one_device --epochs=120 "
             "--average_decay=0.968"
