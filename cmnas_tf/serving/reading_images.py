@@ -10,6 +10,7 @@ from cmnas_tf.serving.signatures import require
 
 SMALLEST, LARGEST = 8, 4096  # pixels of a side; our choice
 MOST_BYTES = 16 * 2**20  # of a file; our choice
+MOST_SCANS = 64  # of a JPEG, each a pass over all pixels; encoders write about ten; our choice
 
 EMPTY = "The batch is empty; it must have at least one image."
 KINDS = "An image must be a whole JPEG, PNG or BMP file. This one is none, number"
@@ -17,10 +18,12 @@ BYTES = f"An image file must have at most {MOST_BYTES} bytes. Larger is number"
 SIDES = f"The sides of an image must be {SMALLEST} to {LARGEST} pixels. Height, width, number:"
 CUT = "An image must be a whole file. The header is cut short of number"
 CMYK = "A JPEG must be grey or have three colours. Four colours (CMYK) has number"
+SCANS = f"A JPEG must have at most {MOST_SCANS} scans. More has number"
+HEADER = "A PNG must begin with its header (IHDR). Another chunk is first in number"
 DEPTH = "A PNG must have at most 8 bits for each colour. 16 bits has number"
 ANIMATED = "An image must be a single one. Animated (APNG) is number"
 
-_PNG = b"\x89PNG\r\n\x1a\n"
+_PNG, _IHDR, _START_OF_SCAN = b"\x89PNG\r\n\x1a\n", b"\x00\x00\x00\x0dIHDR", b"\xff\xda"
 _PNG_HEADER, _BMP_HEADER = 33, 54  # bytes
 
 
@@ -69,10 +72,14 @@ def _checked(encoded: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
 
     def jpeg() -> tf.Tensor:
         shape = tf.image.extract_jpeg_shape(known)
-        return require(shape[:2], (shape[2] <= 3, CMYK, number))
+        # Compressed data never hold the marker; thumbnails have a few of their own.
+        scans = tf.size(tf.strings.split(known, _START_OF_SCAN, maxsplit=MOST_SCANS + 1)) - 1
+        few = (scans <= MOST_SCANS, SCANS, number)
+        return require(shape[:2], (shape[2] <= 3, CMYK, number), few)
 
     def png() -> tf.Tensor:
-        whole = require(known, (length >= _PNG_HEADER, CUT, number))
+        first = (tf.strings.substr(known, len(_PNG), len(_IHDR)) == _IHDR, HEADER, number)
+        whole = require(known, (length >= _PNG_HEADER, CUT, number), first)
         depth = tf.io.decode_raw(tf.strings.substr(whole, 24, 1), tf.uint8)[0]
         # The chunk that announces frames stands before the data of the first one.
         start = tf.strings.split(known, "IDAT", maxsplit=1)[0]

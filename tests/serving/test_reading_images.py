@@ -46,6 +46,13 @@ def png_header(width, height, depth=8):
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + size + bytes(4)
 
 
+def png_behind_another_chunk(width, height):
+    """A size of 8 x 8 stands where a header would have it; the decoder reads the header behind."""
+    aside = struct.pack(">I", 8) + b"teXt" + struct.pack(">II", 8, 8) + bytes(4)
+    begins = png_header(width, height)
+    return begins[:8] + aside + begins[8:]
+
+
 def jpeg_of(width, height):
     """A JPEG whose header tells another size than it has."""
     file = encoded("JPEG")
@@ -92,6 +99,8 @@ REFUSED = {
     "huge png": (png_header(20_000, 20_000), rf"{SIDES}.*\[20000 20000\]"),
     "huge jpeg": (jpeg_of(20_000, 20_001), rf"{SIDES}.*\[20001 20000\]"),
     "huge bmp": (bmp_of(20_000, -20_000), rf"{SIDES}.*\[20000 20000\]"),
+    "huge png, hidden": (png_behind_another_chunk(20_000, 20_000), "must begin with its header"),
+    "many scans": (encoded("JPEG")[:-2] + b"\xff\xda\x00\x02" * 64, "at most 64 scans"),
     "negative": (png_header(2**32 - 1, 32), SIDES),
     "long file": (encoded("JPEG") + bytes(MOST_BYTES), "at most 16777216 bytes"),
 }
