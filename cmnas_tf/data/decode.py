@@ -3,6 +3,14 @@
 import tensorflow as tf
 
 PALETTE = "a BMP with a colour palette, which is not looked up; save it as PNG or 24-bit BMP"
+BITS = (
+    "a GIF, of which there may be several images, or a PNG with 16 bits a colour, of which the "
+    "lower 8 would be lost; save it as PNG with 8 bits, all images of a camera scaled alike"
+)
+CMYK = "a JPEG of four colours (CMYK), which depend on a printer's profile; save it as RGB"
+
+
+_BITS = r"(?s)GIF8\C*|\CPNG\C{20}\x10"  # the depth of a PNG is its 25th byte
 
 
 def decode(encoded: tf.Tensor, height: int, width: int) -> tf.Tensor:
@@ -20,12 +28,19 @@ def decode_pixels(encoded: tf.Tensor) -> tf.Tensor:
     One channel is repeated.
 
     Raises:
-      tf.errors.InvalidArgumentError: when run on bytes that are not a complete image, or on a BMP
-        with a colour palette (:data:`PALETTE`), of which TensorFlow gives the palette's numbers.
+      tf.errors.InvalidArgumentError: when run on bytes that are not a complete image; on a BMP with
+        a colour palette (:data:`PALETTE`), of which TensorFlow gives the palette's numbers; or on a
+        PNG of 16 bits, of which it gives the upper 8, or a GIF (:data:`BITS`).
     """
 
     def others() -> tf.Tensor:
-        with tf.control_dependencies([tf.debugging.Assert(~_has_palette(encoded), [PALETTE])]):
+        refused = tf.strings.regex_full_match(tf.strings.substr(encoded, 0, 25), _BITS)
+        # Unlike tf.debugging.Assert it makes no branch, whose nodes cost time.
+        checks = [
+            tf.raw_ops.Assert(condition=tf.logical_not(is_so), data=[said])
+            for said, is_so in ((PALETTE, _has_palette(encoded)), (BITS, refused))
+        ]
+        with tf.control_dependencies(checks):
             return tf.io.decode_image(encoded, channels=3, expand_animations=False)
 
     pixels = tf.cond(

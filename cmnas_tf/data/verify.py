@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from cmnas_tf.data.decode import PALETTE, decode_pixels
+from cmnas_tf.data.decode import BITS, CMYK, PALETTE, decode_pixels
 from cmnas_tf.data.index import Dataset, Image, Images
 from cmnas_tf.data.store import in_threads, open_store
 
@@ -46,8 +46,9 @@ def read_contents(
     """
     paths, store = list(paths), open_store(root)
     # Decodes and forgets; traced here, because threads would each trace it anew.
-    decoded = tf.function(lambda encoded: tf.shape(decode_pixels(encoded)), autograph=False)
-    decode = decoded.get_concrete_function(tf.TensorSpec([], tf.string))
+    decode = tf.function(_colours, autograph=False).get_concrete_function(
+        tf.TensorSpec([], tf.string)
+    )
 
     def content_of(path: str) -> Content:
         try:
@@ -58,7 +59,7 @@ def read_contents(
             return Content("", f"the file cannot be read ({error.strerror})")
         digest, fault = hashlib.sha256(encoded).hexdigest(), ""
         try:
-            decode(tf.constant(encoded))
+            fault = CMYK if decode(tf.constant(encoded)) > 3 else ""
         except tf.errors.OpError as error:
             fault = _fault(error.message)
         return Content(digest, fault)
@@ -70,10 +71,19 @@ def read_contents(
     return contents
 
 
+def _colours(encoded: tf.Tensor) -> tf.Tensor:
+    """How many colours the file of an image has, 3 where it is no JPEG, after decoding it."""
+    with tf.control_dependencies([decode_pixels(encoded)]):
+        return tf.cond(
+            tf.io.is_jpeg(encoded), lambda: tf.image.extract_jpeg_shape(encoded)[2], lambda: 3
+        )
+
+
 def _fault(message: str) -> str:
     """What TensorFlow's message says of an image."""
-    if PALETTE in message:
-        return PALETTE
+    for reason in (PALETTE, BITS):
+        if reason in message:
+            return reason
     # Behind the trace and the function's name, before the node's.
     reason = message.partition("\n\t [[")[0].splitlines()[-1].rpartition("}} ")[2]
     return f"not a complete JPEG, PNG or BMP image ({reason})"

@@ -1,6 +1,7 @@
 """Decoding and resizing against Pillow."""
 
 import io
+import re
 import struct
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cmnas_tf.data.decode import PALETTE, decode, resize
+from cmnas_tf.data.decode import BITS, PALETTE, decode, resize
 
 
 def photo(height=40, width=24, seed=0):
@@ -73,6 +74,18 @@ def test_alpha_is_dropped_and_a_palette_of_png_looked_up():
     file = io.BytesIO()
     Image.fromarray(pixels).quantize(16).save(file, "PNG")
     np.testing.assert_array_equal(decode(file.getvalue(), 40, 24), by_pillow(file.getvalue()))
+
+
+@pytest.mark.parametrize("eagerly", [True, False])
+def test_what_would_lose_bits_or_images_is_refused(eagerly):
+    """Sixteen bits of grey or of colour; a GIF, under whatever name."""
+    deep = np.arange(96, dtype=np.uint16).reshape(12, 8) * 600
+    read = decode if eagerly else tf.function(decode, autograph=False)
+    for pixels, form in ((deep, "PNG"), (photo(), "GIF")):
+        stream = io.BytesIO()
+        Image.fromarray(pixels).save(stream, form)
+        with pytest.raises(tf.errors.InvalidArgumentError, match=re.escape(BITS)):
+            read(stream.getvalue(), 8, 8)
 
 
 @pytest.mark.parametrize("colours", [2, 16, 256])

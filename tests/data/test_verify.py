@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from cmnas_tf.data.decode import PALETTE
+from cmnas_tf.data.decode import BITS, CMYK, PALETTE
 from cmnas_tf.data.index import Dataset, Image, Images
 from cmnas_tf.data.verify import Content, duplicates, read_contents, unreadable
 
@@ -25,6 +25,18 @@ def with_palette():
     return file.getvalue()
 
 
+def saved(image, form):
+    file = io.BytesIO()
+    image.save(file, form)
+    return file.getvalue()
+
+
+def centikelvin():
+    """What thermal cameras write: few of the upper bits differ."""
+    grey = np.arange(45, dtype=np.uint16).reshape(9, 5)
+    return saved(Picture.fromarray(grey * 4 + 29_000), "PNG")
+
+
 FILES = {
     "good.png": (lambda: picture(1), ""),
     "good.bmp": (lambda: picture(2, "BMP"), ""),
@@ -33,6 +45,10 @@ FILES = {
     "short.bmp": (lambda: b"BM", "not a complete JPEG, PNG or BMP image ("),
     "text.png": (lambda: b"<!doctype html>", "not a complete JPEG, PNG or BMP image (Unknown"),
     "palette.bmp": (with_palette, PALETTE),
+    "thermal.png": (centikelvin, BITS),
+    "gif.jpg": (lambda: picture(4, "GIF"), BITS),
+    "print.jpg": (lambda: saved(Picture.new("CMYK", (5, 9)), "JPEG"), CMYK),
+    "grey.jpg": (lambda: saved(Picture.new("L", (5, 9)), "JPEG"), ""),
     "missing.jpg": (None, "the file does not exist"),
     "folder.jpg": ("folder", "the file cannot be read (Is a directory)"),
 }
