@@ -9,6 +9,7 @@ from tests.commands.every import class_of, every_command
 SAME_NAME_ANOTHER_THING = {
     "epochs": "a search's and a training's, each with its own default",
     "backbone": "of a space it is its own, of a network that of its architecture's file",
+    "run_dir": "of runs that are to come, for the doctor, who makes none",
     "precision": "where nothing is trained there are no losses to be exact",
     "modality": "of images: those that a search takes, and those that a client shows",
     "seed": "of waits alone, where nothing else is drawn",

@@ -210,6 +210,9 @@ def test_the_backbone_is_a_name_a_plan_or_a_file(tmp_path):
         "cells": [],
         "width": 1.0,
         "last_stride": 1,
+        "separate_stem": False,
+        "non_local": [],
+        "pooling": "average",
     }
     with pytest.raises(BadInput, match=r"^cells=1,2 is for a network of cells, and resnet18 has"):
         NormSpace("resnet18", cells=(1, 2))

@@ -48,7 +48,10 @@ DIFFERENCES = {
     "no_correlation": {"architecture_correlation_weight": 0.0},
     "no_triplet": {"architecture_triplet_weight": 0.0},
     "no_cross_entropy": {"architecture_cross_entropy_weight": 0.0},
-    "no_hetero_center": {},  # it has no weight by default
+    # Without a weight by default:
+    "no_hetero_center": {},
+    "no_weighted_triplet": {},
+    "no_center": {},
     "gumbel": {"relaxation": "gumbel"},
     "gdas": {"relaxation": "gdas"},
     "second_order": {"order": "second"},

@@ -152,7 +152,7 @@ def test_what_the_loader_noticed_is_said(tree, caplog):
     caplog.set_level(logging.INFO, "cmnas_tf")
     (tree / "cam2" / "0001" / "0001.jpg").unlink()
     images_of(tree)
-    assert caplog.messages == ["cam2/0001 holds no .jpg file."]
+    assert caplog.messages == ["cam2/0001: the folder holds no image"]
 
 
 def test_an_identity_that_loses_a_modality_is_named(tree):
