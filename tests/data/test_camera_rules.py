@@ -52,7 +52,7 @@ def test_the_cause_is_named_where_none_counts(counts, cause):
 
 
 def test_one_is_enough():
-    QueryCounts(1, 3, 0, "sysu").require_any()
+    assert QueryCounts(1, 3, 0, "sysu").require_any() is None
 
 
 def test_in_words():

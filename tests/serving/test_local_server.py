@@ -141,6 +141,8 @@ INSIDE = b"GET /v1/models/inside HTTP/1.1\r\nHost: a\r\n\r\n"
         b"Content-Length: %d\r\nTransfer-Encoding: chunked" % len(INSIDE),
         b"Content-Length : 0",
         b"Transfer-Encoding: identity",
+        b"Content-Length: %d\r\nTransfer-Encoding: chunked\r\n\r\n0" % (5 + len(INSIDE)),
+        b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0",
     ],
 )
 @pytest.mark.parametrize("method", [b"GET", b"POST"])

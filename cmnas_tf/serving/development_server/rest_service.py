@@ -25,6 +25,7 @@ from cmnas_tf.serving.development_server.json_tensors import ROWS, read_inputs, 
 from cmnas_tf.serving.development_server.served_model import ServedModel
 
 _PATH = re.compile(r"/v1/models/([^/:]+)(?:/versions/([0-9]{1,18}))?(/metadata|:predict)?")
+_CHUNKED = b"transfer-encoding"
 # All our choice. Bodies that are held at a time, and answers that are computed:
 AT_A_TIME = 8
 CONNECTIONS = 512  # further ones are answered by 503
@@ -85,9 +86,10 @@ class _Paths:
         async with contextlib.AsyncExitStack() as held:
             try:
                 body = b""
-                if scope["method"] == "POST":
-                    unread = True
-                    size = self._size(dict(scope["headers"]))
+                asked_with = dict(scope["headers"])
+                unread = scope["method"] == "POST" or _CHUNKED in asked_with
+                if unread:
+                    size = self._size(asked_with)
                     await held.enter_async_context(self._bodies)
                     body = await _read(receive, size)
                     unread = False
@@ -115,7 +117,8 @@ class _Paths:
 
     def _size(self, headers: dict[bytes, bytes]) -> int:
         length = headers.get(b"content-length", b"")
-        if not re.fullmatch(b"[0-9]{1,18}", length):
+        # Beside chunks another server would believe the length, and see another next request.
+        if _CHUNKED in headers or not re.fullmatch(b"[0-9]{1,18}", length):
             raise refused("A request must say its size in Content-Length.")
         self._model.require_size(int(length))
         return int(length)
