@@ -1,4 +1,4 @@
-"""The train command on generated JPEG files: its first step, its pace, how busy the GPU is."""
+"""The commands on generated JPEG files: the first step, the pace, how busy the GPU is."""
 
 import shutil
 import subprocess
@@ -16,37 +16,43 @@ from typing import Any
 # In SYSU-MM01's layout: 1,280 visible and 640 infrared images of 288x144, 21 steps an epoch.
 PEOPLE = ["--train_identities=64", "--test_identities=2", "--images_per_camera=5"]
 PEOPLE += ["--image_height=288", "--image_width=144"]
-FULL = ["--identities_per_batch=16", "--images_per_identity=4", "--epochs=10"]
-SMALL = ["--identities_per_batch=2", "--images_per_identity=2", "--epochs=1", "--width=0.25"]
-SMALL += ["--image_height=64", "--image_width=32", "--architecture=separate"]
+FULL = ["--identities_per_batch=16", "--images_per_identity=4"]
+SMALL = ["--identities_per_batch=2", "--images_per_identity=2", "--width=0.25"]
+SMALL += ["--image_height=64", "--image_width=32"]
+# The words of each command besides, in full and small. A search updates its weights alone at first.
+COMMANDS = {
+    "train": (["--epochs=10"], ["--epochs=1", "--architecture=separate"]),
+    "search": (["--epochs=12", "--warmup_epochs=4"], ["--epochs=2", "--warmup_epochs=1"]),
+}
 _STAMP = "%Y/%m/%d %H:%M:%S.%f"  # of nvidia-smi, local time
-WARM = 20  # steps after which its pace counts
 
 
-def measure(small: bool) -> dict[str, Any]:
-    """Two runs of the same training; what the first compiled is there for the second.
+def measure(command: str, small: bool) -> dict[str, dict[str, Any]]:
+    """Two runs of the same command; what the first compiled is there for the second.
 
     Args:
+      command: ``"train"`` or ``"search"``.
       small: whether of tiny images.
 
     Returns:
-      Of each run, ``cold`` and ``warm``: ``first_step_s`` from the start of the command,
-      ``step_ms`` (median, and mean), and ``gpu_in_use`` in percent, None without a GPU.
+      Of each run, as ``"train, cold"`` and ``"train, warm"``: ``first_step_s`` from the start of
+      the command, ``row_ms``, the median step of the last half, and ``mean_ms``, ``gpu_in_use``
+      meanwhile in percent, None without a GPU, and ``longest_wait_s`` between two steps of the run.
     """
+    found: dict[str, dict[str, Any]] = {}
     with TemporaryDirectory(prefix="cmnas_tf_benchmark_") as folder:
         people = [f"--data_dir={folder}/people"]
-        few = ["--train_identities=4", "--test_identities=2", "--images_per_camera=1"]
+        few = ["--train_identities=4", "--test_identities=2", "--images_per_camera=2"]
         _run("make_synthetic", "--dataset=sysu_mm01", *people, *(few if small else PEOPLE))
-        found = {}
-        for name in ("cold", "warm"):
-            how = [
-                *people,
-                f"--run_dir={folder}/{name}",
-                "--checkpoint_every=1000",
-                *(SMALL if small else FULL),
-            ]
-            found[name] = _timed(Path(folder, name), "train", "--backbone=resnet50", *how)
-            print(f"train command, {name}: {found[name]}", flush=True)
+        how = [*people, "--backbone=resnet50", "--checkpoint_every=1000"]
+        how += [*(SMALL if small else FULL), *COMMANDS[command][small]]
+        for temper in ("cold", "warm"):
+            run_dir, name = Path(folder, temper), f"{command}, {temper}"
+            try:
+                found[name] = _timed(run_dir, command, f"--run_dir={run_dir}", *how)
+            except subprocess.CalledProcessError as error:
+                found[name] = {"unavailable": error.stderr.decode()[-2000:]}
+            print(f"{name}: {found[name]}", flush=True)
     return found
 
 
@@ -59,13 +65,14 @@ def _timed(run_dir: Path, *words: str) -> dict[str, Any]:
     with _watched_gpu() as seen:
         _run(*words)
     times = _wall_times(run_dir)
-    steady = times[WARM:] if len(times) > 2 * WARM else times
+    steady = times[len(times) // 2 :]
     used = [percent for stamp, percent in seen if steady[0] <= stamp <= steady[-1]]
     gaps = [after - before for before, after in pairwise(steady)]
     return {
         "first_step_s": times[0] - begin,
-        "step_ms": 1e3 * median(gaps),
-        "mean_step_ms": 1e3 * mean(gaps),
+        "longest_wait_s": max(after - before for before, after in pairwise(times)),
+        "row_ms": 1e3 * median(gaps),
+        "mean_ms": 1e3 * mean(gaps),
         "gpu_in_use": mean(used) if used else None,
     }
 

@@ -35,42 +35,44 @@ HALF = "&precision=bfloat16"
 
 DERIVED, SUPERNET = STEPS + "derived?xla=on", STEPS + "supernet?xla=on"
 NAIVE, TRAIN, SEARCH = (STEPS + f"{n}?xla=on" for n in ("naive_supernet", "train", "search"))
+GRAPH, FLOAT16 = STEPS + "derived", DERIVED + "&precision=float16"
+RECOMPUTED = DERIVED + "&recompute=yes"
+# Other ways for XLA to compile the same step: one kernel after the other, or with the first
+# algorithm of each product and convolution.
+SERIAL = "&xla_flags=--xla_gpu_enable_llvm_module_compilation_parallelism%3Dfalse"
+UNTUNED = "&xla_flags=--xla_gpu_autotune_level%3D0"
 
-# What starts together, and together fits into 80 GB.
-WAVES = (
+# What starts together, and together fits into 80 GB; or a command.
+PARTS: tuple[tuple[str, ...] | str, ...] = (
+    (DERIVED, SEARCH, NAIVE, DERIVED + SERIAL, DERIVED + UNTUNED),
+    "train",
+    "search",
+    (SUPERNET, DERIVED + HALF, TRAIN, TORCH_FLOAT32, TORCH_BFLOAT16),
     (
-        DERIVED,
-        DERIVED + HALF,
-        SUPERNET,
-        TORCH_FLOAT32,
-        TORCH_BFLOAT16,
-    ),
-    (
-        TRAIN,
-        SEARCH,
         EMBED,
         EMBED + HALF,
         TORCH_EMBED,
         TORCH_EMBED + HALF,
-    ),
-    (
-        NAIVE,
-        STEPS + "derived",
-        STEPS + "derived?precision=bfloat16",
-        STEPS + "supernet",
-        DERIVED + "&precision=float16",
+        FLOAT16,
+        RECOMPUTED,
         TORCH + "step?layout=channels_last&compiled=yes",
     ),
+    (GRAPH, STEPS + "derived?precision=bfloat16", STEPS + "supernet"),
 )
+
+
+def told(variant: str, measure: str) -> Callable[[Found], float | None]:
+    """One measure; None where it was not measured."""
+    return lambda found: found.get(variant, {}).get(measure)
 
 
 def over(
     numerator: str, denominator: str, measure: str = "row_ms"
 ) -> Callable[[Found], float | None]:
-    """The ratio of two variants' medians; None where one of them was not measured."""
+    """The ratio of two variants' measures; None where one of them was not measured."""
 
     def value(found: Found) -> float | None:
-        above, below = (found.get(variant, {}).get(measure) for variant in (numerator, denominator))
+        above, below = (told(variant, measure)(found) for variant in (numerator, denominator))
         return above / below if above and below else None
 
     return value
@@ -94,7 +96,15 @@ FIGURES = {
     "supernet over naive supernet step": Figure(over(SUPERNET, NAIVE), 0.85),
     "search step over two derived steps": Figure(half(over(SEARCH, DERIVED)), 1.10),
     "bfloat16 over float32 step": Figure(over(DERIVED + HALF, DERIVED), 0.60),
-    "train step over derived step": Figure(over(TRAIN, DERIVED), 1.05),
+    "train step over derived step": Figure(over(TRAIN, DERIVED)),
+    "train command over train step": Figure(over("train, warm", TRAIN), 1.05),
+    "GPU in use by train, percent": Figure(told("train, warm", "gpu_in_use"), 95, True),
+    "first step of train, s": Figure(told("train, cold", "first_step_s"), 15),
+    "first step of train, compiled before, s": Figure(told("train, warm", "first_step_s"), 15),
+    "first step of search, s": Figure(told("search, cold", "first_step_s"), 20),
+    "first step of search, compiled before, s": Figure(told("search, warm", "first_step_s"), 20),
+    "longest wait of search, s": Figure(told("search, cold", "longest_wait_s"), 4),
+    "longest wait of search, compiled before, s": Figure(told("search, warm", "longest_wait_s"), 4),
     "embedding, PyTorch over ours, float32": Figure(over(TORCH_EMBED, EMBED), 1.1, True),
     "embedding, PyTorch over ours, bfloat16": Figure(
         over(TORCH_EMBED + HALF, EMBED + HALF), 1.1, True
@@ -108,7 +118,7 @@ FIGURES = {
 
 
 def main(words: list[str] | None = None) -> None:
-    """Measures wave after wave, writes what it saw, shows the figures."""
+    """Measures part after part, writes what it saw, shows the figures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks gpu", description=__doc__)
     parser.add_argument("--output", type=Path, help="default: benchmarks/results/CARD.json")
     parser.add_argument("--small", action="store_true", help="tiny images; without a GPU too")
@@ -116,8 +126,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument(
         "--rows", type=int, default=3, help="of which the median counts; default: 3"
     )
-    parser.add_argument("--waves", type=int, default=len(WAVES), help="default: all")
-    parser.add_argument("--limit_s", type=float, default=480, help="no wave begins after it")
+    parser.add_argument("--limit_s", type=float, default=480, help="no part begins after it")
     parser.add_argument("--torch_python", default=sys.executable, help="one that has PyTorch")
     options = parser.parse_args(words)
     card = card_name()
@@ -132,14 +141,14 @@ def main(words: list[str] | None = None) -> None:
         write_json(output, result)
 
     begin = time.monotonic()
-    for wave in WAVES[: options.waves]:
+    for part in PARTS:
         if time.monotonic() - begin > options.limit_s:
-            print(f"--limit_s={options.limit_s:g} is over; left out: {', '.join(wave)}")
-            continue
-        measure(wave, options, found, keep)
-        if wave is WAVES[0]:
-            result["train_command"] = command.measure(options.small)
+            print(f"--limit_s={options.limit_s:g} is over; left out: {part}")
+        elif isinstance(part, str):
+            found |= command.measure(part, options.small)
             keep()
+        else:
+            measure(part, options, found, keep)
     rows = [FIGURES[name].row(name, value) for name, value in figures(found).items()]
     print(f"\n{table([['', 'measured', 'wanted', ''], *rows])}\n\nwritten to {output}")
 
@@ -158,6 +167,31 @@ def measure(
     """
     begin, steps = time.monotonic(), options.steps
     environment = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", **(SMALL if options.small else FULL)}
+
+    def prepare(process: Process) -> dict[str, Any]:
+        ready = process.answer()
+        if "unavailable" not in ready:
+            process.tell("run")
+        return {name: value for name, value in ready.items() if "bytes" not in name}
+
+    def first(process: Process) -> dict[str, Any]:
+        return {"first_step_s": process.answer()["seconds"]}
+
+    def rows(process: Process) -> dict[str, Any]:
+        process.ask(f"row {steps}")  # to become warm
+        seconds = [process.ask(f"row {steps}")["seconds"] for _ in range(options.rows)]
+        waited = [process.ask("run")["seconds"] for _ in range(steps)]
+        return {
+            "row_ms": 1e3 * median(seconds),
+            "row_ms_least": 1e3 * min(seconds),
+            "row_ms_most": 1e3 * max(seconds),
+            "waited_ms": 1e3 * median(waited),
+            **process.ask("memory"),
+        }
+
+    def profile(process: Process) -> dict[str, Any]:
+        return process.ask("profile 3")
+
     with ExitStack() as stack:
         pythons = {v: options.torch_python if TORCH in v else sys.executable for v in wave}
         processes = {
@@ -165,40 +199,26 @@ def measure(
         }
         for process in processes.values():
             process.begin()
-        for variant, process in processes.items():
-            ready = process.answer()
-            found[variant] = {name: value for name, value in ready.items() if "bytes" not in name}
-            if "unavailable" not in ready:
-                process.tell("run")
-        for variant, process in processes.items():
-            if "unavailable" not in found[variant]:
-                found[variant]["first_step_s"] = process.answer()["seconds"]
-        for variant, process in processes.items():
-            if "unavailable" not in found[variant]:
-                process.ask(f"row {steps}")  # to become warm
-        for variant, process in processes.items():
-            if "unavailable" in found[variant]:
-                continue
-            seconds = [process.ask(f"row {steps}")["seconds"] for _ in range(options.rows)]
-            waited = [process.ask("run")["seconds"] for _ in range(steps)]
-            found[variant] |= {
-                "row_ms": 1e3 * median(seconds),
-                "row_ms_least": 1e3 * min(seconds),
-                "row_ms_most": 1e3 * max(seconds),
-                "waited_ms": 1e3 * median(waited),
-                **process.ask("memory"),
-            }
-            keep()
-            show(variant, found[variant])
-        for variant, process in processes.items():
-            if "unavailable" not in found[variant]:
-                found[variant] |= process.ask("profile 3")
+        for ask in (prepare, first, rows, profile):
+            for variant, process in processes.items():
+                measured = found.setdefault(variant, {})
+                if "unavailable" in measured:
+                    continue
+                try:
+                    measured |= ask(process)
+                except RuntimeError as ended:  # by too little memory, say
+                    measured["unavailable"] = str(ended)
+                if ask is rows:
+                    show(variant, measured)
                 keep()
     print(f"a wave of {len(wave)} took {time.monotonic() - begin:.0f} s", flush=True)
 
 
 def show(variant: str, measured: Mapping[str, Any]) -> None:
     """One line of what was measured of a variant."""
+    if "unavailable" in measured:
+        print(f"{variant}: {measured['unavailable']}", flush=True)
+        return
     gigabytes = f", {measured['gpu_bytes'] / 1e9:.1f} GB" if "gpu_bytes" in measured else ""
     print(
         f"{variant.removeprefix('benchmarks.'):55} {measured['row_ms']:8.2f} ms in a row "

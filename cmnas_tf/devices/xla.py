@@ -26,9 +26,12 @@ def set_flags() -> None:
     Convolutions stay channels last: NVIDIA's TF32 kernels want that, and XLA would turn those of
     float32 around. What was compiled is kept in the folder ``cmnas_tf/xla`` of ``$XDG_CACHE_HOME``
     (``~/.cache`` without it), where the next run of the same steps on the same kind of GPU finds
-    it. What is set in ``XLA_FLAGS`` and ``TF_XLA_FLAGS`` already has precedence.
+    it. Kernels are compiled side by side. What is set in ``XLA_FLAGS`` and ``TF_XLA_FLAGS`` already
+    has precedence.
     """
     _set("XLA_FLAGS", "xla_gpu_force_conv_nhwc", "true")
+    if not tf.__version__.startswith("2.15."):  # which dies of flags that it does not know
+        _set("XLA_FLAGS", "xla_gpu_enable_llvm_module_compilation_parallelism", "true")
     _set("TF_XLA_FLAGS", "tf_xla_persistent_cache_directory", str(_kept()))
     _set("TF_XLA_FLAGS", "tf_xla_persistent_cache_device_types", "GPU")
 
