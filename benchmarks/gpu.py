@@ -37,26 +37,13 @@ DERIVED, SUPERNET = STEPS + "derived?xla=on", STEPS + "supernet?xla=on"
 NAIVE, TRAIN, SEARCH = (STEPS + f"{n}?xla=on" for n in ("naive_supernet", "train", "search"))
 GRAPH, FLOAT16 = STEPS + "derived", DERIVED + "&precision=float16"
 RECOMPUTED = DERIVED + "&recompute=yes"
-# Other ways for XLA to compile the same step: one kernel after the other, or with the first
-# algorithm of each product and convolution.
-SERIAL = "&xla_flags=--xla_gpu_enable_llvm_module_compilation_parallelism%3Dfalse"
-UNTUNED = "&xla_flags=--xla_gpu_autotune_level%3D0"
-
 # What starts together, and together fits into 80 GB; or a command.
 PARTS: tuple[tuple[str, ...] | str, ...] = (
-    (DERIVED, SEARCH, NAIVE, DERIVED + SERIAL, DERIVED + UNTUNED),
     "train",
+    (DERIVED, DERIVED + HALF, SUPERNET, TRAIN, TORCH_FLOAT32, TORCH_BFLOAT16),
+    (EMBED, EMBED + HALF, TORCH_EMBED, TORCH_EMBED + HALF, FLOAT16, RECOMPUTED),
+    (SEARCH, NAIVE),
     "search",
-    (SUPERNET, DERIVED + HALF, TRAIN, TORCH_FLOAT32, TORCH_BFLOAT16),
-    (
-        EMBED,
-        EMBED + HALF,
-        TORCH_EMBED,
-        TORCH_EMBED + HALF,
-        FLOAT16,
-        RECOMPUTED,
-        TORCH + "step?layout=channels_last&compiled=yes",
-    ),
     (GRAPH, STEPS + "derived?precision=bfloat16", STEPS + "supernet"),
 )
 

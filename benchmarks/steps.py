@@ -36,10 +36,9 @@ def derived(**how: str) -> Run:
     """The training step of the all-separate network, which has no mixture.
 
     Args:
-      how: ``precision``; ``xla="on"``, and ``xla_flags`` for it besides ours;
-        ``deterministic="yes"`` for no operation without a deterministic kernel; ``recompute="yes"``
-        for less memory; ``rewritten="yes"`` with TensorFlow's arithmetic rewriting, which every run
-        turns off.
+      how: ``precision``; ``xla="on"``; ``deterministic="yes"`` for no operation without a
+        deterministic kernel; ``recompute="yes"`` for less memory; ``rewritten="yes"`` with
+        TensorFlow's arithmetic rewriting, which every run turns off.
     """
     return _training_step(_all_separate, **how)
 
@@ -128,12 +127,10 @@ def _training_step(
     make_network: Callable[[], ReidNetwork],
     precision: str = "float32",
     xla: str = "off",
-    xla_flags: str = "",
     deterministic: str = "",
     recompute: str = "",
     rewritten: str = "",
 ) -> Run:
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {xla_flags}"
     keras.mixed_precision.set_global_policy(POLICIES[precision])
     strategy = make_strategy(deterministic=bool(deterministic))
     with strategy.scope():

@@ -26,22 +26,21 @@ def set_flags() -> None:
     Convolutions stay channels last: NVIDIA's TF32 kernels want that, and XLA would turn those of
     float32 around. What was compiled is kept in the folder ``cmnas_tf/xla`` of ``$XDG_CACHE_HOME``
     (``~/.cache`` without it), where the next run of the same steps on the same kind of GPU finds
-    it. Kernels are compiled side by side. What is set in ``XLA_FLAGS`` and ``TF_XLA_FLAGS`` already
-    has precedence.
+    it. What is set in ``XLA_FLAGS`` and ``TF_XLA_FLAGS`` already has precedence.
     """
     _set("XLA_FLAGS", "xla_gpu_force_conv_nhwc", "true")
-    if not tf.__version__.startswith("2.15."):  # which dies of flags that it does not know
-        _set("XLA_FLAGS", "xla_gpu_enable_llvm_module_compilation_parallelism", "true")
     _set("TF_XLA_FLAGS", "tf_xla_persistent_cache_directory", str(_kept()))
     _set("TF_XLA_FLAGS", "tf_xla_persistent_cache_device_types", "GPU")
 
 
-def compiles(choice: str, strategy: tf.distribute.Strategy) -> bool:
+def compiles(choice: str, strategy: tf.distribute.Strategy, deterministic: bool = False) -> bool:
     """Whether steps are compiled as a whole.
 
     Args:
       choice: ``"on"``, ``"off"``, or ``"auto"``: where one GPU computes and XLA can compile for it.
       strategy: what computes the steps.
+      deterministic: whether equal runs must end with equal bits, which XLA does not offer on GPUs
+        (it has no such gradient of max pooling).
 
     Raises:
       BadInput: ``"on"``, and there are several devices, or XLA cannot compile here.
@@ -54,6 +53,13 @@ def compiles(choice: str, strategy: tf.distribute.Strategy) -> bool:
             f"xla=on compiles the whole step of one device, and {replicas} compute this one; give "
             "strategy=one_device, or leave it out."
         )
+    if deterministic and _gpus():
+        if choice == "on":
+            raise BadInput(
+                "xla=on: XLA computes no deterministic gradient of max pooling on a GPU; leave out "
+                "xla or deterministic."
+            )
+        return False
     problem = _problem()
     if problem and choice == "on":
         raise BadInput(f"xla=on: XLA cannot compile here: {problem}. {_NEXT_MOVE}")

@@ -209,7 +209,7 @@ class Darts(SearchAlgorithm):
             space, task.num_classes, task.strategy, task.images.seed, start
         )
         supernet = bilevel.network
-        by_xla = xla.compiles(self.numerics.xla, task.strategy)
+        by_xla = xla.compiles(self.numerics.xla, task.strategy, self.numerics.deterministic)
         on_devices = compiled_on(task.strategy, by_xla)
         steps_per_epoch = task.weight_batches.steps_per_epoch
         steps = steps_per_epoch * self.epochs

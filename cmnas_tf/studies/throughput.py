@@ -97,7 +97,7 @@ def _of_search(
     """Seconds of a step, and an architecture drawn from the space."""
     space = searching.space.make()
     bilevel, _ = darts.begin(space, identities, strategy, seed=0)
-    by_xla = xla.compiles(darts.numerics.xla, strategy)
+    by_xla = xla.compiles(darts.numerics.xla, strategy, darts.numerics.deterministic)
     batch, run = _batch(strategy, darts, modalities), compiled_on(strategy, by_xla)
     seconds = _seconds(strategy, lambda: bilevel.train_step(batch, batch, True, run), steps)
     return seconds, space.random(seed=0)

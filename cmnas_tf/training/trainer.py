@@ -87,7 +87,10 @@ class Trainer:
             return {"weights": gradient_step(network, objective, optimizer, batch, k)}
 
         # Nothing in it branches on a tensor; converting it takes seconds.
-        @tf.function(autograph=False, jit_compile=xla.compiles(numerics.xla, strategy) or None)
+        @tf.function(
+            autograph=False,
+            jit_compile=xla.compiles(numerics.xla, strategy, numerics.deterministic) or None,
+        )
         def train_step(batch):
             terms = strategy.run(replica_step, args=(batch,))
             average.update()

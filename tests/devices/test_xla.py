@@ -57,6 +57,16 @@ def test_several_devices_do_not(gpu):
         xla.compiles("on", Several())
 
 
+def test_deterministic_steps_on_a_gpu_are_graphs(gpu):
+    assert not xla.compiles("auto", ALONE, deterministic=True)
+    with pytest.raises(BadInput, match=r"xla=on: .* leave out xla or deterministic"):
+        xla.compiles("on", ALONE, deterministic=True)
+
+
+def test_deterministic_steps_on_a_cpu_can_be_compiled():
+    assert xla.compiles("on", ALONE, deterministic=True)
+
+
 def test_without_its_tools_it_says_what_to_install(gpu, monkeypatch, caplog):
     monkeypatch.setattr(xla, "_problem", lambda: "libdevice not found")
     assert not xla.compiles("auto", ALONE)
