@@ -1,6 +1,7 @@
 """``python -m benchmarks``: every comparison, a table, and ``benchmarks/results/latest.json``.
 
-``python -m benchmarks gpu`` measures a GPU, see ``benchmarks.gpu``.
+``python -m benchmarks gpu`` measures a GPU, see ``benchmarks.gpu``; ``python -m benchmarks memory``
+computes what fits into one, see ``benchmarks.memory``.
 """
 
 import argparse
@@ -217,6 +218,11 @@ def main() -> None:
         from benchmarks import gpu
 
         gpu.main(sys.argv[2:])
+        return
+    if sys.argv[1:2] == ["memory"]:
+        from benchmarks import memory
+
+        memory.main(sys.argv[2:])
         return
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("only", nargs="*", help=f"some of {', '.join(COMPARISONS)}; default: all")
