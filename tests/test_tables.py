@@ -2,7 +2,7 @@
 
 import pytest
 
-from cmnas_tf.evaluation.measure import MEASURES, Measured, results_table
+from cmnas_tf.retrieval.measure import MEASURES, Measured, results_table
 from cmnas_tf.tables import formatted, markdown_table, table
 
 

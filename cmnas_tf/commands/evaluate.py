@@ -8,7 +8,6 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.matching import Arithmetic, Matching, ProtocolChoice
 from cmnas_tf.options import Option, Options, option
 from cmnas_tf.runs.how_it_runs import Progress
-from cmnas_tf.runs.run_folder import RunFolder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +83,7 @@ def main(command: Evaluate) -> None:
         devices=strategy,
         progress=command.progress.progress,
     )
-    run = model.run or RunFolder(model.checkpoint.path.parent)
     for scores in found:
         print(scores)
         if is_chief(strategy):
-            print(keep(scores.record, run))
+            print(keep(scores.record, model.run))

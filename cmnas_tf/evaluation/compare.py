@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from cmnas_tf.errors import BadInput
-from cmnas_tf.evaluation.measure import MEASURES, percent
 from cmnas_tf.evaluation.results_file import Record, kind_of, read_all, step_of, usual_settings
+from cmnas_tf.retrieval.measure import MEASURES, percent
 from cmnas_tf.tables import table
 
 # Settings of an evaluation that its data set and its checkpoint say more of.

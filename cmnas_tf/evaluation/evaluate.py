@@ -19,21 +19,21 @@ from cmnas_tf.devices.distribution import make_strategy, map_over_replicas
 from cmnas_tf.devices.workers import check_same_run, cluster_of, gather_rows, naming_lost_workers
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.matching import Matching, evaluation_settings
-from cmnas_tf.evaluation.measure import (
-    Measured,
-    chance,
-    measure,
-    require_measurable,
-    results_table,
-)
 from cmnas_tf.evaluation.results_file import SCHEMA, step_of
 from cmnas_tf.files import write_json
 from cmnas_tf.modality import MODALITIES
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.options import described
 from cmnas_tf.retrieval.embed import embed
+from cmnas_tf.retrieval.measure import (
+    Measured,
+    chance,
+    measure,
+    require_measurable,
+    results_table,
+)
+from cmnas_tf.runs.checkpoints import BEST
 from cmnas_tf.runs.provenance import provenance
-from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.training.trained import TrainedNetwork
 
 
@@ -91,7 +91,12 @@ class Scores(Mapping[str, Measured]):
         rows += [(f"chance, {setting}", found) for setting, found in self.chance.items()]
         lines = [self._title(), results_table(rows)]
         lines += [f"{name}: {m.queries}" for name, m in self.items() if m.queries.skipped]
-        if "unfinished" in (step := step_of(self.record)):
+        if chosen := self.record["checkpoint"].get(BEST):
+            lines.append(
+                f"the best epoch of those measured every {chosen['every']}, by mAP of "
+                f"{chosen['on']}: step {self.record['checkpoint']['step']}"
+            )
+        elif "unfinished" in (step := step_of(self.record)):
             lines.append(f"the training was not finished: step {step.partition(',')[0]}")
         return "\n".join(lines)
 
@@ -223,6 +228,7 @@ def _scores(
             "step": checkpoint.step,
             "sha256": checkpoint.digest,
             "weights": model.weights,
+            **{key: checkpoint.metadata[key] for key in (BEST,) if key in checkpoint.metadata},
         },
         "architecture": {
             "backbone": size.architecture.to_json()["backbone"],
@@ -233,7 +239,7 @@ def _scores(
                 part: checkpoint.metadata.get(part)
                 for part in ("settings", "versions", "commit", "devices")
             },
-            "planned_steps": RunFolder(checkpoint.path.parent.parent).planned_steps(),
+            "planned_steps": model.run.planned_steps(),
         },
         "evaluation": provenance(settings),
         "results": {setting: found.to_json() for setting, found in measured.items()},

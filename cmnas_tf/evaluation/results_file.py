@@ -16,9 +16,10 @@ from typing import Any
 from cmnas_tf.data import LAYOUTS
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.matching import Matching
-from cmnas_tf.evaluation.measure import MEASURES
 from cmnas_tf.files import replacing, write_json
 from cmnas_tf.options import described
+from cmnas_tf.retrieval.measure import MEASURES
+from cmnas_tf.runs.checkpoints import BEST
 from cmnas_tf.runs.run_folder import RunFolder
 
 Record = Mapping[str, Any]
@@ -142,8 +143,10 @@ def kind_of(record: Record) -> tuple[str, ...]:
 
 
 def step_of(record: Record) -> str:
-    """The step that was measured, and whether the training was finished then."""
+    """The step that was measured, and whether the training was finished then or it is the best."""
     step, planned = record["checkpoint"]["step"], record["training"].get("planned_steps")
+    if BEST in record["checkpoint"]:
+        return f"{step} of {planned}, best by {record['checkpoint'][BEST]['on']}"
     return f"{step} of {planned}, unfinished" if planned and step < planned else str(step)
 
 

@@ -17,11 +17,11 @@ from cmnas_tf.data.protocols import Protocol
 from cmnas_tf.data.sampling import IdentitySampler
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.matching import Matching, evaluation_settings
-from cmnas_tf.evaluation.measure import MEASURES, percent
 from cmnas_tf.evaluation.results_file import SCHEMA, read_results, results_files
 from cmnas_tf.files import write_json
 from cmnas_tf.network_parts import NetworkParts
 from cmnas_tf.options import Options
+from cmnas_tf.retrieval.measure import MEASURES, percent
 from cmnas_tf.runs.run_folder import ANYTHING, RunFolder, changed
 from cmnas_tf.search_spaces.network_choice import NetworkChoice
 from cmnas_tf.tables import table

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 DIGEST = "sha256"  # its key in a file's metadata
+BEST = "best"  # the key, in a checkpoint's metadata, of what it was chosen by
 RunState = Mapping[str, Mapping[str, "tf.Variable"]]
 
 _NAME = re.compile(r"^step-(\d{8})\.safetensors$")
@@ -180,6 +181,17 @@ def _check_finite(step: int, tensors: Mapping[str, np.ndarray]) -> None:
                 f"After step {step} the variable {name} is not finite, so no checkpoint was "
                 "written. Lower the learning rate and start again from the last checkpoint."
             )
+
+
+def write_state(path: Path, step: int, state: RunState, metadata: Mapping[str, Any]) -> None:
+    """Writes a state as it is now, whole or not at all.
+
+    Raises:
+      TrainingDiverged: a variable is not finite; nothing is written.
+    """
+    tensors = _on_host(state)
+    _check_finite(step, tensors)
+    write(path, step, tensors, metadata)
 
 
 def write(

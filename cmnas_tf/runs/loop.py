@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -20,13 +20,41 @@ from cmnas_tf.errors import BadInput, Stopped, TrainingDiverged
 from cmnas_tf.interrupt import StopRequest
 from cmnas_tf.losses.objective import short_name
 from cmnas_tf.progress import progress_bar
-from cmnas_tf.runs.checkpoints import Checkpoints, RunState, state_digest
+from cmnas_tf.runs.checkpoints import (
+    BEST,
+    Checkpoints,
+    RunState,
+    state_digest,
+    write_state,
+)
 from cmnas_tf.runs.how_it_runs import Checkpointing
 from cmnas_tf.runs.run_folder import RunFolder
 
 Batches = Callable[[int, int, Share], tf.data.Dataset]
 Step = Callable[[int, Any], Mapping[str, Mapping[str, tf.Tensor]]]
 Terms = Mapping[str, Mapping[str, float]]
+
+
+class Seen(NamedTuple):
+    """What was found after an epoch.
+
+    Attributes:
+      scalars: for TensorBoard, by name.
+      word: for the bar.
+      best: JSON to store with the state, which is kept as the run's best; None: it is not.
+    """
+
+    scalars: Mapping[str, float] = {}
+    word: str = ""
+    best: Mapping[str, Any] | None = None
+
+
+AfterEpoch = Callable[[int], Seen]
+
+
+def nothing(epoch: int) -> Seen:
+    """What is found where nobody looks."""
+    return Seen()
 
 
 @dataclass(frozen=True)
@@ -60,15 +88,14 @@ class Loop:
         self,
         batches: Batches,
         step: Step,
-        after_epoch: Callable[[int], tuple[Mapping[str, float], str]] = lambda epoch: ({}, ""),
+        after_epoch: AfterEpoch = nothing,
     ) -> None:
         """Goes from the newest checkpoint, or from the start, to the last epoch.
 
         Args:
           batches: ``(start, stop, share)`` -> these steps' batches for a share of the devices.
           step: ``(number, distributed batch)`` -> loss terms by objective; does one step.
-          after_epoch: called with the number of an epoch that has ended, from 1; gives scalars for
-            TensorBoard and a word for the bar.
+          after_epoch: called with the number of an epoch that has ended, from 1.
 
         Raises:
           BadInput: the workers do not start from the same checkpoint and the same variables, or a
@@ -122,8 +149,11 @@ class Loop:
                 }
                 epoch, left = divmod(number + 1, self.steps_per_epoch)
                 if not left:
-                    found, word = after_epoch(epoch)
-                    scalars |= found
+                    seen = after_epoch(epoch)
+                    scalars, word = {**scalars, **seen.scalars}, seen.word
+                    if chief and seen.best is not None:
+                        kept_with = {**self.metadata, BEST: seen.best}
+                        write_state(self.run.best, number + 1, self.state, kept_with)
                 _log(writer, scalars, number)
                 shown = number // self.steps_per_epoch + 1
                 bar.set_description_str(f"epoch {shown}/{self.epochs}", refresh=False)

@@ -76,7 +76,14 @@ class RunFolder:
         self.results = self.path / "results.json"
         self.tensorboard = self.path / "tensorboard"
         self.checkpoint_folder = self.path / "checkpoints"
+        self.best = self.checkpoint_folder / "best.safetensors"
         self._lock = self.path / "run.lock"
+
+    @classmethod
+    def around(cls, checkpoint: Path) -> "RunFolder":
+        """The run that a checkpoint is of; where it lies in none, the folder it lies in."""
+        run = cls(checkpoint.parent.parent)
+        return run if run.checkpoint_folder == checkpoint.parent else cls(checkpoint.parent)
 
     def architecture_after(self, epoch: int) -> Path:
         """What a search would have derived after an epoch, counted from 1."""

@@ -1,6 +1,6 @@
 """DARTS: weights and architecture parameters trained in turns (Liu et al., ICLR 2019)."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -198,7 +198,7 @@ class Darts(SearchAlgorithm):
 
         from cmnas_tf.devices import xla
         from cmnas_tf.devices.distribution import compiled_on
-        from cmnas_tf.runs.loop import Loop
+        from cmnas_tf.runs.loop import Loop, Seen
         from cmnas_tf.searching.fitness import SupernetFitness
         from cmnas_tf.training.initial_weights import starting
         from cmnas_tf.training.optimizers import factor_at
@@ -227,10 +227,10 @@ class Darts(SearchAlgorithm):
                 tuple(task.images.batches(sampler, start, stop, share) for sampler in samplers)
             )
 
-        def after_epoch(epoch: int) -> tuple[Mapping[str, float], str]:
+        def after_epoch(epoch: int) -> Seen:
             if task.writes:
                 space.derive(supernet, task.origin).save(run.architecture_after(epoch))
-            return space.summary(supernet)
+            return Seen(*space.summary(supernet))
 
         loop = Loop(
             run=run,

@@ -1,33 +1,26 @@
-"""How good an architecture is, without training it to the end: retrieval of people kept apart.
-
-The images that the weights do not learn from are embedded and ranked among themselves. A supernet
-tells that of every architecture it contains, a network in training of its own.
-"""
+"""How good an architecture is, without training it, as a supernet that contains it tells."""
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from cmnas_tf.architecture import Architecture
-from cmnas_tf.data.index import Dataset, Images
+from cmnas_tf.data.index import Dataset
 from cmnas_tf.data.layouts import LAYOUTS
-from cmnas_tf.data.pipeline import ImageSource, Share, test_batches
+from cmnas_tf.data.pipeline import Share, test_batches
 from cmnas_tf.data.split import Split, split_train
 from cmnas_tf.devices.devices import Devices
 from cmnas_tf.devices.distribution import make_strategy
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import write_json
-from cmnas_tf.modality import INFRARED, VISIBLE
 from cmnas_tf.models import ReidNetwork
-from cmnas_tf.retrieval.embed import embed, embed_batches
-from cmnas_tf.retrieval.ranking import rank_embeddings
+from cmnas_tf.retrieval.embed import embed_batches
+from cmnas_tf.retrieval.fitness import Fitness, few_of_each
 from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.search_spaces import SearchSpace
 from cmnas_tf.searching.algorithm import FITNESS_STREAM, SearchAlgorithm
@@ -35,84 +28,7 @@ from cmnas_tf.training.inputs import TrainingImages
 
 _EMBED_BATCH = 64
 _MOMENTUM = 0.9  # of every batch norm
-_RESAMPLES = 1000
-_STATISTICS_BATCHES = 10  # our choice, as the next one is
-_IMAGES = 4
-
-
-@dataclass(frozen=True)
-class Fitness:
-    """How well an architecture retrieves people whom the weights never saw.
-
-    Attributes:
-      mean_ap: mean average precision over the queries, 0..1.
-      rank1: part of the queries whose nearest image shows the same person, 0..1.
-      precisions: by person, the sum of the average precisions of the person's queries, [people].
-      queries: by person, how many count, [people].
-    """
-
-    mean_ap: float
-    rank1: float
-    precisions: np.ndarray
-    queries: np.ndarray
-
-    @classmethod
-    def of(cls, embeddings: np.ndarray, images: Images, rule: str) -> "Fitness":
-        """Infrared images ask for visible ones; those of one modality ask for one another.
-
-        Args:
-          embeddings: [N, D], L2-normalised.
-          images: N, those embedded.
-          rule: the data set's camera rule, a name of ``data.camera_rules.RULES``; images of one
-            modality never find those of their own camera.
-
-        Raises:
-          BadInput: there is nothing to rank, or an embedding is not finite.
-        """
-        asking = answering = np.ones(len(images), bool)
-        if len(set(images.modalities)) > 1:
-            asking, answering = images.modalities == INFRARED, images.modalities == VISIBLE
-        else:
-            rule = "market"
-        ranking = rank_embeddings(
-            embeddings[asking],
-            embeddings[answering],
-            images.pids[asking],
-            images.pids[answering],
-            images.cameras[asking],
-            images.cameras[answering],
-            rule,
-        )
-        counts = ~np.isnan(ranking.average_precisions)
-        _, person = np.unique(images.pids[asking][counts], return_inverse=True)
-        precisions = np.bincount(person, ranking.average_precisions[counts])
-        return cls(ranking.mean_ap, float(ranking.cmc[0]), precisions, np.bincount(person))
-
-    def standard_error_to(self, other: "Fitness") -> float:
-        """The standard error of the difference of both mean average precisions.
-
-        By bootstrap over people, with both computed of the same resample; from a seed of its own.
-        """
-        people = len(self.queries)
-        drawn = np.random.default_rng(0).integers(people, size=(_RESAMPLES, people))
-        gained = (self.precisions - other.precisions)[drawn].sum(axis=1)
-        return float((gained / self.queries[drawn].sum(axis=1)).std())
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON-ready form."""
-        lists = {name: getattr(self, name).tolist() for name in ("precisions", "queries")}
-        return {"mean_ap": self.mean_ap, "rank1": self.rank1, **lists}
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "Fitness":
-        """From the form of :meth:`to_json`."""
-        arrays = (np.array(content[name]) for name in ("precisions", "queries"))
-        return cls(content["mean_ap"], content["rank1"], *arrays)
-
-
-def fitness(network: ReidNetwork, source: ImageSource, rule: str) -> Fitness:
-    """The fitness of a network of its own, by images that it was not trained on."""
-    return Fitness.of(embed(network, source, _EMBED_BATCH), source.images, rule)
+_STATISTICS_BATCHES = 10  # our choice
 
 
 class SupernetFitness:
@@ -219,17 +135,6 @@ class SupernetFitness:
                 *({"mixture": key, "fitness": f.to_json()} for key, f in self._mixtures.items()),
             ]
             write_json(self._file, found)
-
-
-def few_of_each(images: Images) -> Images:
-    """At most :data:`_IMAGES` of each person from each camera, the first ones (our choice)."""
-    seen: Counter[tuple[int, int]] = Counter()
-    kept = []
-    for row, key in enumerate(zip(images.pids.tolist(), images.cameras.tolist(), strict=True)):
-        seen[key] += 1
-        if seen[key] <= _IMAGES:
-            kept.append(row)
-    return images[kept]
 
 
 def supernet_scores(

@@ -60,7 +60,7 @@ class RandomSearch(SearchAlgorithm):
             return float(json.loads(file.read_text(encoding="utf-8")))
 
         from cmnas_tf.data.layouts import LAYOUTS
-        from cmnas_tf.searching.fitness import fitness
+        from cmnas_tf.retrieval.fitness import fitness
 
         score = fitness(
             self._trained(task, architecture, run),

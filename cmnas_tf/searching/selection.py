@@ -18,7 +18,8 @@ from cmnas_tf.search_spaces import SearchSpace
 
 if TYPE_CHECKING:
     from cmnas_tf.data.split import Split
-    from cmnas_tf.searching.fitness import Fitness, SupernetFitness
+    from cmnas_tf.retrieval.fitness import Fitness
+    from cmnas_tf.searching.fitness import SupernetFitness
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,10 +14,10 @@ from cmnas_tf.data.layouts import LAYOUTS
 from cmnas_tf.data.pipeline import ImageSource, naming_unreadable
 from cmnas_tf.data.protocols import Protocol
 from cmnas_tf.errors import BadInput
-from cmnas_tf.evaluation.measure import measure
 from cmnas_tf.extras import needing
 from cmnas_tf.files import new_path, replacing, write_json
 from cmnas_tf.options import described
+from cmnas_tf.retrieval.measure import measure
 from cmnas_tf.serving.encoder import Encoder
 from cmnas_tf.serving.signatures import EMBEDDING, PIXELS
 from cmnas_tf.training.trained import TrainedNetwork

@@ -14,7 +14,6 @@ from cmnas_tf.evaluation.results_file import results_files
 from cmnas_tf.extras import needing
 from cmnas_tf.files import replacing, write_json
 from cmnas_tf.models.specification import Specification
-from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.serving.build_gallery import gallery_of
 from cmnas_tf.serving.exported_model import (
     BESIDE,
@@ -124,9 +123,8 @@ def _require_parity(parity: Mapping[str, Any], tolerance: float) -> None:
 
 def _results_of_run(model: TrainedNetwork) -> Mapping[str, Any] | None:
     """Those of the model's own weights, rather by the data set's own protocol."""
-    run = model.run or RunFolder(model.checkpoint.path.parent)
     own = (model.checkpoint.digest, model.weights)
-    for file in reversed(results_files(run)):
+    for file in reversed(results_files(model.run)):
         found = json.loads(file.read_text(encoding="utf-8"))
         if (found["checkpoint"]["sha256"], found["checkpoint"]["weights"]) == own:
             return found

@@ -13,9 +13,9 @@ from cmnas_tf.data import load_dataset
 from cmnas_tf.data.index import Dataset
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.evaluate import evaluate_network
-from cmnas_tf.evaluation.measure import MEASURES
 from cmnas_tf.evaluation.results_file import keep
 from cmnas_tf.files import write_json
+from cmnas_tf.retrieval.measure import MEASURES
 from cmnas_tf.searching.fitness import supernet_scores
 from cmnas_tf.searching.search import find_architecture
 from cmnas_tf.studies.plan import SCHEMA, Study, StudyCell, of_part

@@ -179,6 +179,27 @@ class WeightTraining(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Measuring(Options):
+    """Whether and on whom the network is measured while it is trained."""
+
+    measure_every: int = option(
+        0,
+        "Epochs after which the moving average is measured; the checkpoint of the highest mAP is "
+        "kept as best.safetensors (0: never).",
+        minimum=0,
+    )
+    measure_on: str = option(
+        "held_out",
+        "Training people whom the weights then never see (held_out), or the test people by the "
+        "data set's protocol (test): an epoch chosen on them says too much of itself.",
+        choices=("held_out", "test"),
+    )
+    held_out: float = option(
+        0.1, "Part of the training people that is held out. Our choice.", minimum=0.01, maximum=0.5
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe(WeightTraining):
     """How an architecture is trained; the defaults are the authors' recipe of CM-NAS."""
 
@@ -200,6 +221,7 @@ class Recipe(WeightTraining):
         minimum=0,
         advanced=True,
     )
+    measuring: Measuring = Measuring()
 
     def __post_init__(self) -> None:
         super().__post_init__()

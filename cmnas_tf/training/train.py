@@ -22,6 +22,7 @@ from cmnas_tf.runs.provenance import provenance
 from cmnas_tf.runs.run_folder import Description, RunFolder
 from cmnas_tf.training.initial_weights import starting
 from cmnas_tf.training.inputs import TrainingImages
+from cmnas_tf.training.measuring import after_epochs, hold_out
 from cmnas_tf.training.recipe import TOLD_OTHERWISE, Recipe, training_settings
 from cmnas_tf.training.trained import SPECIFICATION, TrainedNetwork, load_network
 from cmnas_tf.training.trainer import Trainer
@@ -70,8 +71,9 @@ def train_network(
     recipe = (recipe or Recipe()).for_modalities(dataset.modalities)
     objective = recipe.objective
     strategy = make_strategy(devices, recipe.numerics.deterministic)
-    images = TrainingImages(dataset, recipe, seed)
-    sampler = images.sampler(dataset.train, stream=0)
+    learned_from, measured_on = hold_out(dataset, recipe.measuring, seed)
+    images = TrainingImages(learned_from, recipe, seed)
+    sampler = images.sampler(learned_from.train, stream=0)
     specification = Specification(
         architecture,
         len(images.pids),
@@ -127,6 +129,7 @@ def train_network(
             checkpointing=checkpointing or Checkpointing(),
             progress=progress,
             adopt_average_every=recipe.adopt_average_every,
+            after_epoch=after_epochs(recipe, trainer, specification, dataset, measured_on, run),
         )
     wait_for_all(strategy)
     with strategy.scope():

@@ -37,14 +37,14 @@ class TrainedNetwork:
       specification: how it was built.
       checkpoint: the file it was read from.
       weights: ``"average"``, the moving average, or ``"live"``, the last step's weights.
-      run: the folder of its run; None where only a checkpoint was given.
+      run: the folder of its run; of a checkpoint that lies elsewhere, the folder it lies in.
     """
 
     network: ReidNetwork
     specification: Specification
     checkpoint: checkpoints.Checkpoint
     weights: str
-    run: RunFolder | None = None
+    run: RunFolder
 
     def __repr__(self) -> str:
         architecture, size = self.specification.architecture, self.specification
@@ -151,14 +151,15 @@ def load_network(
     Raises:
       BadInput: there is no such checkpoint, or it does not hold a whole derived network.
     """
-    run = source if isinstance(source, RunFolder) else None
-    if run is None and Path(str(source)).is_dir():
-        run = RunFolder(str(source))
-    checkpoint = checkpoints.read(Path(str(source))) if run is None else run.newest()
+    if isinstance(source, RunFolder) or Path(source).is_dir():
+        run = source if isinstance(source, RunFolder) else RunFolder(source)
+        checkpoint = run.newest()
+    else:
+        run, checkpoint = RunFolder.around(Path(source)), checkpoints.read(Path(source))
     if checkpoint is None:
         raise BadInput(
-            f"{source if run is None else run.path} holds no checkpoint; train there first "
-            "(`train_network`), or give a checkpoint."
+            f"{run.path} holds no checkpoint; train there first (`train_network`), or give a "
+            "checkpoint."
         )
     specification: Any = checkpoint.metadata.get(SPECIFICATION)
     if specification is None:

@@ -16,7 +16,7 @@ from cmnas_tf.models import ReidNetwork
 from cmnas_tf.models.precision import computed_in
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.runs.how_it_runs import Checkpointing
-from cmnas_tf.runs.loop import Loop
+from cmnas_tf.runs.loop import AfterEpoch, Loop, nothing
 from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.training.gradient_step import gradient_step
 from cmnas_tf.training.inputs import TrainingImages
@@ -108,6 +108,7 @@ class Trainer:
         checkpointing: Checkpointing,
         progress: bool,
         adopt_average_every: int = 0,
+        after_epoch: AfterEpoch = nothing,
     ) -> None:
         """Trains to the last epoch, from the run's newest checkpoint where it has one.
 
@@ -120,6 +121,7 @@ class Trainer:
           checkpointing: when checkpoints are written.
           progress: whether to show a bar.
           adopt_average_every: epochs after which the average overwrites the live weights; 0: never.
+          after_epoch: see ``Loop.steps``.
         """
         steps_per_epoch = sampler.steps_per_epoch
         adopt_every = adopt_average_every * steps_per_epoch
@@ -144,7 +146,7 @@ class Trainer:
             checkpointing=checkpointing,
             progress=progress,
         )
-        loop.steps(batches, step)
+        loop.steps(batches, step, after_epoch)
 
     def set_learning_rate(self, step: int, steps_per_epoch: int, epochs: int) -> None:
         """Makes the learning rate that of a step, by the schedule."""

@@ -17,10 +17,10 @@ from cmnas_tf.data.verify import readable
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.evaluate import evaluate_network
 from cmnas_tf.evaluation.matching import Matching
-from cmnas_tf.evaluation.measure import measure
 from cmnas_tf.evaluation.results_file import SCHEMA, read_results
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.retrieval.embed import embed
+from cmnas_tf.retrieval.measure import measure
 from cmnas_tf.runs.checkpoints import Checkpoints
 from cmnas_tf.runs.provenance import commit
 from cmnas_tf.training.trained import SPECIFICATION, load_network

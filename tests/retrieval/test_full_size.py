@@ -20,7 +20,7 @@ import json, pathlib, sys
 import numpy as np
 from cmnas_tf.data.index import Dataset, Image, Images
 from cmnas_tf.data.sysu_mm01 import SysuProtocol
-from cmnas_tf.evaluation.measure import measure
+from cmnas_tf.retrieval.measure import measure
 
 def peak():  # not getrusage, which also counts what the parent had when it forked
     status = pathlib.Path("/proc/self/status").read_text().split()

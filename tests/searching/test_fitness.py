@@ -16,10 +16,11 @@ from cmnas_tf.data.split import split_train
 from cmnas_tf.errors import BadInput
 from cmnas_tf.models import two_stream
 from cmnas_tf.retrieval.embed import embed
+from cmnas_tf.retrieval.fitness import Fitness, few_of_each
 from cmnas_tf.retrieval.ranking import rank
 from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.searching import Darts, fitness
-from cmnas_tf.searching.fitness import Fitness, few_of_each, supernet_scores
+from cmnas_tf.searching.fitness import supernet_scores
 from cmnas_tf.training.inputs import TrainingImages
 from tests.searching.small import ONE_BLOCK, SMALL, SPACE, find
 from tests.tiny_people import write_people

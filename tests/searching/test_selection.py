@@ -11,9 +11,10 @@ from cmnas_tf.architecture import SEPARATE, SHARED, Architecture
 from cmnas_tf.data import Image, Images
 from cmnas_tf.data.split import split_train
 from cmnas_tf.errors import BadInput
+from cmnas_tf.retrieval.fitness import Fitness
 from cmnas_tf.search_spaces import CellSpace, NormSpace
 from cmnas_tf.searching import Darts, fitness, selection
-from cmnas_tf.searching.fitness import Fitness, SupernetFitness
+from cmnas_tf.searching.fitness import SupernetFitness
 from cmnas_tf.searching.selection import SELECTIONS, Evolution, OfStages, fittest
 from tests.searching.small import SMALL, SPACE, find
 

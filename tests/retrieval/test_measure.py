@@ -12,7 +12,7 @@ from cmnas_tf.data.protocols import SingleQuery
 from cmnas_tf.data.regdb import RegdbProtocol
 from cmnas_tf.data.sysu_mm01 import SysuProtocol
 from cmnas_tf.errors import BadInput
-from cmnas_tf.evaluation.measure import (
+from cmnas_tf.retrieval.measure import (
     MEASURES,
     Measured,
     TrialResult,

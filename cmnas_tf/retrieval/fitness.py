@@ -1,0 +1,108 @@
+"""How well people are retrieved whom the weights never saw: the measure of searches and trainings.
+
+Their images are embedded and ranked among themselves, by the camera rule of their data set.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cmnas_tf.data.index import Images
+from cmnas_tf.data.pipeline import ImageSource
+from cmnas_tf.modality import INFRARED, VISIBLE
+from cmnas_tf.models import ReidNetwork
+from cmnas_tf.retrieval.embed import embed
+from cmnas_tf.retrieval.ranking import rank_embeddings
+
+_EMBED_BATCH = 64
+_RESAMPLES = 1000
+_IMAGES = 4  # our choice
+
+
+@dataclass(frozen=True)
+class Fitness:
+    """How well a network retrieves people whom its weights never saw.
+
+    Attributes:
+      mean_ap: mean average precision over the queries, 0..1.
+      rank1: part of the queries whose nearest image shows the same person, 0..1.
+      precisions: by person, the sum of the average precisions of the person's queries, [people].
+      queries: by person, how many count, [people].
+    """
+
+    mean_ap: float
+    rank1: float
+    precisions: np.ndarray
+    queries: np.ndarray
+
+    @classmethod
+    def of(cls, embeddings: np.ndarray, images: Images, rule: str) -> "Fitness":
+        """Infrared images ask for visible ones; those of one modality ask for one another.
+
+        Args:
+          embeddings: [N, D], L2-normalised.
+          images: N, those embedded.
+          rule: the data set's camera rule, a name of ``data.camera_rules.RULES``; images of one
+            modality never find those of their own camera.
+
+        Raises:
+          BadInput: there is nothing to rank, or an embedding is not finite.
+        """
+        asking = answering = np.ones(len(images), bool)
+        if len(set(images.modalities)) > 1:
+            asking, answering = images.modalities == INFRARED, images.modalities == VISIBLE
+        else:
+            rule = "market"
+        ranking = rank_embeddings(
+            embeddings[asking],
+            embeddings[answering],
+            images.pids[asking],
+            images.pids[answering],
+            images.cameras[asking],
+            images.cameras[answering],
+            rule,
+        )
+        counts = ~np.isnan(ranking.average_precisions)
+        _, person = np.unique(images.pids[asking][counts], return_inverse=True)
+        precisions = np.bincount(person, ranking.average_precisions[counts])
+        return cls(ranking.mean_ap, float(ranking.cmc[0]), precisions, np.bincount(person))
+
+    def standard_error_to(self, other: "Fitness") -> float:
+        """The standard error of the difference of both mean average precisions.
+
+        By bootstrap over people, with both computed of the same resample; from a seed of its own.
+        """
+        people = len(self.queries)
+        drawn = np.random.default_rng(0).integers(people, size=(_RESAMPLES, people))
+        gained = (self.precisions - other.precisions)[drawn].sum(axis=1)
+        return float((gained / self.queries[drawn].sum(axis=1)).std())
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        lists = {name: getattr(self, name).tolist() for name in ("precisions", "queries")}
+        return {"mean_ap": self.mean_ap, "rank1": self.rank1, **lists}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Fitness":
+        """From the form of :meth:`to_json`."""
+        arrays = (np.array(content[name]) for name in ("precisions", "queries"))
+        return cls(content["mean_ap"], content["rank1"], *arrays)
+
+
+def fitness(network: ReidNetwork, source: ImageSource, rule: str) -> Fitness:
+    """The fitness of a network of its own, by images that it was not trained on."""
+    return Fitness.of(embed(network, source, _EMBED_BATCH), source.images, rule)
+
+
+def few_of_each(images: Images) -> Images:
+    """At most :data:`_IMAGES` of each person from each camera, the first ones (our choice)."""
+    seen: Counter[tuple[int, int]] = Counter()
+    kept = []
+    for row, key in enumerate(zip(images.pids.tolist(), images.cameras.tolist(), strict=True)):
+        seen[key] += 1
+        if seen[key] <= _IMAGES:
+            kept.append(row)
+    return images[kept]

@@ -1,0 +1,134 @@
+"""Measuring a network while it is trained: a curve, and the best epoch kept."""
+
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from cmnas_tf.data import LAYOUTS
+from cmnas_tf.data.index import Dataset, Images
+from cmnas_tf.data.pipeline import ImageSource
+from cmnas_tf.errors import BadInput
+from cmnas_tf.models.precision import computed_in
+from cmnas_tf.models.specification import Specification
+from cmnas_tf.retrieval.embed import embed
+from cmnas_tf.retrieval.fitness import few_of_each, fitness
+from cmnas_tf.retrieval.measure import measure
+from cmnas_tf.runs import checkpoints
+from cmnas_tf.runs.checkpoints import BEST
+from cmnas_tf.runs.loop import AfterEpoch, Seen, nothing
+from cmnas_tf.runs.run_folder import RunFolder
+from cmnas_tf.training.recipe import Measuring, Recipe
+from cmnas_tf.training.trainer import Trainer
+
+_EMBED_BATCH = 64
+Judge = Callable[[], dict[str, float]]
+
+
+def hold_out(dataset: Dataset, measuring: Measuring, seed: int) -> tuple[Dataset, Images]:
+    """What is left to train on, and the images to measure on; a pure function of its arguments.
+
+    Raises:
+      BadInput: fewer than two people would be left on either side, or nobody could be ranked.
+    """
+    if not measuring.measure_every:
+        return dataset, dataset.train[:0]
+    if measuring.measure_on == "test":
+        return dataset, dataset.test
+    pids = np.unique(dataset.train.pids)
+    count = max(2, round(measuring.held_out * len(pids)))
+    if len(pids) - count < 2:
+        raise BadInput(
+            f"held_out={measuring.held_out:g} of {len(pids)} training people leaves "
+            f"{len(pids) - count} to train on; give measure_on=test, or more people."
+        )
+    random = np.random.default_rng([seed, zlib.crc32(b"held out")])
+    held_out = np.isin(dataset.train.pids, random.permutation(pids)[:count])
+    return replace(dataset, train=dataset.train[~held_out]), few_of_each(dataset.train[held_out])
+
+
+def judge(
+    trainer: Trainer,
+    specification: Specification,
+    dataset: Dataset,
+    images: Images,
+    measure_on: str,
+) -> Judge:
+    """Measures the moving average that a trainer then has, in a network of its own.
+
+    Args:
+      trainer: in training.
+      specification: of its network.
+      dataset: whose camera rule or protocol holds.
+      images: those to measure on, see :func:`hold_out`.
+      measure_on: what they are.
+    """
+    source = ImageSource(images, Path(dataset.root), specification.height, specification.width)
+    layout = LAYOUTS[dataset.layout]
+    with computed_in(trainer.training.numerics.precision):
+        network = specification.build()
+
+    def measured() -> dict[str, float]:
+        for name, variable in network.get_weight_paths().items():
+            variable.assign(trainer.average.variables[name])
+        if measure_on == "held_out":
+            found = fitness(network, source, layout.protocol.rule)
+            return {"mAP": found.mean_ap, "rank1": found.rank1}
+        settings = measure(embed(network, source, _EMBED_BATCH), dataset)
+        return {
+            name: float(np.mean([setting.values[name] for setting in settings]))
+            for name in ("mAP", "rank1")
+        }
+
+    return measured
+
+
+class BestEpoch:
+    """Measures every some epochs and at the end, and has the best kept; for ``Loop.steps``.
+
+    Args:
+      measuring: when, and on whom.
+      epochs: how many there are.
+      judge: measures; its ``"mAP"`` decides, the first of equals.
+      people: how many are measured on.
+      best: the highest mAP so far.
+    """
+
+    def __init__(
+        self, measuring: Measuring, epochs: int, judge: Judge, people: int, best: float = -1.0
+    ):
+        self._measuring, self._epochs, self._judge = measuring, epochs, judge
+        self._on = f"{people} {measuring.measure_on.replace('_', '-')} people"
+        self._best, self._word = best, ""
+
+    def __call__(self, epoch: int) -> Seen:
+        """What there is to say after an epoch, from 1."""
+        every = self._measuring.measure_every
+        if epoch % every and epoch != self._epochs:
+            return Seen(word=self._word)
+        found, best = self._judge(), None
+        if found["mAP"] > self._best:
+            self._best = found["mAP"]
+            best = {**found, "on": self._on, "every": every}
+        self._word = f"mAP {100 * found['mAP']:.1f} (best {100 * self._best:.1f})"
+        scalars = {f"{self._measuring.measure_on}/{name}": value for name, value in found.items()}
+        return Seen(scalars, self._word, best)
+
+
+def after_epochs(
+    recipe: Recipe,
+    trainer: Trainer,
+    specification: Specification,
+    dataset: Dataset,
+    images: Images,
+    run: RunFolder,
+) -> AfterEpoch:
+    """What a training does after its epochs: it goes on from the best that the run has kept."""
+    measuring = recipe.measuring
+    if not measuring.measure_every:
+        return nothing
+    best = checkpoints.read(run.best).metadata[BEST]["mAP"] if run.best.is_file() else -1.0
+    judged = judge(trainer, specification, dataset, images, measuring.measure_on)
+    return BestEpoch(measuring, recipe.epochs, judged, len(np.unique(images.pids)), best)
