@@ -1,5 +1,7 @@
 """From the bytes of an image file to a network's pixels; the same in training and serving."""
 
+from contextlib import AbstractContextManager
+
 import tensorflow as tf
 
 PALETTE = "a BMP with a colour palette, which is not looked up; save it as PNG or 24-bit BMP"
@@ -10,6 +12,13 @@ BITS = (
 CMYK = "a JPEG of four colours (CMYK), which depend on a printer's profile; save it as RGB"
 
 
+TURNED = "a JPEG that its EXIF turns, and readers do or do not; save it upright, without EXIF"
+
+_HEAD = 256  # bytes, in which cameras write the EXIF tag of the orientation (CIPA DC-008, 0x0112)
+_TURNED = (
+    r"(?s)\C{2,64}?Exif\x00\x00(?:II\C{6,160}?\x12\x01\x03\x00\x01\x00\x00\x00[\x02-\x08]|"
+    r"MM\C{6,160}?\x01\x12\x00\x03\x00\x00\x00\x01\x00[\x02-\x08])\C*"
+)
 _BITS = r"(?s)GIF8\C*|\CPNG\C{20}\x10"  # the depth of a PNG is its 25th byte
 
 
@@ -29,28 +38,37 @@ def decode_pixels(encoded: tf.Tensor) -> tf.Tensor:
 
     Raises:
       tf.errors.InvalidArgumentError: when run on bytes that are not a complete image; on a BMP with
-        a colour palette (:data:`PALETTE`), of which TensorFlow gives the palette's numbers; or on a
-        PNG of 16 bits, of which it gives the upper 8, or a GIF (:data:`BITS`).
+        a colour palette (:data:`PALETTE`), of which TensorFlow gives the palette's numbers; on a
+        PNG of 16 bits, of which it gives the upper 8, or a GIF (:data:`BITS`); or on a JPEG that is
+        not upright (:data:`TURNED`).
     """
 
     def others() -> tf.Tensor:
         refused = tf.strings.regex_full_match(tf.strings.substr(encoded, 0, 25), _BITS)
-        # Unlike tf.debugging.Assert it makes no branch, whose nodes cost time.
-        checks = [
-            tf.raw_ops.Assert(condition=tf.logical_not(is_so), data=[said])
-            for said, is_so in ((PALETTE, _has_palette(encoded)), (BITS, refused))
-        ]
-        with tf.control_dependencies(checks):
+        with refusing((_has_palette(encoded), PALETTE), (refused, BITS)):
             return tf.io.decode_image(encoded, channels=3, expand_animations=False)
 
-    pixels = tf.cond(
-        tf.io.is_jpeg(encoded),
-        # The accurate transform, which is what Pillow and OpenCV use.
-        lambda: tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE"),
-        others,
-    )
+    def jpeg() -> tf.Tensor:
+        with refusing((is_turned(encoded), TURNED)):
+            # The accurate transform, which is what Pillow and OpenCV use.
+            return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+
+    pixels = tf.cond(tf.io.is_jpeg(encoded), jpeg, others)
     pixels.set_shape([None, None, 3])
     return pixels
+
+
+def refusing(*faults: tuple[tf.Tensor, str]) -> AbstractContextManager[None]:
+    """What is computed in it fails with the words of a fault that is so."""
+    # Unlike tf.debugging.Assert it makes no branch, whose nodes cost time.
+    return tf.control_dependencies(
+        [tf.raw_ops.Assert(condition=tf.logical_not(is_so), data=[said]) for is_so, said in faults]
+    )
+
+
+def is_turned(jpeg: tf.Tensor) -> tf.Tensor:
+    """Whether EXIF says that a JPEG's pixels are not upright: scalar string -> scalar bool."""
+    return tf.strings.regex_full_match(tf.strings.substr(jpeg, 0, _HEAD), _TURNED)
 
 
 def _has_palette(encoded: tf.Tensor) -> tf.Tensor:

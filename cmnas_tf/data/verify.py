@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from cmnas_tf.data.decode import BITS, CMYK, PALETTE, decode_pixels
+from cmnas_tf.data.decode import BITS, CMYK, PALETTE, TURNED, decode_pixels
 from cmnas_tf.data.index import Dataset, Image, Images
 from cmnas_tf.data.store import in_threads, open_store
 
@@ -81,7 +81,7 @@ def _colours(encoded: tf.Tensor) -> tf.Tensor:
 
 def _fault(message: str) -> str:
     """What TensorFlow's message says of an image."""
-    for reason in (PALETTE, BITS):
+    for reason in (PALETTE, BITS, TURNED):
         if reason in message:
             return reason
     # Behind the trace and the function's name, before the node's.

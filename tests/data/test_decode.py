@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cmnas_tf.data.decode import BITS, PALETTE, decode, resize
+from cmnas_tf.data.decode import BITS, PALETTE, TURNED, decode, decode_pixels, resize
 
 
 def photo(height=40, width=24, seed=0):
@@ -86,6 +86,26 @@ def test_what_would_lose_bits_or_images_is_refused(eagerly):
         Image.fromarray(pixels).save(stream, form)
         with pytest.raises(tf.errors.InvalidArgumentError, match=re.escape(BITS)):
             read(stream.getvalue(), 8, 8)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("order", ["<", ">"], ids=["little endian", "big endian"])
+def test_what_exif_turns_is_refused(orientation, order):
+    """Behind the tags of image width and maker, as a camera writes them, and a JFIF segment."""
+    tags = [(0x0100, 3, 64), (0x010F, 2, 8), (0x0112, 3, orientation), (0x0128, 3, 2)]
+    entries = b"".join(
+        struct.pack(f"{order}HHI", tag, kind, 1) + struct.pack(f"{order}Hxx", value)
+        for tag, kind, value in tags
+    )
+    mark = b"II" if order == "<" else b"MM"
+    tiff = mark + struct.pack(f"{order}HIH", 42, 8, len(tags)) + entries + bytes(4)
+    file = encoded(photo(), "JPEG", exif=b"Exif\0\0" + tiff)
+    assert Image.open(io.BytesIO(file)).getexif()[0x0112] == orientation
+    if orientation == 1:
+        np.testing.assert_array_equal(decode_pixels(file).shape, photo().shape)
+        return
+    with pytest.raises(tf.errors.InvalidArgumentError, match=re.escape(TURNED)):
+        decode_pixels(file)
 
 
 @pytest.mark.parametrize("colours", [2, 16, 256])

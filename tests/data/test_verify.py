@@ -5,9 +5,10 @@ import io
 
 import numpy as np
 import pytest
+from PIL import ExifTags
 from PIL import Image as Picture
 
-from cmnas_tf.data.decode import BITS, CMYK, PALETTE
+from cmnas_tf.data.decode import BITS, CMYK, PALETTE, TURNED
 from cmnas_tf.data.index import Dataset, Image, Images
 from cmnas_tf.data.verify import Content, duplicates, read_contents, unreadable
 
@@ -25,10 +26,18 @@ def with_palette():
     return file.getvalue()
 
 
-def saved(image, form):
+def saved(image, form, **options):
     file = io.BytesIO()
-    image.save(file, form)
+    image.save(file, form, **options)
     return file.getvalue()
+
+
+def held(orientation):
+    """As a camera writes that was held so."""
+    exif = Picture.Exif()
+    exif[ExifTags.Base.Make] = "a maker of cameras"
+    exif[ExifTags.Base.Orientation] = orientation
+    return saved(Picture.new("RGB", (5, 9)), "JPEG", exif=exif)
 
 
 def centikelvin():
@@ -48,6 +57,8 @@ FILES = {
     "thermal.png": (centikelvin, BITS),
     "gif.jpg": (lambda: picture(4, "GIF"), BITS),
     "print.jpg": (lambda: saved(Picture.new("CMYK", (5, 9)), "JPEG"), CMYK),
+    "turned.jpg": (lambda: held(6), TURNED),
+    "upright.jpg": (lambda: held(1), ""),
     "grey.jpg": (lambda: saved(Picture.new("L", (5, 9)), "JPEG"), ""),
     "missing.jpg": (None, "the file does not exist"),
     "folder.jpg": ("folder", "the file cannot be read (Is a directory)"),

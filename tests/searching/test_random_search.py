@@ -10,6 +10,7 @@ import pytest
 
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.errors import BadInput, Stopped
+from cmnas_tf.retrieval import fitness
 from cmnas_tf.runs.checkpoints import Checkpoints
 from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.search_spaces import CellSpace
@@ -18,7 +19,6 @@ from cmnas_tf.searching import (
     Darts,
     RandomSearch,
     bilevel,
-    fitness,
     random_search,
 )
 from cmnas_tf.training import trainer

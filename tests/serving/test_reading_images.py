@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from PIL import ExifTags, Image
 
 from cmnas_tf.data.decode import decode
 from cmnas_tf.serving import reading_images
@@ -31,6 +31,13 @@ def encoded(form="PNG", mode="RGB", size=(HEIGHT, WIDTH), **kwargs):
     stream = io.BytesIO()
     Image.fromarray(pixels).convert(mode).save(stream, form, **kwargs)
     return stream.getvalue()
+
+
+def held(orientation):
+    """EXIF that says so."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    return exif
 
 
 def frames(form):
@@ -68,6 +75,7 @@ def bmp_of(width, height):
 ALLOWED = {
     "jpeg": encoded("JPEG"),
     "progressive": encoded("JPEG", progressive=True),
+    "upright jpeg": encoded("JPEG", exif=held(1)),
     "grey jpeg": encoded("JPEG", "L"),
     "png": encoded(),
     "png, alpha": encoded("PNG", "RGBA"),
@@ -92,6 +100,7 @@ REFUSED = {
     "half a bmp": (encoded("BMP")[:-1], "Input size should match"),
     "bmp, header cut": (encoded("BMP")[:40], CUT),
     "cmyk": (encoded("JPEG", "CMYK"), "grey or have three colours"),
+    "turned": (encoded("JPEG", exif=held(3)), "must be upright"),
     "16 bits": (png_header(32, 32, depth=16), "at most 8 bits"),
     "apng": (frames("PNG"), "a single one"),
     "1x1": (encoded(size=(1, 1)), rf"{SIDES}.*\[1 1\] \[1\]"),

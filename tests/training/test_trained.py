@@ -1,5 +1,6 @@
 """From a checkpoint to the network it holds, never to one of random weights; and to embeddings."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,7 +74,13 @@ def test_a_checkpoint_by_its_path(run):
     folder, _ = run
     path = folder / "checkpoints" / "step-00000007.safetensors"
     found = load_network(str(path))
-    assert (found.checkpoint.path, found.run) == (path, None)
+    assert (found.checkpoint.path, found.run.path) == (path, folder)
+
+
+def test_a_checkpoint_elsewhere_belongs_to_the_folder_it_lies_in(run, tmp_path):
+    folder, _ = run
+    path = shutil.copy(folder / "checkpoints" / "step-00000007.safetensors", tmp_path)
+    assert load_network(path).run.path == tmp_path
 
 
 def test_the_network_is_that_of_the_specification(run):
