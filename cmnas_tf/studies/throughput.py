@@ -110,9 +110,7 @@ def _of_training(
     steps: int,
 ) -> float:
     """Seconds of a step."""
-    trainer = Trainer.begin(
-        recipe, strategy, specification, recipe.objective, seed=0, average_decay=0.9
-    )
+    trainer = Trainer.begin(recipe, strategy, specification, seed=0, average_decay=0.9)
     batch = _batch(strategy, recipe, specification.modalities)
     return _seconds(strategy, lambda: trainer.train_step(batch), steps)
 

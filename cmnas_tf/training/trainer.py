@@ -11,7 +11,6 @@ from cmnas_tf.data.pipeline import Share
 from cmnas_tf.data.sampling import IdentitySampler
 from cmnas_tf.devices import xla
 from cmnas_tf.devices.distribution import first_replica
-from cmnas_tf.losses import Objective
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.models.precision import computed_in
 from cmnas_tf.models.specification import Specification
@@ -52,7 +51,6 @@ class Trainer:
         training: WeightTraining,
         strategy: tf.distribute.Strategy,
         specification: Specification,
-        objective: Objective,
         seed: int,
         average_decay: float = 0.0,
         start_from: Callable[[ReidNetwork], None] = lambda network: None,
@@ -63,7 +61,6 @@ class Trainer:
           training: how its weights are trained.
           strategy: in whose scope the variables are made.
           specification: of the network.
-          objective: what its weights follow.
           seed: of its random weights.
           average_decay: of the moving average.
           start_from: gives the new network other weights to start from.
@@ -84,7 +81,7 @@ class Trainer:
         k = training.sampling.images_per_identity
 
         def replica_step(batch):
-            return {"weights": gradient_step(network, objective, optimizer, batch, k)}
+            return {"weights": gradient_step(network, training.objective, optimizer, batch, k)}
 
         # Nothing in it branches on a tensor; converting it takes seconds.
         @tf.function(

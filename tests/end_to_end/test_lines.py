@@ -69,7 +69,7 @@ def test_both_lines_begin_with_the_same_bits(tmp_path):
     batches = list(images.batches(images.sampler(people.train, 0), 0, 3, Share()))
     network = Specification(Architecture.separate("resnet18"), 4, 32, 16, width_factor=1 / 16)
     device = tf.distribute.OneDeviceStrategy("CPU:0")
-    trainer = Trainer.begin(recipe, device, network, recipe.objective, seed=0)
+    trainer = Trainer.begin(recipe, device, network, seed=0)
     weights = sorted(trainer.network.get_weight_paths().items())
     files = [path.read_bytes() for path in sorted(PEOPLE.rglob("*.jpg"))]
     found = {
