@@ -55,6 +55,11 @@ class Place(NamedTuple):
         return 4 * 2**reductions  # the stem, of a ResNet, divides by 4
 
 
+def channels_of(width: float) -> int:
+    """The ``channels`` of a network of the width factor ``width``; 64 at 1, as in a ResNet."""
+    return max(1, round(64 * width))
+
+
 def places_of(cells: tuple[int, ...]) -> tuple[Place, ...]:
     """The cells of a network, in the order a batch goes through them.
 

@@ -5,8 +5,9 @@ from collections.abc import Callable
 import tf_keras as keras
 
 from cmnas_tf.architecture import BACKBONES, Backbone, Plan, ResNetPlan, plan_of
+from cmnas_tf.cell_plan import channels_of
 from cmnas_tf.errors import BadInput
-from cmnas_tf.models.cell_net import channels_of, derived_net
+from cmnas_tf.models.cell_net import derived_net
 from cmnas_tf.models.operations import MakeNorm
 from cmnas_tf.models.resnet import ResNet
 from cmnas_tf.network_parts import PLAIN, NetworkParts

@@ -12,7 +12,7 @@ from cmnas_tf.architecture import (
     named_backbone,
     plan_of,
 )
-from cmnas_tf.cell_plan import CellPlan
+from cmnas_tf.cell_plan import CellPlan, channels_of
 from cmnas_tf.errors import BadInput
 
 RANDOM = "random:"
@@ -64,7 +64,6 @@ def _random(name: str, backbone: Backbone, width: float) -> Architecture:
             f"backbone is {backbone}. Say which network: `backbone`, an architecture.json or "
             "genotype.json."
         )
-    from cmnas_tf.models.cell_net import channels_of
     from cmnas_tf.search_spaces.random_cells import random_genotype
 
     plan = cast(CellPlan, backbone)

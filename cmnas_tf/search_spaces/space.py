@@ -93,7 +93,12 @@ class SearchSpace(Options):
     def expected_cost(
         self, supernet: "ReidNetwork", height: int, width: int
     ) -> "Callable[[], tf.Tensor]":
-        """What the mixture costs for an image, to be differentiated for the logits.
+        """Gives a function of what the mixture costs, a scalar >= 0, to be differentiated for the
+        logits.
+
+        Args:
+          supernet: of this space.
+          height, width: of the images, in pixels.
 
         Raises:
           BadInput: every architecture of the space costs the same.
