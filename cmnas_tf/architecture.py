@@ -137,7 +137,6 @@ def stacked(backbone: Backbone, cells: tuple[int, ...]) -> Backbone:
     """The backbone with other numbers of cells.
 
     Args:
-      backbone: any.
       cells: number of cells of each stage; empty for those that it has.
 
     Raises:

@@ -103,7 +103,6 @@ class CellPlan:
     """What tells one network of cells from another: its two cells, and how often they stand in it.
 
     Attributes:
-      genotype: the cells.
       cells: number of cells of each stage.
 
     Raises:

@@ -20,9 +20,7 @@ class OneOf(ListedOptions, Generic[T]):
     named entry does not have are refused.
 
     Attributes:
-      registry: of component classes.
       selector: the option that names the entry.
-      name: the entry.
     """
 
     registry: ClassVar[Registry[Any]]

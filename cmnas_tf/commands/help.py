@@ -25,7 +25,6 @@ def help_text(command: type[Options], everything: bool = True) -> str:
     """The help of a command.
 
     Args:
-      command: the class.
       everything: whether options are listed that most people never touch.
     """
     known = command.options()

@@ -34,9 +34,6 @@ def load_folders(
     """Reads a data set that lies on disk as Market-1501 does.
 
     Args:
-      layout: its name.
-      root: the folder of the data set.
-      tree: how it should look, for people to read.
       within: where the three folders are in ``root``, for example ``"labeled/"``.
       distractors: the identity of people whom nobody may ask for, if they have one.
 

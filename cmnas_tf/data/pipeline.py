@@ -36,7 +36,6 @@ class ImageSource:
     """Decoded pixels of a table of images, by row number.
 
     Attributes:
-      images: the table.
       root: the data set's folder, of files or of shards.
       height, width: size after resizing, in pixels.
       cache: ``"none"`` reads an image each time; ``"encoded"`` keeps the files' bytes and
@@ -103,9 +102,6 @@ def training_batches(
     The seed is the sampler's, and so is the stream: two samplers of a run augment differently.
 
     Args:
-      source: where pixels come from.
-      sampler: which images each step takes.
-      augmentation: what is done to them.
       start, stop: step numbers, counted from 0.
       share: the identities of a step are cut into ``share.of`` equal parts; for every step the
         dataset holds ``share.count`` elements, one for each part from ``share.first`` on. That

@@ -113,12 +113,7 @@ def readable(dataset: Dataset, part: str) -> Dataset:
 
 
 def duplicates(dataset: Dataset, contents: Mapping[str, Content]) -> Iterator[tuple[str, str]]:
-    """Each test image whose file has the bytes of a training image's, behind the first such one.
-
-    Args:
-      dataset: the data set.
-      contents: of all its paths.
-    """
+    """Each test image whose file has the bytes of a training image's, behind the first such one."""
     first: dict[str, str] = {}
     for path in dataset.train.paths:
         first.setdefault(contents[path].digest, path)
@@ -133,10 +128,6 @@ def equal_pictures(dataset: Dataset, contents: Mapping[str, Content]) -> Iterato
     is in the gallery too.
 
     Where images have no roles, one modality asks for another.
-
-    Args:
-      dataset: the data set.
-      contents: of all its paths.
     """
     people: list[tuple[Image, Image]] = []
     answers: list[tuple[Image, Image]] = []

@@ -34,9 +34,6 @@ class TrialRun:
     Attributes:
       number: which of the data set's splits, from 1.
       run: the folder of its training, evaluated there.
-      dataset: as it lies on disk now.
-      architecture: that is trained.
-      recipe: of its training.
       training, evaluation: the options that affect its result, by name.
       components: whose options those of the evaluation are.
     """

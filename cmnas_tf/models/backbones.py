@@ -30,7 +30,6 @@ def register_backbone(name: str, plan: Plan, build: Build) -> None:
     Args:
       name: what architectures call it.
       plan: its sites, without TensorFlow; ``plan.kind`` names the builder.
-      build: makes the layer.
 
     Raises:
       BadInput: the name or the kind is taken.

@@ -17,9 +17,7 @@ def rematerialized(layer: keras.layers.Layer, inputs: Mapping[str, Any], **how: 
     Cost", 2016); the first call alone moves running statistics.
 
     Args:
-      layer: gives a tensor.
       inputs: tensors, or nests of them: what is differentiated for, besides the layer's variables.
-      how: the other arguments.
     """
     calls = iter((contextlib.nullcontext, running_statistics_kept))
 

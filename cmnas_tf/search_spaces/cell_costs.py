@@ -14,7 +14,6 @@ def edge_costs(
 
     Args:
       cells: number of cells of each stage.
-      candidates: names of operations.
       channels: of a node in the first stage.
       height, width: of an image, in pixels.
 

@@ -41,8 +41,6 @@ class Selection(Options):
 
         Args:
           derived: what the logits prefer.
-          fitness: measures architectures.
-          seed: of all randomness.
         """
         raise NotImplementedError
 
@@ -110,7 +108,6 @@ def fittest(
 
     Args:
       measured: by architecture, in the order in which they were measured.
-      space: that they are of.
       tie_errors: see :class:`ByFitness`.
     """
     best = max(measured, key=lambda architecture: measured[architecture].mean_ap)

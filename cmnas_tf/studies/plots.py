@@ -24,7 +24,6 @@ def save_plots(found: Findings, subject: str, folder: Path) -> list[str]:
     Args:
       found: see ``findings.findings``; what it does not have gets no picture.
       subject: the arm that stands out.
-      folder: where to.
 
     Returns:
       The names of the files.

@@ -28,7 +28,6 @@ class Throughput(NamedTuple):
     Attributes:
       search_seconds: of a first-order step that moves the architecture and the weights; median.
       train_seconds: of a training step; median.
-      device: that computed.
     """
 
     search_seconds: float
@@ -48,8 +47,6 @@ def measure(
     Args:
       searching: of the study, but for the weights it starts from and its order.
       training: of the study, but for the weights it starts from.
-      identities: in training.
-      modalities: of the training images.
       steps: of each that count.
 
     Raises:

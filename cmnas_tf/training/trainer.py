@@ -30,9 +30,6 @@ class Trainer:
     """A derived network and what trains it.
 
     Attributes:
-      training: how its weights are trained.
-      strategy: what computes it.
-      network: in training.
       optimizer: of all its trainable variables.
       average: follows the network's variables.
       train_step: distributed batch -> ``{"weights": terms}`` before the step, which it takes.
@@ -58,11 +55,8 @@ class Trainer:
         """The network as a training begins with it.
 
         Args:
-          training: how its weights are trained.
           strategy: in whose scope the variables are made.
-          specification: of the network.
           seed: of its random weights.
-          average_decay: of the moving average.
           start_from: gives the new network other weights to start from.
 
         Raises:
@@ -110,13 +104,8 @@ class Trainer:
         """Trains to the last epoch, from the run's newest checkpoint where it has one.
 
         Args:
-          images: how batches are made.
-          sampler: which batches.
           run: where checkpoints and TensorBoard's logs go.
-          epochs: how many there are.
           metadata: JSON that is stored with each checkpoint.
-          checkpointing: when checkpoints are written.
-          progress: whether to show a bar.
           adopt_average_every: epochs after which the average overwrites the live weights; 0: never.
           after_epoch: see ``Loop.steps``.
         """
