@@ -61,10 +61,7 @@ def channels_of(width: float) -> int:
 
 
 def places_of(cells: tuple[int, ...]) -> tuple[Place, ...]:
-    """The cells of a network, in the order a batch goes through them.
-
-    Args:
-      cells: number of cells of each stage.
+    """The cells of a network with so many in each stage, in the order a batch goes through them.
 
     Raises:
       BadInput: a number that is not 1 or more.

@@ -34,15 +34,12 @@ def read_contents(
     paths: Iterable[str],
     progress: Callable[[int], Any] = lambda images: None,
 ) -> dict[str, Content]:
-    """Reads the image files of a data set, each once, in threads.
+    """By path the content of image files of a data set, each read once, in threads.
 
     Args:
       root: the data set's folder, of files or of shards.
       paths: of its tables.
       progress: called with the number of files just read.
-
-    Returns:
-      The content of each path.
     """
     paths, store = list(paths), open_store(root)
     # Decodes and forgets; traced here, because threads would each trace it anew.

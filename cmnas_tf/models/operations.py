@@ -89,15 +89,11 @@ class ConvNorm(Operation):
 
 
 class Pool(Operation):
-    """3x3 pooling and a batch norm without scale and offset, in derived networks too.
-
-    Args:
-      pool: ``max_pool_3x3`` or ``avg_pool_3x3``.
-    """
+    """3x3 pooling and a batch norm without scale and offset, in derived networks too."""
 
     def __init__(
         self,
-        pool: Callable[[tf.Tensor, int], tf.Tensor],
+        pool: Callable[[tf.Tensor, int], tf.Tensor],  # with 3x3 windows
         stride: int,
         make_norm: MakeNorm,
         **kwargs: Any,

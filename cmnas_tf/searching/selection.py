@@ -37,11 +37,8 @@ class Selection(Options):
         """
 
     def select(self, derived: Architecture, fitness: "SupernetFitness", seed: int) -> Architecture:
-        """The architecture to keep; its provenance says how it was chosen.
-
-        Args:
-          derived: what the logits prefer.
-        """
+        """The architecture to keep, where the logits prefer ``derived``; its provenance says how it
+        was chosen."""
         raise NotImplementedError
 
 

@@ -126,10 +126,8 @@ def stage_worth(trainings: Sequence[Trained]) -> dict[str, Any] | None:
 
     The scatter of a training is as large as what most architectures differ by; together the
     trainings say more than one by one. Least squares (our choice): a score is its seed's, plus each
-    stage's worth times its share of separate; that stages add up is the assumption.
-
-    Args:
-      trainings: of one backbone.
+    stage's worth times its share of separate; that stages add up is the assumption. All are of one
+    backbone.
 
     Returns:
       ``stages``: by name ``worth``, of separating all of it, and its 95 % ``interval`` (t);

@@ -258,8 +258,7 @@ def weight_optimizer(
 ) -> OptimizerGroups:
     """The optimizer of a network's weights: one group for the backbone, one for the head.
 
-    Args:
-      besides: variables that something else trains.
+    ``besides`` are variables that something else trains.
     """
     others = {id(variable) for variable in besides}
     backbone = [v for v in network.backbone.trainable_variables if id(v) not in others]
