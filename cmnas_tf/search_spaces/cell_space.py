@@ -121,7 +121,7 @@ class CellSpace(SearchSpace):
         """
         import tensorflow as tf
 
-        from cmnas_tf.search_spaces.cell_costs import edge_costs
+        from cmnas_tf.models.cost import edge_costs
 
         costs = edge_costs(self.cells, self.candidates, channels_of(self.width), height, width)
         work = {kind: table[..., 1] for kind, table in costs.items()}
