@@ -134,11 +134,7 @@ def named_backbone(name: str, cells: tuple[int, ...] = ()) -> Backbone:
 
 
 def stacked(backbone: Backbone, cells: tuple[int, ...]) -> Backbone:
-    """The backbone with other numbers of cells.
-
-    Args:
-      backbone: any.
-      cells: number of cells of each stage; empty for those that it has.
+    """The backbone with so many cells in each stage; ``()`` for those that it has.
 
     Raises:
       BadInput: numbers of cells for a ResNet, or one that is not 1 or more.

@@ -55,11 +55,13 @@ class Place(NamedTuple):
         return 4 * 2**reductions  # the stem, of a ResNet, divides by 4
 
 
-def places_of(cells: tuple[int, ...]) -> tuple[Place, ...]:
-    """The cells of a network, in the order a batch goes through them.
+def channels_of(width: float) -> int:
+    """The ``channels`` of a network of the width factor ``width``; 64 at 1, as in a ResNet."""
+    return max(1, round(64 * width))
 
-    Args:
-      cells: number of cells of each stage.
+
+def places_of(cells: tuple[int, ...]) -> tuple[Place, ...]:
+    """The cells of a network with so many in each stage, in the order a batch goes through them.
 
     Raises:
       BadInput: a number that is not 1 or more.
@@ -98,7 +100,6 @@ class CellPlan:
     """What tells one network of cells from another: its two cells, and how often they stand in it.
 
     Attributes:
-      genotype: the cells.
       cells: number of cells of each stage.
 
     Raises:

@@ -1,10 +1,11 @@
 """The choice of a registered component, with the options of all that are registered."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, ClassVar, Generic, TypeVar
 
 from cmnas_tf.errors import BadInput
+from cmnas_tf.listed_options import ListedOptions
 from cmnas_tf.options import Option, Options, values_of
 from cmnas_tf.registry import Registry
 
@@ -12,27 +13,22 @@ T = TypeVar("T", bound=Options)
 Chosen = TypeVar("Chosen", bound="OneOf")
 
 
-class OneOf(Options, Generic[T]):
+class OneOf(ListedOptions, Generic[T]):
     """Base of a component that makes one component of a registry.
 
     Its options are the one that names the entry, and those of all entries; given ones that the
     named entry does not have are refused.
 
     Attributes:
-      registry: of component classes.
       selector: the option that names the entry.
-      name: the entry.
     """
 
     registry: ClassVar[Registry[Any]]
     selector: ClassVar[Option]
 
-    def __init__(self, given: Mapping[str, Any] | None = None):
-        self._given = dict(given or {})
-        for known in self.options():
-            if known.name in self._given:
-                known.check(self._given[known.name])
-        self.name = str(self._given.pop(self.selector.name, self.selector.default))
+    def __init__(self, **given: Any):
+        super().__init__(**given)
+        self.name = str(given.get(self.selector.name, self.selector.default))
 
     def make(self) -> T:
         """The component.
@@ -46,6 +42,7 @@ class OneOf(Options, Generic[T]):
     def require_meaning(self, entries: Collection[str]) -> None:
         """Raises BadInput if an option was given that none of these entries has."""
         known = {found.name for entry in entries for found in self.registry[entry].options()}
+        known.add(self.selector.name)
         for name, value in self._given.items():
             if name not in known:
                 raise BadInput(
@@ -57,13 +54,13 @@ class OneOf(Options, Generic[T]):
         """The choice of that entry, of all that was given with what it has."""
         self._selector().check(name)
         given = values_of(self.registry[name].options(), self._given)
-        return type(self)({**given, self.selector.name: name})
+        return type(self)(**given, **{self.selector.name: name})
 
     def with_values(self: Chosen, **changes: Any) -> Chosen:
         """See :class:`Options`; another entry leaves out what it does not have."""
         other = changes.get(self.selector.name, self.name)
         kept = self if other == self.name else self.of_entry(other)
-        return type(self)({**kept._given, **changes, self.selector.name: other})
+        return type(self)(**{**kept._given, **changes})
 
     @classmethod
     def _selector(cls) -> Option:
@@ -86,16 +83,3 @@ class OneOf(Options, Generic[T]):
     def options(cls) -> list[Option]:
         """All options of all groups."""
         return [option for _, options in cls.groups() for option in options]
-
-    @classmethod
-    def of_values(cls, values: Mapping[str, Any]) -> "OneOf[T]":
-        """See :class:`Options`."""
-        return cls(values_of(cls.options(), values))
-
-    def values(self) -> dict[str, Any]:
-        """See :class:`Options`."""
-        given = {**self._given, self.selector.name: self.name}
-        return {option.name: given.get(option.name, option.default) for option in self.options()}
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.name!r}, {self._given})"

@@ -175,8 +175,6 @@ class Options:
     def groups(cls) -> list[tuple[str, list[Option]]]:
         """The options by the component that they belong to, under its first line."""
         title = (inspect.getdoc(cls) or cls.__name__).partition("\n")[0]
-        if not dataclasses.is_dataclass(cls):  # which lists its options itself
-            return [(title, cls.options())]
         own = cls._own_options()
         found = [(title, own)] if own else []
         for part in cls._parts().values():
@@ -216,13 +214,6 @@ class Options:
             if inner := values_of(part.component.options(), part.own(changes)):
                 new[field] = getattr(self, field).with_values(**inner)
         return dataclasses.replace(self, **new)  # type: ignore[type-var]
-
-    # Of components that are no dataclasses; the others compare their fields.
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.values() == other.values()  # type: ignore[attr-defined]
-
-    def __hash__(self) -> int:
-        return hash(tuple(self.values().items()))
 
 
 def values_of(options: Iterable[Option], values: Mapping[str, Any]) -> dict[str, Any]:

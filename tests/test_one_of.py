@@ -68,7 +68,7 @@ def test_the_entry_that_is_named_is_made_of_what_was_given():
 
 
 def test_values_of_all_options():
-    found = DrinkChoice({"drink": "tea", "minutes": 5.0}).values()
+    found = DrinkChoice(**{"drink": "tea", "minutes": 5.0}).values()
     assert found == {
         **{"drink": "tea", "sugar": 0, "grind": "fine", "minutes": 5.0, "leaves": "black"}
     }
@@ -102,12 +102,12 @@ def test_values_that_are_not_allowed(given, message):
 )
 def test_an_option_of_another_entry_is_refused_when_it_is_made(given, message):
     with pytest.raises(BadInput, match=message):
-        DrinkChoice(given).make()
+        DrinkChoice(**given).make()
 
 
 def test_what_means_nothing_to_any_of_several_entries():
     """For those who make each of them of one choice."""
-    given = DrinkChoice({"minutes": 5.0, "sugar": 1})
+    given = DrinkChoice(**{"minutes": 5.0, "sugar": 1})
     given.require_meaning(["tea"])
     given.require_meaning(["coffee", "tea"])
     assert given.of_entry("tea").make() == Tea(minutes=5.0, sugar=1)
@@ -123,7 +123,7 @@ def test_what_means_nothing_to_any_of_several_entries():
 
 
 def test_changing_an_option_keeps_the_others():
-    one = DrinkChoice({"drink": "tea", "sugar": 2})
+    one = DrinkChoice(**{"drink": "tea", "sugar": 2})
     other = one.with_values(minutes=5.0)
     assert other.make() == Tea(sugar=2, minutes=5.0)
     assert one.make() == Tea(sugar=2)
@@ -131,7 +131,7 @@ def test_changing_an_option_keeps_the_others():
 
 def test_changing_the_entry_leaves_out_what_the_new_one_does_not_have():
     """But what is changed together with it must mean something to it."""
-    tea = DrinkChoice({"drink": "tea", "sugar": 2, "minutes": 5.0})
+    tea = DrinkChoice(**{"drink": "tea", "sugar": 2, "minutes": 5.0})
     assert tea.with_values(drink="coffee", grind="coarse").make() == Coffee(2, "coarse")
     assert tea.with_values(drink="tea").make() == Tea(sugar=2, minutes=5.0)
     with pytest.raises(BadInput, match=r"minutes=4\.0 means nothing to drink=coffee"):
@@ -141,9 +141,9 @@ def test_changing_the_entry_leaves_out_what_the_new_one_does_not_have():
 
 
 def test_choices_are_equal_by_their_values():
-    assert DrinkChoice() == DrinkChoice({"drink": "coffee", "sugar": 0})
-    assert hash(DrinkChoice()) == hash(DrinkChoice({"sugar": 0}))
-    assert DrinkChoice() != DrinkChoice({"sugar": 1}) and DrinkChoice() != Coffee()
+    assert DrinkChoice() == DrinkChoice(**{"drink": "coffee", "sugar": 0})
+    assert hash(DrinkChoice()) == hash(DrinkChoice(**{"sugar": 0}))
+    assert DrinkChoice() != DrinkChoice(**{"sugar": 1}) and DrinkChoice() != Coffee()
 
 
 def test_in_a_component_it_is_a_part_like_any_other():
@@ -171,6 +171,6 @@ def test_an_entry_that_is_registered_later_is_there_at_once():
     DRINKS.register("water", Water)
     try:
         assert "litres" in {found.name for found in DrinkChoice.options()}
-        assert DrinkChoice({"drink": "water", "litres": 1.0}).make() == Water(1.0)
+        assert DrinkChoice(**{"drink": "water", "litres": 1.0}).make() == Water(1.0)
     finally:
         DRINKS.unregister("water")

@@ -129,7 +129,6 @@ def run(main: Callable[[Any], None], command: type[Options], argv: Sequence[str]
 
     Args:
       main: called with the command.
-      command: the class of the command.
       argv: program name first; by default those of this process.
     """
     # TensorFlow greets with lines of level "error" that mean nothing; set it to 0 to see them all.

@@ -161,7 +161,7 @@ def steps(devices: list[str]) -> Iterator[Finding]:
         recipe = Recipe(numerics=Numerics(precision=precision, xla="off"))
         strategy = tf.distribute.OneDeviceStrategy(device)
         try:
-            trainer = Trainer.begin(recipe, strategy, network, recipe.objective, seed=0)
+            trainer = Trainer.begin(recipe, strategy, network, seed=0)
             taken = (trainer.network, recipe.objective, trainer.optimizer, batch, 2)
             loss = float(strategy.run(gradient_step, taken)["total"])
             found = f"a training step in {precision}: loss {loss:.2f}"

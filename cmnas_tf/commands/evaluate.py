@@ -1,39 +1,22 @@
 """``cmnas evaluate``: measure a trained network by its data set's protocol."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from cmnas_tf.commands.options_of_runs import Data, TrainedSource
 from cmnas_tf.devices.devices import Devices
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.matching import Arithmetic, Matching, ProtocolChoice
-from cmnas_tf.options import Option, Options, option
+from cmnas_tf.options import Options, option
 from cmnas_tf.runs.how_it_runs import Progress
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluatedData(Data):
-    """Which images."""
-
-    @classmethod
-    def _own_options(cls) -> list[Option]:
-        return [replace(known, required=False) for known in super()._own_options()]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate(Options):
     """Measures a trained network by its data set's protocol, and keeps the results in its run.
 
-    It needs `data_dir`, and `run_dir` or `checkpoint`; or two results to `compare`.
+    It needs `data_dir`, and `run_dir` or `checkpoint`.
     """
 
-    compare: tuple[str, ...] = option(
-        (),
-        "Two results.json files, or folders of runs: show them side by side and say what differs; "
-        "nothing is measured.",
-        affects_result=False,
-        path=True,
-        advanced=True,
-    )
     protocols: str = option(
         "given",
         "Measure by the protocol as given below, by all that published tables have (standard: of "
@@ -41,32 +24,22 @@ class Evaluate(Options):
         choices=("given", "standard", "all"),
     )
     source: TrainedSource = TrainedSource()
-    data: EvaluatedData = EvaluatedData()
+    data: Data = Data()
     protocol: ProtocolChoice = ProtocolChoice()
     matching: Matching = Matching()
     arithmetic: Arithmetic = Arithmetic()
     devices: Devices = Devices()
     progress: Progress = Progress()
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if len(self.compare) not in (0, 2):
-            raise BadInput(
-                "`compare` takes two files: --compare A.json B.json. "
-                f"Received {len(self.compare)}: {' '.join(self.compare)}"
-            )
+    @staticmethod
+    def rewritten(word: str) -> None:
+        """Refuses a flag of earlier versions, which a command has taken the place of."""
+        if word.partition("=")[0].lstrip("-") == "compare":
+            raise BadInput("Two results side by side: cmnas results --side_by_side A B.")
 
 
 def main(command: Evaluate) -> None:
-    """Embeds the test images, ranks, prints and keeps what was measured; or compares two."""
-    if command.compare:
-        from cmnas_tf.evaluation.compare import compare
-
-        print(compare(*command.compare))
-        return
-    if not command.data.data_dir:
-        raise BadInput("`data_dir` is missing: the folder of the data set to measure on.")
-
+    """Embeds the test images, ranks, prints and keeps what was measured."""
     from cmnas_tf.devices.distribution import make_strategy
     from cmnas_tf.devices.workers import is_chief
     from cmnas_tf.evaluation.evaluate import evaluate_protocols

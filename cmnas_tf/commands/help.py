@@ -22,12 +22,7 @@ def print_and_end(text: str) -> NoReturn:
 
 
 def help_text(command: type[Options], everything: bool = True) -> str:
-    """The help of a command.
-
-    Args:
-      command: the class.
-      everything: whether options are listed that most people never touch.
-    """
+    """The help of a command; of ``everything``, or without options that most never touch."""
     known = command.options()
     needed = [option for option in known if option.required]
     about = in_flags(_plain(inspect.getdoc(command) or ""), known)

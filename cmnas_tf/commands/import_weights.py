@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from cmnas_tf.architecture import named_backbone
 from cmnas_tf.data.augmentation import ImageSize
 from cmnas_tf.options import Option, Options, option
-from cmnas_tf.search_spaces.network_choice import NetworkChoice
+from cmnas_tf.search_spaces.named_architecture import NetworkChoice
 
 
 @dataclass(frozen=True, kw_only=True)

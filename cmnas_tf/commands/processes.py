@@ -42,8 +42,6 @@ def start_command(
     """Starts a command; it is asked to stop when this process is killed.
 
     Args:
-      name: of the command.
-      *arguments: its flags.
       output: a file that takes what it says, in the place of this process's terminal.
       environment: variables besides those of this process.
     """

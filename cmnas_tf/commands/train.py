@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from cmnas_tf.commands.options_of_runs import Data, Run
 from cmnas_tf.runs.how_it_runs import HowItRuns
-from cmnas_tf.search_spaces.network_choice import NetworkChoice
+from cmnas_tf.search_spaces.named_architecture import NetworkChoice
 from cmnas_tf.training.recipe import Recipe
 from cmnas_tf.training.recipes import ByRecipe
 

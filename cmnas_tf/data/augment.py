@@ -29,7 +29,6 @@ def augment(
     batch cut up over devices is augmented as it would be in one piece.
 
     Args:
-      augmentation: how.
       images: [n, H, W, 3] uint8.
       seed: [2] integers, different for each step and modality.
       first_row: number in the whole batch of the first of these rows.

@@ -16,7 +16,6 @@ def sentences(found: Iterable[str | Finding], every: bool = False) -> list[str]:
     """Findings in sentences, among others that are kept as they are.
 
     Args:
-      found: the findings, and sentences.
       every: whether each finding becomes a sentence. If not, those that say the same but for
         numbers become one.
     """

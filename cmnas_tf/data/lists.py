@@ -25,10 +25,8 @@ def read_lists(
     """Reads lists that belong together, such as one for each modality of a split.
 
     Args:
-      root: the folder of the data set.
       lists: for each its file, the form that its paths have and what they have in common, for
         example ``("idx/train_vis.txt", "vis/<identity>/<word>_c<camera>_<file>", "visible")``.
-      tree: how the folder should look, for people to read.
 
     Yields:
       For every line what its list has in common, and a match with the groups ``path``, ``identity``

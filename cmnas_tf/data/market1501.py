@@ -31,17 +31,11 @@ _NAME = re.compile(r"(-1|\d+)_c(\d+)")
 def load_folders(
     layout: str, root: Path, tree: str, within: str = "", distractors: int | None = None
 ) -> Dataset:
-    """Reads a data set that lies on disk as Market-1501 does.
+    """Reads a data set that lies on disk as Market-1501 does; notes what is left out, also junk.
 
     Args:
-      layout: its name.
-      root: the folder of the data set.
-      tree: how it should look, for people to read.
       within: where the three folders are in ``root``, for example ``"labeled/"``.
       distractors: the identity of people whom nobody may ask for, if they have one.
-
-    Returns:
-      The data set; its notes say what was left out, junk included.
 
     Raises:
       BadInput: if a folder has no images, a file is not named as above, or a query shows a

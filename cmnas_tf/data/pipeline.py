@@ -36,7 +36,6 @@ class ImageSource:
     """Decoded pixels of a table of images, by row number.
 
     Attributes:
-      images: the table.
       root: the data set's folder, of files or of shards.
       height, width: size after resizing, in pixels.
       cache: ``"none"`` reads an image each time; ``"encoded"`` keeps the files' bytes and
@@ -103,23 +102,13 @@ def training_batches(
     The seed is the sampler's, and so is the stream: two samplers of a run augment differently.
 
     Args:
-      source: where pixels come from.
-      sampler: which images each step takes.
-      augmentation: what is done to them.
       start, stop: step numbers, counted from 0.
       share: the identities of a step are cut into ``share.of`` equal parts; for every step the
-        dataset holds ``share.count`` elements, one for each part from ``share.first`` on.
-
-    Raises:
-      BadInput: the identities of a batch cannot be cut into that many equal parts.
+        dataset holds ``share.count`` elements, one for each part from ``share.first`` on. That
+        they can be is for ``devices.distribution.check_division`` to see.
     """
     sampling = sampler.sampling
     identities, per_identity = sampling.identities_per_batch, sampling.images_per_identity
-    if identities % share.of:
-        raise BadInput(
-            f"identities_per_batch={identities} cannot be divided over {share.of} devices; use a "
-            f"multiple of {share.of}, such as {-(-identities // share.of) * share.of}."
-        )
     modalities = sampler.modalities
     streams = np.random.SeedSequence([sampler.seed, sampler.stream]).generate_state(2, np.uint32)
     streams = streams.astype(np.int64)  # of the augmentation of each modality

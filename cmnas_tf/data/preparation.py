@@ -112,7 +112,6 @@ def examine(
 
     Args:
       layout, root: see :func:`cmnas_tf.data.load_dataset`.
-      progress: whether to show a bar.
 
     Raises:
       BadInput: the lists cannot be read.
@@ -135,7 +134,6 @@ def write(
     Args:
       shards_dir: must not exist, or BadInput is raised.
       shard_megabytes: size that no shard of several images exceeds, in megabytes (10^6 bytes).
-      progress: whether to show a bar.
     """
     (dataset,) = examined.trials.values()
     with progress_bar(len(examined.contents), "image", progress) as bar:

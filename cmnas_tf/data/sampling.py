@@ -57,8 +57,6 @@ class IdentitySampler:
     Args:
       images: the table to draw from; identity ``label`` is the label-th smallest of ``pids``.
       pids: all identities that have labels; those that ``images`` does not hold are not drawn.
-      sampling: P and K.
-      seed: seed of the run.
       stream: tells apart samplers of one run; a small integer.
 
     Raises:

@@ -40,7 +40,7 @@ def write_shards(
     shard_bytes: int,
     progress: Callable[[int], Any] = lambda images: None,
 ) -> dict[str, Any]:
-    """Writes a data set as shards. The folder appears whole or not at all.
+    """Writes a data set as shards; gives their manifest. The folder appears whole or not at all.
 
     The same images give the same bytes.
 
@@ -50,9 +50,6 @@ def write_shards(
       shards_dir: the folder; it must not exist.
       shard_bytes: a shard takes images until the next one would make it larger than this.
       progress: called with the number of images just written.
-
-    Returns:
-      The manifest.
 
     Raises:
       BadInput: the folder exists.

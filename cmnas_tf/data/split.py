@@ -41,7 +41,6 @@ def split_train(images: Images, kind: str, seed: int) -> Split:
     Args:
       kind: ``"within_identity"`` halves the images of each identity in each modality, the odd one
         going to the weights; ``"identities"`` halves the identities.
-      seed: seed of the run.
 
     Raises:
       BadInput: an identity has a single image of some modality (``within_identity``), or there is a

@@ -45,7 +45,6 @@ def write_dataset(
     usual ``if __name__ == "__main__":``.
 
     Args:
-      people: what to draw.
       root: a folder that does not exist, is empty, or holds this very data set.
       processes: how many draw at the same time, by default one per core; the files do not depend
         on it.

@@ -34,15 +34,12 @@ def read_contents(
     paths: Iterable[str],
     progress: Callable[[int], Any] = lambda images: None,
 ) -> dict[str, Content]:
-    """Reads the image files of a data set, each once, in threads.
+    """By path the content of image files of a data set, each read once, in threads.
 
     Args:
       root: the data set's folder, of files or of shards.
       paths: of its tables.
       progress: called with the number of files just read.
-
-    Returns:
-      The content of each path.
     """
     paths, store = list(paths), open_store(root)
     # Decodes and forgets; traced here, because threads would each trace it anew.
@@ -113,12 +110,7 @@ def readable(dataset: Dataset, part: str) -> Dataset:
 
 
 def duplicates(dataset: Dataset, contents: Mapping[str, Content]) -> Iterator[tuple[str, str]]:
-    """Each test image whose file has the bytes of a training image's, behind the first such one.
-
-    Args:
-      dataset: the data set.
-      contents: of all its paths.
-    """
+    """Each test image whose file has the bytes of a training image's, behind the first such one."""
     first: dict[str, str] = {}
     for path in dataset.train.paths:
         first.setdefault(contents[path].digest, path)
@@ -133,10 +125,6 @@ def equal_pictures(dataset: Dataset, contents: Mapping[str, Content]) -> Iterato
     is in the gallery too.
 
     Where images have no roles, one modality asks for another.
-
-    Args:
-      dataset: the data set.
-      contents: of all its paths.
     """
     people: list[tuple[Image, Image]] = []
     answers: list[tuple[Image, Image]] = []

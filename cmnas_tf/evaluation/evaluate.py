@@ -169,11 +169,7 @@ def evaluate_protocols(
     matching, strategy = matching or Matching(), make_strategy(devices)
     size = model.specification
     _require_unseen_people(model, dataset)
-    if unknown := set(dataset.test.modalities) - set(size.modalities):
-        raise BadInput(
-            f"The network was trained on {', '.join(size.modalities)} images only, and the test "
-            f"images are also {', '.join(sorted(unknown))}. Train it on images of both modalities."
-        )
+    model.check_trained_on(*set(dataset.test.modalities))
     for protocol in protocols:
         require_measurable(dataset, protocol, matching.rerank)
     precision = str(model.network.compute_dtype)

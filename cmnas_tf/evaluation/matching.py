@@ -1,6 +1,5 @@
 """Who asks and who answers, how images are compared and in what numbers: the options."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,14 +7,12 @@ from cmnas_tf.data import LAYOUTS
 from cmnas_tf.data.index import Dataset
 from cmnas_tf.data.protocols import Protocol
 from cmnas_tf.errors import BadInput
+from cmnas_tf.listed_options import ListedOptions
 from cmnas_tf.options import Option, Options, described, option
 
 
-class ProtocolChoice(Options):
+class ProtocolChoice(ListedOptions):
     """Who asks and who answers: the options of every data set's test protocol."""
-
-    def __init__(self, given: Mapping[str, Any] | None = None):
-        self._given = dict(given or {})
 
     def make(self, dataset: str) -> Protocol:
         """The protocol of a data set; options of other data sets are passed over."""
@@ -33,22 +30,6 @@ class ProtocolChoice(Options):
                         "data set's has otherwise; give it another name."
                     )
         return list(found.values())
-
-    @classmethod
-    def of_values(cls, values: Mapping[str, Any]) -> "ProtocolChoice":
-        """See :class:`Options`."""
-        known = [option for option in cls.options() if option.name in values]
-        for given in known:
-            given.check(values[given.name])
-        return cls({given.name: values[given.name] for given in known})
-
-    def with_values(self, **changes: Any) -> "ProtocolChoice":
-        """See :class:`Options`."""
-        return self.of_values({**self._given, **changes})
-
-    def values(self) -> dict[str, Any]:
-        """See :class:`Options`."""
-        return {o.name: self._given.get(o.name, o.default) for o in self.options()}
 
 
 @dataclass(frozen=True, kw_only=True)

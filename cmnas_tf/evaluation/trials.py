@@ -23,7 +23,7 @@ from cmnas_tf.network_parts import NetworkParts
 from cmnas_tf.options import Options
 from cmnas_tf.retrieval.measure import MEASURES, percent
 from cmnas_tf.runs.run_folder import ANYTHING, RunFolder, changed
-from cmnas_tf.search_spaces.network_choice import NetworkChoice
+from cmnas_tf.search_spaces.named_architecture import NetworkChoice
 from cmnas_tf.tables import table
 from cmnas_tf.training.recipe import TOLD_OTHERWISE, Recipe, training_settings
 
@@ -34,9 +34,6 @@ class TrialRun:
     Attributes:
       number: which of the data set's splits, from 1.
       run: the folder of its training, evaluated there.
-      dataset: as it lies on disk now.
-      architecture: that is trained.
-      recipe: of its training.
       training, evaluation: the options that affect its result, by name.
       components: whose options those of the evaluation are.
     """

@@ -49,7 +49,3 @@ class DepthwiseConv(keras.layers.Layer):
             # the kernel for stride 2 takes no dilation.
             return tf.nn.depthwise_conv2d(x[:, ::2, ::2], self.kernel, [1] * 4, "SAME")
         return tf.nn.depthwise_conv2d(pad(x, 1), self.kernel, [1, 2, 2, 1], "VALID")
-
-    def get_config(self) -> dict[str, Any]:
-        """Constructor arguments, for Keras' config round trip."""
-        return {**super().get_config(), "strides": self.strides, "dilation": self.dilation}

@@ -84,16 +84,6 @@ class MixedModalityNorm(keras.layers.Layer):
         mixed = [affine(part, statistics.mean, s, o) for part, statistics, s, o in maps]
         return mixed[0] if len(mixed) == 1 else tf.concat(mixed, axis=0)
 
-    def get_config(self) -> dict[str, Any]:
-        """Constructor arguments, for Keras' config round trip; with the softmax alone."""
-        if not isinstance(self.relaxation, Softmax):
-            raise NotImplementedError(
-                f"A layer relaxed by {type(self.relaxation).__name__} shares it with other layers, "
-                "so it cannot be made again from a config of its own."
-            )
-        config = {"synchronized": self.synchronized, "affine": self.affine}
-        return {**super().get_config(), **config}
-
 
 class Parameters(NamedTuple):
     """What a batch norm multiplies by and adds, each [C], or [M, C] for those of M modalities."""

@@ -53,12 +53,3 @@ class ModalityNorm(keras.layers.Layer):
         norms = self.branches()
         parts = [norms[name](part, training=training) for name, part in rows.split(x).items()]
         return parts[0] if len(parts) == 1 else tf.concat(parts, axis=0)
-
-    def get_config(self) -> dict[str, Any]:
-        """Constructor arguments, for Keras' config round trip."""
-        config = {
-            "choice": self.choice,
-            "synchronized": self.synchronized,
-            "affine": self.affine,
-        }
-        return {**super().get_config(), **config}

@@ -34,7 +34,6 @@ class GumbelSoftmax(tf.Module):
     geometrically from ``initial`` to ``final`` over the search (our choice).
 
     Args:
-      seed: seed of the noise.
       initial: temperature at the start, > 0.
       final: temperature at the end, > 0.
     """

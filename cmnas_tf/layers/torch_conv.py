@@ -46,15 +46,6 @@ class TorchConv(keras.layers.Layer):
             return tf.nn.conv2d(x, self.kernel, 1, "SAME")
         return tf.nn.conv2d(pad(x, self.kernel_size // 2), self.kernel, self.strides, "VALID")
 
-    def get_config(self) -> dict[str, Any]:
-        """Constructor arguments, for Keras' config round trip."""
-        config = {
-            "filters": self.filters,
-            "kernel_size": self.kernel_size,
-            "strides": self.strides,
-        }
-        return {**super().get_config(), **config}
-
 
 def pad(x: tf.Tensor, width: int, value: float = 0.0) -> tf.Tensor:
     """``x`` [N, H, W, C] with ``width`` rows and columns of ``value`` on every side."""

@@ -4,8 +4,9 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cmnas_tf.errors import BadInput, did_you_mean
+from cmnas_tf.listed_options import ListedOptions
 from cmnas_tf.losses.loss import LOSSES, Loss, LossBatch
-from cmnas_tf.options import Option, Options
+from cmnas_tf.options import Option
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -16,7 +17,7 @@ TOTAL = "total"
 _GOAL = "objective"
 
 
-class LossWeights(Options):
+class LossWeights(ListedOptions):
     """The weights of registered losses; what is not given has the weight it is registered with.
 
     Args:
@@ -30,7 +31,7 @@ class LossWeights(Options):
 
     def __init__(self, **given: Any):
         known = {found.name: found for found in self.options()}
-        self._given: dict[str, Any] = {}
+        named: dict[str, Any] = {}
         for word, value in given.items():
             name = self._weight_of(word) if word in LOSSES else word
             if name not in known:
@@ -39,9 +40,8 @@ class LossWeights(Options):
                     f"There is no loss or option {word!r} of an objective.{meant} The losses are "
                     f"{', '.join(LOSSES)}."
                 )
-            value = float(value) if isinstance(known[name].default, float) else value
-            known[name].check(value)
-            self._given[name] = value
+            named[name] = float(value) if isinstance(known[name].default, float) else value
+        super().__init__(**named)
 
     @classmethod
     def _weight_of(cls, loss: str) -> str:
@@ -61,24 +61,6 @@ class LossWeights(Options):
             )
             for name, found in LOSSES.items()
         ]
-
-    @classmethod
-    def of_values(cls: type[W], values: Mapping[str, Any]) -> W:
-        """See :class:`Options`."""
-        names = {found.name for found in cls.options()}
-        return cls(**{name: value for name, value in values.items() if name in names})
-
-    def with_values(self: W, **changes: Any) -> W:
-        """See :class:`Options`; what was not given still is not."""
-        return type(self)(**{**self._given, **changes})
-
-    def values(self) -> dict[str, Any]:
-        """See :class:`Options`."""
-        return {found.name: self._given.get(found.name, found.default) for found in self.options()}
-
-    def __repr__(self) -> str:
-        given = ", ".join(f"{name}={value!r}" for name, value in self._given.items())
-        return f"{type(self).__name__}({given})"
 
     @property
     def weights(self) -> dict[str, float]:

@@ -35,10 +35,8 @@ def operation(name: str, channels: int, stride: int, make_norm: MakeNorm) -> Ope
     """The operation of a name out of ``genotype.OPERATIONS``; ``none`` has none.
 
     Args:
-      name: of the operation.
       channels: of its input and output.
       stride: 1 or 2.
-      make_norm: gives its norms.
     """
     if name == "skip_connect":
         return Identity() if stride == 1 else FactorizedReduce(channels, make_norm)
@@ -96,11 +94,9 @@ class Cell(keras.layers.Layer):
     """A cell (DARTS, section 2.1).
 
     Args:
-      place: where it stands.
       edges: ``{node: {source: choice}}``.
       channels: of each node.
       make_edge: makes a layer of a choice: :func:`operation` or :class:`MixedOperation`.
-      make_norm: gives the norm of a site within the cell.
     """
 
     def __init__(
@@ -151,9 +147,7 @@ class Cell(keras.layers.Layer):
           before: of the cell before the last, [N, H, W, C]; twice as high and wide as ``last`` when
             that was given by a reduction cell.
           last: of the last cell, [N, h, w, D].
-          rows: modalities of the rows.
           weights: of the candidates of each edge, [candidates], when the edges are mixed.
-          training: whether batch norm uses (and updates) batch statistics.
 
         Returns:
           The nodes, [N, ceil(h / stride), ceil(w / stride), 4 * channels].

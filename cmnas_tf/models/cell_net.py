@@ -97,11 +97,6 @@ class CellNet(keras.layers.Layer):
         return last
 
 
-def channels_of(width: float) -> int:
-    """The ``channels`` of a network of the width factor ``width``; 64 at 1, as in a ResNet."""
-    return max(1, round(64 * width))
-
-
 def derived_net(plan: CellPlan, make_norm: MakeNorm, channels: int) -> CellNet:
     """The backbone with the operations of a genotype."""
     edges = {kind: plan.genotype.cell(kind) for kind in KINDS}

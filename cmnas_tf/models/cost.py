@@ -5,9 +5,12 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from cmnas_tf.architecture import SHARED
+from cmnas_tf.cell_plan import places_of
+from cmnas_tf.genotype import EDGES, KINDS, NONE, stride_of
 from cmnas_tf.layers import ModalityNorm
 from cmnas_tf.modality import VISIBLE, Rows
 from cmnas_tf.models.cell import operation
@@ -66,6 +69,34 @@ def operation_cost(name: str, channels: int, stride: int, height: int, width: in
     x = tf.TensorSpec([1, height, width, channels], tf.float32)
     graph = carry.get_concrete_function(x).graph
     return Cost(_parameters(layer.trainable_variables), _multiply_adds(graph))
+
+
+def edge_costs(
+    cells: tuple[int, ...], candidates: tuple[str, ...], channels: int, height: int, width: int
+) -> dict[str, np.ndarray]:
+    """Counts every candidate on every edge, summed over all cells of a kind; ``none`` is free.
+
+    Args:
+      cells: number of cells of each stage.
+      channels: of a node in the first stage.
+      height, width: of an image, in pixels.
+
+    Returns:
+      By kind of cell a table of parameters and multiply-adds, [14 edges, candidates, 2] float64;
+      the rows are in the order of ``genotype.EDGES``.
+    """
+    tables = {kind: np.zeros((len(EDGES), len(candidates), 2)) for kind in KINDS}
+    for place in places_of(cells):
+        for row, (_, source) in enumerate(EDGES):
+            shrinkage = place.shrinkage(source)
+            size = (-(-height // shrinkage), -(-width // shrinkage))  # halving rounds up
+            stage_channels = channels * 2 ** (place.stage - 1)
+            stride = stride_of(place.kind, source)
+            tables[place.kind][row] += [
+                Cost(0, 0) if name == NONE else operation_cost(name, stage_channels, stride, *size)
+                for name in candidates
+            ]
+    return tables
 
 
 def _parameters(variables: Sequence[tf.Variable]) -> int:

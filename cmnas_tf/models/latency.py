@@ -36,7 +36,6 @@ def latency_of(network: ReidNetwork, height: int, width: int) -> Latency:
     """Times the network's embedding of one visible image, as a graph.
 
     Args:
-      network: of one modality or both.
       height, width: of the image, in pixels.
     """
     embed = tf.function(lambda image: network.embed(image, VISIBLE).embedding, autograph=False)

@@ -34,7 +34,7 @@ class Operation(keras.layers.Layer):
     ``cell_plan.norms_of`` tells the names of its norms without TensorFlow.
     """
 
-    norm_names: tuple[str, ...] = ()
+    norm_names: tuple[str, ...] = ("bn",)
 
     def norms(self) -> dict[str, keras.layers.Layer]:
         """The norms by their name within the operation, in the order a batch meets them."""
@@ -43,6 +43,8 @@ class Operation(keras.layers.Layer):
 
 class Identity(Operation):
     """A skip connection at stride 1."""
+
+    norm_names = ()
 
     def call(self, x: tf.Tensor, rows: Rows, training: bool = False) -> tf.Tensor:
         """See :class:`Operation`."""
@@ -56,8 +58,6 @@ class FactorizedReduce(Operation):
     convolutions; batch norm. Behind an odd number of rows or columns comes one more, of zeros
     (authors' released code).
     """
-
-    norm_names = ("bn",)
 
     def __init__(self, channels: int, make_norm: MakeNorm, **kwargs: Any):
         super().__init__(**kwargs)
@@ -76,8 +76,6 @@ class FactorizedReduce(Operation):
 class ConvNorm(Operation):
     """1x1 convolution and batch norm, with a ReLU before them or without."""
 
-    norm_names = ("bn",)
-
     def __init__(self, channels: int, make_norm: MakeNorm, relu: bool, **kwargs: Any):
         super().__init__(**kwargs)
         self.relu = relu
@@ -91,17 +89,11 @@ class ConvNorm(Operation):
 
 
 class Pool(Operation):
-    """3x3 pooling and a batch norm without scale and offset, in derived networks too.
-
-    Args:
-      pool: ``max_pool_3x3`` or ``avg_pool_3x3``.
-    """
-
-    norm_names = ("bn",)
+    """3x3 pooling and a batch norm without scale and offset, in derived networks too."""
 
     def __init__(
         self,
-        pool: Callable[[tf.Tensor, int], tf.Tensor],
+        pool: Callable[[tf.Tensor, int], tf.Tensor],  # with 3x3 windows
         stride: int,
         make_norm: MakeNorm,
         **kwargs: Any,
@@ -118,8 +110,6 @@ class Pool(Operation):
 
 class DepthwiseSeparable(Operation):
     """ReLU, depthwise 3x3 convolution, 1x1 convolution, batch norm; ``dil_conv_3x3`` dilates it."""
-
-    norm_names = ("bn",)
 
     def __init__(
         self, channels: int, stride: int, make_norm: MakeNorm, dilation: int = 1, **kwargs: Any

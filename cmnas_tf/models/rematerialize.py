@@ -14,12 +14,8 @@ def rematerialized(layer: keras.layers.Layer, inputs: Mapping[str, Any], **how: 
     """``layer(**inputs, **how)``, of which only the inputs are kept for the backward pass.
 
     There the layer is called a second time (Chen et al., "Training Deep Nets with Sublinear Memory
-    Cost", 2016); the first call alone moves running statistics.
-
-    Args:
-      layer: gives a tensor.
-      inputs: tensors, or nests of them: what is differentiated for, besides the layer's variables.
-      how: the other arguments.
+    Cost", 2016); the first call alone moves running statistics. The inputs, tensors or nests of
+    them, are what is differentiated for, besides the layer's variables.
     """
     calls = iter((contextlib.nullcontext, running_statistics_kept))
 

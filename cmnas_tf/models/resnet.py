@@ -34,11 +34,7 @@ class Block(keras.layers.Layer):
     """A residual block: two 3x3 convolutions, or 1x1, 3x3 (which has the stride), 1x1.
 
     Args:
-      plan: the ResNet it belongs to.
       filters: channels of the inner convolutions.
-      stride: of the block.
-      has_downsample: whether the shortcut is a convolution.
-      make_norm: gives the norm of a site.
       prefix: site name of the block, such as ``"layer2.0"``.
     """
 

@@ -6,11 +6,11 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from cmnas_tf.architecture import Architecture, Backbone, plan_of
+from cmnas_tf.architecture import Architecture, Backbone, ResNetPlan, plan_of
 from cmnas_tf.errors import BadInput
 from cmnas_tf.layers import ModalityNorm
 from cmnas_tf.modality import MODALITIES, Rows
-from cmnas_tf.models.backbones import build_backbone
+from cmnas_tf.models.backbones import BUILDERS
 from cmnas_tf.models.head import Embeddings, Head
 from cmnas_tf.models.operations import MakeNorm
 from cmnas_tf.network_parts import PLAIN, NetworkParts
@@ -126,13 +126,26 @@ def network_with(
     synchronized: bool,
     parts: NetworkParts = PLAIN,
 ) -> ReidNetwork:
-    """A backbone with the norms of ``make_norm``, and the head; its variables exist on return."""
-    if plan_of(backbone).genotype is not None and last_stride != 1:
+    """A backbone with the norms of ``make_norm``, and the head; its variables exist on return.
+
+    Raises:
+      BadInput: see :func:`two_stream`.
+    """
+    plan = plan_of(backbone)
+    if plan.genotype is not None and last_stride != 1:
         raise BadInput(
             f"last_stride={last_stride} is for ResNets: a network of cells halves its feature map "
             "at the start of every stage but the first. Leave `last_stride` out."
         )
-    body = build_backbone(backbone, make_norm, width, last_stride, parts, synchronized)
+    besides = {"parts": parts, "synchronized": synchronized}
+    if not (parts.separate_stem or parts.non_local):
+        besides = {}
+    elif plan.kind != ResNetPlan.kind:
+        raise BadInput(
+            f"separate_stem={parts.separate_stem} and non_local={parts.non_local} are for ResNets, "
+            f"and the backbone is {backbone}. Leave `separate_stem` and `non_local` out."
+        )
+    body = BUILDERS[plan.kind](backbone, make_norm, width, last_stride, **besides)
     network = ReidNetwork(body, Head(num_classes, synchronized, pooling=parts.pooling))
     network.create_variables()
     return network

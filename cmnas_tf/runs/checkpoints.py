@@ -75,12 +75,7 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """The checkpoints of one run, newest last.
-
-    Args:
-      folder: where they are kept.
-      keep: how many to keep.
-    """
+    """The checkpoints of one run, newest last."""
 
     def __init__(self, folder: Path, keep: int = 2):
         self.folder = Path(folder)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from cmnas_tf.architecture import SHARED, Architecture, plan_of
-from cmnas_tf.cell_plan import STEM, CellPlan
+from cmnas_tf.cell_plan import STEM, CellPlan, channels_of
 from cmnas_tf.errors import BadInput
 from cmnas_tf.genotype import (
     EDGES,
@@ -75,14 +75,14 @@ class CellSpace(SearchSpace):
     def supernet(
         self, relaxation: "Relaxation", num_classes: int, synchronized: bool = False
     ) -> "ReidNetwork":
-        """The network that contains every architecture of the space.
+        """See :class:`SearchSpace`.
 
         Both modalities share every norm. Those of the cells have no scale and offset, which would
         undo the weights of the mixture (DARTS); in the part-aware operation too (our choice).
         """
         from cmnas_tf.layers import ModalityNorm
         from cmnas_tf.models import Head, ReidNetwork
-        from cmnas_tf.models.cell_net import CellSupernet, channels_of
+        from cmnas_tf.models.cell_net import CellSupernet
         from cmnas_tf.models.two_stream import site_layer_name
 
         def make_norm(site: str, affine: bool = True) -> "ModalityNorm":
@@ -113,23 +113,15 @@ class CellSpace(SearchSpace):
     def expected_cost(
         self, supernet: "ReidNetwork", height: int, width: int
     ) -> "Callable[[], tf.Tensor]":
-        """What the mixture costs, as a function that can be differentiated for the logits.
+        """See :class:`SearchSpace`.
 
         The multiply-adds of each candidate on each edge times its softmax probability, summed over
         the network; divided by that sum at even probabilities, so that it is 1 at the start. Our
         choice: multiply-adds are the same on every machine, measured times are not.
-
-        Args:
-          supernet: a network of this space.
-          height, width: of the images, in pixels.
-
-        Returns:
-          A function without arguments that gives the cost, a scalar >= 0.
         """
         import tensorflow as tf
 
-        from cmnas_tf.models.cell_net import channels_of
-        from cmnas_tf.search_spaces.cell_costs import edge_costs
+        from cmnas_tf.models.cost import edge_costs
 
         costs = edge_costs(self.cells, self.candidates, channels_of(self.width), height, width)
         work = {kind: table[..., 1] for kind, table in costs.items()}
@@ -146,15 +138,8 @@ class CellSpace(SearchSpace):
         """The strongest operations on the strongest edges (DARTS, section 2.4); all norms shared.
 
         The strength of an edge is the largest weight of an operation on it, ``none`` aside; the two
-        strongest edges of each node stay. Among equals the first one wins.
-
-        Args:
-          supernet: a network of this space.
-          provenance: what else to write down with the architecture; JSON-ready.
-
-        Returns:
-          The architecture; its provenance also holds the ``probabilities`` by kind of cell and
-          edge, and the ``ties`` that were decided by order.
+        strongest edges of each node stay. Among equals the first one wins. The provenance also
+        holds the ``probabilities`` by kind of cell and edge, and the ``ties`` decided by order.
         """
         genotype, found = self._genotype(supernet)
         shared = Architecture.shared(CellPlan(genotype, self.cells))
@@ -176,7 +161,6 @@ class CellSpace(SearchSpace):
 
     def size(self, architecture: Architecture) -> float:
         """Parameters of the edges of all cells."""
-        from cmnas_tf.models.cell_net import channels_of
         from cmnas_tf.search_spaces.random_cells import edge_parameters
 
         return edge_parameters(cast(CellPlan, architecture.backbone), channels_of(self.width))
@@ -205,7 +189,6 @@ class CellSpace(SearchSpace):
 
     def random_like(self, architecture: Architecture, seed: int) -> Architecture:
         """Random cells of the size of another's; see :func:`random_genotype`."""
-        from cmnas_tf.models.cell_net import channels_of
         from cmnas_tf.search_spaces.random_cells import random_genotype
 
         plan = cast(CellPlan, architecture.backbone)

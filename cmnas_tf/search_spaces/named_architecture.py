@@ -1,7 +1,7 @@
-"""From a word or a file to an architecture."""
+"""From a word or a file to an architecture, and the options that name a network."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import cast
 
 from cmnas_tf.architecture import (
@@ -12,8 +12,10 @@ from cmnas_tf.architecture import (
     named_backbone,
     plan_of,
 )
-from cmnas_tf.cell_plan import CellPlan
+from cmnas_tf.cell_plan import CellPlan, channels_of
 from cmnas_tf.errors import BadInput
+from cmnas_tf.options import option
+from cmnas_tf.search_spaces.norm_space import NetworkSize
 
 RANDOM = "random:"
 UNTIL = "until:"
@@ -22,6 +24,30 @@ _OF_STAGE: dict[str, Callable[[str, Backbone], Architecture]] = {
     UNTIL: Architecture.separate_until,
     WITHIN: Architecture.separate_within,
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkChoice(NetworkSize):
+    """Which network."""
+
+    architecture: str = option(
+        "shared",
+        "architecture.json or config.cfg of the network, or the folder of a search, or shared, "
+        "separate, until:STAGE (separate up to there, for example until:layer2), within:STAGE "
+        "(only there), or random:SEED: random cells with as many parameters as those of "
+        "`backbone`.",
+        path=True,
+    )
+    backbone: str = option(
+        "",
+        "resnet18, 34, 50, 101 or 152, or an architecture.json or genotype.json: whose batch norms "
+        "are the sites. By default that of the file of `architecture`, else resnet50. [code]",
+        path=True,
+    )
+
+    def make(self) -> Architecture:
+        """The architecture that is named."""
+        return named_architecture(self.architecture, self.backbone, self.cells, self.width)
 
 
 def named_architecture(
@@ -64,7 +90,6 @@ def _random(name: str, backbone: Backbone, width: float) -> Architecture:
             f"backbone is {backbone}. Say which network: `backbone`, an architecture.json or "
             "genotype.json."
         )
-    from cmnas_tf.models.cell_net import channels_of
     from cmnas_tf.search_spaces.random_cells import random_genotype
 
     plan = cast(CellPlan, backbone)

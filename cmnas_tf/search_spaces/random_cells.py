@@ -15,7 +15,7 @@ from cmnas_tf.genotype import (
     Genotype,
     sources_of,
 )
-from cmnas_tf.search_spaces.cell_costs import edge_costs
+from cmnas_tf.models.cost import edge_costs
 
 TOLERANCE = 0.03  # of the parameters of all edges
 _DRAWS = 5_000  # of which several in a hundred fit, as a rule

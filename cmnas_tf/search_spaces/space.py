@@ -29,22 +29,14 @@ class SearchSpace(Options):
     """A search space: a frozen dataclass of its options.
 
     Attributes:
-      width: factor on all channel numbers.
+      width, last_stride, parts: of all its networks, see ``models.two_stream``.
       decides_singly: whether any candidate of a decision goes with any candidates of the others.
     """
 
     width: float
+    last_stride: int = 1
+    parts: NetworkParts = PLAIN
     decides_singly: ClassVar[bool] = False
-
-    @property
-    def last_stride(self) -> int:
-        """Stride of the last stage."""
-        return 1
-
-    @property
-    def parts(self) -> NetworkParts:
-        """What its networks have besides."""
-        return PLAIN
 
     def check(self, modalities: Collection[str]) -> None:
         """Refuses data that the space cannot be searched with.
@@ -93,7 +85,12 @@ class SearchSpace(Options):
     def expected_cost(
         self, supernet: "ReidNetwork", height: int, width: int
     ) -> "Callable[[], tf.Tensor]":
-        """What the mixture costs for an image, to be differentiated for the logits.
+        """Gives a function of what the mixture costs, a scalar >= 0, to be differentiated for the
+        logits.
+
+        Args:
+          supernet: of this space.
+          height, width: of the images, in pixels.
 
         Raises:
           BadInput: every architecture of the space costs the same.

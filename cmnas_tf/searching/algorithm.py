@@ -33,11 +33,8 @@ class Task:
       space: what is searched.
       images: the training images, and how batches are made of them.
       split: which of them the weights learn from, and which the architecture.
-      strategy: what computes it.
       run: the folder of the run, open.
       origin: settings, versions, commit and devices; JSON-ready.
-      checkpointing: when checkpoints are written.
-      progress: whether to show a bar.
       writes: whether this process is the one that writes.
     """
 

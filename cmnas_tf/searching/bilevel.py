@@ -86,7 +86,6 @@ class Bilevel:
         """Update 1, in a replica; gives its terms.
 
         Args:
-          architecture_batch: what the logits follow.
           weight_batch: what the weights would follow, which the second order looks ahead to.
         """
         if self.second_order:

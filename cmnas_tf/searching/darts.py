@@ -140,9 +140,6 @@ class Darts(SearchAlgorithm):
         """The supernet as a search begins with it and what moves it; and its mixture.
 
         Args:
-          space: that is searched.
-          num_classes: training identities.
-          strategy: in whose scope the variables are made.
           seed: of the random weights and of the mixture.
           start_from: gives the new supernet other weights to start from.
 

@@ -41,10 +41,7 @@ class SupernetFitness:
     that are read once.
 
     Args:
-      space: that the supernet holds.
       supernet: with the weights of its last step; logits and statistics are changed.
-      images: the search's.
-      split: of them.
       file: where to keep what was measured, and where to find it; None keeps it in memory.
     """
 
@@ -150,9 +147,7 @@ def supernet_scores(
 
     Args:
       dataset, space, algorithm, seed: of the search.
-      architectures: by name.
       run: of the search; its newest checkpoint is taken.
-      devices: what computes it.
 
     Returns:
       By name the mean average precision, 0..1; None for an architecture that the supernet does not

@@ -91,7 +91,6 @@ class RandomSearch(SearchAlgorithm):
             self,
             task.strategy,
             specification,
-            self.objective,
             task.images.seed,
             start_from=starting(run, self.start.initial_weights, task.progress),
         )

@@ -32,8 +32,6 @@ class Found:
 
     Attributes:
       architecture: its provenance says where it comes from and what its network costs.
-      space: that was searched.
-      run: the folder of the search.
     """
 
     architecture: Architecture

@@ -37,13 +37,8 @@ class Selection(Options):
         """
 
     def select(self, derived: Architecture, fitness: "SupernetFitness", seed: int) -> Architecture:
-        """The architecture to keep; its provenance says how it was chosen.
-
-        Args:
-          derived: what the logits prefer.
-          fitness: measures architectures.
-          seed: of all randomness.
-        """
+        """The architecture to keep, where the logits prefer ``derived``; its provenance says how it
+        was chosen."""
         raise NotImplementedError
 
 
@@ -110,7 +105,6 @@ def fittest(
 
     Args:
       measured: by architecture, in the order in which they were measured.
-      space: that they are of.
       tie_errors: see :class:`ByFitness`.
     """
     best = max(measured, key=lambda architecture: measured[architecture].mean_ap)

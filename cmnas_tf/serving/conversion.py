@@ -93,8 +93,7 @@ def convert_network(
     folder, specification = new_path(export_dir, "export_dir"), model.specification
     if format not in FORMATS:
         raise BadInput(f"format={format!r} is not allowed; it must be one of {', '.join(FORMATS)}.")
-    if unknown := set(dataset.test.modalities) - set(specification.modalities):
-        raise BadInput(f"The network was not trained on {', '.join(unknown)} images.")
+    model.check_trained_on(*set(dataset.test.modalities))
     protocol = protocol or LAYOUTS[dataset.layout].protocol()
     encoder = Encoder(model.network, specification, frozen=True)
     with replacing(folder) as aside:

@@ -54,10 +54,8 @@ def describe(study: Study, people_follow: bool, measure_steps: int = 0, jobs: in
     """All cells and how they stand; their steps, and where they are measured their hours here.
 
     Args:
-      study: described.
       people_follow: whether people are drawn where there are no images yet.
       measure_steps: steps to measure; 0 for none.
-      jobs: cells that are worked on at a time.
     """
     cells = study.cells()
     lines = [f"{cell.name:<26} {_state(cell)}" for cell in cells]

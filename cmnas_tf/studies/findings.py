@@ -100,8 +100,7 @@ def _described(by_seed: Mapping[int, float]) -> dict[str, Any]:
 
 def _differences(scores: ScoresByRow, subject: str, against: Sequence[str]) -> dict[str, Any]:
     others = {row: scores[row] for row in against if row in scores}
-    found = statistics.differences(scores.get(subject, {}), others)
-    return {row: difference._asdict() for row, difference in found.items()}
+    return statistics.differences(scores.get(subject, {}), others)
 
 
 def _searches(finished: Mapping[StudyCell, CellResults]) -> dict[str, Any]:

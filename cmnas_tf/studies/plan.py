@@ -17,7 +17,7 @@ from cmnas_tf.options import Options, described, errors_behind
 from cmnas_tf.runs.how_it_runs import HowItRuns
 from cmnas_tf.runs.run_folder import ANYTHING, RunFolder, changed
 from cmnas_tf.search_spaces import SearchSpace, SpaceChoice
-from cmnas_tf.search_spaces.network_choice import NetworkChoice
+from cmnas_tf.search_spaces.named_architecture import NetworkChoice
 from cmnas_tf.searching import AlgorithmChoice, SearchAlgorithm
 from cmnas_tf.searching.algorithm import Modality
 from cmnas_tf.studies.arms import Arm, Comparison, arms_of
@@ -84,8 +84,6 @@ class StudyData:
     """Which images a study is about.
 
     Attributes:
-      layout: name of the data set.
-      root: its folder.
       trial: the split of seed 0; each further seed takes the next one, round and round.
     """
 
@@ -105,13 +103,11 @@ class StudyCell:
     """An arm with a seed.
 
     Attributes:
-      arm: the contender.
       seed: of its split, its weights, its batches.
       folder: ``RUN_DIR/ARM/seedN``, see the properties.
       data: its images; their trial is the seed's.
       searching: its search; None where it does not search.
       training: its training; without an architecture where that is found or drawn.
-      evaluating: its evaluation.
       after: what must be finished before: the subject's cell, where a random one is drawn like it.
     """
 
@@ -222,10 +218,8 @@ class Study:
 
     Attributes:
       folder: of all its cells.
-      data: its images.
       comparison: what is compared.
       searching, training, evaluating: what all arms have in common.
-      arms: its contenders.
       like_subject: names of arms that are left out, since with these options their search is the
         subject's.
     """

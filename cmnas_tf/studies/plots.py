@@ -19,15 +19,12 @@ _MANY = 110  # columns that can still be read; every ResNet but the 152 layers d
 
 
 def save_plots(found: Findings, subject: str, folder: Path) -> list[str]:
-    """Writes a picture for each measure, and of the choices, the ranking and the stages.
+    """Writes a picture for each measure, and of the choices, the ranking and the stages; gives the
+    names of the files.
 
     Args:
       found: see ``findings.findings``; what it does not have gets no picture.
       subject: the arm that stands out.
-      folder: where to.
-
-    Returns:
-      The names of the files.
     """
     figures = {
         f"{setting}_{measure}.png": _scores(by_row, found["rows"], subject, MEASURES[measure])

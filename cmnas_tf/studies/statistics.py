@@ -29,27 +29,6 @@ class Summary(NamedTuple):
     interval: tuple[float, float] | None
 
 
-class Difference(NamedTuple):
-    """A paired comparison: what one has more than another, seed by seed.
-
-    Attributes:
-      number, mean, deviation, interval: of the differences, see :class:`Summary`.
-      t_test: two-sided p of the paired t-test; None where it has none (one pair, or all
-        differences alike).
-      wilcoxon: two-sided exact p of the signed-rank test; None of fewer than six pairs, which
-        cannot be significant, and where differences are 0.
-      adjusted: ``t_test`` corrected for the comparisons made beside this one (Holm).
-    """
-
-    number: int
-    mean: float
-    deviation: float | None
-    interval: tuple[float, float] | None
-    t_test: float | None
-    wilcoxon: float | None
-    adjusted: float | None = None
-
-
 def summarise(values: Sequence[float]) -> Summary:
     """One or more numbers in short."""
     number, mean = len(values), float(np.mean(values))
@@ -67,33 +46,37 @@ def _t_quantile(freedom: int) -> float:
 
 def differences(
     subject: Mapping[int, float], others: Mapping[str, Mapping[int, float]]
-) -> dict[str, Difference]:
-    """Compares one with several others; seeds that only one of the two has are left out.
+) -> dict[str, dict[str, Any]]:
+    """Compares one with several others, seed by seed; seeds that only one has are left out.
 
     Args:
       subject: scores by seed.
       others: by name, scores by seed; those that share no seed with the subject are left out.
 
     Returns:
-      By name the difference, subject minus other, the p-values corrected for all of them.
+      By name what there is to say of the differences, subject minus other: the fields of
+      :class:`Summary`; ``t_test``, two-sided p of the paired t-test, None where it has none (one
+      pair, or all differences alike); ``wilcoxon``, two-sided exact p of the signed-rank test, None
+      of fewer than six pairs, which cannot be significant, and where differences are 0;
+      ``adjusted``, the ``t_test`` corrected for all these comparisons (Holm).
     """
     found = {}
     for name, scores in others.items():
         seeds = sorted(set(subject) & set(scores))
         if seeds:
             found[name] = _difference([subject[seed] - scores[seed] for seed in seeds])
-    tested = {name: d.t_test for name, d in found.items() if d.t_test is not None}
+    tested = {name: d["t_test"] for name, d in found.items() if d["t_test"] is not None}
     adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
-    return {name: d._replace(adjusted=adjusted.get(name)) for name, d in found.items()}
+    return {name: {**d, "adjusted": adjusted.get(name)} for name, d in found.items()}
 
 
-def _difference(values: Sequence[float]) -> Difference:
+def _difference(values: Sequence[float]) -> dict[str, Any]:
     t_test = wilcoxon = None
     if len(values) > 1 and np.ptp(values) > 0:
         t_test = float(stats.ttest_1samp(values, 0.0).pvalue)
     if len(values) >= _WILCOXON_PAIRS and all(values):
         wilcoxon = float(stats.wilcoxon(values, method="exact").pvalue)
-    return Difference(*summarise(values), t_test, wilcoxon)
+    return {**summarise(values)._asdict(), "t_test": t_test, "wilcoxon": wilcoxon}
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -143,10 +126,8 @@ def stage_worth(trainings: Sequence[Trained]) -> dict[str, Any] | None:
 
     The scatter of a training is as large as what most architectures differ by; together the
     trainings say more than one by one. Least squares (our choice): a score is its seed's, plus each
-    stage's worth times its share of separate; that stages add up is the assumption.
-
-    Args:
-      trainings: of one backbone.
+    stage's worth times its share of separate; that stages add up is the assumption. All are of one
+    backbone.
 
     Returns:
       ``stages``: by name ``worth``, of separating all of it, and its 95 % ``interval`` (t);

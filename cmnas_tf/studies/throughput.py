@@ -28,7 +28,6 @@ class Throughput(NamedTuple):
     Attributes:
       search_seconds: of a first-order step that moves the architecture and the weights; median.
       train_seconds: of a training step; median.
-      device: that computed.
     """
 
     search_seconds: float
@@ -48,8 +47,6 @@ def measure(
     Args:
       searching: of the study, but for the weights it starts from and its order.
       training: of the study, but for the weights it starts from.
-      identities: in training.
-      modalities: of the training images.
       steps: of each that count.
 
     Raises:
@@ -110,9 +107,7 @@ def _of_training(
     steps: int,
 ) -> float:
     """Seconds of a step."""
-    trainer = Trainer.begin(
-        recipe, strategy, specification, recipe.objective, seed=0, average_decay=0.9
-    )
+    trainer = Trainer.begin(recipe, strategy, specification, seed=0, average_decay=0.9)
     batch = _batch(strategy, recipe, specification.modalities)
     return _seconds(strategy, lambda: trainer.train_step(batch), steps)
 

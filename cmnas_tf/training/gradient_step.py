@@ -26,8 +26,6 @@ def gradient_step(
     """Moves the optimizer's variables, and no others, down the objective of one batch.
 
     Args:
-      network: called.
-      objective: gives the terms and their total.
       optimizer: whose ``trained`` variables are moved.
       batch: this replica's share.
       images_per_identity: K.

@@ -33,7 +33,7 @@ def import_weights(
     last_stride: int = 1,
     parts: NetworkParts = PLAIN,
 ) -> LoadReport:
-    """Writes a checkpoint of a file's weights, or nothing.
+    """Writes a checkpoint of a file's weights, or nothing; says what became of the file's keys.
 
     ``model`` and ``ema`` of an authors' checkpoint become the live weights and the average; a file
     with one state gives both.
@@ -48,9 +48,6 @@ def import_weights(
       last_stride: stride of a ResNet's last stage.
       parts: what the network has besides; non-local blocks that the file has not are drawn from a
         seed of their own.
-
-    Returns:
-      What became of the keys of the file.
 
     Raises:
       BadInput: the file cannot be read or does not fit, a two-stream network has no architecture

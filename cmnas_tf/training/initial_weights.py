@@ -32,10 +32,8 @@ def start_from(
     were trained on as many identities; architecture logits always start at 0.
 
     Args:
-      network: a derived network or a supernet.
       name: ``"imagenet"``, a checkpoint, or the folder of a run that has one.
       progress: whether to show a bar while weights are fetched.
-      supernet: whether the network is one.
 
     Raises:
       BadInput: the weights cannot be had, or do not fit the network; it is left as it was.

@@ -18,9 +18,7 @@ class TrainingImages:
     """The training images of a data set, and how batches are made of them.
 
     Attributes:
-      dataset: as loaded.
       training: size, sampling, augmentation and reading of the images.
-      seed: of the run.
     """
 
     dataset: Dataset

@@ -125,7 +125,6 @@ class Coupled:
 
     Args:
       rule: what makes a step of decayed gradients.
-      variables: what it updates.
       learning_rate: at full size; :meth:`set_factor` scales it.
       weight_decay: L2 factor, added to the gradient as ``weight_decay * variable``.
     """
@@ -259,10 +258,7 @@ def weight_optimizer(
 ) -> OptimizerGroups:
     """The optimizer of a network's weights: one group for the backbone, one for the head.
 
-    Args:
-      network: whose trainable variables are divided.
-      chosen: which optimizer, its learning rates and weight decay.
-      besides: variables that something else trains.
+    ``besides`` are variables that something else trains.
     """
     others = {id(variable) for variable in besides}
     backbone = [v for v in network.backbone.trainable_variables if id(v) not in others]
@@ -295,8 +291,6 @@ def factor_at(step: int, steps_per_epoch: int, epochs: int, chosen: WeightOptimi
 
     Args:
       step: steps done, >= 0.
-      steps_per_epoch: steps of an epoch.
-      epochs: of the whole run.
       chosen: warm-up, and how the rate falls; both are multiplied where they overlap.
     """
     epoch = step / steps_per_epoch

@@ -145,14 +145,6 @@ class WeightTraining(Options):
 
     Attributes:
       kind: of a named recipe's values, ``"search"`` or ``"train"``.
-      size: of the images that enter the network.
-      sampling: P identities and K images of each in a batch.
-      augmentation: of the training images.
-      reading: of the image files.
-      objective: the losses.
-      optimizer: of the weights.
-      start: from which weights.
-      numerics: in which numbers.
     """
 
     kind: ClassVar[str] = "train"

@@ -69,7 +69,6 @@ def train_network(
       Stopped: SIGINT or SIGTERM asked for it; a checkpoint was written.
     """
     recipe = (recipe or Recipe()).for_modalities(dataset.modalities)
-    objective = recipe.objective
     strategy = make_strategy(devices, recipe.numerics.deterministic)
     learned_from, measured_on = hold_out(dataset, recipe.measuring, seed)
     images = TrainingImages(learned_from, recipe, seed)
@@ -84,7 +83,7 @@ def train_network(
         dataset.modalities,
         parts,
     )
-    objective.check(dataset.modalities)
+    recipe.objective.check(dataset.modalities)
     check_division(strategy, recipe.sampling, len(images.pids))
     settings = training_settings(dataset, recipe, seed, width, last_stride, parts)
     contents = {
@@ -98,7 +97,6 @@ def train_network(
         recipe,
         strategy,
         specification,
-        objective,
         seed,
         recipe.average_decay,
         starting(run, recipe.start.initial_weights, progress),

@@ -75,7 +75,7 @@ class TrainedNetwork:
           BadInput: another modality, one that the network was not trained on, or an image that
             cannot be read; it is named.
         """
-        self._check_trained_on(modality)
+        self.check_trained_on(modality)
         paths = [str(Path(file).absolute()) for file in files]
         images = Images.of(Image(path, 0, 0, modality) for path in paths)
         return self._embed(images, Path("/"), batch)
@@ -100,7 +100,7 @@ class TrainedNetwork:
                 "images must be an array [N, h, w, 3] of uint8, RGB. "
                 f"Received: shape {images.shape}, {images.dtype}"
             )
-        self._check_trained_on(modality)
+        self.check_trained_on(modality)
         size, parts = self.specification, [np.empty((0, self.embedding_size), np.float32)]
         for start in range(0, len(images), batch):
             pixels = normalize(resize(images[start : start + batch], size.height, size.width))
@@ -112,8 +112,7 @@ class TrainedNetwork:
         self, dataset: Dataset, batch: int = _BATCH, progress: bool = False
     ) -> np.ndarray:
         """Embeds the test images of a data set: [N, D] float32, rows of norm 1, in their order."""
-        for modality in dict.fromkeys(dataset.test.modalities):
-            self._check_trained_on(modality)
+        self.check_trained_on(*set(dataset.test.modalities))
         return self._embed(dataset.test, Path(dataset.root), batch, progress)
 
     def _embed(self, images: Images, root: Path, batch: int, progress: bool = False) -> np.ndarray:
@@ -123,17 +122,18 @@ class TrainedNetwork:
         source = ImageSource(images, root, size.height, size.width)
         return embed(self.network, source, batch, progress)
 
-    def _check_trained_on(self, modality: str) -> None:
-        """Refuses a modality that the network never saw."""
-        if modality not in MODALITIES:
-            words = " or ".join(MODALITIES)
-            raise BadInput(f"modality={modality!r} is not allowed; it must be {words}.")
+    def check_trained_on(self, *modalities: str) -> None:
+        """Raises BadInput if the network never saw images of one of these modalities."""
         trained = self.specification.modalities
-        if modality not in trained:
-            raise BadInput(
-                f"The network was trained on {', '.join(trained)} images only, so modality="
-                f"{modality} has no norms of its own. Train it on images of both modalities."
-            )
+        for modality in modalities:
+            if modality not in MODALITIES:
+                words = " or ".join(MODALITIES)
+                raise BadInput(f"modality={modality!r} is not allowed; it must be {words}.")
+            if modality not in trained:
+                raise BadInput(
+                    f"The network was trained on {', '.join(trained)} images only, so modality="
+                    f"{modality} has no norms of its own. Train it on images of both modalities."
+                )
 
 
 def load_network(

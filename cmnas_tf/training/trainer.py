@@ -11,7 +11,6 @@ from cmnas_tf.data.pipeline import Share
 from cmnas_tf.data.sampling import IdentitySampler
 from cmnas_tf.devices import xla
 from cmnas_tf.devices.distribution import first_replica
-from cmnas_tf.losses import Objective
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.models.precision import computed_in
 from cmnas_tf.models.specification import Specification
@@ -31,9 +30,6 @@ class Trainer:
     """A derived network and what trains it.
 
     Attributes:
-      training: how its weights are trained.
-      strategy: what computes it.
-      network: in training.
       optimizer: of all its trainable variables.
       average: follows the network's variables.
       train_step: distributed batch -> ``{"weights": terms}`` before the step, which it takes.
@@ -52,7 +48,6 @@ class Trainer:
         training: WeightTraining,
         strategy: tf.distribute.Strategy,
         specification: Specification,
-        objective: Objective,
         seed: int,
         average_decay: float = 0.0,
         start_from: Callable[[ReidNetwork], None] = lambda network: None,
@@ -60,12 +55,8 @@ class Trainer:
         """The network as a training begins with it.
 
         Args:
-          training: how its weights are trained.
           strategy: in whose scope the variables are made.
-          specification: of the network.
-          objective: what its weights follow.
           seed: of its random weights.
-          average_decay: of the moving average.
           start_from: gives the new network other weights to start from.
 
         Raises:
@@ -84,7 +75,7 @@ class Trainer:
         k = training.sampling.images_per_identity
 
         def replica_step(batch):
-            return {"weights": gradient_step(network, objective, optimizer, batch, k)}
+            return {"weights": gradient_step(network, training.objective, optimizer, batch, k)}
 
         # Nothing in it branches on a tensor; converting it takes seconds.
         @tf.function(
@@ -113,13 +104,8 @@ class Trainer:
         """Trains to the last epoch, from the run's newest checkpoint where it has one.
 
         Args:
-          images: how batches are made.
-          sampler: which batches.
           run: where checkpoints and TensorBoard's logs go.
-          epochs: how many there are.
           metadata: JSON that is stored with each checkpoint.
-          checkpointing: when checkpoints are written.
-          progress: whether to show a bar.
           adopt_average_every: epochs after which the average overwrites the live weights; 0: never.
           after_epoch: see ``Loop.steps``.
         """

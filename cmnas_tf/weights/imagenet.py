@@ -67,7 +67,6 @@ def imagenet_file(backbone: str, progress: bool = True) -> Path:
 
     Args:
       backbone: ``"resnet18"`` .. ``"resnet152"``.
-      progress: whether to show a bar while it is fetched.
 
     Raises:
       BadInput: it could not be fetched, or what came is another file.

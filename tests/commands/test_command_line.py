@@ -13,6 +13,7 @@ from cmnas_tf.commands.command_line import arguments, in_flags
 from cmnas_tf.commands.demo import Demo
 from cmnas_tf.commands.evaluate import Evaluate
 from cmnas_tf.commands.import_weights import ImportWeights
+from cmnas_tf.commands.results import Results
 from cmnas_tf.commands.search import Search
 from cmnas_tf.commands.train import Train
 from cmnas_tf.commands.trials import Trials
@@ -94,16 +95,16 @@ def test_options_as_flags():
 @pytest.mark.parametrize(
     "words",
     [
-        ["--compare", "A.json", "B.json"],
-        ["--compare=A.json", "B.json"],
-        ["--compare=A.json,B.json"],
-        ["--compare", "A.json", "B.json", "--noprogress"],
-        ["--compare", "A.json", "--noprogress", "B.json"],
+        ["--remove", "cam1", "cam2"],
+        ["--remove=cam1", "cam2"],
+        ["--remove=cam1,cam2"],
+        ["--remove", "cam1", "cam2", "--noprogress"],
+        ["--remove", "cam1", "--noprogress", "cam2"],
     ],
     ids=" ".join,
 )
 def test_a_flag_of_several_words(words):
-    assert read(Evaluate, *words).compare == ("A.json", "B.json")
+    assert read(class_of("build_index"), *words).remove == ("cam1", "cam2")
 
 
 @pytest.mark.parametrize(
@@ -124,10 +125,10 @@ def test_first_words_that_are_not_allowed():
         read(client, "embed", "identify")
 
 
-@pytest.mark.parametrize("words", ["A", "A B C", "A,B C"])
-def test_one_or_three_files_cannot_be_compared(words):
-    with pytest.raises(BadInput, match=r"--compare A\.json B\.json\. Received [13]: A"):
-        read(Evaluate, "--compare", *words.split())
+@pytest.mark.parametrize("words", [["--compare", "A", "B"], ["--compare=A,B"]], ids=" ".join)
+def test_a_flag_that_was_taken_out_names_what_is_there_instead(words):
+    with pytest.raises(BadInput, match=r"^Two results .* cmnas results --side_by_side A B\.$"):
+        read(Evaluate, *words)
 
 
 def test_fractions_of_an_epoch():
@@ -212,9 +213,9 @@ def test_paths_of_a_home_and_of_variables(monkeypatch):
     """In every option that names a file or a folder, and in no other one."""
     monkeypatch.setenv("HOME", "/home/ada")
     monkeypatch.setenv("DATA", "/data")
-    found = read(Evaluate, "--run_dir=~/runs", "--data_dir=$DATA/x", "--compare=~/a,${DATA}/b")
+    found = read(Evaluate, "--run_dir=~/runs", "--data_dir=$DATA/x")
     assert (found.source.run_dir, found.data.data_dir) == ("/home/ada/runs", "/data/x")
-    assert found.compare == ("/home/ada/a", "/data/b")
+    assert read(Results, "--runs=~/a,${DATA}/b").runs == ("/home/ada/a", "/data/b")
     assert read(Evaluate, "--run_dir=$NOWHERE/~").source.run_dir == "$NOWHERE/~"
     assert read(Trials, "--splits=$DATA").splits == "$DATA"
 

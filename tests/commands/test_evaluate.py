@@ -1,10 +1,7 @@
-"""``cmnas evaluate``: what it is given, where results go, and two of them side by side."""
+"""``cmnas evaluate``: what it is given, and where results go."""
 
 import json
-import subprocess
-import sys
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 
@@ -166,40 +163,9 @@ def test_an_unreadable_image_is_left_out_when_asked(run, run_dir, truncated):
     ("flags", "message"),
     [
         ([], "Give `run_dir` of a training, or `checkpoint`"),
-        (["--data_dir="], "`data_dir` is missing: the folder of the data set"),
+        (["--data_dir="], "--data_dir is missing. Folder of the data set"),
     ],
 )
 def test_what_it_needs(run, flags, message):
     with pytest.raises(BadInput, match=message):
         run(*flags)
-
-
-def test_two_results_side_by_side(tmp_path, capsys):
-    """Files or folders of runs, as one flag of two words."""
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "results.json").write_text(json.dumps(record()))
-    files = [str(tmp_path / "a"), str(tmp_path / "b" / "results.json")]
-    evaluate.main(command_line.read(Evaluate, ["evaluate", "--compare", *files]))
-    said = capsys.readouterr().out
-    assert said.startswith(f"A  {files[0]}\nB  {files[1]}\n")
-    assert said.endswith("\n\nnothing differs\n")
-
-
-def test_the_command_compares_without_tensorflow(tmp_path):
-    """Spelt as people do, in a fresh process without a run or a data set."""
-    path = tmp_path / "a b.json"
-    path.write_text(json.dumps(record()))
-    program = (
-        "import runpy, sys\n"
-        "runpy.run_module('cmnas_tf.evaluate', run_name='__main__')\n"
-        "assert not {'tensorflow', 'keras', 'scipy'} & set(sys.modules)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, "--compare", str(path), str(path)],
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith("\n\nnothing differs\n")

@@ -117,9 +117,7 @@ def test_options_that_others_name_are_flags():
 def test_what_a_command_says_of_itself():
     """In flags; and what its marks mean, where there are any."""
     text = help_text(class_of("evaluate"), everything=False)
-    assert (
-        "It needs --data_dir, and --run_dir or --checkpoint; or two results to --compare." in text
-    )
+    assert "It needs --data_dir, and --run_dir or --checkpoint." in text
     for command in (Train, class_of("evaluate"), class_of("demo")):
         for everything in (False, True):
             text = help_text(command, everything)

@@ -166,11 +166,6 @@ def joined(parts):
     return images, np.concatenate([part[1] for part in parts])
 
 
-def test_identities_that_cannot_be_cut_up_equally_are_refused(source, sampler):
-    with pytest.raises(BadInput, match=r"^identities_per_batch=4 .* over 3 devices; .* 6\."):
-        training_batches(source, sampler, AUGMENTATION, 0, 1, Share(0, 3, 3))
-
-
 @pytest.mark.parametrize("cache", ["encoded", "decoded"])
 def test_caches_change_nothing(source, sampler, cache):
     cached = dataclasses.replace(source, cache=cache)

@@ -1,16 +1,11 @@
-"""What the second line of TensorFlow left is resumed, measured and served by either.
+"""Both lines of TensorFlow begin with the same bits.
 
-``tests/second_line`` was written with TensorFlow 2.20; its ``commands.sh`` has every command. What
-the first line left, ``tests/earlier_version``, is tested beside this file, on whichever line runs.
-Equal to the last bit on both are the people that are drawn, the images as they are read, the
-batches, and the weights a network begins with. What is computed with them is not: convolutions add
-in another order, and the second step's loss differs by 4e-7.
+These are the people that are drawn, the images as they are read, the batches, and the weights of a
+network. What is computed with them is not the same: convolutions add in another order, and the
+second step's loss differs by 4e-7.
 """
 
 import hashlib
-import json
-import lzma
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -28,11 +23,8 @@ from cmnas_tf.training.gradient_step import gradient_step
 from cmnas_tf.training.inputs import TrainingImages
 from cmnas_tf.training.recipe import Recipe
 from cmnas_tf.training.trainer import Trainer
-from tests.end_to_end.processes import flags_of, run
 from tests.tiny_people import write_people
-from tests.training.commands import newest
 
-SECOND = Path(__file__).parents[1] / "second_line"
 PEOPLE = Path(__file__).parents[1] / "earlier_version" / "people"
 
 
@@ -69,7 +61,7 @@ def test_both_lines_begin_with_the_same_bits(tmp_path):
     batches = list(images.batches(images.sampler(people.train, 0), 0, 3, Share()))
     network = Specification(Architecture.separate("resnet18"), 4, 32, 16, width_factor=1 / 16)
     device = tf.distribute.OneDeviceStrategy("CPU:0")
-    trainer = Trainer.begin(recipe, device, network, recipe.objective, seed=0)
+    trainer = Trainer.begin(recipe, device, network, seed=0)
     weights = sorted(trainer.network.get_weight_paths().items())
     files = [path.read_bytes() for path in sorted(PEOPLE.rglob("*.jpg"))]
     found = {
@@ -84,58 +76,3 @@ def test_both_lines_begin_with_the_same_bits(tmp_path):
     step = (trainer.network, recipe.objective, trainer.optimizer)
     losses = [float(gradient_step(*step, batch, 2)["total"]) for batch in batches]
     assert losses == pytest.approx(LOSSES, rel=1e-4)
-
-
-@pytest.fixture
-def copy(tmp_path):
-    """Copies a folder of the second line, to be worked in."""
-    return lambda name: shutil.copytree(SECOND / name, tmp_path / name)
-
-
-@pytest.mark.slow
-def test_an_unfinished_search_is_resumed(copy):
-    folder = copy("search_unfinished")
-    flags = flags_of(SECOND, "SEARCH")
-    run("search", *flags, f"--data_dir={PEOPLE}", f"--run_dir={folder}")
-    found, then = (
-        Architecture.load(path / "architecture.json")
-        for path in (folder, SECOND / "search_finished")
-    )
-    assert found == then
-
-
-@pytest.mark.slow
-def test_an_unfinished_training_is_resumed(copy):
-    folder = copy("train_unfinished")
-    flags = [flag for flag in flags_of(SECOND, "TRAIN") if not flag.startswith("--architecture")]
-    found = f"--architecture={SECOND / 'search_finished' / 'architecture.json'}"
-    run("train", *flags, found, f"--data_dir={PEOPLE}", f"--run_dir={folder}")
-    now, then = newest(folder), newest(SECOND / "train_finished")
-    assert now.step == then.step
-    assert set(now.tensors) == set(then.tensors)
-    for name, tensor in then.tensors.items():
-        np.testing.assert_allclose(now.tensors[name], tensor, rtol=1e-2, atol=1e-4, err_msg=name)
-
-
-@pytest.mark.slow
-def test_a_finished_training_is_measured_as_it_was(copy):
-    folder = copy("train_finished")
-    then = json.loads((folder / "results.json").read_text())
-    run("evaluate", f"--data_dir={PEOPLE}", f"--run_dir={folder}", "--noprogress")
-    now = json.loads((folder / "results.json").read_text())
-    assert now["checkpoint"]["sha256"] == then["checkpoint"]["sha256"]
-    for setting, scores in then["results"].items():
-        for measure in ("rank1", "mAP", "mINP"):
-            assert now["results"][setting][measure] == pytest.approx(scores[measure], abs=1e-6)
-
-
-def test_an_exported_model_loads_and_embeds_as_it_did(copy):
-    folder = copy("export") / "1"
-    packed = folder / "saved_model.pb.xz"
-    (folder / "saved_model.pb").write_bytes(lzma.decompress(packed.read_bytes()))
-    signatures = tf.saved_model.load(str(folder)).signatures
-    kept = np.load(SECOND / "export" / "embeddings.npz")
-    for modality in ("visible", "infrared"):
-        files = [(PEOPLE / name).read_bytes() for name in kept[f"{modality}/files"]]
-        now = signatures[f"embed_{modality}"](image_bytes=tf.constant(files))["embedding"]
-        np.testing.assert_allclose(now, kept[f"{modality}/embedding"], rtol=1e-4, atol=1e-5)

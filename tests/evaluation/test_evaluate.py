@@ -222,7 +222,7 @@ def test_images_of_a_modality_that_it_was_not_trained_on(dataset, tmp_path):
         Architecture.shared("resnet18"), 2, 32, 16, 1, 0.0625, modalities=("visible",)
     )
     write_run(tmp_path, size, {})
-    with pytest.raises(BadInput, match=r"trained on visible images only.* also infrared"):
+    with pytest.raises(BadInput, match=r"trained on visible images only, so modality=infrared"):
         measured(tmp_path, dataset)
 
 

@@ -15,7 +15,7 @@ from cmnas_tf.evaluation.matching import Matching
 from cmnas_tf.evaluation.trials import TrialRun, numbers_of, summarise
 from cmnas_tf.files import write_json
 from cmnas_tf.runs import checkpoints
-from cmnas_tf.search_spaces.network_choice import NetworkChoice
+from cmnas_tf.search_spaces.named_architecture import NetworkChoice
 from cmnas_tf.training.recipe import Recipe
 from tests.evaluation.records import record
 from tests.tiny_people import write_people

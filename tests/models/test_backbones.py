@@ -9,11 +9,18 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from cmnas_tf.architecture import BACKBONES, Architecture, named_backbone, sites_of, stages_of
+from cmnas_tf.architecture import (
+    BACKBONES,
+    Architecture,
+    named_backbone,
+    plan_of,
+    sites_of,
+    stages_of,
+)
 from cmnas_tf.errors import BadInput
 from cmnas_tf.layers import Softmax, TorchConv
 from cmnas_tf.models import two_stream
-from cmnas_tf.models.backbones import BUILDERS, build_backbone, register_backbone
+from cmnas_tf.models.backbones import BUILDERS, register_backbone
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.search_spaces import CellSpace, NormSpace
 
@@ -141,4 +148,4 @@ def test_a_second_one_of_the_same_kind(plain):
 
 def test_a_backbone_that_nobody_registered():
     with pytest.raises(BadInput, match=r"There is no backbone 'plain3'"):
-        build_backbone("plain3", None, 1.0, 1)
+        plan_of("plain3")

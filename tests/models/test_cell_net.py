@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cmnas_tf.cell_plan import CellPlan
+from cmnas_tf.cell_plan import CellPlan, channels_of
 from cmnas_tf.genotype import EDGES, NODES, OPERATIONS, sources_of
 from cmnas_tf.layers import ModalityNorm, Softmax
 from cmnas_tf.modality import Rows
 from cmnas_tf.models import Head, ReidNetwork
-from cmnas_tf.models.cell_net import CellSupernet, channels_of, derived_net
+from cmnas_tf.models.cell_net import CellSupernet, derived_net
 from tests.models.genotypes import EVERYTHING
 from tests.oracles.cells import CellForward
 from tests.oracles.norms import softmax

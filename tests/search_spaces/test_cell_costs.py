@@ -9,9 +9,8 @@ from cmnas_tf.cell_plan import CellPlan
 from cmnas_tf.errors import BadInput
 from cmnas_tf.genotype import EDGES, KINDS, NODES, OPERATIONS, Genotype
 from cmnas_tf.models import cell_network
-from cmnas_tf.models.cost import cost_of
+from cmnas_tf.models.cost import cost_of, edge_costs
 from cmnas_tf.search_spaces import random_cells
-from cmnas_tf.search_spaces.cell_costs import edge_costs
 from cmnas_tf.search_spaces.random_cells import TOLERANCE, random_genotype
 from tests.models.genotypes import EVERYTHING
 

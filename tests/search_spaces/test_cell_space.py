@@ -17,9 +17,9 @@ from cmnas_tf.layers import GumbelSoftmax, Softmax
 from cmnas_tf.losses import Objective
 from cmnas_tf.modality import Rows
 from cmnas_tf.models import Head, ReidNetwork
+from cmnas_tf.models.cost import edge_costs
 from cmnas_tf.options import described
 from cmnas_tf.search_spaces import AUTO_REID, DARTS, CellSpace, DartsCells
-from cmnas_tf.search_spaces.cell_costs import edge_costs
 from cmnas_tf.search_spaces.cell_space import strongest
 from cmnas_tf.searching.darts import _with_cost
 from cmnas_tf.training.gradient_step import gradient_step

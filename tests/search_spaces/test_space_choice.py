@@ -19,7 +19,7 @@ BOTH = ("visible", "infrared")
 
 
 def space_of(name="norm", **given):
-    return SpaceChoice({"search_space": name, **given}).make()
+    return SpaceChoice(**{"search_space": name, **given}).make()
 
 
 def test_every_registered_space_can_be_named():

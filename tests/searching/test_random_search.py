@@ -64,14 +64,14 @@ def test_each_must_have_an_epoch():
 
 
 def test_it_has_options_of_its_own_and_none_of_darts():
-    made = AlgorithmChoice({"algorithm": "random", "candidates": 4, "epochs": 7}).make()
+    made = AlgorithmChoice(**{"algorithm": "random", "candidates": 4, "epochs": 7}).make()
     assert made == RandomSearch(candidates=4, epochs=7)
     for given, message in (
         ({"algorithm": "random", "order": "second"}, "order=second means nothing to algorithm=ran"),
         ({"candidates": 4}, "candidates=4 means nothing to algorithm=darts"),
     ):
         with pytest.raises(BadInput, match=message):
-            AlgorithmChoice(given).make()
+            AlgorithmChoice(**given).make()
 
 
 @pytest.mark.slow

@@ -84,7 +84,11 @@ def test_what_cannot_be_converted(people, run, tmp_path, monkeypatch):
     for network, format, message in (
         (model, "caffe", "format='caffe' is not allowed; it must be one of onnx, tflite_float16"),
         (model, "onnx", r'Install it: pip install "cmnas_tf\[onnx\]"'),
-        (dataclasses.replace(model, specification=seeing), "onnx", "not trained on infrared"),
+        (
+            dataclasses.replace(model, specification=seeing),
+            "onnx",
+            "trained on visible images only",
+        ),
     ):
         with pytest.raises(BadInput, match=message):
             convert_network(network, tmp_path / "out", dataset, format)

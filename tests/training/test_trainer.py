@@ -25,7 +25,7 @@ NETWORK = Specification(Architecture.separate("resnet18"), 5, 32, 16, width_fact
 
 def begin(training=TRAINING, seed=0, **how):
     strategy = tf.distribute.OneDeviceStrategy("CPU:0")
-    return Trainer.begin(training, strategy, NETWORK, Objective(), seed, **how)
+    return Trainer.begin(training, strategy, NETWORK, seed, **how)
 
 
 def batch():
