@@ -1,6 +1,5 @@
 """What a study consists of: its cells, each an arm with a seed, and what each is made of."""
 
-import json
 import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -12,8 +11,10 @@ from cmnas_tf.architecture import SHARED
 from cmnas_tf.data import LAYOUTS
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.matching import Arithmetic, Matching, ProtocolChoice
+from cmnas_tf.evaluation.measure import MEASURES
 from cmnas_tf.modality import MODALITIES
 from cmnas_tf.options import Options, described, errors_behind
+from cmnas_tf.reading import read_json
 from cmnas_tf.runs.how_it_runs import HowItRuns
 from cmnas_tf.runs.run_folder import ANYTHING, RunFolder, changed
 from cmnas_tf.search_spaces import SearchSpace, SpaceChoice
@@ -25,6 +26,17 @@ from cmnas_tf.training.recipe import Recipe, WeightTraining
 from cmnas_tf.training.recipes import ByRecipe
 
 SCHEMA = 1  # of a cell's results and of study.json
+
+_RESULTS = {
+    **{"schema": int, "settings": {str: dict | None}, "fingerprint": str, "architecture": dict},
+    **{key: {str: dict.fromkeys(MEASURES, float)} for key in ("results", "chance")},
+    **{
+        "seconds": {str: float | int | None},
+        "decided": dict | None,
+        "supernet_scores": dict | None,
+    },
+}
+_REMOVE = "Remove it to do the cell again."
 
 _QUICK_SEEDS, _QUICK_PART = 2, 4
 # What earlier versions recorded of a cell besides, and nothing follows from.
@@ -181,7 +193,7 @@ class StudyCell:
         """
         if not self.results_file.is_file():
             return None
-        found = json.loads(self.results_file.read_text(encoding="utf-8"))
+        found = read_json(self.results_file, _RESULTS, "what a cell found", _REMOVE)
         differing = _differences(found["settings"], self)
         if found["schema"] != SCHEMA or differing:
             raise BadInput(
@@ -194,7 +206,8 @@ class StudyCell:
     def failure(self) -> dict[str, Any] | None:
         """``{"exit_code", "message"}`` of its last attempt, if that failed."""
         file = self.failure_file
-        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+        form = {"exit_code": int, "message": str}
+        return read_json(file, form, "a failure", _REMOVE) if file.is_file() else None
 
 
 def _differences(before: Mapping[str, Any], cell: StudyCell) -> list[str]:
