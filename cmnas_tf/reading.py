@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,11 @@ from cmnas_tf.errors import BadInput
 
 MOST_BYTES = 64 * 2**20  # of an image, a list or a JSON file; our choice
 MOST_DEPTH = 64  # of objects and lists within each other; our choice
+_TOO_DEEP = f"it is nested deeper than {MOST_DEPTH}"
 
 
 def no_device(path: str | os.PathLike[str]) -> Path:
-    """The path, of a file, of a folder or of nothing.
-
-    Raises:
-      BadInput: it is of a pipe or a device, which might be waited for, or read, for ever.
-    """
+    """The path; BadInput: it is of a pipe or a device, which might be read for ever."""
     path = Path(path)
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise BadInput(f"{path} is a pipe or a device, and only files are read. Give a file.")
@@ -44,7 +41,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
 
 
 def read_json(path: str | os.PathLike[str], form: Any, what: str, advice: str) -> Any:
-    """The value in a JSON file (UTF-8).
+    """The value in a JSON file.
 
     Args:
       path: of the file.
@@ -55,7 +52,7 @@ def read_json(path: str | os.PathLike[str], form: Any, what: str, advice: str) -
       advice: a sentence that says what to do about one that is not.
 
     Raises:
-      BadInput: as :func:`read_bytes`, or it is not such a file.
+      BadInput: as :func:`read_bytes` and :func:`parse_json`.
       OSError: it cannot be read.
     """
     content = read_bytes(path)
@@ -75,47 +72,36 @@ def parse_json(text: str | bytes, form: Any = object) -> Any:
     try:
         value = json.loads(text)
     except RecursionError as error:
-        raise ValueError(f"nested deeper than {MOST_DEPTH}") from error
-    level, depth = [value], 0
-    while level:
-        if depth > MOST_DEPTH:
-            raise ValueError(f"nested deeper than {MOST_DEPTH}")
-        for entry in level:
-            if isinstance(entry, float) and not math.isfinite(entry):
-                raise ValueError(f"a number is {entry}")
-            if isinstance(entry, int) and entry.bit_length() > 64:
-                raise ValueError("an integer has more than 64 bits")
-        level = [inner for entry in level for inner in _within(entry)]
-        depth += 1
+        raise ValueError(_TOO_DEEP) from error
     if wrong := misfit(value, form):
         raise ValueError(wrong)
     return value
 
 
-def _within(value: Any) -> Any:
+def misfit(value: Any, form: Any, where: str = "it", depth: int = 0) -> str:
+    """What is wrong with a value of JSON, see :func:`parse_json`; empty if nothing is."""
+    if depth > MOST_DEPTH:
+        return _TOO_DEEP
+    within: Iterable[tuple[str, Any, Any]] = ()
     if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
-
-
-def misfit(value: Any, form: Any, where: str = "it") -> str:
-    """Where a value is not of a form, see :func:`read_json`; empty if it is everywhere."""
-    if isinstance(form, dict) and isinstance(value, dict):
-        forms = dict.fromkeys(value, form[str]) if str in form else form
-        for key, inner in forms.items():
-            name = key.removesuffix("?")
-            if name not in value and name == key:
-                return f"{name} is missing"
-            if name in value and (wrong := misfit(value[name], inner, name)):
-                return wrong
-        return ""
-    if isinstance(form, list) and isinstance(value, list):
-        return next(filter(None, (misfit(entry, form[0], where) for entry in value)), "")
+        forms = form if isinstance(form, dict) else {}
+        needed = (key for key in forms if key is not str and not key.endswith("?"))
+        if absent := [key for key in needed if key not in value]:
+            return f"{absent[0]} is missing"
+        others = forms.get(str, object)
+        within = ((k, v, forms.get(k, forms.get(f"{k}?", others))) for k, v in value.items())
+    elif isinstance(value, list):
+        of_all = form[0] if isinstance(form, list) else object
+        within = ((where, entry, of_all) for entry in value)
+    elif isinstance(value, float) and not math.isfinite(value):
+        return f"{where} is {value}"
+    elif isinstance(value, int) and value.bit_length() > 64:
+        return f"{where} has more than 64 bits"
     kind = type(form) if isinstance(form, dict | list) else form
     fits = isinstance(value, int | float if kind is float else kind)
-    if fits and (kind in (bool, object) or not isinstance(value, bool)):
-        return ""
-    return f"{where} must be {getattr(kind, '__name__', kind)}, not {repr(value)[:60]}"
+    if not fits or (isinstance(value, bool) and kind not in (bool, object)):
+        return f"{where} must be {getattr(kind, '__name__', kind)}, not {repr(value)[:60]}"
+    return next(filter(None, (misfit(v, f, k, depth + 1) for k, v, f in within)), "")
 
 
 def read_safetensors(

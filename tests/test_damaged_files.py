@@ -1,5 +1,6 @@
 """Files that are damaged or made up: read as they were written, or refused by one kind of error."""
 
+import copy
 import io
 import json
 import os
@@ -14,6 +15,7 @@ from PIL import Image
 from safetensors.numpy import save
 
 from cmnas_tf.architecture import Architecture
+from cmnas_tf.cell_plan import CellPlan
 from cmnas_tf.data import load_dataset
 from cmnas_tf.data.lists import read_identities
 from cmnas_tf.data.mat_file import read_mat
@@ -56,7 +58,7 @@ def torch_save(file):
 # By file name: what writes one, and what reads it.
 KINDS = {
     "architecture.json": (Architecture.separate_until("layer1").save, Architecture.load),
-    "cells.json": (EVERYTHING.save, Architecture.load),
+    "cells.json": (Architecture.shared(CellPlan(EVERYTHING)).save, Architecture.load),
     "genotype.json": (EVERYTHING.save, Genotype.load),
     "config.cfg": (lambda file: file.write_text("0 1 " * 26 + "1"), Architecture.load),
     "run.json": (lambda file: as_text(file, RUN), lambda file: RunFolder(file.parent)._read()),
@@ -131,7 +133,6 @@ def test_mutated_shards(name, shards, tmp_path):
 
 
 DEEP = "[" * 5000 + "]" * 5000
-ARCHITECTURE = '{"backbone": "resnet18", "choices": {}, "note": %s}'
 
 
 @pytest.mark.parametrize(
@@ -141,17 +142,55 @@ ARCHITECTURE = '{"backbone": "resnet18", "choices": {}, "note": %s}'
         ("[" * (MOST_DEPTH + 1) + "]" * (MOST_DEPTH + 1), "nested deeper than 64"),
         ("9" * 5000, "4300 digits"),
         ("9" * 4000, "more than 64 bits"),
-        ("NaN", "a number is nan"),
-        ("-Infinity", "a number is -inf"),
-        ("[1e999]", "a number is inf"),
+        ("NaN", "schema is nan"),
+        ("-Infinity", "schema is -inf"),
+        ("[1e999]", "schema is inf"),
     ],
     ids=["deep", "one too deep", "5000 digits", "4000 digits", "NaN", "Infinity", "1e999"],
 )
 @pytest.mark.parametrize("name", ["architecture.json", "run.json", "results.json", "genotype.json"])
 def test_json_beyond_measure(name, value, message, tmp_path):
-    (tmp_path / name).write_text(f'{{"schema": {value}, "choices": {value}}}')
+    content = {**RUN, "checkpoint": {}, "results": {}, "schema": "VALUE", "choices": "VALUE"}
+    (tmp_path / name).write_text(json.dumps(content).replace('"VALUE"', value))
     with pytest.raises(BadInput, match=rf"{name} is not .*{message}"):
         KINDS[name][1](tmp_path / name)
+
+
+ODD = (None, True, -1, 2**63, 1e300, 0.5, "", "x" * 300, "\0", [], {}, [[]], [{}], {"": None})
+
+
+def places(value, way=()):
+    """The way to every value within one."""
+    yield way
+    for key in range(len(value)) if isinstance(value, list) else value:
+        if isinstance(value[key], list | dict):
+            yield from places(value[key], (*way, key))
+        else:
+            yield (*way, key)
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS if name.endswith(".json")])
+def test_any_value_in_the_place_of_any_other(name, tmp_path):
+    """Also left out. Whatever is read can be used as it is after that."""
+    write, read = KINDS[name]
+    write(tmp_path / name)
+    before = json.loads((tmp_path / name).read_text())
+    for *way, last in filter(None, places(before)):
+        for odd in (*ODD, ...):
+            content = inner = copy.deepcopy(before)
+            for key in way:
+                inner = inner[key]
+            if odd is ...:
+                del inner[last]
+            else:
+                inner[last] = odd
+            as_text(tmp_path / name, content)
+            try:
+                str(read(tmp_path / name))
+            except BadInput:
+                continue
+            except Exception as error:
+                raise AssertionError(f"{way}, {last}: {odd!r}") from error
 
 
 def test_json_within_measure():
