@@ -182,18 +182,12 @@ def missing_files(dataset: Dataset) -> Iterator[str]:
     """A sentence if listed images are not in the data set's folder, or too large to be read."""
     store = open_store(dataset.root)
     paths = (dataset.train + dataset.test).paths
-    size_of = {path: store.size(path) for path in paths}
-    missing = [path for path, size in size_of.items() if size is None]
-    large = [path for path, size in size_of.items() if size is not None and size > MOST_BYTES]
-    if large:
-        yield (
-            f"{len(large)} of {len(paths)} images have more than {MOST_BYTES:,} bytes, the first "
-            f"of them {large[0]}. Save them smaller"
-        )
+    missing = [path for path in paths if path not in store]
     if missing:
         yield (
-            f"{len(missing)} of {len(paths)} listed images are not in {dataset.root}, the first of "
-            f"them {missing[0]}. Unpack the images again, or take these out of the lists"
+            f"{len(missing)} of {len(paths)} listed images are not in {dataset.root}, or have more "
+            f"than {MOST_BYTES:,} bytes, the first of them {missing[0]}. Unpack the images again, "
+            "or take these out of the lists"
         )
 
 

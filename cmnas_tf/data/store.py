@@ -24,7 +24,7 @@ from cmnas_tf.data.index import ROLES, Dataset, Image, Images
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import sha256
 from cmnas_tf.modality import MODALITIES
-from cmnas_tf.reading import read_bytes, read_json
+from cmnas_tf.reading import MOST_BYTES, read_bytes, read_json
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -56,10 +56,9 @@ class FolderStore:
 
     root: Path
 
-    def size(self, path: str) -> int | None:
-        """Bytes of an image; None where there is no such file."""
+    def __contains__(self, path: str) -> bool:
         file = self.root / path
-        return file.stat().st_size if file.is_file() else None
+        return file.is_file() and file.stat().st_size <= MOST_BYTES
 
     def read(self, path: str) -> bytes:
         """The bytes of one image; raises as :func:`~cmnas_tf.reading.read_bytes`."""
@@ -88,9 +87,8 @@ class ShardStore:
             for shard in {place.shard for place in self._places.values()}
         }
 
-    def size(self, path: str) -> int | None:
-        """See :class:`FolderStore`."""
-        return self._places[path].length if path in self._places else None
+    def __contains__(self, path: str) -> bool:
+        return path in self._places
 
     def read(self, path: str) -> bytes:
         """See :class:`FolderStore`."""
@@ -231,7 +229,8 @@ def _rows(root: Path) -> Iterator[Row]:
             for part, path, pid, camera, modality, role, *place in lines:
                 entry = ShardEntry(place[0], *map(int, place[1:]))
                 known = part in PARTS and modality in MODALITIES and role in ("", *ROLES)
-                if not known or entry.shard not in shards or min(entry[1:]) < 0:
+                whole = entry.offset >= 0 and 0 <= entry.length <= MOST_BYTES
+                if not known or not whole or entry.shard not in shards:
                     raise ValueError(f"line {lines.line_num}")
                 yield Row(part, Image(path, int(pid), int(camera), modality, role), entry)
     except (ValueError, TypeError, IndexError, csv.Error, StopIteration) as error:

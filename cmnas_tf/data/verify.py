@@ -53,10 +53,9 @@ def read_contents(
             encoded = store.read(path)
         except FileNotFoundError:
             return Content("", "the file does not exist")
-        except OSError as error:
-            return Content("", f"the file cannot be read ({error.strerror})")
-        except BadInput as error:
-            return Content("", str(error))
+        except (OSError, BadInput) as error:
+            reason = getattr(error, "strerror", error)
+            return Content("", f"the file cannot be read ({reason})")
         digest, fault = hashlib.sha256(encoded).hexdigest(), ""
         try:
             fault = CMYK if decode(tf.constant(encoded)) > 3 else ""

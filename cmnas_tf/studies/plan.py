@@ -28,13 +28,10 @@ from cmnas_tf.training.recipes import ByRecipe
 SCHEMA = 1  # of a cell's results and of study.json
 
 _RESULTS = {
-    **{"schema": int, "settings": {str: dict | None}, "fingerprint": str, "architecture": dict},
-    **{key: {str: dict.fromkeys(MEASURES, float)} for key in ("results", "chance")},
-    **{
-        "seconds": {str: float | int | None},
-        "decided": dict | None,
-        "supernet_scores": dict | None,
-    },
+    "schema": int,
+    "settings": {str: dict | None},
+    "seconds": {str: float | int | None},
+    "results": {str: dict.fromkeys(MEASURES, float)},
 }
 _REMOVE = "Remove it to do the cell again."
 

@@ -94,6 +94,8 @@ class LoadedVersion:
             raise CallError(
                 "DEADLINE_EXCEEDED", f"It was not done within {seconds:.3g} s. Send fewer images."
             ) from error
+        except UnicodeDecodeError as error:  # of the message, which quotes the text
+            raise refused("The model refused text that is not UTF-8.") from error
         except tf.errors.OpError as error:
             raise CallError(_CODES.get(error.error_code, "UNKNOWN"), _sentence(error)) from error
 
