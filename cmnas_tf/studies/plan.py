@@ -11,10 +11,10 @@ from cmnas_tf.architecture import SHARED
 from cmnas_tf.data import LAYOUTS
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.matching import Arithmetic, Matching, ProtocolChoice
-from cmnas_tf.evaluation.measure import MEASURES
 from cmnas_tf.modality import MODALITIES
 from cmnas_tf.options import Options, described, errors_behind
 from cmnas_tf.reading import read_json
+from cmnas_tf.retrieval.measure import MEASURES
 from cmnas_tf.runs.how_it_runs import HowItRuns
 from cmnas_tf.runs.run_folder import ANYTHING, RunFolder, changed
 from cmnas_tf.search_spaces import SearchSpace, SpaceChoice
