@@ -14,7 +14,6 @@ from cmnas_tf.evaluation.matching import Arithmetic, Matching, ProtocolChoice
 from cmnas_tf.modality import MODALITIES
 from cmnas_tf.options import Options, described, errors_behind
 from cmnas_tf.reading import read_json
-from cmnas_tf.retrieval.measure import MEASURES
 from cmnas_tf.runs.how_it_runs import HowItRuns
 from cmnas_tf.runs.run_folder import ANYTHING, RunFolder, changed
 from cmnas_tf.search_spaces import SearchSpace, SpaceChoice
@@ -31,7 +30,7 @@ _RESULTS = {
     "schema": int,
     "settings": {str: dict | None},
     "seconds": {str: float | int | None},
-    "results": {str: dict.fromkeys(MEASURES, float)},
+    "results": {str: {"mAP": float}},
 }
 _REMOVE = "Remove it to do the cell again."
 
