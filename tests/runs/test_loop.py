@@ -58,7 +58,7 @@ class Run:
 
     def after_epoch(self, epoch):
         self.epochs.append(epoch)
-        return {"sites": float(len(self.epochs))}, f"separate {len(self.epochs)}"
+        return loop.Seen({"sites": float(len(self.epochs))}, f"separate {len(self.epochs)}")
 
     @property
     def steps(self):
@@ -92,7 +92,7 @@ def test_a_gpus_terms_are_read_while_it_is_given_the_next_step(tmp_path, monkeyp
 
     def after_epoch(epoch):
         assert read == list(range(epoch * STEPS_PER_EPOCH))
-        return {}, ""
+        return loop.Seen()
 
     run = Run(tmp_path)
     run.total, run.after_epoch = Total, after_epoch
