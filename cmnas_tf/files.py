@@ -20,6 +20,8 @@ from cmnas_tf.errors import BadInput
 
 logger = logging.getLogger(__name__)
 
+_IN_GRAPH = r"\{\{.*?\}\} |\[Op:.*"  # where in its graph TensorFlow met an error
+
 
 def new_path(path: str | os.PathLike[str], name: str) -> Path:
     """The path of something that is to be written and that is not there yet.
@@ -93,9 +95,7 @@ def writing_by(library_error: type[Exception], path: str | os.PathLike[str]) -> 
     try:
         yield
     except library_error as error:
-        said = re.sub(
-            r"\{\{.*?\}\} |\[Op:.*", "", str(error).splitlines()[0]
-        )  # of TensorFlow's graph
+        said = re.sub(_IN_GRAPH, "", str(error).splitlines()[0])
         raise OSError(f"Cannot write {os.fspath(path)}: {said}") from error
 
 
