@@ -5,11 +5,12 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from cmnas_tf.errors import BadInput
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MOST_BYTES = 64 * 2**20  # of an image, a list or a JSON file; our choice
 MOST_DEPTH = 64  # of objects and lists within each other; our choice
@@ -106,7 +107,7 @@ def misfit(value: Any, form: Any, where: str = "it", depth: int = 0) -> str:
 
 def read_safetensors(
     path: str | os.PathLike[str],
-) -> tuple[Mapping[str, str], dict[str, np.ndarray]]:
+) -> tuple[Mapping[str, str], "dict[str, np.ndarray]"]:
     """The metadata and the tensors of a ``.safetensors`` file.
 
     Raises:
