@@ -20,7 +20,7 @@ from cmnas_tf.errors import BadInput
 
 logger = logging.getLogger(__name__)
 
-_IN_GRAPH = r"\{\{.*?\}\} |\[Op:.*"  # where in its graph TensorFlow met an error
+_IN_GRAPH = r"\{\{.*?\}\} | ?\[Op:.*"  # where in its graph TensorFlow met an error
 
 
 def new_path(path: str | os.PathLike[str], name: str) -> Path:
