@@ -6,7 +6,6 @@ a ResNet's is that of the authors' ``config.cfg``: the stem; then for each stage
 downsample's batch norm first, then bn1, bn2, bn3.
 """
 
-import json
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from cmnas_tf.cell_plan import CellPlan
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import write_json
 from cmnas_tf.genotype import Genotype
+from cmnas_tf.reading import parse_json, read_bytes
 from cmnas_tf.registry import Registry
 
 FILE_NAME = "architecture.json"  # in a folder of whatever has an architecture
@@ -283,12 +283,12 @@ class Architecture:
                 f"No architecture file {path}. Run a search to make one, or give one of the words "
                 "shared, separate, until:STAGE."
             )
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = read_bytes(path).decode(errors="replace")
         try:
             if not text.lstrip().startswith("{"):
                 return cls.from_cfg(text, backbone or "resnet50")
-            loaded = cls.from_json(json.loads(text))
-        except (BadInput, json.JSONDecodeError) as error:
+            loaded = cls.from_json(parse_json(text))
+        except ValueError as error:
             raise BadInput(f"{path} is not a usable architecture file: {error}") from error
         wanted = stacked(loaded.backbone, cells)
         if wanted != loaded.backbone:

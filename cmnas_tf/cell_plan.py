@@ -16,6 +16,7 @@ from cmnas_tf.genotype import (
 )
 
 STEM = "stem"
+MOST_CELLS = 1000  # of a network; our choice
 
 _NORMS = {
     "max_pool_3x3": ("bn",),
@@ -64,10 +65,12 @@ def places_of(cells: tuple[int, ...]) -> tuple[Place, ...]:
     """The cells of a network with so many in each stage, in the order a batch goes through them.
 
     Raises:
-      BadInput: a number that is not 1 or more.
+      BadInput: a number that is not 1 or more, or more than ``MOST_CELLS`` in all.
     """
-    if not cells or any(count < 1 for count in cells):
-        raise BadInput(f"Each stage must have 1 or more cells. Received: {cells}.")
+    if not cells or any(count < 1 for count in cells) or sum(cells) > MOST_CELLS:
+        raise BadInput(
+            f"Each stage must have 1 or more cells, all at most {MOST_CELLS}. Received: {cells}."
+        )
     places: list[Place] = []
     for stage, count in enumerate(cells, start=1):
         for number in range(count):

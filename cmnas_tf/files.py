@@ -1,15 +1,26 @@
-"""Whole files or none: everything is written under a temporary name, then renamed."""
+"""Whole files or none: everything is written under a temporary name, then renamed.
+
+What is read, changed and written again is locked meanwhile.
+"""
 
 import contextlib
+import hashlib
 import json
+import logging
 import os
+import re
 import shutil
+import socket
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from cmnas_tf.errors import BadInput
+
+logger = logging.getLogger(__name__)
+
+_IN_GRAPH = r"\{\{.*?\}\} | ?\[Op:.*"  # where in its graph TensorFlow met an error
 
 
 def new_path(path: str | os.PathLike[str], name: str) -> Path:
@@ -71,3 +82,72 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Writes ``value`` as indented JSON to ``path``, whole or not at all."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+@contextlib.contextmanager
+def writing_by(library_error: type[Exception], path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turns a library's own error, of a file that it cannot write, into an ``OSError``.
+
+    Args:
+      library_error: what it raises when the disk is full, or writing is not permitted.
+      path: what is written, for people to read.
+    """
+    try:
+        yield
+    except library_error as error:
+        said = re.sub(_IN_GRAPH, "", str(error).splitlines()[0])
+        raise OSError(f"Cannot write {os.fspath(path)}: {said}") from error
+
+
+@contextlib.contextmanager
+def locked(lock: Path, name: str, wait: bool = False) -> Iterator[None]:
+    """Keeps other processes out; the kernel takes the lock back from a process that ends.
+
+    Where no file can be locked, that is logged and the block runs all the same.
+
+    Args:
+      lock: the file of the lock, which stays; while it is held it says by whom.
+      name: of what is locked, for people to read.
+      wait: whether to wait for whoever holds it, rather than to refuse.
+
+    Raises:
+      BadInput: another process holds it.
+    """
+    import portalocker
+
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("a+") as file:
+        try:
+            portalocker.lock(file, portalocker.LOCK_EX | portalocker.LOCK_NB)
+        except portalocker.AlreadyLocked as error:
+            file.seek(0)
+            user = file.read() or "another process"
+            if not wait:
+                raise BadInput(
+                    f"{name} is in use by {user}. Wait for it, end it, or give another folder."
+                ) from error
+            logger.info("%s is in use by %s, which is waited for.", name, user)
+            portalocker.lock(file, portalocker.LOCK_EX)
+        except portalocker.LockException as error:
+            logger.info(
+                "%s lies where no file can be locked (%s); make sure that no other process uses "
+                "it.",
+                name,
+                error,
+            )
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)
+
+
+def sha256(file: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with Path(file).open("rb") as opened:
+        while block := opened.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()

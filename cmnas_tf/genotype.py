@@ -7,7 +7,6 @@ cells of a network are copies of two: the normal cell, and the reduction cell, w
 feature map (DARTS, Liu et al., ICLR 2019, section 2.1; Auto-ReID, Quan et al., ICCV 2019).
 """
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import Any
 
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import write_json
+from cmnas_tf.reading import parse_json, read_bytes
 
 NORMAL = "normal"
 REDUCTION = "reduction"
@@ -104,8 +104,8 @@ class Genotype:
                 "configs/architectures."
             )
         try:
-            return cls.from_json(json.loads(path.read_text(encoding="utf-8", errors="replace")))
-        except (BadInput, json.JSONDecodeError) as error:
+            return cls.from_json(parse_json(read_bytes(path)))
+        except ValueError as error:
             raise BadInput(f"{path} is not a usable genotype file: {error}") from error
 
     @classmethod

@@ -32,8 +32,8 @@ def test_places_by_hand():
     assert places_of((1,))[0].name == "layer1.0"
 
 
-@pytest.mark.parametrize("cells", [(), (2, 0), (-1,)])
-def test_refuses_a_stage_without_cells(cells):
+@pytest.mark.parametrize("cells", [(), (2, 0), (-1,), (1_000_000,), (2**63,), (600, 600)])
+def test_refuses_a_stage_without_cells_and_a_network_of_countless_ones(cells):
     with pytest.raises(BadInput, match=r"1 or more cells"):
         CellPlan(Genotype(CHAIN, CHAIN), cells)
 

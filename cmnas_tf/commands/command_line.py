@@ -23,6 +23,7 @@ from cmnas_tf.commands.words import flag_behind, in_flags, shown
 from cmnas_tf.errors import BadInput, Stopped, TrainingDiverged, WorkerLost
 from cmnas_tf.interrupt import signals_handled_by
 from cmnas_tf.options import Option, Options
+from cmnas_tf.reading import read_bytes
 
 Command = TypeVar("Command", bound=Options)
 
@@ -211,7 +212,7 @@ def _lines_of(word: str, inside: tuple[Path, ...], following: Iterator[str]) -> 
     file = _flagfile(expanded(name))
     if file in inside:
         raise BadInput(f"--flagfile={name} contains itself; take it out of {inside[-1]}.")
-    for line in file.read_text(encoding="utf-8").splitlines():
+    for line in read_bytes(file).decode(errors="replace").splitlines():
         own = line.strip()
         if not own or own.startswith(("#", "//")):
             continue

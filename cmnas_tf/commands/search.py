@@ -1,6 +1,5 @@
 """``cmnas search``: which architecture is the best of a search space?"""
 
-import json
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -30,6 +29,7 @@ def main(command: Search) -> None:
     space, algorithm = command.space.make(), command.algorithm.make()
 
     from cmnas_tf.models.latency import Latency
+    from cmnas_tf.reading import read_json
     from cmnas_tf.searching.search import find_architecture
 
     found = find_architecture(
@@ -42,5 +42,6 @@ def main(command: Search) -> None:
     )
     print(found)
     if found.run.latency.is_file():
-        print(Latency(**json.loads(found.run.latency.read_text(encoding="utf-8"))))
+        form, advice = Latency.__annotations__, "Remove it to measure it again."
+        print(Latency(**read_json(found.run.latency, form, "a latency", advice)))
     print(f"written to {found.run.architecture}")

@@ -58,15 +58,18 @@ class Images:
 
     @classmethod
     def of(cls, images: Iterable[Image]) -> "Images":
-        """The table of ``images``, in the order given."""
+        """The table of ``images``, in the order given; BadInput: a number has over 64 bits."""
         rows = list(images)
-        return cls(
-            paths=np.array([row.path for row in rows], dtype=object),
-            pids=np.array([row.pid for row in rows], dtype=np.int64),
-            cameras=np.array([row.camera for row in rows], dtype=np.int64),
-            modalities=np.array([row.modality for row in rows], dtype=object),
-            roles=np.array([row.role for row in rows], dtype=object),
-        )
+        try:
+            return cls(
+                paths=np.array([row.path for row in rows], dtype=object),
+                pids=np.array([row.pid for row in rows], dtype=np.int64),
+                cameras=np.array([row.camera for row in rows], dtype=np.int64),
+                modalities=np.array([row.modality for row in rows], dtype=object),
+                roles=np.array([row.role for row in rows], dtype=object),
+            )
+        except OverflowError as error:
+            raise BadInput("An identity or camera has a number of more than 64 bits.") from error
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -12,6 +12,7 @@ from cmnas_tf.data.index import Count, Dataset
 from cmnas_tf.data.protocols import Protocol
 from cmnas_tf.data.store import holds_shards, layout_of_shards, open_store, read_shards
 from cmnas_tf.errors import BadInput
+from cmnas_tf.reading import MOST_BYTES
 from cmnas_tf.registry import Registry
 
 logger = logging.getLogger("cmnas_tf")
@@ -178,14 +179,15 @@ def _require_marks(layout: str, root: Path) -> None:
 
 
 def missing_files(dataset: Dataset) -> Iterator[str]:
-    """A sentence if listed images are not in the data set's folder."""
+    """A sentence if listed images are not in the data set's folder, or too large to be read."""
     store = open_store(dataset.root)
     paths = (dataset.train + dataset.test).paths
     missing = [path for path in paths if path not in store]
     if missing:
         yield (
-            f"{len(missing)} of {len(paths)} listed images are not in {dataset.root}, the first of "
-            f"them {missing[0]}. Unpack the images again, or take these out of the lists"
+            f"{len(missing)} of {len(paths)} listed images are not in {dataset.root}, or have more "
+            f"than {MOST_BYTES:,} bytes, the first of them {missing[0]}. Unpack the images again, "
+            "or take these out of the lists"
         )
 
 

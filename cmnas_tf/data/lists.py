@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from cmnas_tf.errors import BadInput
+from cmnas_tf.reading import read_bytes
 
 T = TypeVar("T")
 
@@ -43,7 +44,7 @@ def read_lists(
         file = root / name
         if not file.is_file():
             raise BadInput(f"{file} is missing, a list of images:\n{tree}")
-        lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        lines = read_bytes(file).decode("utf-8-sig", errors="replace").splitlines()
         if not any(map(str.strip, lines)):
             raise BadInput(f"{file} lists no image; get the file anew")
         path = re.sub("<[a-z]+>", lambda word: _WORDS[word[0]], form)
@@ -79,10 +80,9 @@ def read_identities(file: Path) -> set[int]:
     Raises:
       BadInput: it lists none, or something else.
     """
+    content = read_bytes(file)
     try:
-        pids = {
-            int(word) for word in file.read_text(encoding="utf-8-sig").replace(",", " ").split()
-        }
+        pids = {int(word) for word in content.decode("utf-8-sig").replace(",", " ").split()}
     except ValueError as error:
         raise BadInput(f"{file} must hold identity numbers separated by commas: {error}") from error
     if not pids:

@@ -24,10 +24,9 @@ from cmnas_tf.data.store import (
     ShardEntry,
     in_threads,
     open_store,
-    sha256,
 )
 from cmnas_tf.errors import BadInput
-from cmnas_tf.files import replacing, write_json
+from cmnas_tf.files import replacing, sha256, write_json, writing_by
 
 # Of a record in a TFRecord file: its length (8 bytes) and the checksum of that (4) before it, the
 # checksum of its content (4) behind it.
@@ -105,22 +104,19 @@ def _write_images(
     contents = in_threads(open_store(dataset.root).read, [image.path for _, image in listed])
     names = (f"{number:05d}.tfrecord" for number in itertools.count())
     shard, size = "", 0
-    try:
-        with contextlib.ExitStack() as opened:
-            for (part, image), encoded in zip(listed, contents, strict=True):
-                record = _example(part, image, encoded)
-                length = _BEFORE + len(record) + _BEHIND
-                if not shard or size + length > shard_bytes:
-                    opened.close()
-                    shard, size = next(names), 0
-                    writer = opened.enter_context(tf.io.TFRecordWriter(str(folder / shard)))
-                writer.write(record)
-                offset = size + _BEFORE + record.index(encoded)
-                yield Row(part, image, ShardEntry(shard, offset, len(encoded)))
-                size += length
-                progress(1)
-    except tf.errors.OpError as error:  # a full disk, above all
-        raise OSError(f"Cannot write the shards: {error.message}") from error
+    with writing_by(tf.errors.OpError, "the shards"), contextlib.ExitStack() as opened:
+        for (part, image), encoded in zip(listed, contents, strict=True):
+            record = _example(part, image, encoded)
+            length = _BEFORE + len(record) + _BEHIND
+            if not shard or size + length > shard_bytes:
+                opened.close()
+                shard, size = next(names), 0
+                writer = opened.enter_context(tf.io.TFRecordWriter(str(folder / shard)))
+            writer.write(record)
+            offset = size + _BEFORE + record.index(encoded)
+            yield Row(part, image, ShardEntry(shard, offset, len(encoded)))
+            size += length
+            progress(1)
 
 
 def _example(part: str, image: Image, encoded: bytes) -> bytes:

@@ -12,8 +12,6 @@ Shards are a data set's images and tables in a few large TFRecord files. A folde
 """
 
 import csv
-import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,8 +20,11 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from cmnas_tf.data.index import Dataset, Image, Images
+from cmnas_tf.data.index import ROLES, Dataset, Image, Images
 from cmnas_tf.errors import BadInput
+from cmnas_tf.files import sha256
+from cmnas_tf.modality import MODALITIES
+from cmnas_tf.reading import MOST_BYTES, read_bytes, read_json
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -35,6 +36,16 @@ INDEX = "index.csv"
 SCHEMA_VERSION = 1
 PARTS = ("train", "test")
 
+_LISTED = [{"file": str, "bytes": int, "sha256": str}]
+_FORM = {
+    "layout": str,
+    "trial": int,
+    "fingerprint": str,
+    "notes": [str],
+    "names?": [str],
+    "shards": _LISTED,
+    "files": _LISTED,
+}
 _AT_A_TIME = 100
 _ANEW = "Copy the folder again, or write it anew: `write_shards`"
 
@@ -46,11 +57,12 @@ class FolderStore:
     root: Path
 
     def __contains__(self, path: str) -> bool:
-        return (self.root / path).is_file()
+        file = self.root / path
+        return file.is_file() and file.stat().st_size <= MOST_BYTES
 
     def read(self, path: str) -> bytes:
-        """The bytes of one image; raises OSError."""
-        return (self.root / path).read_bytes()
+        """The bytes of one image; raises as :func:`~cmnas_tf.reading.read_bytes`."""
+        return read_bytes(self.root / path)
 
     def reader(self, paths: Sequence[str]) -> "Callable[[tf.Tensor], tf.Tensor]":
         """Gives ``read(row)`` for a graph: a scalar row number of ``paths`` -> scalar string."""
@@ -179,34 +191,15 @@ def read_shards(root: Path, layout: str, trial: int) -> Dataset:
     return dataset
 
 
-def sha256(file: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with file.open("rb") as opened:
-        while block := opened.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def _read_manifest(root: Path) -> dict[str, Any]:
-    file = root / MANIFEST
-    try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
-        version = manifest["schema_version"]
-        if version != SCHEMA_VERSION:
-            raise BadInput(
-                f"{file} is of schema version {version!r}; this program reads {SCHEMA_VERSION}. "
-                "Write the shards with this program: `write_shards`"
-            )
-        for key in ("layout", "trial", "fingerprint", "notes"):
-            manifest[key]
-        for listed in (*manifest["shards"], *manifest["files"]):
-            str(listed["file"]), int(listed["bytes"]), str(listed["sha256"])
-    except BadInput:
-        raise
-    except (ValueError, TypeError, KeyError) as error:
-        raise BadInput(f"{file} is not a manifest of shards ({error!r}). {_ANEW}") from error
-    return manifest
+    file, what = root / MANIFEST, "a manifest of shards"
+    version = read_json(file, {"schema_version": int}, what, _ANEW)["schema_version"]
+    if version != SCHEMA_VERSION:
+        raise BadInput(
+            f"{file} is of schema version {version!r}; this program reads {SCHEMA_VERSION}. "
+            "Write the shards with this program: `write_shards`"
+        )
+    return read_json(file, _FORM, what, _ANEW)
 
 
 def _verify(root: Path, manifest: Mapping[str, Any]) -> None:
@@ -228,12 +221,17 @@ def _verify(root: Path, manifest: Mapping[str, Any]) -> None:
 
 
 def _rows(root: Path) -> Iterator[Row]:
-    with (root / INDEX).open(newline="", encoding="utf-8") as file:
-        lines = csv.reader(file)
-        next(lines)
-        for part, path, pid, camera, modality, role, shard, offset, length in lines:
-            yield Row(
-                part,
-                Image(path, int(pid), int(camera), modality, role),
-                ShardEntry(shard, int(offset), int(length)),
-            )
+    shards = {listed["file"] for listed in _read_manifest(root)["shards"]}
+    try:
+        with (root / INDEX).open(newline="", encoding="utf-8") as file:
+            lines = csv.reader(file)
+            next(lines)
+            for part, path, pid, camera, modality, role, *place in lines:
+                entry = ShardEntry(place[0], *map(int, place[1:]))
+                known = part in PARTS and modality in MODALITIES and role in ("", *ROLES)
+                whole = entry.offset >= 0 and 0 <= entry.length <= MOST_BYTES
+                if not known or not whole or entry.shard not in shards:
+                    raise ValueError(f"line {lines.line_num}")
+                yield Row(part, Image(path, int(pid), int(camera), modality, role), entry)
+    except (ValueError, TypeError, IndexError, csv.Error, StopIteration) as error:
+        raise BadInput(f"{root / INDEX} is not an index of shards ({error}). {_ANEW}") from error

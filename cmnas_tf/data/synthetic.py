@@ -9,7 +9,6 @@ import concurrent.futures
 import contextlib
 import functools
 import io
-import json
 import multiprocessing
 import os
 from collections.abc import Callable, Iterable
@@ -25,6 +24,7 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.files import replacing, write_json, write_text
 from cmnas_tf.machine import cores
 from cmnas_tf.modality import INFRARED, MODALITIES
+from cmnas_tf.reading import read_json
 
 MANIFEST = "synthetic.json"
 GENERATOR_VERSION = 1  # raise it when the same options begin to give other files
@@ -111,7 +111,9 @@ def _is_there(people: SyntheticPeople, root: Path) -> bool:
     found = "files that are not synthetic people"
     manifest = root / MANIFEST
     if manifest.is_file():
-        wanted, there = _manifest(people), json.loads(manifest.read_text(encoding="utf-8"))
+        advice = "Name another folder, or remove this one first."
+        there = read_json(manifest, {"settings?": dict}, "a manifest of synthetic people", advice)
+        wanted = _manifest(people)
         # An option that did not exist when they were drawn had its default.
         defaults = {n: v for n, v in InfraredCameras().values().items() if n in wanted["settings"]}
         if {**there, "settings": {**defaults, **there.get("settings", {})}} == wanted:

@@ -14,6 +14,7 @@ from cmnas_tf.data.findings import Finding
 from cmnas_tf.data.index import Count, Dataset, Image, Images
 from cmnas_tf.data.layouts import Layout, register_dataset
 from cmnas_tf.data.lists import read_identities
+from cmnas_tf.data.mat_file import are_numbers, read_mat
 from cmnas_tf.data.protocols import (
     TRIALS,
     Folder,
@@ -140,16 +141,17 @@ def gallery_orders(root: Path) -> dict[tuple[int, int], np.ndarray]:
             f"{file} is missing, and the official gallery sampling is written in it. Get it from "
             "evaluation/data_split of github.com/wuancong/SYSU-MM01, or use gallery_sampling=seeded"
         )
-    cameras = _read_mat(file, "rand_perm_cam").ravel()
-    if cameras.dtype != object or len(cameras) != len(CAMERAS):
+    cameras = read_mat(file, "rand_perm_cam")
+    is_cell = isinstance(cameras, list) and len(cameras) == len(CAMERAS)
+    if not is_cell or not all(isinstance(c, list) and all(map(are_numbers, c)) for c in cameras):
         raise BadInput(
-            f"{file}: rand_perm_cam must be a cell of {len(CAMERAS)} cameras. "
-            f"Received: {len(cameras)} values of {cameras.dtype}; get the file anew"
+            f"{file}: rand_perm_cam must be a cell of {len(CAMERAS)} cameras, and each of these a "
+            "cell of tables of numbers; get the file anew"
         )
     return {
         (camera, pid): orders
         for camera, people in enumerate(cameras, start=1)
-        for pid, orders in enumerate(people.ravel(), start=1)
+        for pid, orders in enumerate(people, start=1)
         if orders.size
     }
 
@@ -188,24 +190,12 @@ def _identities(root: Path, split: str) -> set[int]:
             f"Neither {text} nor {mat.name} exists; they say who is in the {split} split. "
             f"SYSU-MM01 comes with both:\n{TREE}"
         )
-    numbers = _read_mat(mat, "id").ravel()
-    if numbers.dtype.kind not in "iuf" or (numbers % 1 != 0).any():
-        raise BadInput(f"{mat}: id must hold identity numbers. Received: {numbers[:5]}")
+    numbers = read_mat(mat, "id")
+    if not are_numbers(numbers) or (numbers % 1 != 0).any():
+        raise BadInput(f"{mat}: id must hold identity numbers. Received: {str(numbers)[:60]}")
     if not numbers.size:
         raise BadInput(f"{mat} lists no identity; get the file anew")
-    return set(numbers.astype(int).tolist())
-
-
-def _read_mat(file: Path, name: str) -> np.ndarray:
-    import scipy.io
-
-    try:
-        return scipy.io.loadmat(file)[name]
-    except Exception as error:  # scipy raises whatever a damaged file leads it to
-        raise BadInput(
-            f"{file} is not a MATLAB file (version 7.2 or older) with the variable {name!r}, or it "
-            f"is truncated ({type(error).__name__}: {error}). Get the file anew"
-        ) from error
+    return set(numbers.astype(int).ravel().tolist())
 
 
 register_dataset(

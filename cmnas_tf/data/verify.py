@@ -13,6 +13,7 @@ import tensorflow as tf
 from cmnas_tf.data.decode import BITS, CMYK, PALETTE, TURNED, decode_pixels
 from cmnas_tf.data.index import Dataset, Image, Images
 from cmnas_tf.data.store import in_threads, open_store
+from cmnas_tf.errors import BadInput
 
 logger = logging.getLogger("cmnas_tf")
 
@@ -52,8 +53,9 @@ def read_contents(
             encoded = store.read(path)
         except FileNotFoundError:
             return Content("", "the file does not exist")
-        except OSError as error:
-            return Content("", f"the file cannot be read ({error.strerror})")
+        except (OSError, BadInput) as error:
+            reason = getattr(error, "strerror", error)
+            return Content("", f"the file cannot be read ({reason})")
         digest, fault = hashlib.sha256(encoded).hexdigest(), ""
         try:
             fault = CMYK if decode(tf.constant(encoded)) > 3 else ""

@@ -107,8 +107,12 @@ class Walk:
             if entry.name.startswith(".") or entry.name.lower() in _JUNK:
                 continue
             path, is_link = posixpath.join(folder, entry.name), entry.is_symlink()
-            if not (Path(entry).is_dir() if is_link else entry.is_dir()):
-                yield path
+            target = Path(entry) if is_link else entry
+            if not target.is_dir():
+                if target.is_file() or not Path(entry).exists():  # a broken link is said when read
+                    yield path
+                else:
+                    self.leave_out(path, "a pipe or a device")
                 continue
             inner = Path(entry).resolve() if is_link else above[-1] / entry.name
             if is_link and any(place.is_relative_to(inner) for place in above):

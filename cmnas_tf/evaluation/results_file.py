@@ -18,6 +18,7 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.matching import Matching
 from cmnas_tf.files import replacing, write_json
 from cmnas_tf.options import described
+from cmnas_tf.reading import misfit, read_json
 from cmnas_tf.retrieval.measure import MEASURES
 from cmnas_tf.runs.checkpoints import BEST
 from cmnas_tf.runs.run_folder import RunFolder
@@ -27,16 +28,17 @@ Record = Mapping[str, Any]
 # To be raised whenever a key changes its place or its meaning.
 SCHEMA = 1
 
-_PROVENANCE = ("settings", "versions", "commit")
-_KEYS = {
-    "dataset": ("layout", "trial", "fingerprint", "left_out"),
-    "protocol": ("flip_average", "rerank"),
-    "checkpoint": ("file", "step", "sha256", "weights"),
-    "architecture": ("backbone", "choices"),
+_PROVENANCE = {"settings": dict | None, "versions": dict | None, "commit": str | None}
+_MARKS = {"checkpoint": dict, "results": dict}
+_FORM = {
+    "dataset": {"layout": str, "trial": int, "fingerprint": str, "left_out": object},
+    "protocol": {"flip_average": object, "rerank": object},
+    "checkpoint": {"file": str, "step": int, "sha256": str, "weights": str},
+    "architecture": {"backbone": object, "choices": object},
     "training": _PROVENANCE,
     "evaluation": _PROVENANCE,
-    "results": (),
-    "chance": (),
+    "results": {str: dict.fromkeys(MEASURES, float)},
+    "chance": {str: dict},
 }
 
 
@@ -51,22 +53,18 @@ def read_results(path: str | os.PathLike[str]) -> dict[str, Any]:
         path = RunFolder(path).results
     if not path.is_file():
         raise BadInput(f"{path} does not exist; give the results.json that an evaluation wrote.")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise BadInput(f"{path} is not JSON ({error}); give the file of an evaluation.") from error
-    if not isinstance(content, dict) or not {"checkpoint", "results"} <= set(content):
-        raise BadInput(
-            f"{path} is not a results file; give the results.json that an evaluation wrote."
-        )
+    advice = "Give the results.json that an evaluation wrote."
+    content = read_json(path, _MARKS, "a results file", advice)
     schema = content.get("schema", 0)
     if schema != SCHEMA:
         raise BadInput(
             f"{path} has schema {schema}, and this program reads schema {SCHEMA}: another version "
             "wrote it. Evaluate that checkpoint again."
         )
-    if not _is_whole(content):
-        raise BadInput(f"{path} lacks a part of a results file. Evaluate that checkpoint again.")
+    if wrong := misfit(content, _FORM):
+        raise BadInput(
+            f"{path} is not a whole results file ({wrong}). Evaluate that checkpoint again."
+        )
     return content
 
 
@@ -77,17 +75,6 @@ def usual_settings(record: Record) -> dict[str, Any]:
         return {}
     usual = described([LAYOUTS[layout].protocol(), Matching()])
     return {**usual, "weights": "average", "precision": "float32"}
-
-
-def _is_whole(content: dict[str, Any]) -> bool:
-    for part, keys in _KEYS.items():
-        if not isinstance(content.get(part), dict) or not set(keys) <= set(content[part]):
-            return False
-    return all(
-        isinstance(measured, dict) and isinstance(measured.get(measure), int | float)
-        for measured in content["results"].values()
-        for measure in MEASURES
-    )
 
 
 def keep(record: Record, run: RunFolder) -> str:

@@ -19,6 +19,7 @@ import numpy as np
 
 from cmnas_tf.errors import BadInput, TrainingDiverged
 from cmnas_tf.files import replacing
+from cmnas_tf.reading import parse_json, read_safetensors
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -86,7 +87,7 @@ class Checkpoints:
     def paths(self) -> list[Path]:
         """The files, oldest first."""
         found = self.folder.iterdir() if self.folder.is_dir() else ()
-        return sorted(path for path in found if _NAME.match(path.name))
+        return sorted(path for path in found if _NAME.match(path.name) and path.is_file())
 
     def save(self, step: int, state: RunState, metadata: Mapping[str, Any]) -> Path:
         """Writes a checkpoint after ``step`` steps, then removes the oldest beyond ``keep``.
@@ -123,6 +124,11 @@ class Checkpoints:
         writing, self._writing = self._writing, None
         if writing is not None:
             writing.result()
+
+    def raise_failed(self) -> None:
+        """Raises what the last write raised, if it has failed by now."""
+        if self._writing is not None and self._writing.done():
+            self.wait()
 
     def _write(
         self, step: int, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]
@@ -213,24 +219,20 @@ def read(path: Path) -> Checkpoint:
     Raises:
       BadInput: no such file, not a checkpoint, or damaged.
     """
-    from safetensors import SafetensorError, safe_open
-
     path = Path(path)
     if not path.is_file():
         raise BadInput(f"No checkpoint {path}. Give the path of an existing one, or train first.")
     try:
-        with safe_open(path, framework="numpy") as file:
-            written = file.metadata() or {}
-            header, digest = written[_HEADER], written[DIGEST]
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError) as error:
+        written, tensors = read_safetensors(path)
+        header, digest = written[_HEADER], written[DIGEST]
+        content = parse_json(header, {"step": int, "metadata": dict})
+    except (ValueError, KeyError) as error:
         raise BadInput(
             f"{path} is not a checkpoint of this program, or it is truncated ({error!s}). "
             "Use another one."
         ) from error
     if _digest(header, tensors) != digest:
         raise BadInput(f"The checkpoint {path} is damaged: its checksum differs. Use another one.")
-    content = json.loads(header)
     return Checkpoint(path, content["step"], digest, tensors, content["metadata"])
 
 

@@ -1,9 +1,7 @@
 """The loop around a step: batches in, loss terms out, progress, checkpoints, resuming."""
 
 import contextlib
-import errno
 import math
-import os
 import re
 import time
 from collections import deque
@@ -17,6 +15,7 @@ import tensorflow as tf
 from cmnas_tf.data.pipeline import Share
 from cmnas_tf.devices.workers import agreed_signal, check_agreement, is_chief
 from cmnas_tf.errors import BadInput, Stopped, TrainingDiverged
+from cmnas_tf.files import writing_by
 from cmnas_tf.interrupt import StopRequest
 from cmnas_tf.losses.objective import short_name
 from cmnas_tf.progress import progress_bar
@@ -119,7 +118,8 @@ class Loop:
             return
         writer = tf.summary.create_noop_writer()
         if chief:
-            writer = tf.summary.create_file_writer(str(self.run.tensorboard))
+            with writing_by(tf.errors.OpError, self.run.tensorboard):
+                writer = tf.summary.create_file_writer(str(self.run.tensorboard))
         distributed = self.strategy.distribute_datasets_from_function(
             lambda context: batches(start, stop, _share(context))
         )
@@ -164,6 +164,7 @@ class Loop:
                 # To read a GPU's numbers is to wait for all that it was given before: a step's are
                 # read aside while the next one is given, except before its result is used.
                 unread.append((number, reader.submit(_read, step(number, batch))))
+                checkpoints.raise_failed()  # a full disk is no reason to compute on to the next one
                 saves = chief and (due(number + 1) or number + 1 == stop)
                 used = saves or (number + 1) % self.steps_per_epoch == 0
                 while len(unread) > (0 if used else ahead):
@@ -224,12 +225,9 @@ def _share(context: tf.distribute.InputContext) -> Share:
 
 
 def _log(writer: tf.summary.SummaryWriter, scalars: Mapping[str, float], number: int) -> None:
-    try:
-        with writer.as_default():
-            for name, value in scalars.items():
-                tf.summary.scalar(name, value, step=number)
-    except tf.errors.ResourceExhaustedError as error:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "TensorBoard's log") from error
+    with writing_by(tf.errors.OpError, "TensorBoard's log"), writer.as_default():
+        for name, value in scalars.items():
+            tf.summary.scalar(name, value, step=number)
 
 
 def _in_short(terms: Terms) -> str:

@@ -4,21 +4,19 @@ Importing this file needs no TensorFlow.
 """
 
 import contextlib
-import hashlib
-import json
 import logging
 import os
-import socket
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from cmnas_tf.architecture import FILE_NAME
 from cmnas_tf.errors import BadInput
-from cmnas_tf.files import remains, write_json
+from cmnas_tf.files import locked, remains, sha256, write_json
 from cmnas_tf.options import Option
+from cmnas_tf.reading import read_json
 from cmnas_tf.runs.checkpoints import DIGEST, Checkpoint, Checkpoints
 
 logger = logging.getLogger(__name__)
@@ -156,7 +154,7 @@ class RunFolder:
         if not known and set(folder.glob("*")) - {self._lock, *remains(folder)}:
             raise BadInput(f"run_dir={folder} holds files of something else; give another folder.")
         folder.mkdir(parents=True, exist_ok=True)
-        with self._locked():
+        with locked(self._lock, f"run_dir={folder}"):
             for path in remains(folder):
                 path.unlink()
             if known:
@@ -180,47 +178,11 @@ class RunFolder:
             with contextlib.suppress(OSError):  # another process has just begun there
                 self.path.rmdir()
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Holds the folder's lock, which the kernel takes back from a process that ends."""
-        import portalocker
-
-        with self._lock.open("a+") as file:
-            try:
-                portalocker.lock(file, portalocker.LOCK_EX | portalocker.LOCK_NB)
-            except portalocker.AlreadyLocked as error:
-                file.seek(0)
-                raise BadInput(
-                    f"run_dir={self.path} is in use by {file.read() or 'another process'}. Wait "
-                    "for it, end it, or give another folder."
-                ) from error
-            except portalocker.LockException as error:
-                logger.info(
-                    "%s lies where no file can be locked (%s); make sure that no other process "
-                    "uses it.",
-                    self.path,
-                    error,
-                )
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}")
-            file.flush()
-            try:
-                yield
-            finally:
-                file.truncate(0)
-
     def _read(self) -> Description:
-        file = self.description
-        try:
-            found = json.loads(file.read_text(encoding="utf-8"))
-            command, data = str(found["command"]), str(found["data"])
-            settings, devices = dict(found["settings"]), int(found["devices"])
-            return Description(command, data, settings, devices, int(found.get("steps", 0)))
-        except (ValueError, TypeError, KeyError) as error:
-            raise BadInput(
-                f"{file} does not describe a run ({error}); it is damaged or not this program's. "
-                "Give another `run_dir`, or put the file back."
-            ) from error
+        form = {"command": str, "data": str, "settings": dict, "devices": int, "steps?": int}
+        advice = "Give another `run_dir`, or put the file back."
+        found = {"steps": 0, **read_json(self.description, form, "a description of a run", advice)}
+        return Description(**{field.name: found[field.name] for field in fields(Description)})
 
     def _compare(
         self,
@@ -311,4 +273,4 @@ def content_of(path: str) -> str:
         file = next(reversed(RunFolder(file).checkpoint_paths()), file)
     if not path or not file.is_file():
         return path
-    return f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"
+    return f"sha256:{sha256(file)}"

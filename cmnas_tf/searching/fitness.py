@@ -1,6 +1,5 @@
 """How good an architecture is, without training it, as a supernet that contains it tells."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -19,6 +18,7 @@ from cmnas_tf.devices.distribution import make_strategy
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import write_json
 from cmnas_tf.models import ReidNetwork
+from cmnas_tf.reading import read_json
 from cmnas_tf.retrieval.embed import embed_batches
 from cmnas_tf.retrieval.fitness import Fitness, few_of_each
 from cmnas_tf.runs.run_folder import RunFolder
@@ -29,6 +29,7 @@ from cmnas_tf.training.inputs import TrainingImages
 _EMBED_BATCH = 64
 _MOMENTUM = 0.9  # of every batch norm
 _STATISTICS_BATCHES = 10  # our choice
+_FITNESS = {"mean_ap": float, "rank1": float, "precisions": [float], "queries": [int]}
 
 
 class SupernetFitness:
@@ -67,7 +68,8 @@ class SupernetFitness:
         self.measured: dict[Architecture, Fitness] = {}
         self._mixtures: dict[tuple[str, ...], Fitness] = {}
         if file is not None and file.is_file():
-            for found in json.loads(file.read_text(encoding="utf-8")):
+            form, advice = [{"fitness": _FITNESS}], "Remove it to measure again."
+            for found in read_json(file, form, "a list of fitnesses", advice):
                 fitness = Fitness.from_json(found["fitness"])
                 if "mixture" in found:
                     self._mixtures[tuple(found["mixture"])] = fitness

@@ -1,13 +1,13 @@
 """Random search: train some architectures drawn at random, keep the best (Li and Talwalkar, UAI
 2019). What any search has to be better than, at the same price."""
 
-import json
 from dataclasses import dataclass, replace
 
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import write_json
 from cmnas_tf.options import option
+from cmnas_tf.reading import read_json
 from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.searching.algorithm import ALGORITHMS, SearchAlgorithm, Task
 
@@ -57,7 +57,7 @@ class RandomSearch(SearchAlgorithm):
         """The fitness of a candidate, measured once."""
         file = run.fitness
         if file.is_file():
-            return float(json.loads(file.read_text(encoding="utf-8")))
+            return float(read_json(file, float, "a fitness", "Remove it to measure it again."))
 
         from cmnas_tf.data.layouts import LAYOUTS
         from cmnas_tf.retrieval.fitness import fitness

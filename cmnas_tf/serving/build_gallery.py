@@ -13,8 +13,10 @@ import numpy as np
 import tensorflow as tf
 
 from cmnas_tf.errors import BadInput
+from cmnas_tf.files import locked
 from cmnas_tf.modality import MODALITIES
 from cmnas_tf.progress import progress_bar
+from cmnas_tf.reading import read_bytes
 from cmnas_tf.runs.checkpoints import state_digest
 from cmnas_tf.serving.encoder import Encoder
 from cmnas_tf.serving.gallery import Entry, Gallery, entries_of
@@ -51,7 +53,8 @@ def build_gallery(
     """Removes entries of a gallery file, then adds others; makes the file where there is none.
 
     Entries keep their order, a replaced one its place, and new ones follow, sorted by name. The
-    file is written whole, or stays as it was.
+    file is written whole, or stays as it was. Of several processes that change a file each waits
+    for the one before it.
 
     Args:
       model: the trained network that embeds the images.
@@ -71,24 +74,25 @@ def build_gallery(
     if not (add or remove):
         raise BadInput("Nothing was to be changed: give add=FOLDER, or remove=NAMES, or both.")
     digest = network_digest(model)
-    found = Gallery.of(digest, [], np.empty((0, model.embedding_size), np.float32))
-    if file.exists():
-        found = Gallery.load(file)
-        found.check_network(digest, str(file))
-    gone = found.matching(remove)
-    found = found[~gone]
-    added = replaced = 0
-    if add:
-        entries, present = entries_of(Path(add)), set(found.names)
-        known = [entry.name for entry in entries if entry.name in present]
-        if known and not replace:
-            raise BadInput(
-                f"{file} has {known[0]} and {len(known) - 1} more of {add} already. Give `replace` "
-                "to embed them anew, or `remove` to remove them first."
-            )
-        found = found.with_entries(_embedded(model, Path(add), entries, progress))
-        replaced, added = len(known), len(entries) - len(known)
-    found.save(file)
+    with locked(file.with_name(f".{file.name}.lock"), os.fspath(file), wait=True):
+        found = Gallery.of(digest, [], np.empty((0, model.embedding_size), np.float32))
+        if file.exists():
+            found = Gallery.load(file)
+            found.check_network(digest, str(file))
+        gone = found.matching(remove)
+        found = found[~gone]
+        added = replaced = 0
+        if add:
+            entries, present = entries_of(Path(add)), set(found.names)
+            known = [entry.name for entry in entries if entry.name in present]
+            if known and not replace:
+                raise BadInput(
+                    f"{file} has {known[0]} and {len(known) - 1} more of {add} already. Give "
+                    "`replace` to embed them anew, or `remove` to remove them first."
+                )
+            found = found.with_entries(_embedded(model, Path(add), entries, progress))
+            replaced, added = len(known), len(entries) - len(known)
+        found.save(file)
     return BuiltGallery(file, found, int(gone.sum()), replaced, added)
 
 
@@ -157,7 +161,7 @@ def _embedded(
 def _embed(embed: Callable[[tf.Tensor], tf.Tensor], files: list[Path]) -> np.ndarray:
     """The embeddings of image files, [N, D]."""
     try:
-        return embed(tf.constant([file.read_bytes() for file in files])).numpy()
+        return embed(tf.constant([read_bytes(file) for file in files])).numpy()
     except (OSError, tf.errors.InvalidArgumentError) as error:
         if len(files) > 1:  # one after the other, to name the one
             return np.concatenate([_embed(embed, [file]) for file in files])

@@ -1,6 +1,5 @@
 """A trained network as a model for TensorFlow Serving, and the proof that it is the same."""
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,8 +11,9 @@ import tensorflow as tf
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.results_file import results_files
 from cmnas_tf.extras import needing
-from cmnas_tf.files import replacing, write_json
+from cmnas_tf.files import replacing, write_json, writing_by
 from cmnas_tf.models.specification import Specification
+from cmnas_tf.reading import read_json
 from cmnas_tf.serving.build_gallery import gallery_of
 from cmnas_tf.serving.exported_model import (
     BESIDE,
@@ -79,7 +79,8 @@ def export_saved_model(
     signatures = module.signatures
     with replacing(destination) as folder:
         names = {name: name for name in signatures}
-        export_base.export(module, names, str(folder), timestamped=False)
+        with writing_by(tf.errors.OpError, destination):
+            export_base.export(module, names, str(folder), timestamped=False)
         parity = compare(folder, model, signatures, searched)
         _require_parity(parity, parity_tolerance)
         beside = folder / BESIDE
@@ -88,7 +89,8 @@ def export_saved_model(
         card = model_card(model, module, results or _results_of_run(model), searched)
         write_json(beside / "model_card.json", card)
         write_json(beside / "parity.json", {"tolerance": parity_tolerance, **parity})
-        write_warmup(beside, specification, signatures)
+        with writing_by(tf.errors.OpError, destination):
+            write_warmup(beside, specification, signatures)
     return destination
 
 
@@ -124,8 +126,9 @@ def _require_parity(parity: Mapping[str, Any], tolerance: float) -> None:
 def _results_of_run(model: TrainedNetwork) -> Mapping[str, Any] | None:
     """Those of the model's own weights, rather by the data set's own protocol."""
     own = (model.checkpoint.digest, model.weights)
+    form = {"checkpoint": {"sha256": str, "weights": str}}
     for file in reversed(results_files(model.run)):
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = read_json(file, form, "a results file", "Evaluate that checkpoint again.")
         if (found["checkpoint"]["sha256"], found["checkpoint"]["weights"]) == own:
             return found
     return None

@@ -1,8 +1,10 @@
 """A gallery that FAISS searches, for more entries than are compared one by one in time.
 
-The folder of an index holds ``index.faiss`` and ``entries.npz``, the gallery without embeddings.
+The folder of an index holds ``index.faiss``; ``entries.npz``, the gallery without embeddings; and
+``SHA256SUMS``, their checksums, as the program of that name reads them.
 """
 
+import logging
 import os
 import timeit
 from collections.abc import Sequence
@@ -14,12 +16,15 @@ import numpy as np
 
 from cmnas_tf.errors import BadInput
 from cmnas_tf.extras import needing
-from cmnas_tf.files import new_path, replacing
+from cmnas_tf.files import new_path, replacing, sha256, write_text, writing_by
+from cmnas_tf.reading import no_device, read_bytes
 from cmnas_tf.serving.gallery import Gallery, Matches, check_k
+
+logger = logging.getLogger("cmnas_tf")
 
 KINDS = ("flat", "ivf", "hnsw")
 
-_INDEX, _ENTRIES = "index.faiss", "entries.npz"
+_INDEX, _ENTRIES, _CHECKSUMS = "index.faiss", "entries.npz", "SHA256SUMS"
 _NEIGHBOURS = 32  # links of an entry in HNSW (Malkov and Yashunin, TPAMI 2020, use 5 to 48)
 _TRAINED_ON = 39  # entries that FAISS wants to see of each cell
 _MATCHES, _QUERIES, _CALLS = 10, 200, 5  # of a measurement
@@ -65,16 +70,23 @@ class FaissIndex:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], effort: int = 32) -> "FaissIndex":
-        """Reads the folder of an index.
+        """Reads the folder of an index; that one of an earlier version has no checksums is logged.
 
         Raises:
-          BadInput: there is none, or FAISS is not installed.
+          BadInput: there is none, it is damaged, or FAISS is not installed.
         """
-        faiss = _faiss()
-        entries = Gallery.load(Path(path) / _ENTRIES)
+        faiss, folder = _faiss(), Path(path)
+        entries = Gallery.load(folder / _ENTRIES)
         try:
-            index = faiss.read_index(str(Path(path) / _INDEX))
-        except RuntimeError as error:
+            no_device(folder / _INDEX)
+            if not (folder / _CHECKSUMS).exists():
+                logger.info("%s has no %s: damage would not be seen.", folder, _CHECKSUMS)
+            elif read_bytes(folder / _CHECKSUMS) != _checksums(folder).encode():
+                raise RuntimeError(f"it is not as it was written ({_CHECKSUMS})")
+            index = faiss.read_index(str(folder / _INDEX))
+            if index.ntotal != len(entries):
+                raise RuntimeError(f"{index.ntotal} embeddings of {len(entries)} entries")
+        except (OSError, RuntimeError) as error:
             raise BadInput(
                 f"{path} holds no FAISS index that can be read: {error}. Make it anew with "
                 "`build_faiss_index`."
@@ -86,7 +98,9 @@ class FaissIndex:
         with replacing(path) as folder:
             folder.mkdir()
             self.entries.save(folder / _ENTRIES)
-            _faiss().write_index(self.index, str(folder / _INDEX))
+            with writing_by(RuntimeError, path):
+                _faiss().write_index(self.index, str(folder / _INDEX))
+            write_text(folder / _CHECKSUMS, _checksums(folder))
 
     def search(self, embedding: np.ndarray, k: int, camera: Sequence[str] | None = None) -> Matches:
         """What :meth:`Gallery.search` answers, approximately unless the index is ``flat``.
@@ -126,6 +140,10 @@ class FaissIndex:
         if isinstance(self.index, faiss.IndexHNSW):
             return faiss.SearchParametersHNSW(sel=chosen, efSearch=self.effort)
         return faiss.SearchParameters(sel=chosen)
+
+
+def _checksums(folder: Path) -> str:
+    return "".join(f"{sha256(folder / name)}  {name}\n" for name in (_ENTRIES, _INDEX))
 
 
 def _faiss() -> Any:

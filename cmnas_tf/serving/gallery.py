@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,8 +21,11 @@ from cmnas_tf.data.walk import Walk
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import replacing
 from cmnas_tf.modality import MODALITIES
+from cmnas_tf.reading import no_device
 
 logger = logging.getLogger("cmnas_tf")
+
+_LARGEST = 1.01  # entry of an embedding of norm 1, however it was rounded
 
 TREE = """\
 {visible,infrared}/cam<camera>/<id>/*.{jpg,png,bmp}
@@ -82,9 +85,8 @@ class Gallery:
           BadInput: there is no such file, or it is not one of ``build_gallery``.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                columns = {name: file[name] for name in cls.__dataclass_fields__}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            columns = _columns_in(no_device(path), list(cls.__dataclass_fields__))
+        except Exception as error:  # zipfile and NumPy raise whatever a damaged file leads them to
             raise BadInput(
                 f"{path} is no gallery file: {error}. Make one with `build_gallery`."
             ) from error
@@ -165,6 +167,26 @@ class Gallery:
         best = np.argsort(np.where(left_out, np.inf, -scores), axis=1, kind="stable")[:, :k]
         found = np.take_along_axis(scores, best, axis=1)
         return Matches(self.ids[best], self.cameras[best], found)
+
+
+def _columns_in(path: Path, names: Sequence[str]) -> dict[str, Any]:
+    """The arrays of a gallery file; raises any error if they are not of one form and range."""
+    columns: dict[str, Any] = {}
+    with zipfile.ZipFile(path) as archive:
+        for name in names:
+            member = archive.getinfo(f"{name}.npy")
+            if member.compress_type != zipfile.ZIP_STORED:  # a little would unfold to much
+                raise ValueError(f"{name} is compressed")
+            with archive.open(member) as file:
+                columns[name] = np.lib.format.read_array(file, allow_pickle=False)
+    network, embeddings, *texts = (columns[name] for name in names)
+    kinds = {(text.shape, text.dtype.kind, text.dtype.itemsize > 0) for text in texts}
+    if network.shape or kinds != {(embeddings.shape[:1], "U", True)}:
+        raise ValueError("its columns are not as long as each other, or not text")
+    is_table = embeddings.ndim == 2 and embeddings.dtype == np.float32
+    if not is_table or not (np.abs(embeddings) <= _LARGEST).all():
+        raise ValueError("its embeddings are not float32 of norm 1")
+    return columns
 
 
 def check_k(k: int, entries: int) -> None:

@@ -1,6 +1,5 @@
 """What a study consists of: its cells, each an arm with a seed, and what each is made of."""
 
-import json
 import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -14,6 +13,7 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.matching import Arithmetic, Matching, ProtocolChoice
 from cmnas_tf.modality import MODALITIES
 from cmnas_tf.options import Options, described, errors_behind
+from cmnas_tf.reading import read_json
 from cmnas_tf.runs.how_it_runs import HowItRuns
 from cmnas_tf.runs.run_folder import ANYTHING, RunFolder, changed
 from cmnas_tf.search_spaces import SearchSpace, SpaceChoice
@@ -25,6 +25,14 @@ from cmnas_tf.training.recipe import Recipe, WeightTraining
 from cmnas_tf.training.recipes import ByRecipe
 
 SCHEMA = 1  # of a cell's results and of study.json
+
+_RESULTS = {
+    "schema": int,
+    "settings": {str: dict | None},
+    "seconds": {str: float | int | None},
+    "results": {str: {"mAP": float}},
+}
+_REMOVE = "Remove it to do the cell again."
 
 _QUICK_SEEDS, _QUICK_PART = 2, 4
 # What earlier versions recorded of a cell besides, and nothing follows from.
@@ -181,7 +189,7 @@ class StudyCell:
         """
         if not self.results_file.is_file():
             return None
-        found = json.loads(self.results_file.read_text(encoding="utf-8"))
+        found = read_json(self.results_file, _RESULTS, "what a cell found", _REMOVE)
         differing = _differences(found["settings"], self)
         if found["schema"] != SCHEMA or differing:
             raise BadInput(
@@ -194,7 +202,8 @@ class StudyCell:
     def failure(self) -> dict[str, Any] | None:
         """``{"exit_code", "message"}`` of its last attempt, if that failed."""
         file = self.failure_file
-        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+        form = {"exit_code": int, "message": str}
+        return read_json(file, form, "a failure", _REMOVE) if file.is_file() else None
 
 
 def _differences(before: Mapping[str, Any], cell: StudyCell) -> list[str]:

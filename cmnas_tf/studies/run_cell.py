@@ -1,7 +1,6 @@
 """The work of one cell: search, training, evaluation, and what is written down of them."""
 
 import contextlib
-import json
 import logging
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.evaluate import evaluate_network
 from cmnas_tf.evaluation.results_file import keep
 from cmnas_tf.files import write_json
+from cmnas_tf.reading import read_json
 from cmnas_tf.retrieval.measure import MEASURES
 from cmnas_tf.searching.fitness import supernet_scores
 from cmnas_tf.searching.search import find_architecture
@@ -168,4 +168,6 @@ def timed(file: Path) -> Iterator[None]:
 
 def seconds_in(file: Path) -> float | None:
     """The seconds in ``file``; None where they are not known."""
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+    if not file.is_file():
+        return None
+    return read_json(file, int | float | None, "a number of seconds", "Remove it.")

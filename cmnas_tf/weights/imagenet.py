@@ -7,7 +7,6 @@ download.pytorch.org. Hugging Face has them as safetensors, which need no PyTorc
 its 1x1 convolution.
 """
 
-import hashlib
 import http.client
 import os
 from pathlib import Path
@@ -16,7 +15,7 @@ from urllib.parse import urlparse
 from urllib.request import urlopen
 
 from cmnas_tf.errors import BadInput
-from cmnas_tf.files import replacing
+from cmnas_tf.files import replacing, sha256
 from cmnas_tf.progress import progress_bar
 
 _TIMM = "https://huggingface.co/timm/{}.tv_in1k/resolve/{}/model.safetensors"
@@ -75,7 +74,7 @@ def imagenet_file(backbone: str, progress: bool = True) -> Path:
     remote = FILES[backbone]
     suffix = Path(urlparse(remote.url).path).suffix
     path = cache / f"{backbone}-{remote.sha256[:8]}{suffix}"
-    if path.is_file() and _digest(path).startswith(remote.sha256):
+    if path.is_file() and sha256(path).startswith(remote.sha256):
         return path
     instead = (
         "Or fetch it by hand, make a checkpoint of it (`import_weights`), and give that as "
@@ -89,7 +88,7 @@ def imagenet_file(backbone: str, progress: bool = True) -> Path:
                 f"The ImageNet weights of {backbone} could not be fetched from {remote.url} "
                 f"({error}). Try again where there is a network. {instead}"
             ) from error
-        digest = _digest(aside)
+        digest = sha256(aside)
         if not digest.startswith(remote.sha256):
             raise BadInput(
                 f"{remote.url} gave another file than it should: its SHA-256 is {digest}, not "
@@ -105,7 +104,3 @@ def _fetch(url: str, path: Path, progress: bool) -> None:
             while part := response.read(_MEGABYTE):
                 file.write(part)
                 bar.update()
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from cmnas_tf.errors import BadInput
+from cmnas_tf.reading import read_safetensors
 from cmnas_tf.weights.torch_names import without_prefix
 
 TorchState = dict[str, np.ndarray]
@@ -53,25 +54,19 @@ def read_torch_file(path: str | os.PathLike[str]) -> dict[str, TorchState]:
 
 
 def _read_safetensors(path: Path) -> TorchState:
-    from safetensors import SafetensorError, safe_open
-
     try:
-        with safe_open(path, framework="numpy") as file:
-            if "cmnas_tf" in (file.metadata() or {}):
-                raise BadInput(
-                    f"{path} is a checkpoint of this program already; give it as `checkpoint` or "
-                    "`initial_weights` as it is."
-                )
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
+        metadata, tensors = read_safetensors(path)
+    except ValueError as error:
         raise BadInput(
-            f"{path} is not a safetensors file, or it is truncated ({error}). Fetch or write it "
-            "again."
+            f"{path} is not a safetensors file that can be read, or it is truncated ({error}). "
+            "Fetch or write it again, as float32."
         ) from error
-    except (TypeError, AttributeError) as error:
+    if "cmnas_tf" in metadata:
         raise BadInput(
-            f"{path} holds numbers of a type that NumPy has not ({error}). Write it as float32."
-        ) from error
+            f"{path} is a checkpoint of this program already; give it as `checkpoint` or "
+            "`initial_weights` as it is."
+        )
+    return tensors
 
 
 def _read_pickle(path: Path) -> Any:

@@ -129,3 +129,9 @@ def test_help_is_asked_for_with_one_as_well(tmp_path, capsys):
     with pytest.raises(SystemExit):
         command_line.read(Train, ["train", "--flagfile=a.flags", "--help"])
     assert "Required:" in capsys.readouterr().out
+
+
+def test_one_that_is_no_text(tmp_path):
+    (tmp_path / "a.flags").write_bytes(b"\xff\xfe--epochs=1")
+    with pytest.raises(BadInput, match=r"a\.flags holds .*; give a flag a line"):
+        with_flagfiles(["x", f"--flagfile={tmp_path / 'a.flags'}"])

@@ -1,11 +1,14 @@
 """What is wrong with what a data set lists; all of it, in sentences."""
 
+import os
+
 import pytest
 
 from cmnas_tf.data import load_dataset, read_dataset
 from cmnas_tf.data.index import Dataset, Image, Images
 from cmnas_tf.data.layouts import identity_faults, missing_files
 from cmnas_tf.errors import BadInput
+from cmnas_tf.reading import MOST_BYTES
 
 
 def dataset_of(train, test=(), root="root"):
@@ -52,6 +55,9 @@ def test_missing_files_are_counted_and_the_first_is_named(tmp_path):
     for name in ("test0.jpg", "test1.jpg"):
         (tmp_path / name).touch()
     assert list(missing_files(dataset)) == []
+    os.truncate(tmp_path / "test1.jpg", MOST_BYTES + 1)
+    (told,) = missing_files(dataset)
+    assert "or have more than 67,108,864 bytes, the first of them test1.jpg" in told
 
 
 def test_loading_says_all_that_reading_lets_through(tmp_path):

@@ -127,7 +127,8 @@ def test_an_identity_without_infrared_images_is_refused(tree):
         ({"id": "5,3"}, "id must hold identity numbers. Received: .*5,3"),
         ({"id": np.array([[5, 3.5]])}, r"id must hold identity numbers. Received: .*3\.5"),
         ({"id": np.array([[5, np.nan]])}, "id must hold identity numbers. Received: .*nan"),
-        ({"id": {"train": 5}}, "id must hold identity numbers"),
+        ({"id": {"train": 5}}, "with the variable 'id', of numbers, text or cells"),
+        ({"id": np.array([[1], [2, 3]], object)}, "id must hold identity numbers"),
     ],
 )
 def test_bad_lists_of_identities(tree, ids, message):

@@ -31,6 +31,20 @@ def test_known_suffixes_are_taken_in_any_case(tmp_path):
     assert walk.left_out == []
 
 
+def test_pipes_and_devices_are_left_out(tmp_path):
+    """To read the one is to wait for ever, the other never ends. A broken link is an image that
+    is missed when it is read."""
+    touch(tmp_path, "a/1.jpg")
+    os.mkfifo(tmp_path / "a" / "z.jpg")
+    (tmp_path / "a" / "zero.png").symlink_to("/dev/zero")
+    (tmp_path / "a" / "gone.png").symlink_to("nowhere")
+    walk = Walk(tmp_path)
+    assert walk.images() == ["a/1.jpg", "a/gone.png"]
+    assert walk.left_out == [
+        (name, "left out; a pipe or a device") for name in ("a/z.jpg", "a/zero.png")
+    ]
+
+
 def test_what_is_left_out_is_named_by_its_kind(tmp_path):
     """Hidden files and what systems leave in folders are nothing."""
     images = [f"a/{n}.jpg" for n in range(9)]

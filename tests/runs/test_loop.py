@@ -1,5 +1,6 @@
 """The loop: which steps are done, when it saves, from where it resumes, and when it stops."""
 
+import concurrent.futures
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ from cmnas_tf.runs.checkpoints import Checkpoints
 from cmnas_tf.runs.how_it_runs import Checkpointing
 from cmnas_tf.runs.loop import Loop
 from cmnas_tf.runs.run_folder import RunFolder
+from tests.disks import room_for
 
 STEPS_PER_EPOCH, EPOCHS = 3, 4
 
@@ -56,7 +58,7 @@ class Run:
 
     def after_epoch(self, epoch):
         self.epochs.append(epoch)
-        return {"sites": float(len(self.epochs))}, f"separate {len(self.epochs)}"
+        return loop.Seen({"sites": float(len(self.epochs))}, f"separate {len(self.epochs)}")
 
     @property
     def steps(self):
@@ -90,7 +92,7 @@ def test_a_gpus_terms_are_read_while_it_is_given_the_next_step(tmp_path, monkeyp
 
     def after_epoch(epoch):
         assert read == list(range(epoch * STEPS_PER_EPOCH))
-        return {}, ""
+        return loop.Seen()
 
     run = Run(tmp_path)
     run.total, run.after_epoch = Total, after_epoch
@@ -266,17 +268,35 @@ def test_checkpoints_can_be_due_by_steps_and_there_is_one_at_the_end(tmp_path):
     assert run.steps == [f"step-{done:08d}.safetensors" for done in (5, 10, 12)]
 
 
-def test_a_disk_without_room_for_the_log_is_named(tmp_path, monkeypatch):
-    """By TensorFlow's own error, which an out-of-memory of a step has too."""
+def test_a_disk_without_room_for_the_log_is_named(tmp_path):
+    """TensorFlow says it by errors of its own; and here, at once, or a few steps later."""
+    for size in (0, 100, 300):
+        run = Run(tmp_path / str(size))
+        with (
+            pytest.raises(OSError, match=r"^Cannot write .*tensorboard|TensorBoard"),
+            room_for(size),
+        ):
+            run.start()
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "tensorboard").touch()
+    with pytest.raises(OSError, match=r"^Cannot write .*tensorboard: Not a directory"):
+        Run(tmp_path / "taken").start()
 
-    def full(*_, **__):
-        raise tf.errors.ResourceExhaustedError(None, None, "Could not flush events file.")
 
-    run = Run(tmp_path)
-    monkeypatch.setattr(tf.summary, "scalar", full)
-    with pytest.raises(OSError, match='No space left on device: "TensorBoard\'s log"'):
+def test_a_write_that_failed_ends_the_run_before_the_next_one_is_due(tmp_path, monkeypatch):
+    """Of a checkpoint after each fifth step; what follows would be computed again."""
+    save = Checkpoints.save_in_background
+
+    def save_and_wait(self, *arguments):
+        save(self, *arguments)
+        concurrent.futures.wait([self._writing])
+
+    monkeypatch.setattr(Checkpoints, "save_in_background", save_and_wait)
+    monkeypatch.setattr(loop, "_log", lambda *_: None)
+    run = Run(tmp_path, every="5")
+    with pytest.raises(OSError, match="File too large"), room_for(100):
         run.start()
-    assert run.done == [0]
+    assert run.done == [0, 1, 2, 3, 4, 5]
 
 
 def test_a_step_that_does_not_fit_says_what_takes_less_memory(tmp_path):

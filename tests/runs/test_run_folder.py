@@ -166,7 +166,7 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path):
 )
 def test_a_damaged_or_foreign_run_json_is_named(tmp_path, content):
     (tmp_path / "run.json").write_text(content)
-    with pytest.raises(BadInput, match=r"run\.json does not describe a run"):
+    with pytest.raises(BadInput, match=r"run\.json is not a description of a run"):
         open_run(tmp_path)
     assert (tmp_path / "run.json").read_text() == content
 

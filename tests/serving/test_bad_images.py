@@ -16,8 +16,8 @@ from cmnas_tf.serving.call_error import CallError
 from cmnas_tf.serving.client.remote_model import RemoteModel, Retries
 from cmnas_tf.serving.export import export_saved_model
 from cmnas_tf.training.trained import load_network
+from tests.mutations import MUTATIONS, SEED, mutated
 from tests.serving.conftest import local_server, tensorflow_serving
-from tests.serving.mutations import MUTATIONS, SEED, mutated
 from tests.serving.networks import write_run
 
 pytestmark = pytest.mark.slow

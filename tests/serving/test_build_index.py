@@ -1,5 +1,10 @@
 """A gallery file grows and shrinks without embedding the rest anew; a model searches in it."""
 
+import logging
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -89,6 +94,43 @@ def test_only_what_is_added_is_embedded(model, index, tmp_path, monkeypatch):
     assert Gallery.load(path).names.tolist() == FIRST[1:]
 
 
+def test_who_adds_at_the_same_time_waits_and_nothing_is_lost(model, index, tmp_path, monkeypatch):
+    """The first one embeds until the second one says that it waits."""
+    path, waits = tmp_path / "g.npz", threading.Event()
+    Gallery.load(index).save(path)
+    folders = [write_images(tmp_path / name, [f"visible/cam1/{name}/a.png"]) for name in "xy"]
+
+    def embed(function, files):
+        assert waits.wait(60), "nobody waited"
+        return _embed(function, files)
+
+    class Heard(logging.Handler):
+        def emit(self, record):
+            assert record.getMessage().startswith(f"{path} is in use by process {os.getpid()} on ")
+            waits.set()
+
+    monkeypatch.setattr("cmnas_tf.serving.build_gallery._embed", embed)
+    monkeypatch.setattr(logging.getLogger("cmnas_tf.files"), "handlers", [Heard()])
+    monkeypatch.setattr(logging.getLogger("cmnas_tf.files"), "level", logging.INFO)
+    with ThreadPoolExecutor(2) as threads:
+        built = list(threads.map(lambda folder: build_gallery(model, path, folder), folders))
+    assert [one.added for one in built] == [1, 1]
+    names = [f"visible/cam1/{name}/a.png" for name in "xy"]
+    assert sorted(Gallery.load(path).names) == sorted([*FIRST, *names])
+
+
+def test_a_pipe_and_a_file_beyond_measure(model, tmp_path, caplog):
+    folder = write_images(tmp_path / "new", ["visible/cam1/1/a.png"])
+    os.mkfifo(folder / "visible/cam1/1/z.jpg")
+    with caplog.at_level("INFO", "cmnas_tf"):
+        build_gallery(model, tmp_path / "g.npz", folder)
+    assert "visible/cam1/1/z.jpg: left out; a pipe or a device" in caplog.messages
+    with (folder / "visible/cam1/1/b.png").open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(BadInput, match=r"b\.png has 1,099,511,627,776 bytes, and at most"):
+        build_gallery(model, tmp_path / "g.npz", folder, replace=True)
+
+
 @pytest.mark.slow
 def test_what_is_refused_leaves_the_file_as_it_was(model, other, index, tmp_path):
     content = index.read_bytes()
@@ -109,7 +151,7 @@ def test_what_is_refused_leaves_the_file_as_it_was(model, other, index, tmp_path
         with pytest.raises(BadInput, match=message):
             build_gallery(*given)
     assert index.read_bytes() == content
-    assert sorted(file.name for file in index.parent.iterdir()) == ["first", "g.npz"]
+    assert sorted(file.name for file in index.parent.iterdir()) == [".g.npz.lock", "first", "g.npz"]
 
 
 @pytest.mark.slow

@@ -21,9 +21,9 @@ from cmnas_tf.serving.client.asking import Request, ask
 from cmnas_tf.serving.client.remote_model import RemoteModel, Retries
 from cmnas_tf.serving.client.server import Server
 from cmnas_tf.serving.gallery import Entry, Gallery
+from tests.mutations import MUTATIONS, SEED, mutated
 from tests.serving import stand_in
 from tests.serving.conftest import PEOPLE, local_server, tensorflow_serving
-from tests.serving.mutations import MUTATIONS, SEED, mutated
 
 both = pytest.mark.parametrize("transport", ["grpc", "rest"])
 

@@ -30,6 +30,7 @@ from cmnas_tf.serving.model_card import model_card
 from cmnas_tf.serving.parity import compare
 from cmnas_tf.serving.serving_module import ServingModule
 from cmnas_tf.training.trained import load_network
+from tests.disks import room_for
 from tests.models.genotypes import EVERYTHING
 from tests.serving.networks import write_checkpoint, write_run, write_search
 
@@ -52,6 +53,15 @@ def run(tmp_path_factory):
 @pytest.fixture(scope="module")
 def model(run):
     return load_network(run)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [0, 20_000, 400_000])
+def test_a_full_disk_leaves_no_version(size, model, tmp_path):
+    """Wherever in it: TensorFlow says so by errors of its own, one for each way to write."""
+    with pytest.raises(OSError, match="File too large"), room_for(size):
+        export_saved_model(model, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,16 @@
 """FAISS finds what NumPy finds: all of it, or as much as is said."""
 
+import os
+import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from cmnas_tf.errors import BadInput
 from cmnas_tf.serving.gallery import Entry, Gallery
+from tests.disks import room_for
 
 faiss_index = pytest.importorskip("cmnas_tf.serving.faiss_index")
 pytest.importorskip("faiss")
@@ -97,6 +101,53 @@ def test_an_index_of_a_gallery_file(tmp_path):
     (tmp_path / "index" / "index.faiss").write_bytes(b"cut")
     with pytest.raises(BadInput, match="holds no FAISS index that can be read"):
         FaissIndex.load(tmp_path / "index")
+
+
+def test_damage_is_seen(tmp_path, caplog):
+    """Wherever it is: each file is changed in 40 places, and cut."""
+    gallery = gallery_of(60)
+    FaissIndex.of(gallery, "hnsw").save(tmp_path)
+    for name in ("index.faiss", "entries.npz", "SHA256SUMS"):
+        file = tmp_path / name
+        content, random = file.read_bytes(), np.random.default_rng(0)
+        for place in random.integers(len(content), size=40):
+            changed = bytes([content[place] ^ random.integers(1, 256)])
+            file.write_bytes(content[:place] + changed + content[place + 1 :])
+            with pytest.raises(BadInput, match=r"holds no FAISS index|is no gallery file"):
+                FaissIndex.load(tmp_path)
+        file.write_bytes(content[: len(content) // 2])
+        with pytest.raises(BadInput, match=r"holds no FAISS index|is no gallery file"):
+            FaissIndex.load(tmp_path)
+        file.write_bytes(content)
+    said = subprocess.run(["sha256sum", "--check", "SHA256SUMS"], cwd=tmp_path, check=True)
+    assert said.returncode == 0 and not caplog.messages
+
+
+def test_an_index_of_an_earlier_version_has_no_checksums(tmp_path, caplog):
+    """It is read, with a note; but not beside another number of entries."""
+    gallery = gallery_of(60)
+    FaissIndex.of(gallery, "flat").save(tmp_path)
+    (tmp_path / "SHA256SUMS").unlink()
+    with caplog.at_level("INFO", "cmnas_tf"):
+        index = FaissIndex.load(tmp_path)
+    assert caplog.messages == [f"{tmp_path} has no SHA256SUMS: damage would not be seen."]
+    assert index.search(gallery.embeddings[:1], 1).ids.tolist() == [["0"]]
+    replace(gallery[np.arange(59)], embeddings=gallery.embeddings[:59, :0]).save(
+        tmp_path / "entries.npz"
+    )
+    with pytest.raises(BadInput, match="60 embeddings of 59 entries"):
+        FaissIndex.load(tmp_path)
+    (tmp_path / "index.faiss").unlink()
+    os.mkfifo(tmp_path / "index.faiss")
+    with pytest.raises(BadInput, match="a pipe or a device"):
+        FaissIndex.load(tmp_path)
+
+
+def test_a_full_disk_leaves_no_index(tmp_path):
+    index = FaissIndex.of(gallery_of(600, size=64), "flat")
+    with pytest.raises(OSError, match=r"^Cannot write .*index: .*File too large"), room_for(9**5):
+        index.save(tmp_path / "index")
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_faiss(monkeypatch):

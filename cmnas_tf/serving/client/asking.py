@@ -9,6 +9,7 @@ import numpy as np
 from cmnas_tf.errors import BadInput
 from cmnas_tf.options import Options, option
 from cmnas_tf.progress import progress_bar
+from cmnas_tf.reading import read_bytes
 from cmnas_tf.serving.call_error import CallError
 from cmnas_tf.serving.client.answers import Answer, Answers
 from cmnas_tf.serving.client.image_files import ImageFile, find_images
@@ -132,7 +133,7 @@ def _check(request: Request, answer: Answer) -> None:
 
 
 def _contents(batch: Files) -> tuple[list[bytes], list[str]]:
-    return [image.path.read_bytes() for image in batch], [image.modality for image in batch]
+    return [read_bytes(image.path) for image in batch], [image.modality for image in batch]
 
 
 def _in_batches(ask: Callable[[Files], T], images: Files, size: int, progress: bool) -> list[T]:

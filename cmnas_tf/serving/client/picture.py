@@ -6,6 +6,7 @@ two colours apart. The colours are bluish green and vermilion of the palette of 
 "Color Universal Design", which differ in brightness, too.
 """
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import replacing
+from cmnas_tf.reading import read_bytes
 from cmnas_tf.serving.client.answers import Answer, Answers, rightness
 from cmnas_tf.serving.gallery import Gallery, Matches
 
@@ -89,8 +91,10 @@ def gallery_entries(gallery: Gallery, embedding: np.ndarray, matches: Matches) -
 
 def _opened(path: Path) -> Image.Image:
     try:
-        return Image.open(path)
-    except OSError as error:
+        image = Image.open(io.BytesIO(read_bytes(path)))
+        image.load()
+        return image
+    except Exception as error:  # Pillow raises whatever a damaged file leads it to
         raise BadInput(
             f"The picture needs {path}, which cannot be read: {error}. Give the folder that the "
             "gallery's image names start from as `gallery_dir`."

@@ -31,6 +31,10 @@ WAITING = 64  # more calls than this are told to come again
 TRANSPORT_MEGABYTES = 1024
 
 
+# What a model answers to a message; and the seconds that whoever asks will wait, if known.
+_Answer = Callable[[ServedModel, Any, float | None], Message]
+
+
 def start(model: ServedModel, address: str) -> tuple[grpc.Server, int]:
     """A server that answers at ``HOST:PORT``, and its port; port 0 takes any free one.
 
@@ -53,18 +57,21 @@ def start(model: ServedModel, address: str) -> tuple[grpc.Server, int]:
 
 
 def _handlers(model: ServedModel) -> list[grpc.GenericRpcHandler]:
-    def method(kind: type[Message], answer: Callable[[ServedModel, Any], Message]) -> Any:
+    def method(
+        kind: type[Message], answer: Callable[[ServedModel, Any, float | None], Message]
+    ) -> Any:
         def handle(data: bytes, context: grpc.ServicerContext) -> bytes:
             try:
                 model.require_size(len(data))
-                return answer(model, _parsed(kind, data)).SerializeToString()
+                request, seconds = _parsed(kind, data), context.time_remaining()
+                return answer(model, request, seconds).SerializeToString()
             except CallError as error:
                 context.abort(getattr(grpc.StatusCode, error.code), str(error)[:2000])  # raises
                 raise
 
         return grpc.unary_unary_rpc_method_handler(handle)
 
-    status = method(GetModelStatusRequest, lambda model, asked: model.status(asked.model_spec))
+    status = method(GetModelStatusRequest, lambda model, asked, _: model.status(asked.model_spec))
     services = {
         "PredictionService": {
             "Predict": method(PredictRequest, _predict),
@@ -85,13 +92,11 @@ def _parsed(kind: type[Message], data: bytes) -> Message:
         raise refused(f"This is no {kind.__name__}: {error}.") from error
 
 
-def _predict(model: ServedModel, request: PredictRequest) -> PredictResponse:
+def _predict(model: ServedModel, request: PredictRequest, seconds: float | None) -> PredictResponse:
     signature = request.model_spec.signature_name
-    inputs = {
-        name: _array(name, tensor, model.max_bytes) for name, tensor in request.inputs.items()
-    }
+    inputs = {name: _array(name, tensor) for name, tensor in request.inputs.items()}
     with model.using(request.model_spec) as version:
-        outputs = version.predict(signature, inputs)
+        outputs = version.predict(signature, inputs, seconds)
     if unknown := set(request.output_filter) - set(outputs):
         raise refused(
             f"No output is called {', '.join(sorted(unknown))}; there are {', '.join(outputs)}."
@@ -103,7 +108,9 @@ def _predict(model: ServedModel, request: PredictRequest) -> PredictResponse:
     )
 
 
-def _metadata(model: ServedModel, request: GetModelMetadataRequest) -> GetModelMetadataResponse:
+def _metadata(
+    model: ServedModel, request: GetModelMetadataRequest, _: float | None
+) -> GetModelMetadataResponse:
     if list(request.metadata_field) != ["signature_def"]:
         raise refused("metadata_field must be signature_def alone.")
     spec, signatures = model.signatures(request.model_spec)
@@ -112,13 +119,15 @@ def _metadata(model: ServedModel, request: GetModelMetadataRequest) -> GetModelM
     return answer
 
 
-def _array(name: str, tensor: tensor_pb2.TensorProto, max_bytes: int) -> np.ndarray:
-    """The numbers of a message, which may claim any shape whatever it holds."""
+def _array(name: str, tensor: tensor_pb2.TensorProto) -> np.ndarray:
+    """The values of a message, as many as its shape says; a single one is not repeated."""
     try:
         dtype = tf.as_dtype(tensor.dtype)
         elements = math.prod(dimension.size for dimension in tensor.tensor_shape.dim)
-        if not 0 <= elements * dtype.size <= max_bytes:
-            raise ValueError(f"of {elements} elements")
+        values = [v for field, v in tensor.ListFields() if field.name.endswith("_val")]
+        given = sum(map(len, values)) or len(tensor.tensor_content) // max(1, dtype.size)
+        if given != elements:
+            raise ValueError(f"{given} values in a shape of {elements}")
         return tf.make_ndarray(tensor)
-    except (TypeError, ValueError, IndexError) as error:
+    except (TypeError, ValueError, LookupError) as error:
         raise refused(f"Input {name!r} is no tensor: {error}.") from error

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from cmnas_tf.serving.call_error import HTTP_STATUS, CallError, refused
 from cmnas_tf.serving.exported_model import BESIDE, WARMUP
+
+# Of a request, which may hold little and unfold to much; both our choice.
+MOST_IMAGES = 256
+MOST_SECONDS = 60.0  # of work, at whose end it stops between two images
 
 DEFAULT_SIGNATURE = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
 
@@ -63,23 +68,34 @@ class LoadedVersion:
             )
         return found
 
-    def predict(self, name: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def predict(
+        self, name: str, inputs: Mapping[str, np.ndarray], seconds: float | None = None
+    ) -> dict[str, np.ndarray]:
         """Runs a signature; any number of threads may do so at the same time.
 
         Args:
           name: of the signature.
           inputs: by name, as are the outputs; strings are object arrays of bytes.
+          seconds: that whoever asks will wait, if that is known.
 
         Raises:
-          CallError: unknown signature, inputs that are not the signature's, or what the model
-            itself refuses.
+          CallError: unknown signature, inputs that are not the signature's or too many, what the
+            model itself refuses, or it was not done in time.
         """
         signature = self.signature(name)
         _check_inputs(signature, inputs)
         feeds = {signature.inputs[key].name: array for key, array in inputs.items()}
         fetches = {key: output.name for key, output in signature.outputs.items()}
+        seconds = MOST_SECONDS if seconds is None else max(0.001, min(seconds, MOST_SECONDS))
+        limits = tf.compat.v1.RunOptions(timeout_in_ms=math.ceil(1000 * seconds))
         try:
-            return self._session.run(fetches, feeds)
+            return self._session.run(fetches, feeds, limits)
+        except tf.errors.DeadlineExceededError as error:
+            raise CallError(
+                "DEADLINE_EXCEEDED", f"It was not done within {seconds:.3g} s. Send fewer images."
+            ) from error
+        except UnicodeDecodeError as error:  # of the message, which quotes the text
+            raise refused("The model refused text that is not UTF-8.") from error
         except tf.errors.OpError as error:
             raise CallError(_CODES.get(error.error_code, "UNKNOWN"), _sentence(error)) from error
 
@@ -114,6 +130,11 @@ def _check_inputs(signature: meta_graph_pb2.SignatureDef, inputs: Mapping[str, n
     for name, array in inputs.items():
         dtype = tf.as_dtype(signature.inputs[name].dtype)
         shape = tf.TensorShape(signature.inputs[name].tensor_shape)
+        if len(array.shape) and len(array) > MOST_IMAGES:
+            raise refused(
+                f"Input {name!r} is of {len(array):,} images, and at most {MOST_IMAGES} are taken. "
+                "Send fewer at a time."
+            )
         if tf.as_dtype(array.dtype) != dtype or not shape.is_compatible_with(array.shape):
             sizes = ", ".join("any" if size is None else str(size) for size in shape)
             raise refused(

@@ -1,11 +1,14 @@
-"""Images as bad lines and bad disks make them, each day others; the seed makes them again."""
+"""Files as bad lines and bad disks make them, each day others; the seed makes them again.
+
+``CMNAS_TF_MUTATIONS`` says how many of each kind, for longer runs than those of every day.
+"""
 
 import datetime
 import os
 
 import numpy as np
 
-MUTATIONS = 100  # in a run of the tests
+MUTATIONS = int(os.environ.get("CMNAS_TF_MUTATIONS", "100"))
 SEED = int(os.environ.get("CMNAS_TF_MUTATION_SEED", datetime.date.today().toordinal()))
 
 
