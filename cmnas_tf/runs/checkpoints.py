@@ -198,16 +198,21 @@ def write_state(path: Path, step: int, state: RunState, metadata: Mapping[str, A
 def write(
     path: Path, step: int, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]
 ) -> None:
-    """Writes a checkpoint file, whole or not at all."""
+    """Writes a checkpoint file, whole or not at all; equal content is equal bytes."""
     from safetensors.numpy import save
 
     header = json.dumps({"step": step, "metadata": metadata}, sort_keys=True)
     with replacing(path) as aside:
         contiguous = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
         content = save(contiguous, {_HEADER: header, DIGEST: _digest(header, tensors)})
+        start = 8 + int.from_bytes(content[:8], "little")  # of the tensors
+        names = json.loads(content[8:start])  # metadata are in an order of chance
+        in_order = json.dumps(names, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         try:
             # Through Python's own file, so that a full disk is an OSError as everywhere else.
-            aside.write_bytes(content)
+            aside.write_bytes(
+                content[:8] + in_order.encode().ljust(start - 8) + memoryview(content)[start:]
+            )
         except OSError as error:
             error.filename = str(path)
             raise

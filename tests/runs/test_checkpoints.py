@@ -52,6 +52,17 @@ def test_round_trip(tmp_path):
     assert values_of(other) == values_of(state_of())
 
 
+def test_equal_states_are_equal_bytes(tmp_path):
+    files = [saved(tmp_path / str(number)).read_bytes() for number in range(20)]
+    assert len(set(files)) == 1
+
+
+def test_words_that_are_not_ascii_are_kept(tmp_path):
+    metadata = {"people": ["Zoë", "李", '"\\']}
+    path = Checkpoints(tmp_path).save(5, state_of(), metadata)
+    assert checkpoints.read(path).metadata == metadata
+
+
 def test_part_of_a_checkpoint_can_be_restored(tmp_path):
     """A network is read without its optimizer."""
     network = state_of(np.zeros((2, 2), np.float32))["network"]
