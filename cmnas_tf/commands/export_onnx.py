@@ -1,6 +1,7 @@
 """``cmnas export_onnx``: a trained network as ONNX."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from cmnas_tf.commands.options_of_runs import Data, TrainedSource
 from cmnas_tf.evaluation.matching import ProtocolChoice
@@ -12,12 +13,6 @@ class ExportOnnx(Options):
     """Converts a trained network to ONNX, and measures what that costs."""
 
     export_dir: str = option("", "Folder to write; it must not exist.", required=True, path=True)
-    calibration_images: int = option(
-        200,
-        "Training images of each modality that the ranges of int8 are taken from.",
-        minimum=1,
-        advanced=True,
-    )
     source: TrainedSource = TrainedSource()
     data: Data = Data()
     protocol: ProtocolChoice = ProtocolChoice()
@@ -28,7 +23,7 @@ def main(command: ExportOnnx) -> None:
     convert(command, "onnx")
 
 
-def convert(command: ExportOnnx, format: str) -> None:
+def convert(command: ExportOnnx, format: str, **how: Any) -> None:
     """Converts to a format, and says what was lost."""
     from cmnas_tf.serving.conversion import convert_network
 
@@ -38,6 +33,6 @@ def convert(command: ExportOnnx, format: str) -> None:
         command.data.load("test"),
         format,
         protocol=command.protocol.make(command.data.layout),
-        calibration_images=command.calibration_images,
+        **how,
     )
     print(f"written to {found.folder}\n{found}")

@@ -19,8 +19,14 @@ class ExportTflite(ExportOnnx):
         "quarter of the size, whose ranges are taken from training images.",
         choices=("float16", "int8"),
     )
+    calibration_images: int = option(
+        200,
+        "Training images of each modality that the ranges of int8 are taken from.",
+        minimum=1,
+        advanced=True,
+    )
 
 
 def main(command: ExportTflite) -> None:
     """Converts, and says what was lost."""
-    convert(command, f"tflite_{command.numbers}")
+    convert(command, f"tflite_{command.numbers}", calibration_images=command.calibration_images)
