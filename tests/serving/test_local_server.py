@@ -30,7 +30,7 @@ from cmnas_tf.serving.call_error import CallError
 from cmnas_tf.serving.client.remote_model import RemoteModel, Retries, Signature
 from cmnas_tf.serving.development_server import grpc_service
 from cmnas_tf.serving.development_server.local_serving import LocalServing
-from cmnas_tf.serving.development_server.rest_service import RestServer
+from cmnas_tf.serving.development_server.rest_service import MOST_NESTED, RestServer
 from cmnas_tf.serving.development_server.served_model import ServedModel
 from cmnas_tf.serving.development_server.server import LocalServer, serve_locally
 from tests.serving import stand_in
@@ -118,6 +118,18 @@ def test_a_body_that_is_too_large_is_not_waited_for(endpoint):
         status, said = answer(opened)
     assert status == 400
     assert "200,000,000 bytes, and at most 64,000,000" in said["error"]
+
+
+@pytest.mark.parametrize("entry", [b"[],", b"{},", b'"",'])
+def test_a_body_that_unfolds_to_much_is_not_read(endpoint, entry):
+    """Read, such a one of 63 MB was seen to take 4.3 GB."""
+    number = MOST_NESTED // entry.count(b'"') if b'"' in entry else MOST_NESTED
+    body = b'{"instances":[' + entry * number + b"[]]}"
+    with connection(endpoint.rest) as opened:
+        opened.request("POST", "/v1/models/reid:predict", body)
+        status, said = answer(opened)
+    assert status == 400
+    assert "more than 5,000,000 lists, objects and quotation marks" in said["error"]
 
 
 def test_a_body_of_unknown_size(endpoint):

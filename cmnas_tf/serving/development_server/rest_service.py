@@ -26,7 +26,11 @@ from cmnas_tf.serving.development_server.served_model import ServedModel
 
 _PATH = re.compile(r"/v1/models/([^/:]+)(?:/versions/([0-9]{1,18}))?(/metadata|:predict)?")
 _CHUNKED = b"transfer-encoding"
-# All our choice. Bodies that are held at a time, and answers that are computed:
+_NESTING = (b"[", b"{", b'"')
+# All our choice. Lists, objects and quotation marks of a body, of which each becomes up to 30 times
+# as long in memory; the pixels of the most images that fit into a body are four million lists.
+MOST_NESTED = 5_000_000
+# Bodies that are held at a time, and answers that are computed:
 AT_A_TIME = 8
 CONNECTIONS = 512  # further ones are answered by 503
 IDLE_SECONDS = 60.0  # for which a connection may say nothing, between requests or within one
@@ -140,6 +144,11 @@ class _Paths:
         asked, verb = self._target(path)
         if verb != ":predict":
             raise refused(f"{path[:200]} is asked for by GET, not by POST.")
+        if sum(map(body.count, _NESTING)) > MOST_NESTED:
+            raise refused(
+                f"The request has more than {MOST_NESTED:,} lists, objects and quotation marks. "
+                "Send images as files, in base64, or fewer at a time."
+            )
         try:
             request = json.loads(body)
         except (ValueError, RecursionError) as error:
