@@ -52,10 +52,15 @@ def embed(
             part = replace(source, images=source.images[rows])
             done = 0
             with naming_unreadable(part.images, part.root):
+                batches = test_batches(part, batch)
                 step = partial(embed_graph, network, modality, flip_average)
                 if by_xla:
                     step = partial(embed_compiled, network, modality, flip_average, batch)
-                for found in each(step, test_batches(part, batch)):
+                elif each is map:  # one graph for batches of any length
+                    embed_graph.get_concrete_function(
+                        network, modality, flip_average, batches.element_spec
+                    )
+                for found in each(step, batches):
                     embeddings |= zip(rows[done : done + len(found)], found.numpy(), strict=True)
                     done += len(found)
                     bar.update(len(found))

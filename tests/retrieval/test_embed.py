@@ -11,7 +11,7 @@ from cmnas_tf.data.augment import normalize
 from cmnas_tf.data.decode import decode
 from cmnas_tf.errors import BadInput
 from cmnas_tf.models import two_stream
-from cmnas_tf.retrieval.embed import embed
+from cmnas_tf.retrieval.embed import embed, embed_graph
 from tests.pictures import write_pictures
 
 MODALITIES = ["infrared", "visible", "visible", "infrared", "visible", "infrared", "visible"]
@@ -61,6 +61,15 @@ def test_equals_a_direct_call_image_by_image(network, source, batch):
     assert len(np.unique(found.round(4), axis=0)) == 7
     for old, new in zip(before, network.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+def test_one_graph_for_each_modality_whatever_its_batches(network, source):
+    """Two batches of visible images and two of infrared ones, the last of which are shorter."""
+    before = embed_graph.experimental_get_tracing_count()
+    other = two_stream(Architecture.separate("resnet18"), 3, "resnet18", width=0.0625)
+    embed(other, source, 2)
+    embed(other, source, 4)
+    assert embed_graph.experimental_get_tracing_count() == before + 2
 
 
 def test_the_average_with_the_mirror_image(network, source):
