@@ -93,7 +93,8 @@ class Numerics(Options):
     )
     deterministic: bool = option(
         False,
-        "Use only GPU kernels that give the same bits each time; slower, refuses some.",
+        "Use only GPU kernels that give the same bits each time; slower, refuses some, "
+        "and XLA compiles nothing there.",
         advanced=True,
     )
     xla: str = option(
