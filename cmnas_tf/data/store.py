@@ -13,6 +13,7 @@ Shards are a data set's images and tables in a few large TFRecord files. A folde
 
 import csv
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -57,8 +58,11 @@ class FolderStore:
     root: Path
 
     def __contains__(self, path: str) -> bool:
-        file = self.root / path
-        return file.is_file() and file.stat().st_size <= MOST_BYTES
+        try:
+            found = (self.root / path).stat()  # once: there may be many
+        except (OSError, ValueError):
+            return False
+        return stat.S_ISREG(found.st_mode) and found.st_size <= MOST_BYTES
 
     def read(self, path: str) -> bytes:
         """The bytes of one image; raises as :func:`~cmnas_tf.reading.read_bytes`."""
