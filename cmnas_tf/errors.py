@@ -33,7 +33,8 @@ class Stopped(RuntimeError):
     """Work that was asked to stop by a signal, and saved what it had done before it did.
 
     Args:
-      signal: SIGINT (Ctrl-C) or SIGTERM (a scheduler takes the machine).
+      signal: SIGINT (Ctrl-C), SIGTERM (a scheduler takes the machine) or SIGHUP (its
+        terminal closes).
       done: what is done and saved, such as ``"step 5"``.
     """
 

@@ -1,4 +1,4 @@
-"""What Ctrl-C, and the SIGTERM of a scheduler that takes the machine, do for a while."""
+"""What Ctrl-C, a scheduler's SIGTERM and the SIGHUP of a closing terminal do for a while."""
 
 import contextlib
 import signal
@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextlib.contextmanager
@@ -18,11 +18,14 @@ def signals_handled_by(
 
     Afterwards the handlers are as they were, whatever was installed meanwhile. In a wait outside of
     Python its handlers only run when the wait is over: there ``signal.SIG_DFL`` ends the process.
+    A SIGHUP that ``nohup`` has ignored stays so.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, handler) for number in signals}
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    heard = [number for number in signals if number is not signal.SIGHUP or not ignored]
+    before = {number: signal.signal(number, handler) for number in heard}
     try:
         yield
     finally:
@@ -43,7 +46,7 @@ class StopRequest:
     @classmethod
     @contextlib.contextmanager
     def listening(cls) -> "Iterator[StopRequest]":
-        """Listens for SIGINT and SIGTERM."""
+        """Listens for :data:`SIGNALS`."""
         request = cls()
         with signals_handled_by(request._receive):
             yield request

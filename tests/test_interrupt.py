@@ -5,10 +5,10 @@ import threading
 
 import pytest
 
-from cmnas_tf.interrupt import StopRequest, signals_handled_by
+from cmnas_tf.interrupt import SIGNALS, StopRequest, signals_handled_by
 
 
-@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("asked", SIGNALS)
 def test_the_first_signal_is_remembered_and_the_second_interrupts(asked):
     before = signal.getsignal(asked)
     with StopRequest.listening() as request:
@@ -18,6 +18,17 @@ def test_the_first_signal_is_remembered_and_the_second_interrupts(asked):
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(asked)
     assert signal.getsignal(asked) is before
+
+
+def test_a_closed_terminal_is_nothing_to_what_nohup_began():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopRequest.listening() as request:
+            signal.raise_signal(signal.SIGHUP)
+            assert request.signal is None
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_outside_the_main_thread_nothing_is_changed():

@@ -21,7 +21,7 @@ from absl import flags
 from cmnas_tf.commands.help import help_text, print_and_end
 from cmnas_tf.commands.words import flag_behind, in_flags, shown
 from cmnas_tf.errors import BadInput, Stopped, TrainingDiverged, WorkerLost
-from cmnas_tf.interrupt import signals_handled_by
+from cmnas_tf.interrupt import SIGNALS, signals_handled_by
 from cmnas_tf.options import Option, Options
 from cmnas_tf.reading import read_bytes
 
@@ -125,8 +125,8 @@ def run(main: Callable[[Any], None], command: type[Options], argv: Sequence[str]
     """Reads the flags, runs, explains what went wrong.
 
     Exit codes: 0 done; 2 bad input (also a full disk); 3 the loss stopped being finite; 4 another
-    process of the run is gone; 130 stopped by Ctrl-C; 143 stopped by SIGTERM. After the last three
-    rerun the same command to resume.
+    process of the run is gone; 129 stopped since its terminal closed (SIGHUP), 130 by Ctrl-C, 143
+    by SIGTERM. After the last four rerun the same command to resume.
 
     Args:
       main: called with the command.
@@ -139,10 +139,11 @@ def run(main: Callable[[Any], None], command: type[Options], argv: Sequence[str]
     warnings.filterwarnings("ignore", category=FutureWarning, module="google")
 
     def fail(message: str, code: int) -> None:
-        print(f"\nerror: {in_flags(message, command.options())}", file=sys.stderr)
+        with contextlib.suppress(OSError):  # there may be no terminal any more
+            print(f"\nerror: {in_flags(message, command.options())}", file=sys.stderr)
         sys.exit(code)
 
-    with _logging_to_stderr(command), signals_handled_by(_terminate, [signal.SIGTERM]):
+    with _logging_to_stderr(command), signals_handled_by(_terminate, SIGNALS[1:]):
         try:
             main(read(command, argv or sys.argv))
         except (BadInput, TrainingDiverged, WorkerLost) as error:
@@ -162,9 +163,9 @@ def run(main: Callable[[Any], None], command: type[Options], argv: Sequence[str]
             fail(f"{said} Rerun the same command to resume.", EXIT_OF_SIGNAL + number)
 
 
-def _terminate(*_: object) -> None:
-    """Lets SIGTERM clean up on its way out, like Ctrl-C."""
-    raise KeyboardInterrupt(signal.SIGTERM)
+def _terminate(number: int, _: object) -> None:
+    """Lets another signal clean up on its way out, like Ctrl-C."""
+    raise KeyboardInterrupt(signal.Signals(number))
 
 
 @contextlib.contextmanager

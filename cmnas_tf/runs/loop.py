@@ -100,7 +100,7 @@ class Loop:
           BadInput: the workers do not start from the same checkpoint and the same variables, or a
             step does not fit into its device's memory.
           TrainingDiverged: a term is not finite; the last checkpoint is kept.
-          Stopped: SIGINT or SIGTERM asked a worker for it; a checkpoint was written.
+          Stopped: SIGINT, SIGTERM or SIGHUP asked a worker for it; a checkpoint was written.
         """
         chief = is_chief(self.strategy)
         checkpoints = self.run.checkpoints(self.checkpointing.keep_checkpoints)

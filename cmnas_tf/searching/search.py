@@ -80,7 +80,7 @@ def find_architecture(
     Raises:
       BadInput: data, space and algorithm do not fit each other, or the folder holds another run.
       TrainingDiverged: a loss is not finite; the last checkpoint is kept.
-      Stopped: SIGINT or SIGTERM asked for it; a checkpoint was written.
+      Stopped: SIGINT, SIGTERM or SIGHUP asked for it; a checkpoint was written.
     """
     modalities = dataset.modalities
     algorithm = (algorithm or Darts()).for_modalities(modalities)

@@ -59,7 +59,7 @@ class Queue:
         """Runs until every cell is finished or has failed.
 
         Raises:
-          Stopped: Ctrl-C or SIGTERM asked for it; the cells at work were told to save what they
+          Stopped: a signal asked for it; the cells at work were told to save what they
             did, and were waited for.
         """
         self._say(f"{self._total} cells, {self._total - len(self._waiting)} finished before")

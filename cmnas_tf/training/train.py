@@ -66,7 +66,7 @@ def train_network(
       BadInput: data, architecture and recipe do not fit each other, or the folder holds another
         run.
       TrainingDiverged: a loss is not finite; the last checkpoint is kept.
-      Stopped: SIGINT or SIGTERM asked for it; a checkpoint was written.
+      Stopped: SIGINT, SIGTERM or SIGHUP asked for it; a checkpoint was written.
     """
     recipe = (recipe or Recipe()).for_modalities(dataset.modalities)
     strategy = make_strategy(devices, recipe.numerics.deterministic)

@@ -266,11 +266,21 @@ def run(monkeypatch, capsys):
             130,
             "Stopped by SIGINT after step 5, .*Rerun the same",
         ),
+        (Stopped(signal.SIGHUP, "step 5"), 129, "Stopped by SIGHUP after step 5"),
         (Stopped(signal.SIGTERM, "2 of 6 cells"), 143, "Stopped by SIGTERM after 2 of 6 cells"),
         (OSError(28, "No space left on device", "/disk/a"), 2, "No space left.*/disk/a"),
         (KeyboardInterrupt(), 130, "Interrupted by SIGINT"),
     ],
-    ids=["bad input", "diverged", "lost", "Ctrl-C", "SIGTERM", "disk full", "interrupted"],
+    ids=[
+        "bad input",
+        "diverged",
+        "lost",
+        "Ctrl-C",
+        "SIGHUP",
+        "SIGTERM",
+        "disk full",
+        "interrupted",
+    ],
 )
 def test_exit_codes(run, error, code, message):
     """A sentence on the error stream, no traceback."""
