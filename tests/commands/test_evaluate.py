@@ -1,6 +1,7 @@
 """``cmnas evaluate``: what it is given, and where results go."""
 
 import json
+import shutil
 from dataclasses import asdict
 
 import pytest
@@ -132,12 +133,18 @@ def test_what_is_given_is_measured(run, run_dir, tmp_path):
     assert results["evaluation"]["settings"]["precision"] == "bfloat16"
 
 
-def test_where_results_of_a_checkpoint_go(run, run_dir):
-    """Beside the file, or into the run where that is named."""
+def test_where_results_of_a_checkpoint_go(run, run_dir, tmp_path):
+    """Into its run; beside the file where that lies in none."""
     (checkpoint,) = (run_dir / "checkpoints").iterdir()
-    for given, folder in ((checkpoint, checkpoint.parent), (run_dir, run_dir)):
+    (tmp_path / "elsewhere").mkdir()
+    copied = shutil.copy(checkpoint, tmp_path / "elsewhere")
+    for given, file, folder in (
+        (checkpoint, checkpoint, run_dir),
+        (run_dir, checkpoint, run_dir),
+        (copied, copied, tmp_path / "elsewhere"),
+    ):
         run(f"--checkpoint={given}")
-        assert read_results(folder)["checkpoint"]["file"] == str(checkpoint)
+        assert read_results(folder)["checkpoint"]["file"] == str(file)
 
 
 @pytest.fixture
