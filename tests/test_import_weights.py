@@ -340,7 +340,10 @@ def test_the_golden_network_through_a_file(tmp_path, goldens, output, monkeypatc
         assert_close(encode(images), golden[f"eval_{modality}_embedding"])
 
         rows = Images.of([Image(f"{number}.png", number, 1, modality) for number in range(2)])
-        monkeypatch.setattr("cmnas_tf.retrieval.embed.test_batches", lambda *_, x=images: [x])
+        monkeypatch.setattr(
+            "cmnas_tf.retrieval.embed.test_batches",
+            lambda *_, x=images: tf.data.Dataset.from_tensors(x),
+        )
         expected = golden[f"eval_{modality}_embedding"].astype(np.float64)
         expected /= np.linalg.norm(expected, axis=1, keepdims=True)
         assert_close(embed(network, ImageSource(rows, tmp_path, 128, 64), 2), expected)

@@ -8,6 +8,14 @@ import pytest
 from cmnas_tf.interrupt import SIGNALS, StopRequest, signals_handled_by
 
 
+@pytest.fixture(autouse=True)
+def heard():
+    """SIGHUP, although the tests may have been begun by ``nohup``."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("asked", SIGNALS)
 def test_the_first_signal_is_remembered_and_the_second_interrupts(asked):
     before = signal.getsignal(asked)
@@ -21,14 +29,11 @@ def test_the_first_signal_is_remembered_and_the_second_interrupts(asked):
 
 
 def test_a_closed_terminal_is_nothing_to_what_nohup_began():
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with StopRequest.listening() as request:
-            signal.raise_signal(signal.SIGHUP)
-            assert request.signal is None
-        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with StopRequest.listening() as request:
+        signal.raise_signal(signal.SIGHUP)
+        assert request.signal is None
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 
 def test_outside_the_main_thread_nothing_is_changed():

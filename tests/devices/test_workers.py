@@ -67,7 +67,12 @@ def test_the_signal_of_any_worker_is_that_of_all(other_workers, two_replicas, as
 
 @pytest.mark.parametrize(
     ("votes", "expected"),
-    [([0.0, 0.0], None), ([2.0, 0.0], signal.SIGINT), ([0.0, 1.0], signal.SIGTERM)],
+    [
+        ([0.0, 0.0, 0.0], None),
+        ([2.0, 0.0, 0.0], signal.SIGINT),
+        ([0.0, 1.0, 0.0], signal.SIGTERM),
+        ([0.0, 0.0, 1.0], signal.SIGHUP),
+    ],
 )
 def test_who_was_not_asked_follows_who_was(
     other_workers, monkeypatch, two_replicas, votes, expected
