@@ -14,8 +14,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-os.environ["CUDA_VISIBLE_DEVICES"] = ""  # nothing is computed
-
 import tensorflow as tf
 import tf_keras as keras
 
@@ -68,6 +66,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--backbone", default="resnet50")
     parser.add_argument("--images_per_identity", type=int, default=4)
     options = parser.parse_args(words)
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # nothing is computed
     k = options.images_per_identity
     rows = [["", *(f"{size} GB" for size in GIGABYTES)]]
     for precision, recompute in WAYS:

@@ -22,6 +22,7 @@ from cmnas_tf.data.mat_file import read_mat
 from cmnas_tf.data.shard_writer import write_shards
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.results_file import read_results
+from cmnas_tf.files import sha256
 from cmnas_tf.genotype import Genotype
 from cmnas_tf.reading import MOST_BYTES, MOST_DEPTH, parse_json, read_bytes
 from cmnas_tf.runs import checkpoints
@@ -120,9 +121,7 @@ def test_mutated_shards(name, shards, tmp_path):
             listed = json.loads(manifest)
             for file in listed["files"]:
                 if file["file"] == name:
-                    file.update(
-                        bytes=len(damaged), sha256=checkpoints.hashlib.sha256(damaged).hexdigest()
-                    )
+                    file.update(bytes=len(damaged), sha256=sha256(folder / name))
             as_text(folder / "manifest.json", listed)
         try:
             load_dataset("sysu_mm01", folder)

@@ -45,11 +45,11 @@ def decode_pixels(encoded: tf.Tensor) -> tf.Tensor:
 
     def others() -> tf.Tensor:
         refused = tf.strings.regex_full_match(tf.strings.substr(encoded, 0, 25), _BITS)
-        with refusing((_has_palette(encoded), PALETTE), (refused, BITS)):
+        with _refusing((_has_palette(encoded), PALETTE), (refused, BITS)):
             return tf.io.decode_image(encoded, channels=3, expand_animations=False)
 
     def jpeg() -> tf.Tensor:
-        with refusing((is_turned(encoded), TURNED)):
+        with _refusing((is_turned(encoded), TURNED)):
             # The accurate transform, which is what Pillow and OpenCV use.
             return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
 
@@ -58,7 +58,7 @@ def decode_pixels(encoded: tf.Tensor) -> tf.Tensor:
     return pixels
 
 
-def refusing(*faults: tuple[tf.Tensor, str]) -> AbstractContextManager[None]:
+def _refusing(*faults: tuple[tf.Tensor, str]) -> AbstractContextManager[None]:
     """What is computed in it fails with the words of a fault that is so."""
     # Unlike tf.debugging.Assert it makes no branch, whose nodes cost time.
     return tf.control_dependencies(

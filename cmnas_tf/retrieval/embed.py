@@ -13,11 +13,13 @@ from cmnas_tf.modality import MODALITIES
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.progress import progress_bar
 
+BATCH = 64  # images at a time; our choice
+
 
 def embed(
     network: ReidNetwork,
     source: ImageSource,
-    batch: int,
+    batch: int = BATCH,
     progress: bool = False,
     flip_average: bool = False,
     each: Callable[..., Iterable[Any]] = map,

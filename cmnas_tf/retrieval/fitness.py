@@ -17,7 +17,6 @@ from cmnas_tf.models import ReidNetwork
 from cmnas_tf.retrieval.embed import embed
 from cmnas_tf.retrieval.ranking import rank_embeddings
 
-_EMBED_BATCH = 64
 _RESAMPLES = 1000
 _IMAGES = 4  # our choice
 
@@ -94,7 +93,7 @@ class Fitness:
 
 def fitness(network: ReidNetwork, source: ImageSource, rule: str) -> Fitness:
     """The fitness of a network of its own, by images that it was not trained on."""
-    return Fitness.of(embed(network, source, _EMBED_BATCH), source.images, rule)
+    return Fitness.of(embed(network, source), source.images, rule)
 
 
 def few_of_each(images: Images) -> Images:

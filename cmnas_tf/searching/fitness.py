@@ -19,14 +19,13 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.files import write_json
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.reading import read_json
-from cmnas_tf.retrieval.embed import embed_batches
+from cmnas_tf.retrieval.embed import BATCH, embed_batches
 from cmnas_tf.retrieval.fitness import Fitness, few_of_each
 from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.search_spaces import SearchSpace
 from cmnas_tf.searching.algorithm import FITNESS_STREAM, SearchAlgorithm
 from cmnas_tf.training.inputs import TrainingImages
 
-_EMBED_BATCH = 64
 _MOMENTUM = 0.9  # of every batch norm
 _STATISTICS_BATCHES = 10  # our choice
 _FITNESS = {"mean_ap": float, "rank1": float, "precisions": [float], "queries": [int]}
@@ -59,7 +58,7 @@ class SupernetFitness:
         self._images, self._split = images, split
         self.held_out = few_of_each(split.architecture)
         self._batches = {
-            modality: test_batches(images.source(part), _EMBED_BATCH).cache()
+            modality: test_batches(images.source(part), BATCH).cache()
             for modality in images.dataset.modalities
             if len(part := self.held_out.of_modality(modality))
         }

@@ -14,8 +14,8 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.models.precision import computed_in
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.retrieval.embed import embed
-from cmnas_tf.retrieval.fitness import few_of_each, fitness
-from cmnas_tf.retrieval.measure import measure
+from cmnas_tf.retrieval.fitness import Fitness, few_of_each, fitness
+from cmnas_tf.retrieval.measure import measure, require_measurable
 from cmnas_tf.runs import checkpoints
 from cmnas_tf.runs.checkpoints import BEST
 from cmnas_tf.runs.loop import AfterEpoch, Seen, nothing
@@ -23,7 +23,6 @@ from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.training.recipe import Measuring, Recipe
 from cmnas_tf.training.trainer import Trainer
 
-_EMBED_BATCH = 64
 Judge = Callable[[], dict[str, float]]
 
 
@@ -31,11 +30,18 @@ def hold_out(dataset: Dataset, measuring: Measuring, seed: int) -> tuple[Dataset
     """What is left to train on, and the images to measure on; a pure function of its arguments.
 
     Raises:
-      BadInput: fewer than two people would be left on either side, or nobody could be ranked.
+      BadInput: fewer than two people would be left to train on, nobody could be ranked, or there
+        are test images of a modality that is not trained on.
     """
     if not measuring.measure_every:
         return dataset, dataset.train[:0]
     if measuring.measure_on == "test":
+        if unseen := sorted(set(dataset.test.modalities) - set(dataset.modalities)):
+            raise BadInput(
+                f"measure_on=test measures {', '.join(unseen)} images too, and the network is "
+                f"trained on {', '.join(dataset.modalities)} ones only; give measure_on=held_out."
+            )
+        require_measurable(dataset, None, rerank=False)
         return dataset, dataset.test
     pids = np.unique(dataset.train.pids)
     count = max(2, round(measuring.held_out * len(pids)))
@@ -46,7 +52,14 @@ def hold_out(dataset: Dataset, measuring: Measuring, seed: int) -> tuple[Dataset
         )
     random = np.random.default_rng([seed, zlib.crc32(b"held out")])
     held_out = np.isin(dataset.train.pids, random.permutation(pids)[:count])
-    return replace(dataset, train=dataset.train[~held_out]), few_of_each(dataset.train[held_out])
+    images = few_of_each(dataset.train[held_out])
+    # Refuses them before the training, where nobody could be ranked after an epoch.
+    Fitness.of(np.ones((len(images), 1), np.float32), images, _rule(dataset))
+    return replace(dataset, train=dataset.train[~held_out]), images
+
+
+def _rule(dataset: Dataset) -> str:
+    return LAYOUTS[dataset.layout].protocol.rule
 
 
 def judge(
@@ -66,7 +79,6 @@ def judge(
       measure_on: what they are.
     """
     source = ImageSource(images, Path(dataset.root), specification.height, specification.width)
-    layout = LAYOUTS[dataset.layout]
     with computed_in(trainer.training.numerics.precision):
         network = specification.build()
 
@@ -74,9 +86,9 @@ def judge(
         for name, variable in network.get_weight_paths().items():
             variable.assign(trainer.average.variables[name])
         if measure_on == "held_out":
-            found = fitness(network, source, layout.protocol.rule)
+            found = fitness(network, source, _rule(dataset))
             return {"mAP": found.mean_ap, "rank1": found.rank1}
-        settings = measure(embed(network, source, _EMBED_BATCH), dataset)
+        settings = measure(embed(network, source), dataset)
         return {
             name: float(np.mean([setting.values[name] for setting in settings]))
             for name in ("mAP", "rank1")

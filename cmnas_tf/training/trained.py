@@ -18,14 +18,12 @@ from cmnas_tf.modality import MODALITIES
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.models.precision import computed_in
 from cmnas_tf.models.specification import Specification
-from cmnas_tf.retrieval.embed import embed
+from cmnas_tf.retrieval.embed import BATCH, embed
 from cmnas_tf.runs import checkpoints
 from cmnas_tf.runs.run_folder import RunFolder
 
 SPECIFICATION = "specification"  # its key in a checkpoint's metadata
 PARTS = {"average": "average", "live": "network"}
-
-_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ class TrainedNetwork:
         return self.network.embedding_size
 
     def embed_files(
-        self, files: Sequence[str | os.PathLike[str]], modality: str, batch: int = _BATCH
+        self, files: Sequence[str | os.PathLike[str]], modality: str, batch: int = BATCH
     ) -> np.ndarray:
         """Embeds image files, read and resized as in training.
 
@@ -80,7 +78,7 @@ class TrainedNetwork:
         images = Images.of(Image(path, 0, 0, modality) for path in paths)
         return self._embed(images, Path("/"), batch)
 
-    def embed_images(self, images: np.ndarray, modality: str, batch: int = _BATCH) -> np.ndarray:
+    def embed_images(self, images: np.ndarray, modality: str, batch: int = BATCH) -> np.ndarray:
         """Embeds images in memory.
 
         Args:
@@ -109,7 +107,7 @@ class TrainedNetwork:
         return np.concatenate(parts)
 
     def embed_dataset(
-        self, dataset: Dataset, batch: int = _BATCH, progress: bool = False
+        self, dataset: Dataset, batch: int = BATCH, progress: bool = False
     ) -> np.ndarray:
         """Embeds the test images of a data set: [N, D] float32, rows of norm 1, in their order."""
         self.check_trained_on(*set(dataset.test.modalities))

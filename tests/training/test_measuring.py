@@ -55,6 +55,20 @@ def test_too_few_people_to_hold_some_out():
         hold_out(listed(3), Measuring(measure_every=1), seed=0)
 
 
+def test_people_who_cannot_be_ranked_are_refused_before_the_training():
+    """One image of each, or of one camera, of one modality; test images of an unseen modality."""
+    visible = listed(20).train.of_modality("visible")
+    for few in (visible[::3], visible):
+        dataset = Dataset("market1501", "there", few, few)
+        with pytest.raises(BadInput):
+            hold_out(dataset, Measuring(measure_every=1), seed=0)
+        with pytest.raises(BadInput):
+            hold_out(dataset, Measuring(measure_every=1, measure_on="test"), seed=0)
+    both = Dataset("sysu_mm01", "there", visible, listed(20).test)
+    with pytest.raises(BadInput, match=r"measures infrared images too.*measure_on=held_out"):
+        hold_out(both, Measuring(measure_every=1, measure_on="test"), seed=0)
+
+
 def test_the_first_of_the_highest_epochs_is_kept():
     values = iter([0.2, 0.5, 0.5])
     after = BestEpoch(
