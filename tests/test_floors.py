@@ -20,6 +20,7 @@ FLOORS = (
     ("searching",),
     ("evaluation",),
     ("serving", "studies"),
+    ("reports",),
     ("commands",),
     ("doors",),
 )

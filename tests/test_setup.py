@@ -463,7 +463,13 @@ def test_the_pins_lie_within_the_bounds_of_the_package(line):
     tomllib = pytest.importorskip("tomllib", reason="Python 3.10 has no reader of TOML")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    bounds = [*project["dependencies"], *extras["serving"], *extras["faiss"], *extras["dev"]]
+    bounds = [
+        *project["dependencies"],
+        *extras["serving"],
+        *extras["faiss"],
+        *extras["report"],
+        *extras["dev"],
+    ]
     for python in {"2.15": ("3.10", "3.11"), "2.20": ("3.12", "3.13")}[line]:
         assert python in SpecifierSet(project["requires-python"])
         for bound in map(Requirement, bounds):

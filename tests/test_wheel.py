@@ -22,6 +22,7 @@ pytestmark = pytest.mark.slow
 
 # Packages of extras: importing one of these is an error in the environment without extras.
 EXTRAS = ("faiss", "official", "tensorflow_serving", "urllib3.contrib", "onnx", "tensorflow_addons")
+EXTRAS += ("jinja2", "vl_convert")
 BLOCKER = f"""
 import sys
 

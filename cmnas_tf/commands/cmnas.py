@@ -20,6 +20,7 @@ GROUPS = {
         "train": "train one architecture",
         "evaluate": "measure a trained network by its protocol",
         "results": "list what runs reached, or compare two",
+        "report": "show runs or a study as a page to look at",
         "trials": "train and evaluate on each of a data set's splits",
         "study": "compare searches and architectures over seeds",
     },

@@ -21,7 +21,13 @@ from cmnas_tf import __version__, machine
 from cmnas_tf.options import Options, option
 
 # Of each extra a module that nothing else brings.
-EXTRAS = {"serving": "tensorflow_serving", "faiss": "faiss", "onnx": "tf2onnx", "torch": "torch"}
+EXTRAS = {
+    "serving": "tensorflow_serving",
+    "faiss": "faiss",
+    "report": "vl_convert",
+    "onnx": "tf2onnx",
+    "torch": "torch",
+}
 LEAST_MEMORY, LEAST_DISK = 2.0, 1.0  # GB; less is a problem: our choice
 
 

@@ -59,4 +59,4 @@ def main(command: Evaluate) -> None:
     for scores in found:
         print(scores)
         if is_chief(strategy):
-            print(keep(scores.record, model.run))
+            print(keep(scores.record, model.run, scores.look))

@@ -18,6 +18,7 @@ from cmnas_tf.devices.devices import Devices
 from cmnas_tf.devices.distribution import make_strategy, map_over_replicas
 from cmnas_tf.devices.workers import check_same_run, cluster_of, gather_rows, naming_lost_workers
 from cmnas_tf.errors import BadInput
+from cmnas_tf.evaluation.closer_look import Look, closer_look
 from cmnas_tf.evaluation.matching import Matching, evaluation_settings
 from cmnas_tf.evaluation.results_file import SCHEMA, step_of
 from cmnas_tf.files import write_json
@@ -49,11 +50,13 @@ class Scores(Mapping[str, Measured]):
       measured: of each setting of the protocol.
       chance: what random embeddings reach by the same protocol.
       record: all of it with its origin, what a file of results holds.
+      look: what a report shows besides, see ``closer_look``.
     """
 
     measured: Mapping[str, Measured]
     chance: Mapping[str, Measured]
     record: Mapping[str, Any]
+    look: Look
 
     def __getitem__(self, setting: str) -> Measured:
         return self.measured[setting]
@@ -241,7 +244,8 @@ def _scores(
         "results": {setting: found.to_json() for setting, found in measured.items()},
         "chance": {setting: found.to_json() for setting, found in by_chance.items()},
     }
-    return Scores(measured, by_chance, record)
+    look = closer_look(embeddings, dataset, protocol, list(measured.values()))
+    return Scores(measured, by_chance, record, look)
 
 
 def _require_unseen_people(model: TrainedNetwork, dataset: Dataset) -> None:

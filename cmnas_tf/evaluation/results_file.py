@@ -15,6 +15,8 @@ from typing import Any
 
 from cmnas_tf.data import LAYOUTS
 from cmnas_tf.errors import BadInput
+from cmnas_tf.evaluation.closer_look import FORM as LOOK
+from cmnas_tf.evaluation.closer_look import Look
 from cmnas_tf.evaluation.matching import Matching
 from cmnas_tf.files import replacing, write_json
 from cmnas_tf.options import described
@@ -77,14 +79,19 @@ def usual_settings(record: Record) -> dict[str, Any]:
     return {**usual, "weights": "average", "precision": "float32"}
 
 
-def keep(record: Record, run: RunFolder) -> str:
+def keep(record: Record, run: RunFolder, look: Look | None = None) -> str:
     """Writes what an evaluation measured among the results of a run; says where, and over what.
 
     The same images measured by the same protocol and weights have the same file.
+
+    Args:
+      look: see ``closer_look``; kept too.
     """
     words = [*kind_of(record), f"step {record['checkpoint']['step']}", _digest(record)]
     file = run.results_folder / re.sub(r"[^\w.-]+", "_", f"{'-'.join(words)}.json")
     before = file.read_bytes() if file.is_file() else None
+    if look is not None:
+        write_json(run.looks / file.name, look)
     write_json(file, record)
     if run.results.is_symlink() or not run.results.exists():
         with contextlib.suppress(OSError), replacing(run.results) as aside:  # where links can be
@@ -93,6 +100,17 @@ def keep(record: Record, run: RunFolder) -> str:
         return f"written to {file}"
     change = "it is the same" if before == file.read_bytes() else "they differ"
     return f"written to {file} in place of an earlier evaluation of the same; {change}"
+
+
+def read_look(results: Path, run: RunFolder) -> Look | None:
+    """What was kept of a run's results to look at; None where nothing was, as in earlier versions.
+
+    Raises:
+      BadInput: it is damaged.
+    """
+    path = run.looks / results.name
+    advice = "Evaluate that checkpoint again."
+    return read_json(path, LOOK, "what an evaluation saw", advice) if path.is_file() else None
 
 
 def results_files(run: RunFolder) -> list[Path]:

@@ -53,6 +53,7 @@ class RunFolder:
       candidates: the folder of the runs of a search that trains its candidates one by one.
       fitness: how good such a candidate is.
       results_folder: what evaluations measured, a file for each.
+      looks: what there is to see of these, a file of the same name for each.
       results: the newest of these, or what an earlier version wrote in its place.
       tensorboard: the folder of TensorBoard's logs.
       checkpoint_folder: the folder of the checkpoints.
@@ -71,6 +72,7 @@ class RunFolder:
         self.candidates = self.path / "candidates"
         self.fitness = self.path / "fitness.json"
         self.results_folder = self.path / "results"
+        self.looks = self.path / "looks"
         self.results = self.path / "results.json"
         self.tensorboard = self.path / "tensorboard"
         self.checkpoint_folder = self.path / "checkpoints"
@@ -102,7 +104,7 @@ class RunFolder:
     def planned_steps(self) -> int | None:
         """How many steps the run takes until it is finished; None where nothing says so."""
         with contextlib.suppress(BadInput, FileNotFoundError):
-            return self._read().steps or None
+            return self.describe().steps or None
         return None
 
     def newest_digest(self) -> str | None:
@@ -158,7 +160,7 @@ class RunFolder:
             for path in remains(folder):
                 path.unlink()
             if known:
-                before = self._read()
+                before = self.describe()
                 if self.has_begun():
                     self._compare(before, description, options, others or {}, growing)
             write_json(self.description, asdict(description))
@@ -178,7 +180,8 @@ class RunFolder:
             with contextlib.suppress(OSError):  # another process has just begun there
                 self.path.rmdir()
 
-    def _read(self) -> Description:
+    def describe(self) -> Description:
+        """What the run is; BadInput where the file that says it is damaged."""
         form = {"command": str, "data": str, "settings": dict, "devices": int, "steps?": int}
         advice = "Give another `run_dir`, or put the file back."
         found = {"steps": 0, **read_json(self.description, form, "a description of a run", advice)}

@@ -73,7 +73,7 @@ def run_cell(study: Study, cell: StudyCell) -> None:
             devices=evaluating.how.devices,
             progress=evaluating.how.progress.progress,
         )
-    logger.info("%s\n%s", scores, keep(scores.record, cell.train_run))
+    logger.info("%s\n%s", scores, keep(scores.record, cell.train_run, scores.look))
 
     measured: Any = scores.record
     write_json(

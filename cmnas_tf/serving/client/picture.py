@@ -51,13 +51,13 @@ def write_picture(answer: Answer, found: Answers, matches: Matches) -> None:
     for number in np.unique(shown):
         image = found.images[number]
         camera = f"camera {image.camera}" if image.camera else image.modality
-        line = [Tile(_opened(image.path), (f"query {image.pid or '?'}", camera))]
+        line = [Tile(opened(image.path), (f"query {image.pid or '?'}", camera))]
         of_image = Matches(*(column[number] for column in matches))
         entries = gallery_entries(gallery, found.embeddings[number], of_image)
         for entry, score, is_right in zip(entries, of_image.scores, right[number], strict=True):
             caption = f"{gallery.ids[entry]}  {score:.3f}", f"camera {gallery.cameras[entry]}"
             path = Path(answer.gallery_dir) / gallery.names[entry]
-            line.append(Tile(_opened(path), caption, is_right))
+            line.append(Tile(opened(path), caption, is_right))
         lines.append(line)
     with replacing(answer.picture) as aside:
         draw(lines).save(aside, format="PNG")
@@ -89,7 +89,8 @@ def gallery_entries(gallery: Gallery, embedding: np.ndarray, matches: Matches) -
     return found
 
 
-def _opened(path: Path) -> Image.Image:
+def opened(path: Path) -> Image.Image:
+    """The image in a file; BadInput: it cannot be read."""
     try:
         image = Image.open(io.BytesIO(read_bytes(path)))
         image.load()

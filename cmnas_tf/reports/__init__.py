@@ -1,0 +1,1 @@
+"""Reports: what runs and studies hold, as a page to look at."""

@@ -1,0 +1,167 @@
+"""What the folder of a run has to show: the search, the training, what was measured, and whence."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cmnas_tf.architecture import Architecture
+from cmnas_tf.evaluation.closer_look import Look
+from cmnas_tf.evaluation.compare import rows
+from cmnas_tf.evaluation.results_file import kind_of, read_all, read_look, results_files
+from cmnas_tf.extras import needing
+from cmnas_tf.reading import read_json
+from cmnas_tf.reports import charts
+from cmnas_tf.reports.page import Block, Figure, Section, Table
+from cmnas_tf.reports.ranked_lists import ranked_lists
+from cmnas_tf.retrieval.measure import MEASURES
+from cmnas_tf.runs.run_folder import Description, RunFolder
+from cmnas_tf.search_spaces import SPACES
+
+_POINTS = 1000  # of a curve
+_NARROW = 0.1  # a probability this near to even
+_NEIGHBOURS = 3  # t-SNE wants this many times as many images as it takes for near each other
+Blocks = Iterator[Block]
+Curves = dict[str, list[tuple[float, float]]]
+
+
+def sections(run: RunFolder) -> list[Section]:
+    """All that there is to show of a run, be it finished or not.
+
+    Raises:
+      BadInput: it is no folder of a run, or a file of it is damaged.
+    """
+    description = run.describe()
+    logged = _logged(run.tensorboard) if run.tensorboard.is_dir() else {}
+    measured = read_all(run.path) if results_files(run) else {}
+    found = [
+        Section("What the search decided", list(_search(run, description))),
+        Section("How it was trained", list(_training(logged))),
+        *(_evaluation(record, file, run) for file, record in measured.items()),
+        Section("Where it comes from", list(_origin(description))),
+    ]
+    return [section for section in found if section.blocks]
+
+
+def _search(run: RunFolder, description: Description) -> Blocks:
+    if description.command != "search":
+        return
+    name = description.settings.get("search_space", "norm")
+    space = SPACES[name]()
+    files = sorted(run.architecture_after(1).parent.glob("epoch_*.json"))
+    every = [space.probabilities(Architecture.load(file)) for file in files]
+    if every and every[-1]:
+        close = [n for n, p in every[-1].items() if abs(p - 0.5) < _NARROW]
+        narrowly = f" Nearly even at the end: {', '.join(close)}." if close else ""
+        yield Figure(
+            f"How the search leaned, over {len(every)} epochs",
+            charts.decisions(every),
+            "Blue: for it (for separate norms, where norms are searched); orange: against it."
+            + narrowly,
+        )
+    if run.architecture.is_file():
+        kept = Architecture.load(run.architecture)
+        yield f"Kept: {space.describe(kept)}"
+        if run.fitness.is_file():
+            yield _fitness(run, kept)
+
+
+def _fitness(run: RunFolder, kept: Architecture) -> Table:
+    form = [{"fitness": {"mean_ap": float, "rank1": float}}]
+    lines = []
+    for found in read_json(run.fitness, form, "a list of fitnesses", "Remove it."):
+        if "architecture" in found:
+            measured, fitness = Architecture.from_json(found["architecture"]), found["fitness"]
+            numbers = [f"{100 * fitness[name]:.1f}" for name in ("mean_ap", "rank1")]
+            lines.append([measured.strip(), *numbers, "kept" if measured == kept else "no"])
+    head = ["architecture (0 separate, 1 shared)", "mAP", "Rank-1", "kept"]
+    return Table("What the supernet retrieves of people it never saw, in percent", head, lines)
+
+
+def _training(logged: Curves) -> Blocks:
+    groups: dict[str, Curves] = {}
+    for name, points in logged.items():
+        group, _, term = name.rpartition("/")
+        groups.setdefault(group, {})[term] = points
+    for group, title in {
+        "weights_loss": "Loss of the weights, by term",
+        "architecture_loss": "Loss of the architecture, by term",
+        "held_out": "Retrieval of people who were held out",
+        "test": "Retrieval of test people, measured in training",
+    }.items():
+        if group in groups:
+            yield Figure(title, charts.curves(groups[group], "step", ""))
+
+
+def _logged(folder: Path) -> Curves:
+    """The scalars of TensorBoard's logs, by name; of many steps some, evenly drawn."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.util.tensor_util import make_ndarray
+
+    log = EventAccumulator(str(folder), size_guidance={"tensors": _POINTS})
+    log.Reload()
+    return {
+        tag: [(event.step, float(make_ndarray(event.tensor_proto))) for event in log.Tensors(tag)]
+        for tag in log.Tags()["tensors"]
+    }
+
+
+def _evaluation(record: Mapping[str, Any], file: Path, run: RunFolder) -> Section:
+    head, *lines = rows([str(file)])
+    blocks: list[Block] = [Table("In percent", head[2:], [line[2:] for line in lines])]
+    for setting, by_chance in record["chance"].items():
+        reached = ", ".join(f"{name} {100 * by_chance[m]:.1f}" for m, name in MEASURES.items())
+        blocks.append(f"By chance, {setting}: {reached}.")
+    look = read_look(file, run)
+    if look is None:
+        blocks.append("An earlier version measured this; evaluate it again to see its matches.")
+    else:
+        blocks += _looked(look)
+    return Section(f"Measured: {', '.join(kind_of(record))}", blocks)
+
+
+def _looked(look: Look) -> Blocks:
+    curves = {
+        setting: [(k, 100 * part) for k, part in enumerate(cmc, start=1)]
+        for setting, cmc in look["cmc"].items()
+    }
+    yield Figure("Queries whose person is among the first k", charts.curves(curves, "k", "percent"))
+    for title, picture in ranked_lists(look).items():
+        yield Figure(
+            title,
+            picture,
+            "The query, then its first matches. A solid frame with a tick shows the same person, a "
+            "dashed one with a cross another.",
+        )
+    if len(look["cameras"]) > 1:
+        yield Figure(
+            "Which cameras find each other",
+            charts.cameras(look["cameras"]),
+            "mAP of a camera's queries (of at most 1,000 in all) in another's images.",
+        )
+    yield Figure(
+        "How far people are apart",
+        charts.similarities(look["similarities"]),
+        "The less the same person's pairs overlap those of different people, the better.",
+    )
+    places = np.array([image["at"] for image in look["mapped"]])
+    if len(places) > _NEIGHBOURS:
+        with needing("report"):
+            from sklearn.manifold import TSNE
+
+        nearby = min(30, (len(places) - 1) / _NEIGHBOURS)
+        found = TSNE(perplexity=nearby, init="pca", random_state=0).fit_transform(places)
+        yield Figure(
+            "Some people, mapped by t-SNE",
+            charts.people(look["mapped"], found.round(2).tolist()),
+            "Near each other: alike. A good network draws a person's two modalities together.",
+        )
+
+
+def _origin(description: Description) -> Blocks:
+    origin = {"command": description.command, "fingerprint of the images": description.data}
+    lines = [[name, str(value)] for name, value in origin.items()]
+    yield Table("Run", ["what", "value"], lines)
+    settings = [[name, str(value)] for name, value in sorted(description.settings.items())]
+    yield Table("All settings", ["setting", "value"], settings, folded=True)

@@ -1,0 +1,210 @@
+"""Reports: what stands on the page, in a browser too, and what there is no report of."""
+
+import base64
+import dataclasses
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from cmnas_tf.architecture import Architecture
+from cmnas_tf.commands import report as command
+from cmnas_tf.commands.report import Report
+from cmnas_tf.errors import BadInput
+from cmnas_tf.evaluation.results_file import keep, results_files
+from cmnas_tf.files import write_json
+from cmnas_tf.reports.page import Figure, Section, Table, write_page
+from cmnas_tf.reports.report import write_report
+from cmnas_tf.runs.run_folder import Description, RunFolder
+from tests.evaluation.records import record
+
+pytest.importorskip("vl_convert")
+EVIL = "</script><script>alert(1)</script>"
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+def look(root):
+    images = [
+        {"name": f"{EVIL}.png", "pid": 1, "camera": 3, "score": 1.0},
+        {"name": "there.png", "pid": 1, "camera": 1, "score": 0.5},
+        {"name": "gone.png", "pid": 2, "camera": 2, "score": 0.25},
+    ]
+    random = np.random.default_rng(0)
+    return {
+        "root": str(root),
+        "cmc": {"all_single_shot": [0.5, 0.75, 1.0]},
+        "lists": [{"kind": kind, "precision": 0.5, "images": images} for kind in ("worst", "any")],
+        "cameras": [{"asking": 3, "answering": camera, "mAP": 0.5} for camera in (1, 2)],
+        "similarities": {"the same person, same modality": [0, 3, 1], "others": [2, 0, 0]},
+        "mapped": [
+            {"pid": n % 3, "modality": ("visible", "infrared")[n % 2], "at": at}
+            for n, at in enumerate(random.standard_normal((12, 4)).tolist())
+        ],
+    }
+
+
+def write_logs(run, **scalars):
+    with tf.summary.create_file_writer(str(run.tensorboard)).as_default():
+        for step in range(5):
+            for name, value in scalars.items():
+                tf.summary.scalar(name.replace("__", "/"), value / (step + 1), step=step)
+
+
+@pytest.fixture(scope="module")
+def training(tmp_path_factory):
+    """A finished one, measured, with a picture that is there and others that are not."""
+    folder = tmp_path_factory.mktemp("train")
+    run, root = RunFolder(folder / "run"), folder / "images"
+    root.mkdir()
+    image = tf.io.encode_png(tf.fill([32, 16, 3], tf.constant(200, tf.uint8)))
+    (root / "there.png").write_bytes(image.numpy())
+    run.path.mkdir()
+    settings = {"dataset": "sysu_mm01", "recipe": EVIL}
+    write_json(run.description, dataclasses.asdict(Description("train", "f00", settings, 1)))
+    write_logs(run, weights_loss__cross_entropy=5.0, held_out__mAP=0.5)
+    keep(record(), run, look(root))
+    return run
+
+
+@pytest.fixture(scope="module")
+def search(tmp_path_factory):
+    """One that goes on: two epochs, nothing kept yet."""
+    run = RunFolder(tmp_path_factory.mktemp("search") / "run")
+    run.path.mkdir()
+    settings = {"search_space": "norm"}
+    write_json(run.description, dataclasses.asdict(Description("search", "f00", settings, 1)))
+    shared = Architecture.shared("resnet18")
+    for epoch in (1, 2):
+        even = dict.fromkeys(shared.choices, 0.5) | {"stem": 0.5 + 0.2 * epoch}
+        found = dataclasses.replace(shared, provenance={"probability_of_separate": even})
+        run.architecture_after(epoch).parent.mkdir(exist_ok=True)
+        found.save(run.architecture_after(epoch))
+    return run
+
+
+def charts_of(page):
+    found = re.findall(r'<script type="application/json">(.*?)</script>', page)
+    return [json.loads(each) for each in found]
+
+
+def titles_of(page):
+    return re.findall(r"<h[23]>(.*?)</h[23]>", page.partition('<script type="module">')[0])
+
+
+def test_a_training_is_shown_with_what_was_measured(training, tmp_path):
+    write_report([str(training.path)], tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert titles_of(page) == [
+        "How it was trained",
+        "Loss of the weights, by term",
+        "Retrieval of people who were held out",
+        "Measured: regdb, trial 1",
+        "Queries whose person is among the first k",
+        "What went most wrong: the queries of the lowest precision",
+        "What it is like: some queries drawn at random",
+        "Which cameras find each other",
+        "How far people are apart",
+        "Some people, mapped by t-SNE",
+        "Where it comes from",
+    ]
+    losses, held_out, cmc, *_ = charts_of(page)
+    points = [(value["x"], value["y"]) for value in losses["data"]["values"]]
+    assert points == [(step, pytest.approx(5 / (step + 1))) for step in range(5)]
+    assert held_out["data"]["values"][0]["name"] == "mAP"
+    assert [value["y"] for value in cmc["data"]["values"]] == [50, 75, 100]
+    for picture in re.findall(r"data:image/png;base64,([^\"]+)", page):
+        assert base64.b64decode(picture).startswith(b"\x89PNG")
+    for measured in record()["results"].values():
+        assert f"<td>{100 * measured['mAP']:.2f}</td>" in page
+
+
+def test_names_are_shown_and_not_obeyed(training, tmp_path):
+    write_report([str(training.path)], tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert EVIL not in page and "alert(1)" in page
+
+
+def test_a_search_that_goes_on(search, tmp_path):
+    write_report([str(search.path)], tmp_path / "page.html")
+    (leaned,) = charts_of((tmp_path / "page.html").read_text())
+    stem = [v["probability"] for v in leaned["data"]["values"] if v["decision"] == "stem"]
+    assert stem == [0.7, 0.9]
+    assert "Nearly even at the end: layer1.0.bn1" in (tmp_path / "page.html").read_text()
+
+
+def test_several_stand_beside_each_other(training, search, tmp_path):
+    again = tmp_path / "again"
+    shutil.copytree(training.path, again)
+    folders = [str(training.path), str(again), str(search.path)]
+    write_report(folders, tmp_path / "page.html")
+    titles = titles_of((tmp_path / "page.html").read_text())
+    assert titles[0] == "Beside each other"
+    assert {"run: What the search decided", "again: Measured: regdb, trial 1"} <= set(titles)
+
+
+def test_a_study(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"\x89PNG")
+    table = "| | mAP |\n|---|---|\n| `x` | 3.5 |"
+    text = f"# Does `x` help?\n\n- yes\n\n## Scores\n\n{table}\n\n![a](a.png)\n"
+    (tmp_path / "study.md").write_text(text)
+    write_report([str(tmp_path)], tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert titles_of(page) == ["Does x help?", "Scores", "a"]
+    assert "<td>x</td><td>3.5</td>" in page and "<p>yes</p>" in page
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(BadInput, match=r"a\.png is missing"):
+        write_report([str(tmp_path)], tmp_path / "page.html")
+
+
+def test_no_report_of_anything_else(tmp_path, training):
+    with pytest.raises(BadInput, match="holds neither a run"):
+        write_report([str(tmp_path)], tmp_path / "page.html")
+    with pytest.raises(BadInput, match="Give one or more `folders`"):
+        command.main(Report())
+    broken = tmp_path / "broken"
+    shutil.copytree(training.path, broken, symlinks=True)
+    (file,) = results_files(RunFolder(broken))
+    (RunFolder(broken).looks / file.name).write_text("{")
+    with pytest.raises(BadInput, match="is not what an evaluation saw"):
+        write_report([str(broken)], tmp_path / "page.html")
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_by_default_the_page_lies_in_the_run(training, capsys):
+    command.main(Report(folders=(str(training.path),)))
+    page = training.path / "report.html"
+    assert capsys.readouterr().out == f"written to {page}\n"
+    page.unlink()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
+def test_a_browser_draws_every_chart_and_asks_nobody(training, search, tmp_path):
+    """From the disk; an error would stop the script before the last line of this page."""
+    page = tmp_path / "page.html"
+    write_report([str(training.path), str(search.path)], page)
+    text = page.read_text()
+    last = "<script type='module'>document.title = 'to the end'</script></body>"
+    page.write_text(last.join(text.rsplit("</body>", 1)))
+    done = subprocess.run(
+        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000",
+         "--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={tmp_path / 'browser'}",
+         "--enable-logging=stderr", "--dump-dom", page.as_uri()],
+        capture_output=True, text=True, timeout=300, check=True,
+    )  # fmt: skip
+    assert "<title>to the end</title>" in done.stdout
+    assert done.stdout.count('class="marks"') == len(charts_of(text)) > 5
+    assert "CONSOLE" not in done.stderr
+
+
+def test_a_page_of_nothing_but_words(tmp_path):
+    blocks = [Table("T", ["a"], [["1 < 2"]]), "so it is", Figure("F", b"\x89PNG", "see")]
+    write_page(tmp_path / "page.html", "Title & more", [Section("S", blocks)])
+    page = (tmp_path / "page.html").read_text()
+    for expected in ("<title>Title &amp; more</title>", "<td>1 &lt; 2</td>", "<p>so it is</p>"):
+        assert expected in page
+    assert 'alt="F"' in page and "<figcaption>see</figcaption>" in page
