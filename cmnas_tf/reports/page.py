@@ -73,7 +73,7 @@ def write_page(path: str | os.PathLike[str], title: str, sections: Sequence[Sect
         figure=lambda block: isinstance(block, Figure), table=lambda b: isinstance(b, Table)
     )
     page = environment.from_string(template.read_text(encoding="utf-8"))
-    code = vl_convert.javascript_bundle(None, vl_version="6.4")
+    code = vl_convert.javascript_bundle(vl_version="6.4")  # type: ignore[call-arg]
     write_text(path, page.render(title=title, sections=sections, code=code))
 
 
