@@ -14,9 +14,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 from cmnas_tf.serving.call_error import HTTP_STATUS, CallError, refused
 from cmnas_tf.serving.exported_model import BESIDE, WARMUP
 
-# Of a request, which may hold little and unfold to much; both our choice.
-MOST_IMAGES = 256
-MOST_SECONDS = 60.0  # of work, at whose end it stops between two images
+MOST_SECONDS = 60.0  # of work on a request, at whose end it stops between two images; our choice
 
 DEFAULT_SIGNATURE = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
 
@@ -29,7 +27,7 @@ class LoadedVersion:
 
     Attributes:
       number: of the version, the name of its folder.
-      signatures: by name.
+      signatures: by name; one is what ran when it was loaded, and cannot be asked.
 
     Raises:
       Exception: whatever is wrong with the files; TensorFlow has many words for it.
@@ -44,11 +42,7 @@ class LoadedVersion:
             with graph.as_default():
                 loaded = tf.compat.v1.saved_model.load(self._session, ["serve"], str(folder))
             graph.finalize()
-            self.signatures = {
-                name: signature
-                for name, signature in loaded.signature_def.items()
-                if not name.startswith("__")  # what runs when a model is loaded
-            }
+            self.signatures = dict(loaded.signature_def)
             self._warm_up(folder / BESIDE / WARMUP)
             on_failure.pop_all()
 
@@ -59,14 +53,19 @@ class LoadedVersion:
         gc.collect()  # a graph is a ring of references, and holds constants of any size
 
     def signature(self, name: str) -> meta_graph_pb2.SignatureDef:
-        """The signature called ``name``, or the default one; raises CallError if there is none."""
-        found = self.signatures.get(name or DEFAULT_SIGNATURE)
-        if found is None:
-            raise refused(
+        """The signature called ``name``, or the default one.
+
+        Raises:
+          CallError: FAILED_PRECONDITION; there is none.
+        """
+        asked = {key: one for key, one in self.signatures.items() if one.method_name}
+        if (name or DEFAULT_SIGNATURE) not in asked:
+            raise CallError(
+                "FAILED_PRECONDITION",
                 f"Version {self.number} has no signature {name!r}; its signatures are "
-                f"{', '.join(sorted(self.signatures))}."
+                f"{', '.join(sorted(asked))}.",
             )
-        return found
+        return asked[name or DEFAULT_SIGNATURE]
 
     def predict(
         self, name: str, inputs: Mapping[str, np.ndarray], seconds: float | None = None
@@ -79,8 +78,8 @@ class LoadedVersion:
           seconds: that whoever asks will wait, if that is known.
 
         Raises:
-          CallError: unknown signature, inputs that are not the signature's or too many, what the
-            model itself refuses, or it was not done in time.
+          CallError: unknown signature, inputs that are not the signature's, what the model itself
+            refuses, with the names of its nodes, or it was not done in time.
         """
         signature = self.signature(name)
         _check_inputs(signature, inputs)
@@ -97,7 +96,9 @@ class LoadedVersion:
         except UnicodeDecodeError as error:  # of the message, which quotes the text
             raise refused("The model refused text that is not UTF-8.") from error
         except tf.errors.OpError as error:
-            raise CallError(_CODES.get(error.error_code, "UNKNOWN"), _sentence(error)) from error
+            # Python's session writes a longer message about the one that a server sees.
+            said = getattr(error.__context__, "message", error.message)
+            raise CallError(_CODES.get(error.error_code, "UNKNOWN"), said) from error
 
     def _warm_up(self, requests: Path) -> None:
         """Asks what the model's maker recorded, so that no user waits for a first time."""
@@ -113,12 +114,6 @@ class LoadedVersion:
 _CODES = {getattr(tf.errors, code): code for code in HTTP_STATUS}
 
 
-def _sentence(error: tf.errors.OpError) -> str:
-    """What an operation said, without where in the graph it stands."""
-    text = error.message.removeprefix("Graph execution error:").strip()
-    return text.split("\n\t [[")[0].strip()
-
-
 def _check_inputs(signature: meta_graph_pb2.SignatureDef, inputs: Mapping[str, np.ndarray]) -> None:
     wanted, given = set(signature.inputs), set(inputs)
     if wanted != given:
@@ -130,11 +125,6 @@ def _check_inputs(signature: meta_graph_pb2.SignatureDef, inputs: Mapping[str, n
     for name, array in inputs.items():
         dtype = tf.as_dtype(signature.inputs[name].dtype)
         shape = tf.TensorShape(signature.inputs[name].tensor_shape)
-        if len(array.shape) and len(array) > MOST_IMAGES:
-            raise refused(
-                f"Input {name!r} is of {len(array):,} images, and at most {MOST_IMAGES} are taken. "
-                "Send fewer at a time."
-            )
         if tf.as_dtype(array.dtype) != dtype or not shape.is_compatible_with(array.shape):
             sizes = ", ".join("any" if size is None else str(size) for size in shape)
             raise refused(
