@@ -38,7 +38,12 @@ class CallError(Exception):
     @property
     def sentence(self) -> str:
         """The message for people: without names of a graph's nodes, with a full stop at its end."""
-        return f"{_NODES.sub('', str(self)).strip().removesuffix('.')}."
+        return f"{in_words(str(self)).removesuffix('.')}."
+
+
+def in_words(message: str) -> str:
+    """What TensorFlow says, in a line and without the names of a graph's nodes."""
+    return " ".join(_NODES.sub("", message).removeprefix("Graph execution error:").split())
 
 
 def refused(message: str) -> CallError:

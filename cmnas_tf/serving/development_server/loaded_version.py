@@ -3,13 +3,14 @@
 import contextlib
 import gc
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.framework.tensor_pb2 import TensorProto
 from tensorflow.core.protobuf import meta_graph_pb2
-from tensorflow_serving.apis import prediction_log_pb2
+from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog, PredictLog
 
 from cmnas_tf.serving.call_error import HTTP_STATUS, CallError, refused
 from cmnas_tf.serving.exported_model import BESIDE, WARMUP
@@ -27,13 +28,19 @@ class LoadedVersion:
 
     Attributes:
       number: of the version, the name of its folder.
-      signatures: by name; one is what ran when it was loaded, and cannot be asked.
+      signatures: by name; one is what ran when it was loaded.
+      asked: those that can be asked.
+
+    Args:
+      folder: of the version.
+      warm_up: whether to ask what the model's maker recorded, so that no user waits for a first
+        time.
 
     Raises:
       Exception: whatever is wrong with the files; TensorFlow has many words for it.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, warm_up: bool = True):
         self.number = int(folder.name)
         graph = tf.Graph()
         with contextlib.ExitStack() as on_failure:
@@ -43,7 +50,9 @@ class LoadedVersion:
                 loaded = tf.compat.v1.saved_model.load(self._session, ["serve"], str(folder))
             graph.finalize()
             self.signatures = dict(loaded.signature_def)
-            self._warm_up(folder / BESIDE / WARMUP)
+            self.asked = {key: one for key, one in self.signatures.items() if one.method_name}
+            for log in recorded(folder) if warm_up else ():
+                self.predict(log.request.model_spec.signature_name, arrays(log.request.inputs))
             on_failure.pop_all()
 
     def close(self) -> None:
@@ -58,14 +67,14 @@ class LoadedVersion:
         Raises:
           CallError: FAILED_PRECONDITION; there is none.
         """
-        asked = {key: one for key, one in self.signatures.items() if one.method_name}
-        if (name or DEFAULT_SIGNATURE) not in asked:
+        found = self.asked.get(name or DEFAULT_SIGNATURE)
+        if found is None:
             raise CallError(
                 "FAILED_PRECONDITION",
                 f"Version {self.number} has no signature {name!r}; its signatures are "
-                f"{', '.join(sorted(asked))}.",
+                f"{', '.join(sorted(self.asked))}.",
             )
-        return asked[name or DEFAULT_SIGNATURE]
+        return found
 
     def predict(
         self, name: str, inputs: Mapping[str, np.ndarray], seconds: float | None = None
@@ -100,14 +109,17 @@ class LoadedVersion:
             said = getattr(error.__context__, "message", error.message)
             raise CallError(_CODES.get(error.error_code, "UNKNOWN"), said) from error
 
-    def _warm_up(self, requests: Path) -> None:
-        """Asks what the model's maker recorded, so that no user waits for a first time."""
-        if not requests.is_file():
-            return
-        for record in tf.compat.v1.io.tf_record_iterator(str(requests)):
-            asked = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
-            inputs = {key: tf.make_ndarray(tensor) for key, tensor in asked.inputs.items()}
-            self.predict(asked.model_spec.signature_name, inputs)
+
+def recorded(folder: Path) -> Iterator[PredictLog]:
+    """The requests that a version brings to be warmed up with, and their answers."""
+    file = folder / BESIDE / WARMUP
+    for record in tf.compat.v1.io.tf_record_iterator(str(file)) if file.is_file() else ():
+        yield PredictionLog.FromString(record).predict_log
+
+
+def arrays(tensors: Mapping[str, TensorProto]) -> dict[str, np.ndarray]:
+    """The values of messages."""
+    return {name: tf.make_ndarray(tensor) for name, tensor in tensors.items()}
 
 
 # TensorFlow and gRPC number them alike.
