@@ -161,10 +161,8 @@ def write_warmup(
             }
             for name, signature in signatures.items():
                 given = {key: tf.constant(values[key]) for key in signature.inputs}
-                request = PredictRequest(
-                    model_spec=ModelSpec(name=MODEL_NAME, signature_name=name),
-                    inputs=_protos(given),
-                )
+                spec = ModelSpec(name=MODEL_NAME, signature_name=name)
+                request = PredictRequest(model_spec=spec, inputs=_protos(given))
                 response = PredictResponse(outputs=_protos(functions[name](**given)))
                 log = PredictionLog(predict_log=PredictLog(request=request, response=response))
                 file.write(log.SerializeToString())

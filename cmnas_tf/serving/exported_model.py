@@ -22,8 +22,7 @@ class ServedForm(Options):
 
     signatures: tuple[str, ...] = option(
         (),
-        "Signatures that it has, of those that the export prints; by default all. Each that was "
-        "called takes memory of its own.",
+        "Signatures that it has; by default all. Each that was called takes memory of its own.",
         advanced=True,
     )
     max_images: int = option(
@@ -31,8 +30,7 @@ class ServedForm(Options):
     )
     max_pixels: int = option(
         2**26,
-        "Most pixels of all images of a request together, by their headers; the largest image that "
-        "is taken has 2^24.",
+        "Most pixels of all images of a request together; the largest image taken has 2^24.",
         minimum=64,
         advanced=True,
     )

@@ -64,12 +64,7 @@ def of_rows(fit: tf.Tensor, sentence: str, *columns: tf.Tensor) -> tuple[Any, ..
 
 
 def checked(given: Mapping[str, tf.Tensor], max_images: int) -> dict[str, tf.Tensor]:
-    """Inputs by name, for what may run only if their shapes and numbers of rows are allowed.
-
-    Args:
-      given: the images first.
-      max_images: the most that a request may have.
-    """
+    """Inputs by name, the images first, for what may run only if their shapes are allowed."""
     shaped = {name: require(x, _shape(name, x)) for name, x in given.items()}
     rows = {name: tf.shape(x)[0] for name, x in shaped.items()}
     images, *_ = rows.values()
@@ -80,11 +75,9 @@ def checked(given: Mapping[str, tf.Tensor], max_images: int) -> dict[str, tf.Ten
 
 def _shape(name: str, x: tf.Tensor) -> tuple[Any, ...]:
     """A check of what servers do not look at."""
-    sizes, form = INPUTS[name].shape, ["images", "height", "width", "channels"]
-    wanted = ", ".join(str(size or word) for size, word in zip(sizes, form, strict=False))
     # Behind this op nothing is known of it, or TensorFlow would take the check for superfluous.
     shape = tf.shape(tf.compat.v1.placeholder_with_default(x, None))
-    fits = tf.size(shape) == len(sizes)
-    if sizes[-1]:
-        fits &= tf.reduce_all(shape[-1:] == sizes[-1])
-    return fits, f"{name} must have the shape [{wanted}]. It has", shape
+    wanted, fits = "[images]", tf.size(shape) == INPUTS[name].shape.rank
+    if name == PIXELS:
+        wanted, fits = "[images, height, width, 3]", fits & tf.reduce_all(shape[-1:] == 3)
+    return fits, f"{name} must have the shape {wanted}. It has", shape

@@ -3,7 +3,8 @@
 import resource
 import statistics
 import struct
-import time
+import timeit
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -61,11 +62,9 @@ def check_version(export_dir: str, version: int = 0) -> str:
         raise BadInput(f"{folder} is not safe to roll out: {in_words(str(error))}") from error
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
     return (
-        f"{folder}: {size / 1e6:.1f} MB of files\n\n{report}\n\nmemory of this process at most "
-        f"{peak:.0f} MB\nlargest difference from the answers at the export {difference:.1e} "
-        f"(tolerance {parity['tolerance']}), and there from the network "
-        f"{parity['max_abs_difference']:.1e}\nlimits of a request kept: "
-        f"{card['served']['max_images']} images, {card['served']['max_pixels']} pixels\n"
+        f"{folder}: {size / 1e6:.1f} MB of files\n\n{report}\nmemory at most {peak:.0f} MB\n"
+        f"largest difference from the answers at the export {difference:.1e}, there from the "
+        f"network {parity['max_abs_difference']:.1e} (tolerance {parity['tolerance']})\n"
         "safe to roll out"
     )
 
@@ -73,7 +72,11 @@ def check_version(export_dir: str, version: int = 0) -> str:
 def _asked(
     version: LoadedVersion, folder: Path, max_images: int, max_pixels: int, **_: object
 ) -> tuple[str, float]:
-    """A line for each signature, and the largest difference from what was recorded."""
+    """A table of the signatures and the limits, and the largest difference from what was recorded.
+
+    Raises:
+      Exception: whatever speaks against the version.
+    """
     logs, memory, differences = list(recorded(folder)), psutil.Process().memory_info, [0.0]
     lines = [["signature", *(f"{size} images, ms" for size in _SIZES), "memory, MB"]]
     for name in sorted(version.asked):
@@ -89,11 +92,8 @@ def _asked(
             raise BadInput(f"signature {name} has no recorded request to warm it up. {_NEXT}")
         line = [name]
         for size in _SIZES:
-            many, seconds = _repeated(one, min(size, max_images)), []
-            for _ in range(_TIMES):
-                begun = time.perf_counter()
-                version.predict(name, many)
-                seconds.append(time.perf_counter() - begun)
+            many = _repeated(one, min(size, max_images))
+            seconds = timeit.repeat(partial(version.predict, name, many), number=1, repeat=_TIMES)
             line.append(f"{1000 * statistics.median(seconds):.1f}")
         lines.append([*line, f"{(memory().rss - before) / 1e6:.0f}"])
         too_much = {f"at most {max_images} images": _repeated(one, max_images + 1)}
@@ -108,7 +108,8 @@ def _asked(
                 said = error.sentence
             if limit not in said:
                 raise BadInput(f"{name} does not refuse more than {limit}; it says {said}")
-    return table(lines), float(np.max(differences))
+    limits = f"limits of a request kept: {max_images} images, {max_pixels} pixels"
+    return f"{table(lines)}\n\n{limits}", float(np.max(differences))
 
 
 def _repeated(one: dict[str, np.ndarray], times: int) -> dict[str, np.ndarray]:
