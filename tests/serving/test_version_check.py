@@ -1,7 +1,9 @@
 """What a version lets through, and that a look at it beforehand sees what is wrong with it."""
 
 import json
+import lzma
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,12 +15,14 @@ from cmnas_tf.commands import command_line, export
 from cmnas_tf.errors import BadInput
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.serving.build_gallery import network_digest
+from cmnas_tf.serving.client.remote_model import RemoteModel, Retries
 from cmnas_tf.serving.export import export_saved_model
 from cmnas_tf.serving.exported_model import BESIDE, WARMUP, ServedForm
 from cmnas_tf.serving.gallery import Entry, Gallery
 from cmnas_tf.serving.version_check import check_version
 from cmnas_tf.training.trained import load_network
 from tests.serving import stand_in
+from tests.serving.conftest import local_server
 from tests.serving.networks import write_run
 
 HEIGHT, WIDTH, PEOPLE = 32, 16, 4
@@ -197,4 +201,18 @@ def test_what_is_not_safe(whole, tmp_path, damage):
     shutil.copytree(whole, tmp_path / "5")
     change(tmp_path / "5")
     with pytest.raises(BadInput, match=rf"^{tmp_path / '5'} is not safe to roll out: .*{message}"):
+        check_version(str(tmp_path))
+
+
+EARLIER = Path(__file__).parents[1] / "earlier_version" / "export"
+
+
+def test_a_version_of_an_earlier_release_is_served_and_says_what_it_lacks(tmp_path):
+    shutil.copytree(EARLIER / "1", tmp_path / "1")
+    graph = tmp_path / "1" / "saved_model.pb"
+    graph.write_bytes(lzma.decompress(graph.with_suffix(".pb.xz").read_bytes()))
+    with local_server(tmp_path) as (_, endpoint), endpoint.open("grpc") as opened:
+        asked = RemoteModel(opened, Retries(0, 0.0, 60.0, np.random.default_rng(0)))
+        assert asked.embed([PNG, PNG], ["visible", "infrared"]).shape[0] == 2
+    with pytest.raises(BadInput, match=r"not safe to roll out: .*max_images is missing"):
         check_version(str(tmp_path))
