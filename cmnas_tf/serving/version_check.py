@@ -47,7 +47,8 @@ def check_version(export_dir: str, version: int = 0) -> str:
     folder = versions.get(version or max(versions, default=0))
     if folder is None:
         there = ", ".join(map(str, sorted(versions))) or "none"
-        raise BadInput(f"version={version} is not in {export_dir}; there is {there}.")
+        number = version or "yet"
+        raise BadInput(f"export_dir={export_dir} has no version {number}; there is {there}.")
     beside, size = folder / BESIDE, sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
     try:
         card = read_json(beside / "model_card.json", _CARD, "a card that says limits", _NEXT)

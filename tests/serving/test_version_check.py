@@ -139,7 +139,7 @@ def test_a_whole_version_is_safe_to_roll_out(whole, capsys):
         assert 0 < once < often
     assert "limits of a request kept: 33 images, 16777216 pixels" in shown
     assert shown.endswith("safe to roll out\n")
-    with pytest.raises(BadInput, match=r"^version=7 is not in .*; there is 1\."):
+    with pytest.raises(BadInput, match=r"^export_dir=.* has no version 7; there is 1\."):
         checked(f"--export_dir={whole.parent}", "--version=7")
     with pytest.raises(BadInput, match="there is none"):
         checked(f"--export_dir={whole}")
