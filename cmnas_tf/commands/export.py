@@ -1,6 +1,7 @@
 """``cmnas export``: a trained network as a model for TensorFlow Serving."""
 
 import json
+import logging
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ class Export(Options):
     )
     version: int = option(
         0,
-        "Number of this version; 0: one more than the highest there is.",
+        "Number of this version; 0: one more than the highest there is, or with `check` that one.",
         minimum=0,
         advanced=True,
     )
@@ -36,6 +37,11 @@ class Export(Options):
         "have.",
         minimum=0,
         advanced=True,
+    )
+    check: bool = option(
+        False,
+        "Export nothing: load a version that is there, ask it as a server would, print sizes, "
+        "times and memory, and say whether it is safe to roll out; if not, end with an error.",
     )
     gallery: str = option(
         "",
@@ -50,9 +56,15 @@ class Export(Options):
 
 
 def main(command: Export) -> None:
-    """Exports, and says where the model is, how exact it is, and how to serve it."""
+    """Exports, and says where the model is, how exact it is, and how to serve it; or checks one."""
     from cmnas_tf.serving.export import export_saved_model
+    from cmnas_tf.serving.version_check import check_version
 
+    if command.check:
+        # TensorFlow calls sessions deprecated, in two lines.
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
+        print(check_version(command.export_dir, command.version))
+        return
     folder = export_saved_model(
         command.source.load(command.arithmetic.precision),
         command.export_dir,
@@ -73,7 +85,7 @@ def summary(folder: Path) -> str:
         f"  {name:<22} {_shown(signature['inputs'])} -> {_shown(signature['outputs'])}"
         for name, signature in card["signatures"].items()
     ]
-    served = shlex.quote(f"{folder.parent.resolve()}:/models/{MODEL_NAME}")
+    served = shlex.quote(f"{folder.parent.resolve()}:/models/{MODEL_NAME}:ro")
     return "\n".join(
         [
             f"exported to {folder}",
@@ -81,8 +93,9 @@ def summary(folder: Path) -> str:
             f"over {len(parity['cases'])} batches (tolerance {parity['tolerance']})",
             *signatures,
             "serve it with",
-            f"  docker run --rm -p 8500:8500 -p 8501:8501 -v {served} -e MODEL_NAME={MODEL_NAME} "
-            f"tensorflow/serving:{card['versions']['export']['tensorflow']}",
+            f"  docker run --rm -p 127.0.0.1:8500:8500 -p 127.0.0.1:8501:8501 -v {served} "
+            f"-e MODEL_NAME={MODEL_NAME} "
+            f"tensorflow/serving:{card['versions']['export']['tensorflow']} --grpc_max_threads=64",
         ]
     )
 

@@ -45,7 +45,7 @@ def decode_pixels(encoded: tf.Tensor) -> tf.Tensor:
 
     def others() -> tf.Tensor:
         refused = tf.strings.regex_full_match(tf.strings.substr(encoded, 0, 25), _BITS)
-        with _refusing((_has_palette(encoded), PALETTE), (refused, BITS)):
+        with _refusing((has_palette(encoded), PALETTE), (refused, BITS)):
             return tf.io.decode_image(encoded, channels=3, expand_animations=False)
 
     def jpeg() -> tf.Tensor:
@@ -71,7 +71,7 @@ def is_turned(jpeg: tf.Tensor) -> tf.Tensor:
     return tf.strings.regex_full_match(tf.strings.substr(jpeg, 0, _HEAD), _TURNED)
 
 
-def _has_palette(encoded: tf.Tensor) -> tf.Tensor:
+def has_palette(encoded: tf.Tensor) -> tf.Tensor:
     """Whether this is a BMP whose pixels are numbers of colours, other than grey number n for n."""
 
     def number(position: int, form: tf.DType) -> tf.Tensor:

@@ -1,5 +1,7 @@
 """Why a call to a model server failed, in the words of gRPC and in those of HTTP."""
 
+import re
+
 # By the name of gRPC's code; the numbers are those that TensorFlow Serving's REST answers with.
 HTTP_STATUS = {
     "INVALID_ARGUMENT": 400,
@@ -17,6 +19,9 @@ HTTP_STATUS = {
     "DEADLINE_EXCEEDED": 504,
 }
 
+# Where in its graph TensorFlow stood: {{node a/b}}, or the same in brackets at the end.
+_NODES = re.compile(r"\s*\[\[.*?\]\]|\{\{(?:function_)?node [^}]*\}\}\s*", re.DOTALL)
+
 
 class CallError(Exception):
     """A call that was refused, or that nobody answered.
@@ -32,8 +37,13 @@ class CallError(Exception):
 
     @property
     def sentence(self) -> str:
-        """The message, with a full stop at its end."""
-        return f"{str(self).removesuffix('.')}."
+        """The message for people: without names of a graph's nodes, with a full stop at its end."""
+        return f"{in_words(str(self)).removesuffix('.')}."
+
+
+def in_words(message: str) -> str:
+    """What TensorFlow says, in a line and without the names of a graph's nodes."""
+    return " ".join(_NODES.sub("", message).removeprefix("Graph execution error:").split())
 
 
 def refused(message: str) -> CallError:

@@ -1,12 +1,13 @@
 """A trained network as a model for TensorFlow Serving, and the proof that it is the same."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.framework.tensor_pb2 import TensorProto
 
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.results_file import results_files
@@ -32,7 +33,7 @@ from cmnas_tf.training.trained import TrainedNetwork
 with needing("serving"):
     from official.core import export_base
     from tensorflow_serving.apis.model_pb2 import ModelSpec
-    from tensorflow_serving.apis.predict_pb2 import PredictRequest
+    from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
     from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog, PredictLog
 
 
@@ -81,7 +82,8 @@ def export_saved_model(
         names = {name: name for name in signatures}
         with writing_by(tf.errors.OpError, destination):
             export_base.export(module, names, str(folder), timestamped=False)
-        parity = compare(folder, model, signatures, searched)
+        functions = tf.saved_model.load(str(folder)).signatures
+        parity = compare(functions, model, signatures, searched)
         _require_parity(parity, parity_tolerance)
         beside = folder / BESIDE
         beside.mkdir()
@@ -90,7 +92,7 @@ def export_saved_model(
         write_json(beside / "model_card.json", card)
         write_json(beside / "parity.json", {"tolerance": parity_tolerance, **parity})
         with writing_by(tf.errors.OpError, destination):
-            write_warmup(beside, specification, signatures)
+            write_warmup(beside, specification, signatures, functions)
     return destination
 
 
@@ -135,12 +137,16 @@ def _results_of_run(model: TrainedNetwork) -> Mapping[str, Any] | None:
 
 
 def write_warmup(
-    folder: Path, specification: Specification, signatures: Mapping[str, Signature]
+    folder: Path,
+    specification: Specification,
+    signatures: Mapping[str, Signature],
+    functions: Mapping[str, Callable[..., Mapping[str, tf.Tensor]]],
 ) -> None:
     """Writes requests that a server answers by itself before it takes a version into service.
 
     Without them the first caller of each signature waits for what a graph's first run costs. For
-    every signature there is one with a single black image, and one with two.
+    every signature there is one with a single black image, and one with two; beside each is what
+    ``functions`` answer, for who wants to compare.
     """
     shape = (specification.height, specification.width, 3)
     black = tf.io.encode_jpeg(np.zeros(shape, np.uint8)).numpy()
@@ -154,9 +160,13 @@ def write_warmup(
                 K: np.ones(images, np.int32),
             }
             for name, signature in signatures.items():
-                request = PredictRequest(
-                    model_spec=ModelSpec(name=MODEL_NAME, signature_name=name),
-                    inputs={key: tf.make_tensor_proto(values[key]) for key in signature.inputs},
-                )
-                log = PredictionLog(predict_log=PredictLog(request=request))
+                given = {key: tf.constant(values[key]) for key in signature.inputs}
+                spec = ModelSpec(name=MODEL_NAME, signature_name=name)
+                request = PredictRequest(model_spec=spec, inputs=_protos(given))
+                response = PredictResponse(outputs=_protos(functions[name](**given)))
+                log = PredictionLog(predict_log=PredictLog(request=request, response=response))
                 file.write(log.SerializeToString())
+
+
+def _protos(tensors: Mapping[str, tf.Tensor]) -> dict[str, TensorProto]:
+    return {name: tf.make_tensor_proto(tensor) for name, tensor in tensors.items()}

@@ -18,8 +18,22 @@ def versions_in(base: Path) -> dict[int, Path]:
 
 @dataclass(frozen=True, kw_only=True)
 class ServedForm(Options):
-    """How the exported model computes."""
+    """What the exported model answers, and how it computes."""
 
+    signatures: tuple[str, ...] = option(
+        (),
+        "Signatures that it has; by default all. Each that was called takes memory of its own.",
+        advanced=True,
+    )
+    max_images: int = option(
+        256, "Most images of a request.", minimum=1, maximum=4096, advanced=True
+    )
+    max_pixels: int = option(
+        2**26,
+        "Most pixels of all images of a request together; the largest image taken has 2^24.",
+        minimum=64,
+        advanced=True,
+    )
     frozen: bool = option(
         False,
         "Weights as constants of the graph: less time for an image alone, many times the memory.",

@@ -4,10 +4,9 @@ import numpy as np
 import tensorflow as tf
 
 from cmnas_tf.serving.gallery import Gallery
-from cmnas_tf.serving.signatures import CAMERAS, IDS, SCORES, require
+from cmnas_tf.serving.signatures import CAMERAS, COUNT, IDS, SCORES, of_rows, require
 
-ONE_K = "k must be the same number in all rows. Received:"
-RANGE = "k must be 1 to the number of gallery entries that may be answered. k, entries:"
+RANGE = "k must be 1 to the number of gallery entries that may be answered. Row, k, entries:"
 # Float32 sums of 2,048 products differ by 1e-7 with their order; that many entries more are summed
 # again in float64, and rounded: equal entries get equal scores.
 _MARGIN = 16
@@ -31,16 +30,18 @@ class Identification(tf.Module):
         self._ids = gallery.ids
 
     def __call__(self, embedding: tf.Tensor, camera: tf.Tensor, k: tf.Tensor) -> dict:
-        """The ``k`` best matches; of equal ones, the gallery's first.
+        """The ``k`` best matches of each row; of equal ones, the gallery's first.
 
         Args:
           embedding: [N, D] float32, rows of norm 1.
           camera: of the queries, [N] string: entries of that camera are left out; "" and a camera
             that the gallery does not have leave out none.
-          k: [N] int32, all the same: how many to answer.
+          k: [N] int32, how many to answer.
 
         Returns:
-          ``ids``, ``cameras`` [N, k] string and ``scores`` [N, k] float32, best first.
+          ``ids``, ``cameras`` [N, K] string and ``scores`` [N, K] float32, best first, where K is
+          the largest k; ``count`` [N] int32 of them are answers, the k of the row, and behind them
+          stand "" and 0.
 
         Raises:
           tf.errors.InvalidArgumentError: when run with a ``k`` for which there are not enough
@@ -54,16 +55,16 @@ class Identification(tf.Module):
         )
         left_out = number[:, None] == tf.constant(self._numbers)  # [N, G]
         scores = tf.where(left_out, -np.inf, scores)
-        entries = tf.reduce_min(tf.reduce_sum(tf.cast(~left_out, tf.int32), axis=1))
-        in_range = tf.reduce_all((k >= 1) & (k <= entries))
-        count = require(
-            k[0], (tf.reduce_all(k == k[0]), ONE_K, k), (in_range, RANGE, k[0], entries)
-        )
-        best, found = self._ordered(embedding, scores, count)
+        entries = tf.reduce_sum(tf.cast(~left_out, tf.int32), axis=1)
+        k = require(k, of_rows((k >= 1) & (k <= entries), RANGE, k, entries))
+        best, found = self._ordered(embedding, scores, tf.reduce_max(k))
+        is_answer = tf.sequence_mask(k)  # [N, K]
+        cameras = tf.gather(tf.constant(self._known), tf.gather(self._numbers, best))
         return {
-            IDS: tf.gather(tf.constant(self._ids), best),
-            CAMERAS: tf.gather(tf.constant(self._known), tf.gather(self._numbers, best)),
-            SCORES: found,
+            IDS: tf.where(is_answer, tf.gather(tf.constant(self._ids), best), ""),
+            CAMERAS: tf.where(is_answer, cameras, ""),
+            SCORES: tf.where(is_answer, found, 0.0),
+            COUNT: k,
         }
 
     def _ordered(self, embedding: tf.Tensor, scores: tf.Tensor, k: tf.Tensor) -> tuple:

@@ -48,6 +48,8 @@ def model_card(
             "frozen": not module.model.weights,
             "images": module.form.batch_images,
             "wait_ms": module.form.batch_wait_ms,
+            "max_images": module.form.max_images,
+            "max_pixels": module.form.max_pixels,
         },
         "signatures": {
             name: {

@@ -1,8 +1,7 @@
 """Is the exported model the network that was trained? Both embed the same images."""
 
 import itertools
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import cv2
@@ -27,19 +26,19 @@ _MATCHES = 10
 
 
 def compare(
-    folder: Path,
+    exported: Mapping[str, Callable[..., Mapping[str, tf.Tensor]]],
     model: TrainedNetwork,
     signatures: Mapping[str, Signature],
     gallery: Gallery | None = None,
 ) -> dict[str, Any]:
-    """Loads an exported model and compares it with the network, through every signature.
+    """Compares an exported model with the network, through every signature.
 
     The images are mosaics of random colours: batches of 1, 8 and 33 in the network's input size,
     and one of 3 in other sizes; files are JPEG, PNG and BMP. Where each image has its own modality,
     they take turns. JPEG files are compared with their pixels, too.
 
     Args:
-      folder, signatures: of the exported model.
+      exported, signatures: functions of the loaded model, and what they take.
       model: what it was made from.
       gallery: that it searches in; there, scores are compared.
 
@@ -47,7 +46,6 @@ def compare(
       ``max_abs_difference`` of any entry of the normalised embeddings, and ``cases`` with what was
       compared and each one's; JSON-ready unless the embeddings are not finite.
     """
-    exported = tf.saved_model.load(str(folder)).signatures
     size = model.specification.height, model.specification.width
     cases: list[dict[str, Any]] = []
     for name, signature in signatures.items():

@@ -1,18 +1,18 @@
 """Image files as a server meets them: looked at before they are decoded, refused with a sentence.
 
-A request is answered as a whole, so one bad file refuses it; the sentence ends with its number.
+A request is answered as a whole, so one bad file refuses it; the sentence ends with its number,
+from 0. (A JPEG whose header is damaged, not cut, is refused in its decoder's words, without one.)
 """
 
 import tensorflow as tf
 
-from cmnas_tf.data.decode import decode, is_turned, resize
+from cmnas_tf.data.decode import decode, has_palette, is_turned, resize
 from cmnas_tf.serving.signatures import require
 
 SMALLEST, LARGEST = 8, 4096  # pixels of a side; our choice
 MOST_BYTES = 16 * 2**20  # of a file; our choice
 MOST_SCANS = 64  # of a JPEG, each a pass over all pixels; encoders write about ten; our choice
 
-EMPTY = "The batch is empty; it must have at least one image."
 KINDS = "An image must be a whole JPEG, PNG or BMP file. This one is none, number"
 BYTES = f"An image file must have at most {MOST_BYTES} bytes. Larger is number"
 SIDES = f"The sides of an image must be {SMALLEST} to {LARGEST} pixels. Height, width, number:"
@@ -23,48 +23,70 @@ SCANS = f"A JPEG must have at most {MOST_SCANS} scans. More has number"
 HEADER = "A PNG must begin with its header (IHDR). Another chunk is first in number"
 DEPTH = "A PNG must have at most 8 bits for each colour. 16 bits has number"
 ANIMATED = "An image must be a single one. Animated (APNG) is number"
+PALETTE = "A BMP must have no palette of colours. One has number"
+DAMAGED = "An image file must be whole and undamaged. Not so is number"
 
 _PNG, _IHDR, _START_OF_SCAN = b"\x89PNG\r\n\x1a\n", b"\x00\x00\x00\x0dIHDR", b"\xff\xda"
 _PNG_HEADER, _BMP_HEADER = 33, 54  # bytes
+_AT_A_TIME = 8  # images that are decoded
 
 
-def read_files(image_bytes: tf.Tensor, height: int, width: int) -> tf.Tensor:
+def read_files(
+    image_bytes: tf.Tensor, height: int, width: int, max_pixels: int | None = None
+) -> tf.Tensor:
     """Decodes and resizes image files as in training.
 
     Args:
       image_bytes: [N] string, N > 0; JPEG, PNG or BMP, of several sizes if need be.
       height, width: size of the result, in pixels.
+      max_pixels: the most that all images together may have; None: any number.
 
     Returns:
       [N, height, width, 3] uint8.
 
     Raises:
-      tf.errors.InvalidArgumentError: when run without images, or on a file that is not allowed. Its
-        size is read from the header, so that a large image is refused before it is decoded.
+      tf.errors.InvalidArgumentError: when run on a file that is not allowed, or on too many pixels.
+        Sizes are read from the headers, so that nothing is decoded before all are known.
     """
     count = tf.shape(image_bytes)[0]
-    rows = tf.range(require(count, (count > 0, EMPTY)))
+    rows, kinds = tf.range(count), (tf.TensorSpec([], tf.string), tf.TensorSpec([2], tf.int32))
+    given = (image_bytes, rows)
+    files, sides = tf.map_fn(lambda one: _checked(*one), given, fn_output_signature=kinds)
+    files = require(files, *_few(tf.reduce_prod(tf.cast(sides, tf.int64), axis=1), max_pixels))
+    # An error of the decoder would not tell the row; a data set passes over it, and it is missed.
+    images = tf.data.Dataset.from_tensor_slices((files, rows)).map(
+        lambda file, row: (decode(file, height, width), row), _AT_A_TIME
+    )
+    end = tf.data.Dataset.from_tensors((tf.zeros([height, width, 3], tf.uint8), -1))
+    batch = images.ignore_errors().concatenate(end).batch(tf.cast(count, tf.int64) + 1)
+    pixels, found = batch.get_single_element()
+    missed = tf.argmax(found != tf.range(tf.size(found)), output_type=tf.int32)
+    return require(pixels[:-1], (missed == count, DAMAGED, missed))
 
-    def read(given: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        return decode(_checked(*given), height, width)
 
-    pixels = tf.TensorSpec([height, width, 3], tf.uint8)
-    return tf.map_fn(read, (image_bytes, rows), fn_output_signature=pixels)
-
-
-def read_pixels(pixels: tf.Tensor, height: int, width: int) -> tf.Tensor:
+def read_pixels(
+    pixels: tf.Tensor, height: int, width: int, max_pixels: int | None = None
+) -> tf.Tensor:
     """Resizes ``pixels`` [N, h, w, 3] uint8 as in training -> [N, height, width, 3] uint8.
 
     Raises:
-      tf.errors.InvalidArgumentError: when run on no images, or on ones too small or too large.
+      tf.errors.InvalidArgumentError: when run on images too small or too large, or on more than
+        ``max_pixels`` of all together.
     """
-    count, sides = tf.shape(pixels)[0], tf.shape(pixels)[1:3]
-    pixels = require(pixels, (count > 0, EMPTY), (_allowed(sides), SIDES, sides, count))
-    return resize(pixels, height, width)
+    sides, total = tf.shape(pixels)[1:3], tf.size(pixels, tf.int64) // 3
+    first = (_allowed(sides), SIDES, sides, 0)
+    return resize(require(pixels, first, *_few(total, max_pixels)), height, width)
 
 
-def _checked(encoded: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-    """A file, for what may run only if it can be decoded."""
+def _few(pixels: tf.Tensor, most: int | None) -> list[tuple]:
+    """A check of the numbers of pixels of a request."""
+    total = tf.reduce_sum(pixels)
+    said = f"The images of a request must have at most {most} pixels together. They have"
+    return [] if most is None else [(total <= most, said, total)]
+
+
+def _checked(encoded: tf.Tensor, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """A file, for what may run only if it can be decoded, and its height and width, [2] int32."""
     length = tf.strings.length(encoded)
     is_png = tf.strings.substr(encoded, 0, len(_PNG)) == _PNG
     is_bmp = tf.strings.substr(encoded, 0, 2) == b"BM"
@@ -72,9 +94,9 @@ def _checked(encoded: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
     known = require(encoded, (length <= MOST_BYTES, BYTES, number), (is_known, KINDS, number))
 
     def jpeg() -> tf.Tensor:
-        shape = tf.image.extract_jpeg_shape(known)
         # Compressed data never hold the marker; thumbnails have a few of their own.
         scans = tf.size(tf.strings.split(known, _START_OF_SCAN, maxsplit=MOST_SCANS + 1)) - 1
+        shape = tf.image.extract_jpeg_shape(require(known, (scans > 0, CUT, number)))
         few = (scans <= MOST_SCANS, SCANS, number)
         upright = (~is_turned(known), TURNED, number)
         return require(shape[:2], (shape[2] <= 3, CMYK, number), few, upright)
@@ -91,10 +113,11 @@ def _checked(encoded: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
 
     def bmp() -> tf.Tensor:
         whole = require(known, (length >= _BMP_HEADER, CUT, number))
+        whole = require(whole, (~has_palette(whole), PALETTE, number))
         return tf.abs(_integers(whole, 18)[::-1])  # a negative height: from the top down
 
     sides = tf.cond(is_png, png, lambda: tf.cond(is_bmp, bmp, jpeg))
-    return require(known, (_allowed(sides), SIDES, sides, number))
+    return require((known, sides), (_allowed(sides), SIDES, sides, number))
 
 
 def _integers(file: tf.Tensor, position: int, little_endian: bool = True) -> tf.Tensor:

@@ -11,6 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from cmnas_tf.errors import BadInput
 from cmnas_tf.extras import needing
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.models.specification import Specification
@@ -22,6 +23,7 @@ from cmnas_tf.serving.reading_images import read_files, read_pixels
 from cmnas_tf.serving.signatures import (
     CAMERA,
     CAMERAS,
+    COUNT,
     EMBEDDING,
     IDS,
     IMAGE_BYTES,
@@ -31,14 +33,15 @@ from cmnas_tf.serving.signatures import (
     SCORES,
     K,
     Signature,
+    checked,
+    of_rows,
     require,
 )
 
 with needing("serving"):
     from official.core import export_base
 
-UNKNOWN = "An image's modality must be one of the network's. Allowed, received:"
-ROWS = "Every input must have a row for each image. Images, rows:"
+UNKNOWN = "modality must be one of the network's, {}. Row, received:"
 DEFAULT = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
 
 _BATCHES_AT_A_TIME = 2
@@ -87,7 +90,13 @@ class ServingModule(export_base.ExportModule):
         found[DEFAULT] = found["embed" if len(modalities) > 1 else f"embed_{modalities[0]}"]
         if self.identification is not None:
             found["identify"] = Signature((IMAGE_BYTES, MODALITY, CAMERA, K))
-        return found
+        chosen = self.form.signatures or tuple(found)
+        if unknown := set(chosen) - set(found):
+            raise BadInput(
+                f"signatures={', '.join(sorted(unknown))} cannot be exported of this network; "
+                f"choose among {', '.join(found)}."
+            )
+        return {name: found[name] for name in found if name in chosen}
 
     def serve(self, pixels: tf.Tensor, modality: str) -> tf.Tensor:
         """``pixels`` [N, height, width, 3] uint8 -> embedding [N, D] float32, rows of norm 1."""
@@ -105,17 +114,17 @@ class ServingModule(export_base.ExportModule):
         if K not in signature.inputs:
             return [tf.TensorSpec([None, self.model.size], tf.float32, EMBEDDING)]
         kinds = {IDS: tf.string, CAMERAS: tf.string, SCORES: tf.float32}
-        return [tf.TensorSpec([None, None], kind, name) for name, kind in kinds.items()]
+        lists = [tf.TensorSpec([None, None], kind, name) for name, kind in kinds.items()]
+        return [*lists, tf.TensorSpec([None], tf.int32, COUNT)]
 
     def _function(self, signature: Signature) -> Any:
         @tf.function(autograph=False, input_signature=[INPUTS[name] for name in signature.inputs])
-        def answer(images, *details):
-            given = dict(zip(signature.inputs[1:], details, strict=True))
-            count = tf.shape(images)[0]
-            counts = {name: tf.shape(column)[0] for name, column in given.items()}
-            rows = [(found == count, ROWS, count, name, found) for name, found in counts.items()]
-            read = read_pixels if signature.inputs[0] == PIXELS else read_files
-            pixels = read(require(images, *rows), self.params.height, self.params.width)
+        def answer(*inputs):
+            named = dict(zip(signature.inputs, inputs, strict=True))
+            given = checked(named, self.form.max_images)
+            images, size = signature.inputs[0], (self.params.height, self.params.width)
+            read = read_pixels if images == PIXELS else read_files
+            pixels = read(given[images], *size, self.form.max_pixels)
             if signature.modality:
                 embedding = self._embed_together(pixels, signature.modality)
             else:
@@ -150,7 +159,8 @@ class ServingModule(export_base.ExportModule):
         """Each image by the graph of its own modality."""
         allowed = self.params.modalities
         known = tf.reduce_any(modality[:, None] == tf.constant(allowed), axis=1)
-        modality = require(modality, (tf.reduce_all(known), UNKNOWN, allowed, modality))
+        said, received = UNKNOWN.format(", ".join(allowed)), tf.strings.substr(modality, 0, 40)
+        modality = require(modality, of_rows(known, said, received))
         rows, parts = [], []
         for name in allowed:
             rows.append(tf.cast(tf.where(modality == name)[:, 0], tf.int32))

@@ -1,14 +1,19 @@
 """The ways to call an exported model: what goes in, what comes out, and how it is refused."""
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import tensorflow as tf
 
 IMAGE_BYTES, PIXELS, MODALITY = "image_bytes", "pixels", "modality"
 CAMERA, K = "camera", "k"
 EMBEDDING = "embedding"
-IDS, CAMERAS, SCORES = "ids", "cameras", "scores"
+IDS, CAMERAS, SCORES, COUNT = "ids", "cameras", "scores", "count"
+
+EMPTY = "The batch is empty; it must have at least one image."
+ROWS = "Every input must have a row for each image. Images, input, its rows:"
+
+T = TypeVar("T")
 
 INPUTS = {
     IMAGE_BYTES: tf.TensorSpec([None], tf.string, IMAGE_BYTES),
@@ -31,14 +36,48 @@ class Signature(NamedTuple):
     modality: str = ""
 
 
-def require(x: tf.Tensor, *checks: Sequence[Any]) -> tf.Tensor:
+def require(x: T, *checks: Sequence[Any]) -> T:
     """``x``, for what may run in a graph only after the conditions hold.
 
     Args:
-      x: any tensor.
+      x: any tensor, or tensors.
       checks: the condition of each, scalar bool, and what refuses the request: a sentence, and
         tensors that end it.
     """
-    asserted = [tf.debugging.Assert(condition, said) for condition, *said in checks]
+    asserted = [
+        tf.raw_ops.Assert(condition=condition, data=said, summarize=8)
+        for condition, *said in checks
+    ]
     with tf.control_dependencies(asserted):
-        return tf.identity(x)
+        return tf.nest.map_structure(tf.identity, x)
+
+
+def of_rows(fit: tf.Tensor, sentence: str, *columns: tf.Tensor) -> tuple[Any, ...]:
+    """A check for ``require`` of rows, of which the first one that does not fit ends the sentence.
+
+    Args:
+      fit: whether each row does, [N] bool, N > 0.
+      sentence: that is ended by the number of the row, from 0, and its entries of ``columns`` [N].
+    """
+    row = tf.argmax(~fit)
+    return tf.reduce_all(fit), sentence, row, *(tf.gather(column, row) for column in columns)
+
+
+def checked(given: Mapping[str, tf.Tensor], max_images: int) -> dict[str, tf.Tensor]:
+    """Inputs by name, the images first, for what may run only if their shapes are allowed."""
+    shaped = {name: require(x, _shape(name, x)) for name, x in given.items()}
+    rows = {name: tf.shape(x)[0] for name, x in shaped.items()}
+    images, *_ = rows.values()
+    few = (images <= max_images, f"A request must have at most {max_images} images. It has", images)
+    same = [(found == images, ROWS, images, name, found) for name, found in rows.items()]
+    return require(shaped, (images > 0, EMPTY), few, *same)
+
+
+def _shape(name: str, x: tf.Tensor) -> tuple[Any, ...]:
+    """A check of what servers do not look at."""
+    # Behind this op nothing is known of it, or TensorFlow would take the check for superfluous.
+    shape = tf.shape(tf.compat.v1.placeholder_with_default(x, None))
+    wanted, fits = "[images]", tf.size(shape) == INPUTS[name].shape.rank
+    if name == PIXELS:
+        wanted, fits = "[images, height, width, 3]", fits & tf.reduce_all(shape[-1:] == 3)
+    return fits, f"{name} must have the shape {wanted}. It has", shape

@@ -3,7 +3,9 @@
 import contextlib
 import os
 import shutil
+import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,21 +71,37 @@ def tensorflow_serving(base: Path) -> Iterator[Endpoint]:
 
 @contextlib.contextmanager
 def binary_server(binary: str, base: Path) -> Iterator[Endpoint]:
-    import socket
-
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    command = [binary, f"--port={ports[0]}", f"--rest_api_port={ports[1]}", "--model_name=reid"]
-    command += [f"--model_base_path={base}", "--file_system_poll_wait_seconds=1"]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+    """What the server writes is shown where a test fails or the server ends."""
+    with contextlib.ExitStack() as held:
+        ports = [held.enter_context(held_port()) for _ in range(2)]
+        command = [binary, f"--port={ports[0]}", f"--rest_api_port={ports[1]}", "--model_name=reid"]
+        command += [f"--model_base_path={base}", "--file_system_poll_wait_seconds=1"]
+        command += ["--grpc_max_threads=64"]
+        output = held.enter_context(tempfile.TemporaryFile())
+        process = subprocess.Popen(command, stderr=subprocess.STDOUT, stdout=output)
         try:
             endpoint = Endpoint(base, *(f"127.0.0.1:{port}" for port in ports))
             _wait_until_ready(endpoint, lambda: process.poll() is None)
             yield endpoint
         finally:
             process.terminate()
+            process.wait(60)
+            output.seek(0)
+            print(output.read().decode(errors="replace"), end="")
+
+
+@contextlib.contextmanager
+def held_port() -> Iterator[int]:
+    """A free port that the system gives to nobody else, and that a server may yet listen on.
+
+    The socket here has the port and does not listen; whoever asks for this very port, and allows to
+    share it, as servers do, gets it too.
+    """
+    with socket.socket() as holding:
+        for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+            holding.setsockopt(socket.SOL_SOCKET, option, 1)
+        holding.bind(("127.0.0.1", 0))
+        yield holding.getsockname()[1]
 
 
 def _has_container() -> bool:
@@ -103,7 +121,7 @@ def _container(base: Path) -> Iterator[Endpoint]:
     name = docker(
         *("run", "--detach", "--rm", "-p", "127.0.0.1::8500", "-p", "127.0.0.1::8501"),
         *("-v", f"{base}:/models/reid:ro", "-e", "MODEL_NAME=reid", IMAGE),
-        "--file_system_poll_wait_seconds=1",
+        *("--file_system_poll_wait_seconds=1", "--grpc_max_threads=64"),
     )
     try:
         endpoint = Endpoint(base, *(docker("port", name, port) for port in ("8500", "8501")))

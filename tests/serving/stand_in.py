@@ -84,7 +84,9 @@ class StandIn(tf.Module):
         people = tf.range(tf.shape(self._gallery)[0])
         cameras = tf.strings.as_string(people)  # each person is on the camera of its number
         scores = tf.where(camera[:, None] == cameras, -np.inf, scores)
-        check = tf.debugging.Assert((k[0] > 0) & (k[0] <= len(self._gallery)), ["k is", k[0]])
+        check = tf.debugging.Assert(
+            (k[0] > 0) & (k[0] <= len(self._gallery)), ["k must be 1 to the entries:", k[0]]
+        )
         with tf.control_dependencies([check]):
             values, best = tf.math.top_k(scores, k[0])
         return {

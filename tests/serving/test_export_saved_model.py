@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -140,8 +141,8 @@ def test_a_batch_of_both_modalities(signatures, network, of_row):
 def test_modalities_that_do_not_fit_are_refused(signatures):
     files = tf.constant([encoded(image) for image in images(2)])
     for modalities, message in (
-        (["visible", "thermal"], r"one of the network.*visible infrared.*visible thermal"),
-        (["visible"], "row for each image.*2.*modality.*1"),
+        (["visible", "thermal"], r"one of the network.*visible, infrared\..*\[1\] \[thermal\]"),
+        (["visible"], r"row for each image.*\[2\] \[modality\] \[1\]"),
     ):
         with pytest.raises(tf.errors.InvalidArgumentError, match=message):
             signatures["embed"](image_bytes=files, modality=tf.constant(modalities))
@@ -241,7 +242,7 @@ def test_the_parity_check_sees_a_changed_branch(folder, run):
     changed = load_network(run)
     changed.network.backbone.layer1[0].bn1.infrared.moving_mean.assign_add([0.1] * 8)
     ways = ServingModule(changed.network, SPECIFICATION).signatures
-    cases = compare(folder, changed, ways)["cases"]
+    cases = compare(tf.saved_model.load(str(folder)).signatures, changed, ways)["cases"]
     # Four batches each; the files of one modality are compared with their pixels, too.
     assert len(cases) == 4 * len(ways) + 4 * 2
     for case in cases:
@@ -272,12 +273,19 @@ def test_what_the_version_says_of_itself(folder, model, network):
         "inputs": [{"name": "pixels", "dtype": "uint8", "shape": [None, None, None, 3]}],
         "outputs": [{"name": "embedding", "dtype": "float32", "shape": [None, 64]}],
     }
-    assert card["served"] == {"folded": True, "frozen": False, "images": 0, "wait_ms": 2.0}
+    assert card["served"] == {"folded": True, "frozen": False, "images": 0, "wait_ms": 2.0} | {
+        "max_images": 256,
+        "max_pixels": 2**26,
+    }
     assert card["gallery"] is None
     parity = json.loads((extra / "parity.json").read_text())
     assert parity["max_abs_difference"] <= parity["tolerance"] == TOLERANCE
     shown = summary(folder)
-    assert str(folder) in shown and f"{folder.parent}:/models/reid" in shown
+    assert str(folder) in shown and f"{folder.parent}:/models/reid:ro" in shown
+    docker = shlex.split(shown.splitlines()[-1])
+    assert docker[-1].startswith("--grpc_max_threads=")
+    ports = [docker[n + 1] for n, word in enumerate(docker) if word == "-p"]
+    assert ports == ["127.0.0.1:8500:8500", "127.0.0.1:8501:8501"]
     assert all(name in shown for name in card["signatures"])
 
 

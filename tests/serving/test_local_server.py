@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
     get_model_status_pb2,
     model_service_pb2_grpc,
     predict_pb2,
@@ -36,6 +37,7 @@ from cmnas_tf.serving.development_server.server import LocalServer, serve_locall
 from tests.serving import stand_in
 from tests.serving.conftest import Endpoint, local_server
 
+INITIAL = "__saved_model_init_op"
 LOAD_SECONDS = float(os.environ.get("CMNAS_TF_LOAD_SECONDS", "10"))
 
 
@@ -202,6 +204,10 @@ def test_a_client_that_asks_first_is_told_before_it_sends(endpoint):
         ("POST", "/v1/models/reid:predict", "", 400, "no JSON"),
         ("POST", "/v1/models/reid:predict", '{"signature_name": 3}', 400, "no signature '3'"),
         ("POST", "/v1/models/reid/versions/7:predict", "{}", 404, "Version 7 is not served"),
+        ("POST", "/v1/models/reid/labels/best:predict", "{}", 400, "labelled 'best'"),
+        ("GET", "/v1/models/reid/labels/best", None, 400, "labelled 'best'"),
+        ("POST", "/v1/models/reid:classify", "{}", 400, "no signature for :classify"),
+        ("POST", "/v1/models/reid:regress", "{}", 400, "no signature for :regress"),
     ],
 )
 def test_requests_that_cannot_be_answered(endpoint, method, path, body, status, message):
@@ -225,13 +231,44 @@ def test_outputs_that_are_chosen(endpoint):
         found = predict(request)
         assert list(found.outputs) == ["embedding"]
         assert found.model_spec.version.value == 2
-        for change, message in (
-            (lambda: request.output_filter.append("logits"), "No output is called logits"),
-            (lambda: setattr(request.model_spec, "version_label", "best"), "labelled 'best'"),
+        spec = request.model_spec
+        for change, message, code in (
+            (lambda: request.output_filter.append("embedding"), "twice", "INVALID_ARGUMENT"),
+            (lambda: request.output_filter.append("logits"), "called logits", "INVALID_ARGUMENT"),
+            (lambda: setattr(spec, "signature_name", "x"), "no signature", "FAILED_PRECONDITION"),
+            (lambda: setattr(spec, "signature_name", INITIAL), "no sign", "FAILED_PRECONDITION"),
+            (lambda: setattr(spec, "version_label", "best"), "'best'", "INVALID_ARGUMENT"),
+            (lambda: spec.Clear(), "names no model", "INVALID_ARGUMENT"),
         ):
             change()
-            with pytest.raises(grpc.RpcError, match=message):
+            with pytest.raises(grpc.RpcError, match=message) as raised:
                 predict(request)
+            assert raised.value.code().name == code
+
+
+def test_what_runs_at_the_start_is_listed_as_by_tensorflow_serving(endpoint):
+    """Clients do not show it (test_client_and_server.py)."""
+    with connection(endpoint.rest) as opened:
+        opened.request("GET", "/v1/models/reid/metadata")
+        listed = answer(opened)[1]["metadata"]["signature_def"]["signature_def"]
+    with grpc.insecure_channel(endpoint.grpc) as channel:
+        asked = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+        asked.model_spec.name = "reid"
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        found = get_model_metadata_pb2.SignatureDefMap()
+        stub.GetModelMetadata(asked).metadata["signature_def"].Unpack(found)
+    assert set(listed) == set(found.signature_def) > {INITIAL}
+
+
+def test_the_server_says_where_in_the_graph_and_the_client_does_not(endpoint):
+    """As TensorFlow Serving: the message of a decoder, with names of nodes."""
+    for transport in ("grpc", "rest"):
+        with endpoint.open(transport) as opened, pytest.raises(CallError) as raised:
+            known = opened.signatures(60.0)["embed_visible"]
+            images = {"image_bytes": np.array([b"\xff\xd8\xff"], object)}
+            opened.predict("embed_visible", known, images, 60.0)
+        assert "{{node " in str(raised.value) and "[[" in str(raised.value)
+        assert re.fullmatch(r"[^\[{]*Invalid JPEG data[^\[{]*\.", raised.value.sentence)
 
 
 class Flaky(ServedModel):

@@ -86,6 +86,7 @@ ALLOWED = {
 }
 
 KINDS, SIDES, CUT = "whole JPEG, PNG or BMP", "8 to 4096 pixels", "cut short"
+DAMAGED = "whole and undamaged"
 REFUSED = {
     "nothing": (b"", KINDS),
     "text": (b"not an image", KINDS),
@@ -93,17 +94,19 @@ REFUSED = {
     "animated gif": (frames("GIF"), KINDS),
     "tiff": (encoded("TIFF"), KINDS),
     "webp": (encoded("WEBP"), KINDS),
-    "half a jpeg": (encoded("JPEG")[:400], "Invalid JPEG data"),
-    "jpeg, end cut": (encoded("JPEG")[:-2], "Invalid JPEG data"),
-    "half a png": (encoded()[:100], "Invalid PNG data"),
+    "half a jpeg": (encoded("JPEG")[:700], DAMAGED),
+    "jpeg, header cut": (encoded("JPEG")[:400], CUT),
+    "jpeg, end cut": (encoded("JPEG")[:-2], DAMAGED),
+    "half a png": (encoded()[:100], DAMAGED),
     "png, header cut": (encoded()[:30], CUT),
-    "half a bmp": (encoded("BMP")[:-1], "Input size should match"),
+    "half a bmp": (encoded("BMP")[:-1], DAMAGED),
     "bmp, header cut": (encoded("BMP")[:40], CUT),
+    "bmp, palette": (encoded("BMP", "P"), "no palette of colours"),
     "cmyk": (encoded("JPEG", "CMYK"), "grey or have three colours"),
     "turned": (encoded("JPEG", exif=held(3)), "must be upright"),
     "16 bits": (png_header(32, 32, depth=16), "at most 8 bits"),
     "apng": (frames("PNG"), "a single one"),
-    "1x1": (encoded(size=(1, 1)), rf"{SIDES}.*\[1 1\] \[1\]"),
+    "1x1": (encoded(size=(1, 1)), rf"{SIDES}.*\[1 1\]"),
     "1x1 jpeg": (encoded("JPEG", size=(1, 1)), SIDES),
     "huge png": (png_header(20_000, 20_000), rf"{SIDES}.*\[20000 20000\]"),
     "huge jpeg": (jpeg_of(20_000, 20_001), rf"{SIDES}.*\[20001 20000\]"),
@@ -130,15 +133,28 @@ def test_a_batch_of_several_kinds_and_sizes(read_files):
 def test_what_is_refused(read_files, name):
     """The sentence tells what is allowed; the number is that of the image in its batch."""
     file, message = REFUSED[name]
-    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
-        read_files(ALLOWED["png"], file)
+    for row, files in ((1, (ALLOWED["png"], file)), (0, (file, ALLOWED["jpeg"], ALLOWED["png"]))):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=rf"{message}.*\[{row}\]\n"):
+            read_files(*files)
 
 
-def test_an_empty_batch(read_files):
-    with pytest.raises(tf.errors.InvalidArgumentError, match="batch is empty"):
-        read_files()
-    with pytest.raises(tf.errors.InvalidArgumentError, match="batch is empty"):
-        reading_images.read_pixels(tf.zeros([0, 9, 9, 3], tf.uint8), HEIGHT, WIDTH)
+def test_the_first_of_several_damaged_files_is_numbered(read_files):
+    damaged, whole = encoded("JPEG")[:700], encoded("JPEG")
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"undamaged.* number\] \[2\]\n"):
+        read_files(whole, whole, damaged, whole, damaged)
+
+
+def test_pixels_are_counted_by_headers_before_anything_is_decoded():
+    """The files end behind their headers; 3 x 100 x 90 pixels are 27,000."""
+    files = tf.constant([png_header(100, 90)] * 3)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"at most 26999 pixels.*\[27000\]"):
+        reading_images.read_files(files, HEIGHT, WIDTH, 26_999)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=DAMAGED):
+        reading_images.read_files(files, HEIGHT, WIDTH, 27_000)
+    pixels = tf.zeros([3, 100, 90, 3], tf.uint8)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"at most 26999 pixels.*\[27000\]"):
+        reading_images.read_pixels(pixels, HEIGHT, WIDTH, 26_999)
+    assert reading_images.read_pixels(pixels, HEIGHT, WIDTH, 27_000).shape == (3, HEIGHT, WIDTH, 3)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (0, 9), (9, LARGEST + 1)])

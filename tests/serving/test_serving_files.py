@@ -2,8 +2,11 @@
 
 import re
 import shlex
+import socket
+import sys
 from pathlib import Path
 
+import pytest
 import yaml
 from google.protobuf import (
     descriptor_pb2,
@@ -15,6 +18,7 @@ from google.protobuf import (
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 from cmnas_tf.serving.exported_model import MODEL_NAME
+from tests.serving.conftest import binary_server, held_port
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "export" / "serving"
@@ -29,9 +33,8 @@ FLAGS = {
     "model_config_file",
     "model_config_file_poll_wait_seconds",
     "file_system_poll_wait_seconds",
-    "enable_batching",
-    "batching_parameters_file",
     "monitoring_config_file",
+    "grpc_max_threads",
 }
 
 Field = descriptor_pb2.FieldDescriptorProto
@@ -73,15 +76,6 @@ def test_models():
     assert config.model_version_policy.latest.num_versions == 1
 
 
-def test_batching():
-    """The fields of tensorflow_serving/servables/tensorflow/session_bundle_config.proto."""
-    number = "google.protobuf.Int64Value"
-    names = ["max_batch_size", "batch_timeout_micros", "max_enqueued_batches", "num_batch_threads"]
-    kind = message("BatchingParameters", dict.fromkeys(names, number))
-    batching = parsed("batching.config", kind)
-    assert all(getattr(batching, name).value > 0 for name in names)
-
-
 def test_monitoring():
     """The fields of tensorflow_serving/config/monitoring_config.proto."""
     prometheus = {"enable": Field.TYPE_BOOL, "path": Field.TYPE_STRING}
@@ -97,8 +91,9 @@ def test_compose():
     assert service["image"] == IMAGE
     check_flags(service["command"])
     assert all(port.startswith("127.0.0.1:") for port in service["ports"])
-    folders = [volume.rsplit(":", 2)[1] for volume in service["volumes"]]
-    assert folders == [f"/models/{MODEL_NAME}", "/serving"]
+    volumes = [volume.rsplit(":", 2)[1:] for volume in service["volumes"]]
+    assert volumes == [[f"/models/{MODEL_NAME}", "ro"], ["/serving", "ro"]]
+    assert service["mem_limit"]
 
 
 def test_the_command_lines_of_the_readme():
@@ -108,16 +103,51 @@ def test_the_command_lines_of_the_readme():
     flags = docker[docker.index(IMAGE) + 1 :]
     check_flags(flags)
     volumes = [docker[n + 1].split(":") for n, word in enumerate(docker) if word == "-v"]
-    assert [folder for _, folder, _ in volumes] == [f"/models/{MODEL_NAME}", "/serving"]
+    assert [where for _, *where in volumes] == [[f"/models/{MODEL_NAME}", "ro"], ["/serving", "ro"]]
+    ports = [docker[n + 1] for n, word in enumerate(docker) if word == "-p"]
+    assert all(port.startswith("127.0.0.1:") for port in ports) and len(ports) == 2
     (binary,) = (words for words in lines if words[0] == "tensorflow_model_server")
     check_flags(binary[1:])
     assert f"--model_name={MODEL_NAME}" in binary
 
 
 def check_flags(words):
-    """They are the server's, and name files that are here."""
+    """They are the server's, name files that are here, and let more calls in than its default."""
+    assert "--grpc_max_threads=64" in words
     for word in words:
         name, _, value = word.removeprefix("--").partition("=")
         assert name in FLAGS, word
         if name.endswith("_file"):
             assert (FOLDER / Path(value).name).is_file(), word
+
+
+STARTS = """
+import socket, sys, time
+ports = [int(word.split("=")[1]) for word in sys.argv[1:3]]
+print("this server listens and ends" if len(set(ports)) == 2 else "one port")
+for port in ports:
+    server = socket.create_server(("0.0.0.0", port))  # which shares the address, as servers do
+    server.listen()
+"""
+
+
+def test_why_a_binary_does_not_start_is_shown(tmp_path, capsys):
+    """Its ports are free for it, and what it wrote is not lost."""
+    binary = tmp_path / "binary"
+    binary.write_text(f"#!{sys.executable}\n{STARTS}")
+    binary.chmod(0o700)
+    with pytest.raises(AssertionError, match="the server ended"):
+        binary_server(str(binary), tmp_path).__enter__()
+    assert capsys.readouterr().out == "this server listens and ends\n"
+
+
+def test_a_held_port_is_given_to_nobody_else():
+    """A server may have it nevertheless; who asks for any port gets another one."""
+    with (
+        held_port() as port,
+        socket.create_server(("127.0.0.1", port)) as server,
+        socket.create_connection(("127.0.0.1", port), timeout=10),
+    ):
+        server.accept()[0].close()
+    with held_port() as first, held_port() as second:
+        assert first != second

@@ -24,15 +24,23 @@ def test_every_signature_is_warmed_up(tmp_path):
     rows = np.eye(2, network.embedding_size, dtype=np.float32)
     gallery = Gallery.of("", [Entry(name, name, "1", "visible") for name in "ab"], rows)
     module = ServingModule(network, specification, gallery)
-    write_warmup(tmp_path, specification, module.signatures)
+    functions = module.get_inference_signatures({name: name for name in module.signatures})
+
+    def answering(name):
+        return lambda **given: functions[name](
+            *(given[key] for key in module.signatures[name].inputs)
+        )
+
+    answers = {name: answering(name) for name in module.signatures}
+    write_warmup(tmp_path, specification, module.signatures, answers)
 
     records = tf.data.TFRecordDataset(str(tmp_path / WARMUP)).as_numpy_iterator()
-    requests = [PredictionLog.FromString(record).predict_log.request for record in records]
+    logs = [PredictionLog.FromString(record).predict_log for record in records]
+    requests = [log.request for log in logs]
     names = [request.model_spec.signature_name for request in requests]
     assert sorted(set(names)) == sorted(module.signatures)
     assert {request.model_spec.name for request in requests} == {MODEL_NAME}
-    functions = module.get_inference_signatures({name: name for name in module.signatures})
-    for name, request in zip(names, requests, strict=True):
+    for name, request, log in zip(names, requests, logs, strict=True):
         signature = module.signatures[name]
         assert set(request.inputs) == set(signature.inputs)
         given = [tf.make_ndarray(request.inputs[key]) for key in signature.inputs]
@@ -41,6 +49,8 @@ def test_every_signature_is_warmed_up(tmp_path):
             assert answer[spec.name].dtype == spec.dtype
             assert spec.shape.is_compatible_with(answer[spec.name].shape)
             assert len(answer[spec.name]) == len(given[0])
+            recorded = tf.make_ndarray(log.response.outputs[spec.name])
+            np.testing.assert_array_equal(recorded, answer[spec.name])
 
 
 def test_a_network_of_one_modality(tmp_path):

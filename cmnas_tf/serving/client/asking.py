@@ -157,7 +157,10 @@ def _refusal(ask: Callable[[Files], object], batch: Files, error: CallError) -> 
         try:
             ask([image])
         except CallError as alone:
-            return f"The server refused {image.path}: {alone.sentence} Replace or remove it."
+            said, move = alone.sentence, "Replace or remove it."
+            if "k must" in said:
+                move = "Ask for fewer matches with `k`, or identify in a larger gallery."
+            return f"The server refused {image.path}: {said} {move}"
     return (
         f"The server refused the {len(batch)} images from {batch[0].path} on together, and none of "
         f"them alone: {error.sentence} Send fewer at once with `batch_size`."

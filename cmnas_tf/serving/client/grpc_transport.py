@@ -53,6 +53,7 @@ class GrpcTransport:
         return {
             name: Signature(tuple(signature.inputs), tuple(signature.outputs))
             for name, signature in found.signature_def.items()
+            if not name.startswith("__")  # a server lists what runs when a model is loaded, too
         }
 
     def predict(

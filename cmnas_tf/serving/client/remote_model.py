@@ -144,7 +144,8 @@ class RemoteModel:
             "k": np.full(len(images), k, np.int32),
         }
         answer = self._predict("identify", inputs)
-        return Matches(answer["ids"], answer["cameras"], answer["scores"])
+        # Wider where a server joined it with a request of a larger k.
+        return Matches(*(answer[name][:, :k] for name in ("ids", "cameras", "scores")))
 
     def _predict(self, name: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         signature = self.signatures.get(name)

@@ -29,7 +29,7 @@ class RestTransport:
         return {
             name: Signature(tuple(signature["inputs"]), tuple(signature["outputs"]))
             for name, signature in found.items()
-            if not name.startswith("__")  # TensorFlow Serving lists what runs at the start, too
+            if not name.startswith("__")  # a server lists what runs when a model is loaded, too
         }
 
     def predict(

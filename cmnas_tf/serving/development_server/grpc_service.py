@@ -98,6 +98,8 @@ def _predict(model: ServedModel, request: PredictRequest, seconds: float | None)
         raise refused(
             f"No output is called {', '.join(sorted(unknown))}; there are {', '.join(outputs)}."
         )
+    if len(set(request.output_filter)) < len(request.output_filter):
+        raise refused(f"An output is asked for twice: {', '.join(request.output_filter)}.")
     wanted = request.output_filter or outputs
     return PredictResponse(
         model_spec=model.spec_of(version, signature or DEFAULT_SIGNATURE),

@@ -3,20 +3,19 @@
 import contextlib
 import gc
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.framework.tensor_pb2 import TensorProto
 from tensorflow.core.protobuf import meta_graph_pb2
-from tensorflow_serving.apis import prediction_log_pb2
+from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog, PredictLog
 
 from cmnas_tf.serving.call_error import HTTP_STATUS, CallError, refused
 from cmnas_tf.serving.exported_model import BESIDE, WARMUP
 
-# Of a request, which may hold little and unfold to much; both our choice.
-MOST_IMAGES = 256
-MOST_SECONDS = 60.0  # of work, at whose end it stops between two images
+MOST_SECONDS = 60.0  # of work on a request, at whose end it stops between two images; our choice
 
 DEFAULT_SIGNATURE = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
 
@@ -29,13 +28,19 @@ class LoadedVersion:
 
     Attributes:
       number: of the version, the name of its folder.
-      signatures: by name.
+      signatures: by name; one is what ran when it was loaded.
+      asked: those that can be asked.
+
+    Args:
+      folder: of the version.
+      warm_up: whether to ask what the model's maker recorded, so that no user waits for a first
+        time.
 
     Raises:
       Exception: whatever is wrong with the files; TensorFlow has many words for it.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, warm_up: bool = True):
         self.number = int(folder.name)
         graph = tf.Graph()
         with contextlib.ExitStack() as on_failure:
@@ -44,12 +49,10 @@ class LoadedVersion:
             with graph.as_default():
                 loaded = tf.compat.v1.saved_model.load(self._session, ["serve"], str(folder))
             graph.finalize()
-            self.signatures = {
-                name: signature
-                for name, signature in loaded.signature_def.items()
-                if not name.startswith("__")  # what runs when a model is loaded
-            }
-            self._warm_up(folder / BESIDE / WARMUP)
+            self.signatures = dict(loaded.signature_def)
+            self.asked = {key: one for key, one in self.signatures.items() if one.method_name}
+            for log in recorded(folder) if warm_up else ():
+                self.predict(log.request.model_spec.signature_name, arrays(log.request.inputs))
             on_failure.pop_all()
 
     def close(self) -> None:
@@ -59,12 +62,17 @@ class LoadedVersion:
         gc.collect()  # a graph is a ring of references, and holds constants of any size
 
     def signature(self, name: str) -> meta_graph_pb2.SignatureDef:
-        """The signature called ``name``, or the default one; raises CallError if there is none."""
-        found = self.signatures.get(name or DEFAULT_SIGNATURE)
+        """The signature called ``name``, or the default one.
+
+        Raises:
+          CallError: FAILED_PRECONDITION; there is none.
+        """
+        found = self.asked.get(name or DEFAULT_SIGNATURE)
         if found is None:
-            raise refused(
+            raise CallError(
+                "FAILED_PRECONDITION",
                 f"Version {self.number} has no signature {name!r}; its signatures are "
-                f"{', '.join(sorted(self.signatures))}."
+                f"{', '.join(sorted(self.asked))}.",
             )
         return found
 
@@ -79,8 +87,8 @@ class LoadedVersion:
           seconds: that whoever asks will wait, if that is known.
 
         Raises:
-          CallError: unknown signature, inputs that are not the signature's or too many, what the
-            model itself refuses, or it was not done in time.
+          CallError: unknown signature, inputs that are not the signature's, what the model itself
+            refuses, with the names of its nodes, or it was not done in time.
         """
         signature = self.signature(name)
         _check_inputs(signature, inputs)
@@ -97,26 +105,25 @@ class LoadedVersion:
         except UnicodeDecodeError as error:  # of the message, which quotes the text
             raise refused("The model refused text that is not UTF-8.") from error
         except tf.errors.OpError as error:
-            raise CallError(_CODES.get(error.error_code, "UNKNOWN"), _sentence(error)) from error
+            # Python's session writes a longer message about the one that a server sees.
+            said = getattr(error.__context__, "message", error.message)
+            raise CallError(_CODES.get(error.error_code, "UNKNOWN"), said) from error
 
-    def _warm_up(self, requests: Path) -> None:
-        """Asks what the model's maker recorded, so that no user waits for a first time."""
-        if not requests.is_file():
-            return
-        for record in tf.compat.v1.io.tf_record_iterator(str(requests)):
-            asked = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
-            inputs = {key: tf.make_ndarray(tensor) for key, tensor in asked.inputs.items()}
-            self.predict(asked.model_spec.signature_name, inputs)
+
+def recorded(folder: Path) -> Iterator[PredictLog]:
+    """The requests that a version brings to be warmed up with, and their answers."""
+    file = folder / BESIDE / WARMUP
+    for record in tf.compat.v1.io.tf_record_iterator(str(file)) if file.is_file() else ():
+        yield PredictionLog.FromString(record).predict_log
+
+
+def arrays(tensors: Mapping[str, TensorProto]) -> dict[str, np.ndarray]:
+    """The values of messages."""
+    return {name: tf.make_ndarray(tensor) for name, tensor in tensors.items()}
 
 
 # TensorFlow and gRPC number them alike.
 _CODES = {getattr(tf.errors, code): code for code in HTTP_STATUS}
-
-
-def _sentence(error: tf.errors.OpError) -> str:
-    """What an operation said, without where in the graph it stands."""
-    text = error.message.removeprefix("Graph execution error:").strip()
-    return text.split("\n\t [[")[0].strip()
 
 
 def _check_inputs(signature: meta_graph_pb2.SignatureDef, inputs: Mapping[str, np.ndarray]) -> None:
@@ -130,11 +137,6 @@ def _check_inputs(signature: meta_graph_pb2.SignatureDef, inputs: Mapping[str, n
     for name, array in inputs.items():
         dtype = tf.as_dtype(signature.inputs[name].dtype)
         shape = tf.TensorShape(signature.inputs[name].tensor_shape)
-        if len(array.shape) and len(array) > MOST_IMAGES:
-            raise refused(
-                f"Input {name!r} is of {len(array):,} images, and at most {MOST_IMAGES} are taken. "
-                "Send fewer at a time."
-            )
         if tf.as_dtype(array.dtype) != dtype or not shape.is_compatible_with(array.shape):
             sizes = ", ".join("any" if size is None else str(size) for size in shape)
             raise refused(

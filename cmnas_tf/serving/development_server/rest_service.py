@@ -1,7 +1,7 @@
 """The model behind the paths of TensorFlow Serving's REST interface, version 1.
 
-``GET /v1/models/NAME[/versions/N]`` (status), ``GET .../metadata``, ``POST ...:predict``. HTTP is
-uvicorn's; what is here is what the paths mean.
+``GET /v1/models/NAME[/versions/N|/labels/LABEL]`` (status), ``GET .../metadata``, ``POST
+...:predict``. HTTP is uvicorn's; what is here is what the paths mean.
 """
 
 import asyncio
@@ -24,7 +24,10 @@ from cmnas_tf.serving.call_error import HTTP_STATUS, CallError, refused
 from cmnas_tf.serving.development_server.json_tensors import ROWS, read_inputs, written_outputs
 from cmnas_tf.serving.development_server.served_model import ServedModel
 
-_PATH = re.compile(r"/v1/models/([^/:]+)(?:/versions/([0-9]{1,18}))?(/metadata|:predict)?")
+_PATH = re.compile(
+    r"/v1/models/([^/:]+)(?:/versions/([0-9]{1,18})|/labels/([^/:]+))?"
+    r"(/metadata|:predict|:classify|:regress)?"
+)
 _CHUNKED = b"transfer-encoding"
 _NESTING = (b"[", b"{", b'"')
 # All our choice. Lists, objects and quotation marks of a body, of which each becomes up to 30 times
@@ -129,7 +132,7 @@ class _Paths:
 
     def _get(self, path: str, body: bytes) -> bytes:
         asked, verb = self._target(path)
-        if verb == ":predict":
+        if (verb or "").startswith(":"):
             raise refused("Predictions are asked for by POST, not by GET.")
         if verb == "/metadata":
             spec, signatures = self._model.signatures(asked)
@@ -142,6 +145,8 @@ class _Paths:
 
     def _post(self, path: str, body: bytes) -> bytes:
         asked, verb = self._target(path)
+        if verb in (":classify", ":regress"):
+            raise refused(f"The model has no signature for {verb}; ask for :predict.")
         if verb != ":predict":
             raise refused(f"{path[:200]} is asked for by GET, not by POST.")
         if sum(map(body.count, _NESTING)) > MOST_NESTED:
@@ -169,9 +174,9 @@ class _Paths:
                 f"There is nothing at {path[:200]!r}. There is /v1/models/{self._model.name}, with "
                 "/metadata or :predict behind it.",
             )
-        name, number, verb = found.groups()
+        name, number, label, verb = found.groups()
         version = {"value": int(number)} if number else None
-        return ModelSpec(name=name, version=version), verb
+        return ModelSpec(name=name, version=version, version_label=label), verb
 
 
 async def _read(receive: Any, size: int) -> bytes:

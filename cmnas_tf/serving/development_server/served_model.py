@@ -106,7 +106,7 @@ class ServedModel:
 
         Raises:
           CallError: NOT_FOUND where another model or version is present than the one that is asked
-            for, UNAVAILABLE where none is.
+            for, UNAVAILABLE where none is, INVALID_ARGUMENT without a name or with a label.
         """
         number = self._number(asked)
         with self._lock:
@@ -130,7 +130,9 @@ class ServedModel:
     def _number(self, asked: ModelSpec) -> int | None:
         """Of the version that is asked for; None: whichever is present."""
         if asked.version_label:
-            raise CallError("NOT_FOUND", f"No version is labelled {asked.version_label!r}.")
+            raise refused(f"No version is labelled {asked.version_label!r}.")
+        if not asked.name:
+            raise refused("The request names no model.")
         if asked.name != self.name:
             raise CallError(
                 "NOT_FOUND", f"There is no model {asked.name!r} here; {self.name!r} is served."

@@ -12,7 +12,7 @@ from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from cmnas_tf.serving.call_error import CallError
 from cmnas_tf.serving.development_server import loaded_version
 from cmnas_tf.serving.development_server.grpc_service import _array, _parsed, _predict
-from cmnas_tf.serving.development_server.loaded_version import MOST_IMAGES, LoadedVersion
+from cmnas_tf.serving.development_server.loaded_version import LoadedVersion
 from cmnas_tf.serving.development_server.served_model import ServedModel
 from tests.mutations import MUTATIONS, SEED, mutated
 from tests.serving import stand_in
@@ -70,16 +70,6 @@ def test_what_clients_write_is_read(array):
     np.testing.assert_array_equal(read, array)
 
 
-def test_the_images_of_a_request_are_counted(version):
-    """By either way in, and of every input."""
-    images = np.array([PNG] * (MOST_IMAGES + 1), object)
-    assert len(version.predict("embed_visible", {"image_bytes": images[1:]})["embedding"]) == 256
-    with pytest.raises(CallError, match="'image_bytes' is of 257 images, and at most 256"):
-        version.predict("embed_visible", {"image_bytes": images})
-    with pytest.raises(CallError, match="'pixels' is of 257 images"):
-        version.predict("embed_visible_pixels", {"pixels": np.zeros((257, 8, 8, 3), np.uint8)})
-
-
 def test_a_request_is_given_up_between_images(version):
     """Of so many large images few are decoded: the time is that of far fewer than there are."""
     large = stand_in.encoded(np.zeros((3000, 3000, 3), np.uint8))
@@ -125,7 +115,8 @@ def test_mutated_requests(signature, models):
         try:
             _predict(served, _parsed(PredictRequest, damaged), 10.0).SerializeToString()
         except CallError as error:
-            assert error.code in ("INVALID_ARGUMENT", "NOT_FOUND"), error
+            known = ("INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION")
+            assert error.code in known, error
         except Exception as error:
             raise AssertionError(f"mutation {number} of seed {SEED}: {damaged!r}") from error
     served.close()
