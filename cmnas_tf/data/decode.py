@@ -61,7 +61,7 @@ def decode_pixels(encoded: tf.Tensor) -> tf.Tensor:
             (_begins(encoded, _DEEP), BITS),
             (is_animated(encoded), ANIMATED),
             (is_turned(encoded), TURNED),
-            (_has_palette(encoded), PALETTE),
+            (has_palette(encoded), PALETTE),
         ):
             return tf.io.decode_image(encoded, channels=3, expand_animations=False)
 
@@ -100,7 +100,7 @@ def _begins(encoded: tf.Tensor, pattern: str) -> tf.Tensor:
     )
 
 
-def _has_palette(encoded: tf.Tensor) -> tf.Tensor:
+def has_palette(encoded: tf.Tensor) -> tf.Tensor:
     """Whether this is a BMP whose pixels are other than colours, or grey number n for n."""
 
     def number(position: int) -> tf.Tensor:
