@@ -21,8 +21,9 @@ __version__ = "0.2.0"
 
 _HOMES = {
     "cmnas_tf.architecture": ("Architecture",),
-    "cmnas_tf.data": ("Dataset", "join_datasets", "load_dataset", "register_dataset"),
+    "cmnas_tf.data": ("Dataset", "load_dataset", "register_dataset"),
     "cmnas_tf.data.augmentation": ("Augmentation", "ImageSize"),
+    "cmnas_tf.data.joining": ("join_datasets",),
     "cmnas_tf.data.sampling": ("Sampling",),
     "cmnas_tf.data.synthetic": ("write_dataset",),
     "cmnas_tf.data.synthetic_plan": ("SyntheticPeople",),
@@ -52,11 +53,11 @@ __all__ = sorted(_HOME_OF)
 if TYPE_CHECKING:
     from cmnas_tf.architecture import Architecture as Architecture
     from cmnas_tf.data import Dataset as Dataset
-    from cmnas_tf.data import join_datasets as join_datasets
     from cmnas_tf.data import load_dataset as load_dataset
     from cmnas_tf.data import register_dataset as register_dataset
     from cmnas_tf.data.augmentation import Augmentation as Augmentation
     from cmnas_tf.data.augmentation import ImageSize as ImageSize
+    from cmnas_tf.data.joining import join_datasets as join_datasets
     from cmnas_tf.data.sampling import Sampling as Sampling
     from cmnas_tf.data.synthetic import write_dataset as write_dataset
     from cmnas_tf.data.synthetic_plan import SyntheticPeople as SyntheticPeople

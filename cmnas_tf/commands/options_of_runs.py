@@ -76,17 +76,14 @@ class Data(DataFolder):
         """The data set to train on, or the training images of several."""
         from cmnas_tf.data.joining import join_datasets
 
-        folders, names = self.data_dir.split(","), self.dataset.split(",")
+        folders = self.data_dir.split(",")
         if len(folders) == 1 or Path(self.data_dir).exists():
             return self.load("train")
-        if self.dataset and len(names) != len(folders):
-            raise BadInput(
-                f"dataset={self.dataset} must name one for each of {len(folders)} folders, or none."
-            )
-        each = [
-            replace(self, data_dir=folder, dataset=names[n] if self.dataset else "")
-            for n, folder in enumerate(folders)
-        ]
+        names = self.dataset.split(",") if self.dataset else [""] * len(folders)
+        if len(names) != len(folders):
+            raise BadInput(f"dataset={self.dataset} must name one for each folder, or none.")
+        given = zip(folders, names, strict=True)
+        each = [replace(self, data_dir=folder, dataset=name) for folder, name in given]
         # `trial` is that of those that come with several.
         each = [d if LAYOUTS[d.layout].trials > 1 else replace(d, trial=1) for d in each]
         return join_datasets([data.load("train") for data in each])

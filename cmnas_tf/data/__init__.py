@@ -11,7 +11,6 @@ from cmnas_tf.data import own_images  # noqa: F401
 
 # isort: on
 from cmnas_tf.data.index import Count, Dataset, Image, Images
-from cmnas_tf.data.joining import join_datasets
 from cmnas_tf.data.layouts import (
     LAYOUTS,
     Layout,
@@ -32,7 +31,6 @@ __all__ = [
     "Protocol",
     "SingleQuery",
     "Trial",
-    "join_datasets",
     "layout_in",
     "load_dataset",
     "read_dataset",

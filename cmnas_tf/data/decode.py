@@ -12,10 +12,7 @@ BITS = (
 ANIMATED = "a PNG of several images (APNG); save one of them"
 CMYK = "a JPEG of four colours (CMYK), which depend on a profile; save it as RGB"
 TURNED = "an image that its EXIF turns, and readers do or do not; save it upright, without EXIF"
-PALETTE = (
-    "a BMP other than grey, of 24 or of 32 bits: with a palette, masks of its own or compressed, "
-    "which is not looked up; save it as PNG"
-)
+PALETTE = "a BMP with a palette, masks of its own or compressed; save it as PNG"
 REFUSALS = (OTHER, BITS, ANIMATED, CMYK, TURNED, PALETTE)
 
 _HEAD = 4096  # bytes, in which writers put what is looked for
@@ -24,15 +21,11 @@ _TURNED = (
     r"\C*(?:Exif\x00\x00|eXIf)(?:II\C{6,160}?\x12\x01\x03\x00\x01\x00\x00\x00[\x02-\x08]|"
     r"MM\C{6,160}?\x01\x12\x00\x03\x00\x00\x00\x01\x00[\x02-\x08])"
 )
-_ANIMATED = r"\C*\x00\x00\x00\x08acTL"  # the chunk that announces frames
-_DEEP = r"\CPNG\C{20}\x10"
-_OTHER = r"GIF8|RIFF"
 # Length of the second header, bits of a pixel, compression: none, or masks as they are without.
 _BMP = r"BM\C{12}[\x28-\x7f]\x00{3}\C{10}"
 _COLOURED_BMP = (
     _BMP + r"[\x18\x20]\x00(?:\x00{4}|\x03\x00{3}\C{20}\x00{2}\C\x00{2}\C\x00{2}\C\x00{3})"
 )
-_NUMBERED_BMP = _BMP + r"\x08\x00{5}"
 
 
 def decode(encoded: tf.Tensor, height: int, width: int) -> tf.Tensor:
@@ -57,8 +50,8 @@ def decode_pixels(encoded: tf.Tensor) -> tf.Tensor:
 
     def others() -> tf.Tensor:
         with _refusing(
-            (_begins(encoded, _OTHER), OTHER),
-            (_begins(encoded, _DEEP), BITS),
+            (_begins(encoded, r"GIF8|RIFF"), OTHER),
+            (_begins(encoded, r"\CPNG\C{20}\x10"), BITS),  # the depth is the 25th byte
             (is_animated(encoded), ANIMATED),
             (is_turned(encoded), TURNED),
             (has_palette(encoded), PALETTE),
@@ -91,13 +84,12 @@ def is_turned(encoded: tf.Tensor) -> tf.Tensor:
 
 def is_animated(png: tf.Tensor) -> tf.Tensor:
     """Whether a PNG announces several frames: scalar string -> scalar bool."""
-    return _begins(png, _ANIMATED)
+    return _begins(png, r"\C*\x00\x00\x00\x08acTL")
 
 
 def _begins(encoded: tf.Tensor, pattern: str) -> tf.Tensor:
-    return tf.strings.regex_full_match(
-        tf.strings.substr(encoded, 0, _HEAD), rf"(?s)(?:{pattern})\C*"
-    )
+    head = tf.strings.substr(encoded, 0, _HEAD)
+    return tf.strings.regex_full_match(head, rf"(?s)(?:{pattern})\C*")
 
 
 def has_palette(encoded: tf.Tensor) -> tf.Tensor:
@@ -114,7 +106,7 @@ def has_palette(encoded: tf.Tensor) -> tf.Tensor:
         return tf.reduce_any(tf.cast(colours, tf.int32) != greys)
 
     def of_bmp() -> tf.Tensor:
-        numbered = _begins(encoded, _NUMBERED_BMP)
+        numbered = _begins(encoded, _BMP + r"\x08\x00{5}")
         return tf.cond(numbered, coloured, lambda: ~_begins(encoded, _COLOURED_BMP))
 
     return tf.cond(_begins(encoded, r"BM\C{52}"), of_bmp, lambda: False)

@@ -22,8 +22,8 @@ def join_datasets(datasets: Sequence[Dataset]) -> Dataset:
       BadInput: one is given twice or as shards, or they have images of different modalities.
     """
     roots = [Path(dataset.root).resolve() for dataset in datasets]
-    first, tables, cameras = datasets[0], [], 0
-    names: list[str] = []
+    first, cameras = datasets[0], 0
+    train, names = first.train[:0], tuple[str, ...]()
     for number, (dataset, root) in enumerate(zip(datasets, roots, strict=True)):
         if root in roots[:number]:
             raise BadInput(f"data_dir={root} is given twice, as if its people were others.")
@@ -37,33 +37,9 @@ def join_datasets(datasets: Sequence[Dataset]) -> Dataset:
         images, pids = dataset.train, np.unique(dataset.train.pids)
         paths = np.array([str(root / path) for path in images.paths], dtype=object)
         labels = len(names) + np.searchsorted(pids, images.pids)
-        tables.append(replace(images, paths=paths, pids=labels, cameras=images.cameras + cameras))
-        names += [f"{dataset.layout}/{name}" for name in dataset.people(pids)]
+        train += replace(images, paths=paths, pids=labels, cameras=images.cameras + cameras)
+        names += tuple(f"{dataset.layout}/{name}" for name in dataset.people(pids))
         cameras += int(images.cameras.max()) + 1
-    return Dataset(
-        first.layout,
-        Path(os.path.commonpath(roots)),
-        sum(tables[1:], tables[0]),
-        first.test[:0],
-        trial=max(dataset.trial for dataset in datasets),
-        names=tuple(names),
-        joined=tuple(datasets),
-    )
-
-
-def chances(dataset: Dataset, pids: np.ndarray, mixture: Sequence[float]) -> np.ndarray | None:
-    """How likely each of ``pids`` is to be drawn, [N] float64; None: all alike.
-
-    The people of a joined data set share its part of the mixture equally.
-
-    Raises:
-      BadInput: the mixture is not a positive number for each joined data set.
-    """
-    if not mixture:
-        return None
-    sizes = [len(np.unique(joined.train.pids)) for joined in dataset.joined]
-    if len(mixture) != len(sizes) or min(mixture) <= 0:
-        raise BadInput(f"mixture={mixture} must be a positive number for each joined data set.")
-    of = np.repeat(np.arange(len(sizes)), sizes)[pids]  # which data set
-    found = np.array(mixture)[of] / np.bincount(of)[of]
-    return found / found.sum()
+    root, trial = Path(os.path.commonpath(roots)), max(dataset.trial for dataset in datasets)
+    test, joined = first.test[:0], tuple(datasets)
+    return Dataset(first.layout, root, train, test, trial=trial, names=names, joined=joined)

@@ -18,9 +18,6 @@ class Sampling(Options):
     images_per_identity: int = option(
         4, "K, images of each identity in each modality. [code]", minimum=1
     )
-    mixture: tuple[float, ...] = option(
-        (), "How often to draw people of each of several data sets; none: all alike.", advanced=True
-    )
 
     @property
     def rows(self) -> int:
@@ -61,27 +58,19 @@ class IdentitySampler:
       images: the table to draw from; identity ``label`` is the label-th smallest of ``pids``.
       pids: all identities that have labels; those that ``images`` does not hold are not drawn.
       stream: tells apart samplers of one run; a small integer.
-      chances: how likely each identity of ``images`` is to be drawn first, ascending; [N] float64.
 
     Raises:
       BadInput: fewer than P identities, or an identity without images of some modality.
     """
 
     def __init__(
-        self,
-        images: Images,
-        pids: np.ndarray,
-        sampling: Sampling,
-        seed: int,
-        stream: int,
-        chances: np.ndarray | None = None,
+        self, images: Images, pids: np.ndarray, sampling: Sampling, seed: int, stream: int
     ):
         self.images = images
         self.sampling = sampling
         self.modalities = tuple(m for m in MODALITIES if m in set(images.modalities))
         self.seed = seed
         self.stream = stream
-        self._chances = chances
         self._labels = np.flatnonzero(np.isin(np.sort(pids), images.pids))
         if len(self._labels) < sampling.identities_per_batch:
             raise BadInput(
@@ -112,8 +101,7 @@ class IdentitySampler:
         """Batch number ``step`` (>= 0)."""
         random = np.random.default_rng([self.seed, self.stream, step])
         per_identity = self.sampling.images_per_identity
-        count, people = self.sampling.identities_per_batch, len(self._labels)
-        places = random.choice(people, count, replace=False, p=self._chances)
+        places = random.choice(len(self._labels), self.sampling.identities_per_batch, replace=False)
         rows = {
             modality: np.concatenate([random.choice(of_pid[p], per_identity) for p in places])
             for modality, of_pid in self._rows.items()

@@ -8,7 +8,6 @@ import numpy as np
 import tensorflow as tf
 
 from cmnas_tf.data.index import Dataset, Images
-from cmnas_tf.data.joining import chances
 from cmnas_tf.data.pipeline import ImageSource, Share, naming_unreadable, training_batches
 from cmnas_tf.data.sampling import IdentitySampler
 from cmnas_tf.training.recipe import WeightTraining
@@ -37,9 +36,7 @@ class TrainingImages:
 
     def sampler(self, images: Images, stream: int) -> IdentitySampler:
         """Draws P x K batches from part of the images; ``stream`` tells samplers apart."""
-        sampling = self.training.sampling
-        drawn = chances(self.dataset, np.unique(images.pids), sampling.mixture)
-        return IdentitySampler(images, self.pids, sampling, self.seed, stream, drawn)
+        return IdentitySampler(images, self.pids, self.training.sampling, self.seed, stream)
 
     def source(self, images: Images) -> ImageSource:
         """The pixels of part of the images, as large as they enter the network."""

@@ -1,6 +1,5 @@
 """Several data sets to train on as one."""
 
-import collections
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,11 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmnas_tf.data import join_datasets
 from cmnas_tf.data.index import Dataset, Image, Images
-from cmnas_tf.data.joining import chances
+from cmnas_tf.data.joining import join_datasets
 from cmnas_tf.data.pipeline import ImageSource
-from cmnas_tf.data.sampling import IdentitySampler, Sampling
 from cmnas_tf.data.store import MANIFEST
 from cmnas_tf.errors import BadInput
 from cmnas_tf.modality import MODALITIES
@@ -115,41 +112,3 @@ def test_the_pixels_are_those_of_each(cache, tmp_path):
         ImageSource(d.train, d.root, 8, 6).reader()(row).numpy() for d in datasets for row in (0, 1)
     ]
     np.testing.assert_array_equal(found, apart)
-
-
-def test_a_mixture_is_how_often_each_is_drawn():
-    """Of 2 and of 6 people: as often as each other, and all alike without a mixture."""
-    datasets = [
-        dataset_of("/a", dict.fromkeys(range(2), 1)),
-        dataset_of("/b", dict.fromkeys(range(6), 1)),
-    ]
-    joined = join_datasets(datasets)
-    pids = np.unique(joined.train.pids)
-    assert chances(joined, pids, ()) is None
-    np.testing.assert_allclose(chances(joined, pids, (1.0, 1.0)), [1 / 4] * 2 + [1 / 12] * 6)
-    # Whom part of the images leaves out, the others of the data set stand for.
-    np.testing.assert_allclose(chances(joined, pids[1:], (1.0, 3.0)), [1 / 4] + [1 / 8] * 6)
-
-    def parts(mixture):
-        sampling = Sampling(2, 1, mixture)
-        given = joined.train, pids, sampling, 0, 0, chances(joined, pids, mixture)
-        sampler = IdentitySampler(*given)
-        labels = [label for step in range(2000) for label in sampler.draw(step).labels]
-        counted = collections.Counter(label < 2 for label in labels)
-        return counted[True] / len(labels)
-
-    assert abs(parts(()) - 2 / 8) < 0.02
-    # First 1/2; then 1/3 after one of these two (1/4 of 3/4), 6/11 after another.
-    assert abs(parts((1.0, 1.0)) - (1 / 2 + (1 / 3 + 6 / 11) / 2) / 2) < 0.02
-
-
-@pytest.mark.parametrize("mixture", [(1.0,), (1.0, 0.0), (1.0, -2.0), (1.0, 1.0, 1.0)])
-def test_a_mixture_that_does_not_fit(mixture):
-    joined = join_datasets([dataset_of("/a", {1: 1}), dataset_of("/b", {1: 1})])
-    with pytest.raises(BadInput, match="a positive number for each joined data set"):
-        chances(joined, np.arange(2), mixture)
-
-
-def test_a_mixture_of_a_single_data_set():
-    with pytest.raises(BadInput, match="a positive number for each joined data set"):
-        chances(dataset_of("/a", {1: 1}), np.arange(1), (1.0,))

@@ -27,9 +27,9 @@ def both(folders):
 
 @pytest.fixture(scope="module")
 def run_dir(both, tmp_path_factory):
-    """Trained for two epochs, the smaller data set as often as the larger."""
+    """Trained for two epochs."""
     log = tmp_path_factory.mktemp("run")
-    told = done("train", *TINIEST, *both, "--mixture=1,1", f"--run_dir={log / 'run'}", log=log)
+    told = done("train", *TINIEST, *both, f"--run_dir={log / 'run'}", log=log)
     assert "checkpoints in" in told
     return log / "run"
 
@@ -48,7 +48,6 @@ def done(command, *flags, log):
 def test_the_run_says_what_it_was_trained_on(run_dir):
     settings = json.loads((run_dir / "run.json").read_text())["settings"]
     assert (settings["dataset"], settings["trial"]) == ("sysu_mm01,regdb", 2)
-    assert settings["mixture"] == [1.0, 1.0]
     checkpoint = newest(run_dir)
     people = checkpoint.metadata["people"]
     assert [name.split("/")[0] for name in people] == ["sysu_mm01"] * 8 + ["regdb"] * 4
@@ -56,19 +55,17 @@ def test_the_run_says_what_it_was_trained_on(run_dir):
 
 
 def test_it_resumes_on_the_same_alone(both, folders, run_dir, tmp_path):
-    """Cached or not; on other data, or another mixture, it does not."""
+    """Cached or not; on other data it does not."""
     _, second = Checkpoints(run_dir / "checkpoints").paths()
     whole = newest(run_dir).digest
     second.unlink()
     given = f"--run_dir={run_dir}"
     for other, said in (
-        ((*both, "--mixture=1,2"), "mixture=[1.0, 1.0] then, [1.0, 2.0] now"),
-        (both, "mixture=[1.0, 1.0] then, [] now"),
         ((f"--data_dir={folders[0]}", "--dataset=sysu_mm01"), "dataset='sysu_mm01,regdb' then"),
-        ((*both[:2], "--trial=3", "--mixture=1,1"), "trial=2 then, 3 now"),
+        ((*both[:2], "--trial=3"), "trial=2 then, 3 now"),
     ):
         assert said in told(2, "train", *TINIEST, *other, given, log=tmp_path)
-    done("train", *TINIEST, *both, "--mixture=1,1", "--cache=decoded", given, log=tmp_path)
+    done("train", *TINIEST, *both, "--cache=decoded", given, log=tmp_path)
     assert newest(run_dir).digest == whole
 
 
@@ -83,7 +80,7 @@ def test_both_tests_are_in_one_table(folders, run_dir, tmp_path):
 
 
 def test_a_search_finds_one_architecture_for_both(both, tmp_path):
-    flags = ("--warmup_epochs=1", "--split=identities", "--mixture=2,1", "--identities_per_batch=2")
+    flags = ("--warmup_epochs=1", "--split=identities", "--identities_per_batch=2")
     found = tmp_path / "search"
     done("search", *TINIEST, *both, *flags, f"--run_dir={found}", log=tmp_path)
     assert (found / "architecture.json").is_file()
@@ -99,11 +96,10 @@ def test_what_cannot_be_trained_on(both, folders, tmp_path):
     run = f"--run_dir={tmp_path / 'run'}"
     one, other = folders
     for flags, said in (
-        ((both[0], "--dataset=regdb"), "--dataset=regdb must name one for each of 2 folders"),
+        ((both[0], "--dataset=regdb"), "--dataset=regdb must name one for each folder"),
         ((both[0], "--dataset=sysu_mm01,regbd"), "Did you mean"),
         ((f"--data_dir={one},{one}",), "is given twice"),
         ((f"--data_dir={one},{other}/none",), "does not exist"),
-        ((*both, "--mixture=1"), "a positive number for each joined data set"),
         ((*both, "--measure_every=1", "--measure_on=test"), "quer"),
     ):
         assert said in told(2, "train", *TINIEST, *flags, run, log=tmp_path)
