@@ -16,7 +16,6 @@ from cmnas_tf.data.verify import read_contents
 from cmnas_tf.errors import BadInput
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.serving.build_gallery import build_gallery
-from cmnas_tf.serving.client.picture import _opened
 from cmnas_tf.serving.export import export_saved_model
 from cmnas_tf.serving.reading_images import read_files
 from cmnas_tf.training.trained import load_network
@@ -168,9 +167,3 @@ def test_an_exported_model_and_a_gallery_read_alike(folder, tmp_path):
         (people / "b.png").write_bytes(FILES[name])
         with pytest.raises(BadInput, match=r"b\.png cannot be embedded"):
             build_gallery(model, tmp_path / "bad.npz", people.parents[2], progress=False)
-
-
-def test_a_picture_of_matches_shows_what_is_read(folder):
-    for name in READ:
-        shown = np.asarray(_opened(folder / name).convert("RGB"))
-        np.testing.assert_array_equal(shown, by_pillow(name))
