@@ -23,6 +23,7 @@ _HOMES = {
     "cmnas_tf.architecture": ("Architecture",),
     "cmnas_tf.data": ("Dataset", "load_dataset", "register_dataset"),
     "cmnas_tf.data.augmentation": ("Augmentation", "ImageSize"),
+    "cmnas_tf.data.joining": ("join_datasets",),
     "cmnas_tf.data.sampling": ("Sampling",),
     "cmnas_tf.data.synthetic": ("write_dataset",),
     "cmnas_tf.data.synthetic_plan": ("SyntheticPeople",),
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from cmnas_tf.data import register_dataset as register_dataset
     from cmnas_tf.data.augmentation import Augmentation as Augmentation
     from cmnas_tf.data.augmentation import ImageSize as ImageSize
+    from cmnas_tf.data.joining import join_datasets as join_datasets
     from cmnas_tf.data.sampling import Sampling as Sampling
     from cmnas_tf.data.synthetic import write_dataset as write_dataset
     from cmnas_tf.data.synthetic_plan import SyntheticPeople as SyntheticPeople

@@ -46,6 +46,7 @@ class Option:
       required: whether nothing can be done without it.
       path: whether it names a file or a folder.
       advanced: whether most people never touch it.
+      several: whether several values may be given, with commas between.
       positional: whether a command's first word that is no flag gives it too.
       recorded: from a value, or from what an earlier version recorded of it, to what is recorded
         of it and compared, JSON-ready: of a file its content, not its path.
@@ -63,6 +64,7 @@ class Option:
     required: bool = False
     path: bool = False
     advanced: bool = False
+    several: bool = False
     positional: bool = False
     recorded: Callable[[Any], Any] = _plain
     old_names: tuple[str, ...] = ()
@@ -76,7 +78,8 @@ class Option:
         numbers = value if isinstance(value, tuple) else (value,)
         if any(isinstance(n, float) and not math.isfinite(n) for n in numbers):
             raise BadInput(f"{self.name}={value} must be finite.")
-        if self.choices and value not in (*self.choices, self.default):
+        each = value.split(",") if self.several else [value]
+        if self.choices and not {*each} <= {*self.choices, self.default}:
             words = ", ".join(repr(choice) for choice in self.choices)
             raise BadInput(
                 f"{self.name}={value!r} is not allowed; it must be one of {words}."

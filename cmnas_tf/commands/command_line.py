@@ -258,7 +258,7 @@ def _flags_of(options: Sequence[Option]) -> flags.FlagValues:
 
 def _as_type(known: Option, value: Any) -> Any:
     if known.path and isinstance(value, str):
-        return expanded(value)
+        return ",".join(map(expanded, value.split(","))) if known.several else expanded(value)
     if not isinstance(value, list):
         return value
     kind = get_args(known.type)[0]

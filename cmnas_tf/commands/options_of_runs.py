@@ -1,6 +1,7 @@
 """Options that several commands have: where a run is kept, on which images, which network."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmnas_tf.data import LAYOUTS, layout_in
@@ -30,16 +31,19 @@ class DataFolder(Options):
 
     data_dir: str = option(
         "",
-        "Folder of the data set, laid out as its authors deliver it, or of its shards.",
+        "Folder of the data set, laid out as its authors deliver it, or of its shards. Search and "
+        "training take several, with commas between, and keep their people apart.",
         required=True,
         path=True,
+        several=True,
         affects_result=False,
     )
     dataset: str = option(
         "",
         "Layout of the data set; images of your own: listed in images.csv, or in folders. By "
-        f"default the one that `data_dir` looks like, else {_USUAL}.",
+        f"default the one that `data_dir` looks like, else {_USUAL}. Of several one for each.",
         choices=LAYOUTS,
+        several=True,
     )
     trial: int = option(
         1, "Trial of a data set with several splits (RegDB).", minimum=1, advanced=True
@@ -67,6 +71,22 @@ class Data(DataFolder):
         from cmnas_tf.data import load_dataset
 
         return load_dataset(self.layout, self.data_dir, self.trial)
+
+    def load_joined(self) -> "Dataset":
+        """The data set to train on, or the training images of several."""
+        from cmnas_tf.data.joining import join_datasets
+
+        folders = self.data_dir.split(",")
+        if len(folders) == 1 or Path(self.data_dir).exists():
+            return self.load("train")
+        names = self.dataset.split(",") if self.dataset else [""] * len(folders)
+        if len(names) != len(folders):
+            raise BadInput(f"dataset={self.dataset} must name one for each folder, or none.")
+        given = zip(folders, names, strict=True)
+        each = [replace(self, data_dir=folder, dataset=name) for folder, name in given]
+        # `trial` is that of those that come with several.
+        each = [d if LAYOUTS[d.layout].trials > 1 else replace(d, trial=1) for d in each]
+        return join_datasets([data.load("train") for data in each])
 
     def load(self, part: str) -> "Dataset":
         """The data set; where it is asked for without the unreadable images of a part."""

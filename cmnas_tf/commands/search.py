@@ -33,7 +33,7 @@ def main(command: Search) -> None:
     from cmnas_tf.searching.search import find_architecture
 
     found = find_architecture(
-        command.data.load("train").of_modality(command.modality.modality),
+        command.data.load_joined().of_modality(command.modality.modality),
         space,
         algorithm,
         run_dir=command.run.run_dir,

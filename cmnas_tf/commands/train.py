@@ -29,7 +29,7 @@ def main(command: Train) -> None:
     from cmnas_tf.training.train import train_network
 
     model = train_network(
-        command.data.load("train"),
+        command.data.load_joined(),
         architecture,
         command.recipe,
         run_dir=command.run.run_dir,

@@ -4,22 +4,28 @@ from contextlib import AbstractContextManager
 
 import tensorflow as tf
 
-PALETTE = "a BMP with a colour palette, which is not looked up; save it as PNG or 24-bit BMP"
+OTHER = "a GIF or WebP, whatever its name says; save it as PNG"
 BITS = (
-    "a GIF, of which there may be several images, or a PNG with 16 bits a colour, of which the "
-    "lower 8 would be lost; save it as PNG with 8 bits, all images of a camera scaled alike"
+    "a PNG with 16 bits a colour, of which the lower 8 would be lost; save it with 8 bits, all "
+    "images of a camera scaled alike"
 )
-CMYK = "a JPEG of four colours (CMYK), which depend on a printer's profile; save it as RGB"
+ANIMATED = "a PNG of several images (APNG); save one of them"
+CMYK = "a JPEG of four colours (CMYK), which depend on a profile; save it as RGB"
+TURNED = "an image that its EXIF turns, and readers do or do not; save it upright, without EXIF"
+PALETTE = "a BMP with a palette, masks of its own or compressed; save it as PNG"
+REFUSALS = (OTHER, BITS, ANIMATED, CMYK, TURNED, PALETTE)
 
-
-TURNED = "a JPEG that its EXIF turns, and readers do or do not; save it upright, without EXIF"
-
-_HEAD = 256  # bytes, in which cameras write the EXIF tag of the orientation (CIPA DC-008, 0x0112)
+_HEAD = 4096  # bytes, in which writers put what is looked for
+# The tag of the orientation (CIPA DC-008, 0x0112), in a segment of a JPEG or a chunk of a PNG.
 _TURNED = (
-    r"(?s)\C{2,64}?Exif\x00\x00(?:II\C{6,160}?\x12\x01\x03\x00\x01\x00\x00\x00[\x02-\x08]|"
-    r"MM\C{6,160}?\x01\x12\x00\x03\x00\x00\x00\x01\x00[\x02-\x08])\C*"
+    r"\C*(?:Exif\x00\x00|eXIf)(?:II\C{6,160}?\x12\x01\x03\x00\x01\x00\x00\x00[\x02-\x08]|"
+    r"MM\C{6,160}?\x01\x12\x00\x03\x00\x00\x00\x01\x00[\x02-\x08])"
 )
-_BITS = r"(?s)GIF8\C*|\CPNG\C{20}\x10"  # the depth of a PNG is its 25th byte
+# Length of the second header, bits of a pixel, compression: none, or masks as they are without.
+_BMP = r"BM\C{12}[\x28-\x7f]\x00{3}\C{10}"
+_COLOURED_BMP = (
+    _BMP + r"[\x18\x20]\x00(?:\x00{4}|\x03\x00{3}\C{20}\x00{2}\C\x00{2}\C\x00{2}\C\x00{3})"
+)
 
 
 def decode(encoded: tf.Tensor, height: int, width: int) -> tf.Tensor:
@@ -34,22 +40,27 @@ def decode(encoded: tf.Tensor, height: int, width: int) -> tf.Tensor:
 def decode_pixels(encoded: tf.Tensor) -> tf.Tensor:
     """One JPEG, PNG or BMP in the size it has: scalar string -> [h, w, 3] uint8, RGB.
 
-    One channel is repeated.
+    One channel is repeated; alpha is dropped. What a file is called does not matter.
 
     Raises:
-      tf.errors.InvalidArgumentError: when run on bytes that are not a complete image; on a BMP with
-        a colour palette (:data:`PALETTE`), of which TensorFlow gives the palette's numbers; on a
-        PNG of 16 bits, of which it gives the upper 8, or a GIF (:data:`BITS`); or on a JPEG that is
-        not upright (:data:`TURNED`).
+      tf.errors.InvalidArgumentError: when run on bytes that are not a complete image, or on an
+        image that TensorFlow reads otherwise than other programs: one of ``REFUSALS`` says why.
+        EXIF and the announcement of frames are looked for in the first 4096 bytes.
     """
 
     def others() -> tf.Tensor:
-        refused = tf.strings.regex_full_match(tf.strings.substr(encoded, 0, 25), _BITS)
-        with _refusing((has_palette(encoded), PALETTE), (refused, BITS)):
+        with _refusing(
+            (_begins(encoded, r"GIF8|RIFF"), OTHER),
+            (_begins(encoded, r"\CPNG\C{20}\x10"), BITS),  # the depth is the 25th byte
+            (is_animated(encoded), ANIMATED),
+            (is_turned(encoded), TURNED),
+            (has_palette(encoded), PALETTE),
+        ):
             return tf.io.decode_image(encoded, channels=3, expand_animations=False)
 
     def jpeg() -> tf.Tensor:
-        with _refusing((is_turned(encoded), TURNED)):
+        colours = tf.image.extract_jpeg_shape(encoded)[2]
+        with _refusing((colours > 3, CMYK), (is_turned(encoded), TURNED)):
             # The accurate transform, which is what Pillow and OpenCV use.
             return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
 
@@ -66,30 +77,39 @@ def _refusing(*faults: tuple[tf.Tensor, str]) -> AbstractContextManager[None]:
     )
 
 
-def is_turned(jpeg: tf.Tensor) -> tf.Tensor:
-    """Whether EXIF says that a JPEG's pixels are not upright: scalar string -> scalar bool."""
-    return tf.strings.regex_full_match(tf.strings.substr(jpeg, 0, _HEAD), _TURNED)
+def is_turned(encoded: tf.Tensor) -> tf.Tensor:
+    """Whether EXIF says that a JPEG's or PNG's pixels are not upright: string -> scalar bool."""
+    return _begins(encoded, _TURNED)
+
+
+def is_animated(png: tf.Tensor) -> tf.Tensor:
+    """Whether a PNG announces several frames: scalar string -> scalar bool."""
+    return _begins(png, r"\C*\x00\x00\x00\x08acTL")
+
+
+def _begins(encoded: tf.Tensor, pattern: str) -> tf.Tensor:
+    head = tf.strings.substr(encoded, 0, _HEAD)
+    return tf.strings.regex_full_match(head, rf"(?s)(?:{pattern})\C*")
 
 
 def has_palette(encoded: tf.Tensor) -> tf.Tensor:
-    """Whether this is a BMP whose pixels are numbers of colours, other than grey number n for n."""
+    """Whether this is a BMP whose pixels are other than colours, or grey number n for n."""
 
-    def number(position: int, form: tf.DType) -> tf.Tensor:
-        return tf.io.decode_raw(tf.strings.substr(encoded, position, form.size), form)[0]
-
-    def of_bmp() -> tf.Tensor:
-        bits = number(28, tf.uint16)  # of a pixel
-        return tf.cond((bits > 0) & (bits <= 8), lambda: (bits < 8) | coloured(), lambda: False)
+    def number(position: int) -> tf.Tensor:
+        return tf.io.decode_raw(tf.strings.substr(encoded, position, 4), tf.int32)[0]
 
     def coloured() -> tf.Tensor:
-        start = 14 + number(14, tf.int32)  # behind the headers of the file and of the image
-        colours = tf.strings.substr(encoded, start, number(10, tf.int32) - start)
+        start = 14 + number(14)  # behind the headers of the file and of the image
+        colours = tf.strings.substr(encoded, start, number(10) - start)
         colours = tf.reshape(tf.io.decode_raw(colours, tf.uint8), [-1, 4])[:, :3]  # B, G, R
         greys = tf.range(tf.shape(colours)[0])[:, None]
         return tf.reduce_any(tf.cast(colours, tf.int32) != greys)
 
-    is_bmp = tf.strings.substr(encoded, 0, 2) == "BM"
-    return tf.cond(is_bmp, of_bmp, lambda: False)
+    def of_bmp() -> tf.Tensor:
+        numbered = _begins(encoded, _BMP + r"\x08\x00{5}")
+        return tf.cond(numbered, coloured, lambda: ~_begins(encoded, _COLOURED_BMP))
+
+    return tf.cond(_begins(encoded, r"BM\C{52}"), of_bmp, lambda: False)
 
 
 def resize(pixels: tf.Tensor, height: int, width: int) -> tf.Tensor:

@@ -108,6 +108,7 @@ class Dataset:
       modality: which training images these are: ``"all"``, ``"visible"`` or ``"infrared"``.
       left_out: the files that ``verify.readable`` left out.
       names: of identity 0, 1, ...; empty where the data set numbers its people itself.
+      joined: the data sets whose training images these are, see ``joining.join_datasets``.
     """
 
     layout: str
@@ -119,6 +120,12 @@ class Dataset:
     modality: str = "all"
     left_out: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    joined: tuple["Dataset", ...] = ()
+
+    @property
+    def layouts(self) -> str:
+        """Its layout; of joined data sets those of all, with commas between."""
+        return ",".join(dataset.layout for dataset in self.joined or [self])
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -128,8 +135,10 @@ class Dataset:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of every row of both tables, and of people's names where they have any: two data
-        sets with the same one list the same."""
+        """SHA-256 of every row of both tables, and of people's names where they have any, or of the
+        fingerprints of joined ones: two data sets with the same one list the same."""
+        if self.joined:
+            return hashlib.sha256("".join(d.fingerprint for d in self.joined).encode()).hexdigest()
         digest = hashlib.sha256("\n".join(self.names).encode())
         for images in (self.train, self.test):
             for image in images:
@@ -161,7 +170,7 @@ class Dataset:
             f"  {part:<16}{count.images:>9,} images of {count.identities:>6,} identities"
             for part, count in self.counts().items()
         ]
-        return "\n".join([f"{self.layout} in {self.root}, trial {self.trial}", *lines])
+        return "\n".join([f"{self.layouts} in {self.root}, trial {self.trial}", *lines])
 
     def counts(self) -> dict[str, Count]:
         """How large each part is that has images at all.

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from cmnas_tf.data.decode import BITS, CMYK, PALETTE, TURNED, decode_pixels
+from cmnas_tf.data.decode import REFUSALS, decode_pixels
 from cmnas_tf.data.index import Dataset, Image, Images
 from cmnas_tf.data.store import in_threads, open_store
 from cmnas_tf.errors import BadInput
@@ -43,8 +43,8 @@ def read_contents(
       progress: called with the number of files just read.
     """
     paths, store = list(paths), open_store(root)
-    # Decodes and forgets; traced here, because threads would each trace it anew.
-    decode = tf.function(_colours, autograph=False).get_concrete_function(
+    # Traced here, because threads would each trace it anew.
+    decode = tf.function(decode_pixels, autograph=False).get_concrete_function(
         tf.TensorSpec([], tf.string)
     )
 
@@ -58,7 +58,7 @@ def read_contents(
             return Content("", f"the file cannot be read ({reason})")
         digest, fault = hashlib.sha256(encoded).hexdigest(), ""
         try:
-            fault = CMYK if decode(tf.constant(encoded)) > 3 else ""
+            decode(tf.constant(encoded))
         except tf.errors.OpError as error:
             fault = _fault(error.message)
         return Content(digest, fault)
@@ -70,17 +70,9 @@ def read_contents(
     return contents
 
 
-def _colours(encoded: tf.Tensor) -> tf.Tensor:
-    """How many colours the file of an image has, 3 where it is no JPEG, after decoding it."""
-    with tf.control_dependencies([decode_pixels(encoded)]):
-        return tf.cond(
-            tf.io.is_jpeg(encoded), lambda: tf.image.extract_jpeg_shape(encoded)[2], lambda: 3
-        )
-
-
 def _fault(message: str) -> str:
     """What TensorFlow's message says of an image."""
-    for reason in (PALETTE, BITS, TURNED):
+    for reason in REFUSALS:
         if reason in message:
             return reason
     # Behind the trace and the function's name, before the node's.

@@ -252,7 +252,8 @@ def _require_unseen_people(model: TrainedNetwork, dataset: Dataset) -> None:
     """Raises BadInput if the test images are of another of the data set's splits."""
     training = model.checkpoint.metadata.get("settings", {})
     trial = training.get("trial", dataset.trial)
-    if training.get("dataset") == dataset.layout and trial != dataset.trial:
+    differs = trial != dataset.trial and LAYOUTS[dataset.layout].trials > 1
+    if differs and dataset.layout in training.get("dataset", "").split(","):
         raise BadInput(
             f"The network was trained on trial {trial} of {dataset.layout}, which shares people "
             f"with the test images of trial={dataset.trial}. Give trial={trial}."

@@ -89,7 +89,7 @@ def find_architecture(
     images = TrainingImages(dataset, algorithm, seed)
     split = split_train(dataset.train, algorithm.split, seed)
     settings = {
-        "dataset": dataset.layout,
+        "dataset": dataset.layouts,
         "trial": dataset.trial,
         "modality": dataset.modality,
         "search_space": SPACES.name_of(type(space)),

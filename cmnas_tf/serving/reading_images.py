@@ -6,7 +6,7 @@ from 0. (A JPEG whose header is damaged, not cut, is refused in its decoder's wo
 
 import tensorflow as tf
 
-from cmnas_tf.data.decode import decode, has_palette, is_turned, resize
+from cmnas_tf.data.decode import decode, has_palette, is_animated, is_turned, resize
 from cmnas_tf.serving.signatures import require
 
 SMALLEST, LARGEST = 8, 4096  # pixels of a side; our choice
@@ -18,7 +18,7 @@ BYTES = f"An image file must have at most {MOST_BYTES} bytes. Larger is number"
 SIDES = f"The sides of an image must be {SMALLEST} to {LARGEST} pixels. Height, width, number:"
 CUT = "An image must be a whole file. The header is cut short of number"
 CMYK = "A JPEG must be grey or have three colours. Four colours (CMYK) has number"
-TURNED = "A JPEG must be upright, without an EXIF that turns it. Turned is number"
+TURNED = "An image must be upright, without an EXIF that turns it. Turned is number"
 SCANS = f"A JPEG must have at most {MOST_SCANS} scans. More has number"
 HEADER = "A PNG must begin with its header (IHDR). Another chunk is first in number"
 DEPTH = "A PNG must have at most 8 bits for each colour. 16 bits has number"
@@ -98,18 +98,15 @@ def _checked(encoded: tf.Tensor, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tenso
         scans = tf.size(tf.strings.split(known, _START_OF_SCAN, maxsplit=MOST_SCANS + 1)) - 1
         shape = tf.image.extract_jpeg_shape(require(known, (scans > 0, CUT, number)))
         few = (scans <= MOST_SCANS, SCANS, number)
-        upright = (~is_turned(known), TURNED, number)
-        return require(shape[:2], (shape[2] <= 3, CMYK, number), few, upright)
+        return require(shape[:2], (shape[2] <= 3, CMYK, number), few)
 
     def png() -> tf.Tensor:
         first = (tf.strings.substr(known, len(_PNG), len(_IHDR)) == _IHDR, HEADER, number)
         whole = require(known, (length >= _PNG_HEADER, CUT, number), first)
         depth = tf.io.decode_raw(tf.strings.substr(whole, 24, 1), tf.uint8)[0]
-        # The chunk that announces frames stands before the data of the first one.
-        start = tf.strings.split(known, "IDAT", maxsplit=1)[0]
-        animated = tf.strings.regex_full_match(start, r"(?s)\C*acTL\C*")
         sides = _integers(whole, 16, little_endian=False)[::-1]
-        return require(sides, (depth <= 8, DEPTH, number), (~animated, ANIMATED, number))
+        single = (~is_animated(known), ANIMATED, number)
+        return require(sides, (depth <= 8, DEPTH, number), single)
 
     def bmp() -> tf.Tensor:
         whole = require(known, (length >= _BMP_HEADER, CUT, number))
@@ -117,7 +114,8 @@ def _checked(encoded: tf.Tensor, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tenso
         return tf.abs(_integers(whole, 18)[::-1])  # a negative height: from the top down
 
     sides = tf.cond(is_png, png, lambda: tf.cond(is_bmp, bmp, jpeg))
-    return require((known, sides), (_allowed(sides), SIDES, sides, number))
+    upright = (~is_turned(known), TURNED, number)
+    return require((known, sides), (_allowed(sides), SIDES, sides, number), upright)
 
 
 def _integers(file: tf.Tensor, position: int, little_endian: bool = True) -> tf.Tensor:

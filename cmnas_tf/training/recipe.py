@@ -241,7 +241,7 @@ def training_settings(
 ) -> dict[str, Any]:
     """What the result of a training follows from, besides images and architecture; JSON-ready."""
     return {
-        "dataset": dataset.layout,
+        "dataset": dataset.layouts,
         "trial": dataset.trial,
         **described([recipe, parts]),
         "seed": seed,

@@ -8,7 +8,7 @@ import pytest
 from PIL import ExifTags
 from PIL import Image as Picture
 
-from cmnas_tf.data.decode import BITS, CMYK, PALETTE, TURNED
+from cmnas_tf.data.decode import BITS, CMYK, OTHER, PALETTE, TURNED
 from cmnas_tf.data.index import Dataset, Image, Images
 from cmnas_tf.data.verify import Content, duplicates, read_contents, unreadable
 
@@ -49,13 +49,13 @@ def centikelvin():
 FILES = {
     "good.png": (lambda: picture(1), ""),
     "good.bmp": (lambda: picture(2, "BMP"), ""),
-    "half.jpg": (lambda: picture(3, "JPEG")[:300], "not a complete JPEG, PNG or BMP image (jpeg"),
+    "half.jpg": (lambda: picture(3, "JPEG")[:300], "not a complete JPEG, PNG or BMP image ("),
     "empty.jpg": (lambda: b"", "not a complete JPEG, PNG or BMP image (Input is empty.)"),
     "short.bmp": (lambda: b"BM", "not a complete JPEG, PNG or BMP image ("),
     "text.png": (lambda: b"<!doctype html>", "not a complete JPEG, PNG or BMP image (Unknown"),
     "palette.bmp": (with_palette, PALETTE),
     "thermal.png": (centikelvin, BITS),
-    "gif.jpg": (lambda: picture(4, "GIF"), BITS),
+    "gif.jpg": (lambda: picture(4, "GIF"), OTHER),
     "print.jpg": (lambda: saved(Picture.new("CMYK", (5, 9)), "JPEG"), CMYK),
     "turned.jpg": (lambda: held(6), TURNED),
     "upright.jpg": (lambda: held(1), ""),
