@@ -121,7 +121,8 @@ class RemoteModel:
         name = f"embed_{modalities[0]}" if len(set(modalities)) == 1 else ""
         if name not in self.signatures:
             name, inputs["modality"] = "embed", _texts(modalities)
-        return self._predict(name, inputs)["embedding"]
+        answer = self._predict(name, inputs)
+        return _output(answer, "embedding", np.float32, len(images))
 
     def identify(
         self, images: Sequence[bytes], modalities: Sequence[str], cameras: Sequence[str], k: int
@@ -144,7 +145,8 @@ class RemoteModel:
             "k": np.full(len(images), k, np.int32),
         }
         answer = self._predict("identify", inputs)
-        return Matches(answer["ids"], answer["cameras"], answer["scores"])
+        kinds = {"ids": object, "cameras": object, "scores": np.float32}
+        return Matches(*(_output(answer, name, kinds[name], len(images), k) for name in kinds))
 
     def _predict(self, name: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         signature = self.signatures.get(name)
@@ -157,6 +159,21 @@ class RemoteModel:
         return self._retries.call(
             lambda seconds: self._transport.predict(name, signature, inputs, seconds)
         )
+
+
+def _output(
+    answer: Mapping[str, np.ndarray], name: str, kind: type, rows: int, columns: int = 0
+) -> np.ndarray:
+    """An output, if it is texts or finite numbers in so many rows and, unless 0, columns."""
+    found = answer.get(name, np.empty(0))
+    wanted = (rows, columns or max(1, found.size // rows))
+    finite = found.dtype == object or np.isfinite(found).all()
+    if found.dtype != kind or found.shape != wanted or not finite:
+        said = f"{found.dtype} of shape {found.shape}" if finite else "not finite"
+        raise CallError(
+            "DATA_LOSS", f"{name} must be {kind.__name__} of shape {wanted}, not {said}"
+        )
+    return found
 
 
 def _texts(words: Sequence[str]) -> np.ndarray:
