@@ -21,7 +21,7 @@ from absl import flags
 from cmnas_tf.commands.help import help_text, print_and_end
 from cmnas_tf.commands.words import flag_behind, in_flags, shown
 from cmnas_tf.errors import BadInput, Stopped, TrainingDiverged, WorkerLost, printable
-from cmnas_tf.interrupt import SIGNALS, signals_handled_by
+from cmnas_tf.interrupt import signals_handled_by
 from cmnas_tf.options import Option, Options
 from cmnas_tf.reading import read_bytes
 
@@ -143,7 +143,7 @@ def run(main: Callable[[Any], None], command: type[Options], argv: Sequence[str]
             print(f"\nerror: {in_flags(printable(message), command.options())}", file=sys.stderr)
         sys.exit(code)
 
-    with _logging_to_stderr(command), signals_handled_by(_terminate, SIGNALS[1:]):
+    with _logging_to_stderr(command), signals_handled_by(_interrupt):
         try:
             main(read(command, argv or sys.argv))
         except (BadInput, TrainingDiverged, WorkerLost) as error:
@@ -163,8 +163,8 @@ def run(main: Callable[[Any], None], command: type[Options], argv: Sequence[str]
             fail(f"{said} Rerun the same command to resume.", EXIT_OF_SIGNAL + number)
 
 
-def _terminate(number: int, _: object) -> None:
-    """Lets another signal clean up on its way out, like Ctrl-C."""
+def _interrupt(number: int, _: object) -> None:
+    """Lets a signal clean up on its way out."""
     raise KeyboardInterrupt(signal.Signals(number))
 
 
