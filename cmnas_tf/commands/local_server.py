@@ -28,11 +28,14 @@ def main(command: LocalServer) -> None:
     stop, served, asked = threading.Event(), command.serving, []
 
     def end(number: int, _: object) -> None:
-        asked.append(signal.Signals(number).name)
+        asked.append(number)
         stop.set()
 
     print("This server is for development and tests. Use TensorFlow Serving for anything else.")
-    with signals_handled_by(end), serve_locally(served) as server:
+    with (
+        signals_handled_by(end),
+        serve_locally(served) as server,
+    ):
         print(
             f"model {served.model_name!r}: gRPC on {served.host}:{server.grpc_port}, REST on "
             f"http://{served.host}:{server.rest_port}/v1/models/{served.model_name}",
@@ -40,4 +43,4 @@ def main(command: LocalServer) -> None:
         )
         for event in server.watch(stop, served.file_system_poll_wait_seconds):
             print(event, flush=True)
-    print(f"stopped by {asked[0]}")
+    print(f"stopped by {signal.Signals(asked[0]).name}")
