@@ -14,6 +14,7 @@ from cmnas_tf.errors import BadInput
 def tensorflow(monkeypatch):
     """Of a process on two cores that has computed nothing yet: how many threads it was given."""
     given = []
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
     monkeypatch.setattr(threads, "cores", lambda: 2)
     monkeypatch.setattr(tf.config.threading, "set_intra_op_parallelism_threads", given.append)
     return given
@@ -37,7 +38,15 @@ def test_it_says_where_it_resumes_with_others_than_the_machine_has(tensorflow, c
     use_threads(0, 2)
     assert not caplog.messages
     use_threads(0, 4)
-    assert caplog.messages == ["Resumes with threads=4, as it began; there are 2 cores."]
+    assert caplog.messages == ["Resumes with threads=4, as it began; here it would be 2."]
+
+
+@pytest.mark.parametrize(("variable", "used"), [("3", 3), ("0", 2), ("", 2), ("many", 2)])
+def test_tensorflows_own_variable_is_followed(tensorflow, monkeypatch, variable, used):
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", variable)
+    assert use_threads(0, 0) == used
+    assert use_threads(0, 4) == 4
+    assert tensorflow == [used, 4]
 
 
 def test_once_something_was_computed_it_says_what_it_goes_on_with(caplog):
