@@ -21,6 +21,11 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
     return f" Did you mean {' or '.join(by_case[name] for name in near)}?" if near else ""
 
 
+def printable(text: str) -> str:
+    """A text of others in which all that a terminal would obey, or cannot show, is escaped."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
 class TrainingDiverged(RuntimeError):
     """A loss term stopped being finite; the last good checkpoint is kept."""
 

@@ -4,6 +4,8 @@ What is read, changed and written again is locked meanwhile.
 """
 
 import contextlib
+import fcntl
+import glob
 import hashlib
 import json
 import logging
@@ -20,6 +22,7 @@ from cmnas_tf.errors import BadInput
 
 logger = logging.getLogger(__name__)
 
+_ASIDE = f".{8 * '[0-9a-f]'}.tmp"  # how temporary names end
 _IN_GRAPH = r"\{\{.*?\}\} | ?\[Op:.*"  # where in its graph TensorFlow met an error
 
 
@@ -46,23 +49,53 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yields a temporary path beside ``path``; on success it takes the place of ``path``.
 
     The block may create a file or a folder there. When the block raises, the temporary path is
-    removed and whatever stood at ``path`` is left as it was. A folder is never replaced: renaming
-    onto a folder that holds something raises ``OSError``.
+    removed and whatever stood at ``path`` is left as it was. What a process that was killed had
+    begun to write for ``path`` is removed first.
+
+    Raises:
+      BadInput: the block made a folder, and another process has written one there meanwhile.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    with _writing_in(path.parent, f".{glob.escape(path.name)}{_ASIDE}"):
+        try:
+            yield aside
+            if aside.is_file():
+                with aside.open("rb+") as written:
+                    os.fsync(written.fileno())
+            if aside.is_dir() and any(path.glob("*")):
+                raise BadInput(
+                    f"Another process has written {path} meanwhile, and a folder is never "
+                    "replaced; nothing was written. Rerun, or give another path."
+                )
+            aside.replace(path)
+        finally:
+            _remove(aside)
+
+
+@contextlib.contextmanager
+def _writing_in(folder: Path, remains: str) -> Iterator[None]:
+    """Locks a folder beside others; if there are none, removes its files of a pattern before."""
+    opened = os.open(folder, os.O_RDONLY)
     try:
-        yield aside
-        if aside.is_file():
-            with aside.open("rb+") as written:
-                os.fsync(written.fileno())
-        aside.replace(path)
+        with contextlib.suppress(OSError):  # nothing can be locked there, or not now
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for path in folder.glob(remains):
+                logger.info("%s is removed, which a process left that was killed.", path)
+                _remove(path)
+        with contextlib.suppress(OSError):
+            fcntl.flock(opened, fcntl.LOCK_SH)
+        yield
     finally:
-        if aside.is_dir():
-            shutil.rmtree(aside)
-        else:
-            aside.unlink(missing_ok=True)
+        os.close(opened)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def remains(folder: Path) -> list[Path]:
@@ -70,7 +103,7 @@ def remains(folder: Path) -> list[Path]:
 
     Also what a living process is about to rename: of its folders the caller must be sure.
     """
-    return sorted(path for path in folder.rglob(f".*.{8 * '[0-9a-f]'}.tmp") if path.is_file())
+    return sorted(path for path in folder.rglob(f".*{_ASIDE}") if path.is_file())
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 
 from tabulate import SEPARATING_LINE, DataRow, Line, TableFormat, tabulate
 
+from cmnas_tf.errors import printable
+
 _ROW = DataRow("", "  ", "")
 _SCREEN = TableFormat(None, Line("", "-", "--", ""), None, None, _ROW, _ROW, 0, None)
 
 
 def table(lines: Sequence[Sequence[str]]) -> str:
     """Columns of equal width, numbers to the right and words to the left; the first line heads."""
-    head, *rows = lines
+    head, *rows = [list(map(printable, line)) for line in lines]
     numeric = [all(map(_is_number, column[1:])) for column in zip(*lines, strict=True)]
     return tabulate(
         [head, [SEPARATING_LINE], *rows],  # as tabulate's `headers` it would widen the columns

@@ -1,9 +1,14 @@
 """Whole files or none."""
 
 import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+from cmnas_tf import files
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import new_path, replacing, write_json, write_text
 
@@ -55,9 +60,93 @@ def test_a_folder_that_holds_something_is_never_replaced(tmp_path):
     path = tmp_path / "model"
     path.mkdir()
     (path / "precious").touch()
-    with pytest.raises(OSError), replacing(path) as aside:
+    other = "Another process has written .*/model meanwhile.* nothing was written. Rerun"
+    with pytest.raises(BadInput, match=other), replacing(path) as aside:
         aside.mkdir()
     assert names(tmp_path) == ["model"] and names(path) == ["precious"]
+
+
+def test_an_empty_folder_is_filled(tmp_path):
+    (tmp_path / "model").mkdir()
+    with replacing(tmp_path / "model") as aside:
+        aside.mkdir()
+        (aside / "weights").touch()
+    assert names(tmp_path / "model") == ["weights"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from cmnas_tf.files import replacing
+with replacing(Path(sys.argv[1])) as aside:
+    if sys.argv[2] == "folder":
+        (aside / "variables").mkdir(parents=True)
+        (aside / "variables" / "data").write_text("half")
+    else:
+        aside.write_text("half")
+    print(aside.name, flush=True)
+    signal.pause()
+"""
+
+
+@pytest.fixture(params=["file", "folder"])
+def writing(request, tmp_path):
+    """A process that is writing ``a [1].npz``, and what it writes to."""
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(tmp_path / "a [1].npz"), request.param],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[1],
+    ) as process:
+        yield process, tmp_path / process.stdout.readline().strip()
+        process.kill()
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_that_writes_the_same(
+    writing, tmp_path, caplog
+):
+    """And nothing else, neither of other names nor like it."""
+    caplog.set_level(logging.INFO, "cmnas_tf")
+    process, left = writing
+    others = [
+        ".a [1].npz.tmp",
+        ".a [1].npz.0123456.tmp",
+        ".a 1.npz.01234567.tmp",
+        ".b.01234567.tmp",
+    ]
+    for name in others:
+        (tmp_path / name).touch()
+    process.kill()
+    process.wait()
+    write_text(tmp_path / "b.npz", "")
+    assert left.exists()
+    write_text(tmp_path / "a [1].npz", "whole")
+    assert names(tmp_path) == sorted([*others, "a [1].npz", "b.npz"])
+    assert (tmp_path / "a [1].npz").read_text() == "whole"
+    assert caplog.messages == [f"{left} is removed, which a process left that was killed."]
+
+
+def test_what_a_living_process_writes_stays(writing, tmp_path):
+    """Once more after others have written, and while this one writes itself."""
+    _, left = writing
+    for _ in range(2):
+        write_text(tmp_path / "a [1].npz.other", "")
+    with replacing(tmp_path / "a [1].npz") as aside:
+        aside.write_text("whole")
+        write_text(tmp_path / "a [1].npz", "first")
+    assert (tmp_path / "a [1].npz").read_text() == "whole"
+    assert left.exists()
+
+
+def test_where_a_folder_cannot_be_locked_nothing_is_removed(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError("no locks available")
+
+    monkeypatch.setattr(files.fcntl, "flock", refuse)
+    left = tmp_path / ".a.json.01234567.tmp"
+    left.touch()
+    write_json(tmp_path / "a.json", 1)
+    assert names(tmp_path) == [left.name, "a.json"]
 
 
 def test_a_block_that_writes_nothing_is_an_error(tmp_path):

@@ -109,7 +109,7 @@ def test_what_is_in_it(wheel):
     assert len(configs) == len(
         [*(ROOT / "configs").rglob("*.flags"), *(ROOT / "configs").rglob("*.json")]
     )
-    assert "cmnas = cmnas_tf.commands.cmnas:main" in scripts
+    assert "cmnas = cmnas_tf.__main__:main" in scripts
     assert "Requires-Python: <3.14,>=3.10" in metadata
     assert "License-Expression: Apache-2.0" in metadata
     for extra in ("serving", "faiss", "torch", "onnx", "dev"):

@@ -20,8 +20,8 @@ from absl import flags
 
 from cmnas_tf.commands.help import help_text, print_and_end
 from cmnas_tf.commands.words import flag_behind, in_flags, shown
-from cmnas_tf.errors import BadInput, Stopped, TrainingDiverged, WorkerLost
-from cmnas_tf.interrupt import SIGNALS, signals_handled_by
+from cmnas_tf.errors import BadInput, Stopped, TrainingDiverged, WorkerLost, printable
+from cmnas_tf.interrupt import signals_handled_by
 from cmnas_tf.options import Option, Options
 from cmnas_tf.reading import read_bytes
 
@@ -140,10 +140,10 @@ def run(main: Callable[[Any], None], command: type[Options], argv: Sequence[str]
 
     def fail(message: str, code: int) -> None:
         with contextlib.suppress(OSError):  # there may be no terminal any more
-            print(f"\nerror: {in_flags(message, command.options())}", file=sys.stderr)
+            print(f"\nerror: {in_flags(printable(message), command.options())}", file=sys.stderr)
         sys.exit(code)
 
-    with _logging_to_stderr(command), signals_handled_by(_terminate, SIGNALS[1:]):
+    with _logging_to_stderr(command), signals_handled_by(_interrupt):
         try:
             main(read(command, argv or sys.argv))
         except (BadInput, TrainingDiverged, WorkerLost) as error:
@@ -163,8 +163,8 @@ def run(main: Callable[[Any], None], command: type[Options], argv: Sequence[str]
             fail(f"{said} Rerun the same command to resume.", EXIT_OF_SIGNAL + number)
 
 
-def _terminate(number: int, _: object) -> None:
-    """Lets another signal clean up on its way out, like Ctrl-C."""
+def _interrupt(number: int, _: object) -> None:
+    """Lets a signal clean up on its way out."""
     raise KeyboardInterrupt(signal.Signals(number))
 
 
@@ -175,7 +175,7 @@ def _logging_to_stderr(command: type[Options]) -> Iterator[None]:
     class Formatter(logging.Formatter):
         def format(self, record: logging.LogRecord) -> str:
             word = {logging.INFO: "note"}.get(record.levelno, record.levelname.lower())
-            return in_flags(f"{word}: {super().format(record)}", command.options())
+            return in_flags(printable(f"{word}: {super().format(record)}"), command.options())
 
     logger, handler = logging.getLogger("cmnas_tf"), logging.StreamHandler()
     handlers, propagate, level = logger.handlers, logger.propagate, logger.level

@@ -12,7 +12,7 @@ from cmnas_tf.commands.options_of_runs import TrainedSource
 from cmnas_tf.evaluation.matching import Arithmetic
 from cmnas_tf.options import Options, option
 from cmnas_tf.runs.how_it_runs import Progress
-from cmnas_tf.serving.exported_model import BESIDE, MODEL_NAME, ServedForm
+from cmnas_tf.serving.exported_model import BESIDE, LATEST, MODEL_NAME, ServedForm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,7 @@ class Export(Options):
         0,
         "Number of this version; 0: one more than the highest there is, or with `check` that one.",
         minimum=0,
+        maximum=LATEST,
         advanced=True,
     )
     parity_tolerance: float = option(

@@ -1,6 +1,7 @@
 """``cmnas local_server``: serves a model where TensorFlow Serving is not at hand."""
 
 import logging
+import signal
 import threading
 from dataclasses import dataclass
 
@@ -18,15 +19,23 @@ class LocalServer(Options):
 
 
 def main(command: LocalServer) -> None:
-    """Serves until Ctrl-C or SIGTERM; requests that are under way are answered first."""
+    """Serves until Ctrl-C, SIGTERM or SIGHUP; answers what is under way, and ends with code 0."""
     with needing("serving"):
         from cmnas_tf.serving.development_server.server import serve_locally
 
     # TensorFlow calls sessions deprecated, in two lines for each version.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    stop, served = threading.Event(), command.serving
+    stop, served, asked = threading.Event(), command.serving, []
+
+    def end(number: int, _: object) -> None:
+        asked.append(number)
+        stop.set()
+
     print("This server is for development and tests. Use TensorFlow Serving for anything else.")
-    with signals_handled_by(lambda *_: stop.set()), serve_locally(served) as server:
+    with (
+        signals_handled_by(end),
+        serve_locally(served) as server,
+    ):
         print(
             f"model {served.model_name!r}: gRPC on {served.host}:{server.grpc_port}, REST on "
             f"http://{served.host}:{server.rest_port}/v1/models/{served.model_name}",
@@ -34,4 +43,4 @@ def main(command: LocalServer) -> None:
         )
         for event in server.watch(stop, served.file_system_poll_wait_seconds):
             print(event, flush=True)
-    print("stopped")
+    print(f"stopped by {signal.Signals(asked[0]).name}")

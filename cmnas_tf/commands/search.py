@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from cmnas_tf.commands.options_of_runs import Data, Run
+from cmnas_tf.devices.threads import Threads
 from cmnas_tf.runs.how_it_runs import HowItRuns
 from cmnas_tf.search_spaces import SpaceChoice
 from cmnas_tf.searching import AlgorithmChoice
@@ -21,6 +22,7 @@ class Search(ByRecipe):
     modality: Modality = Modality()
     space: SpaceChoice = SpaceChoice()
     algorithm: AlgorithmChoice = AlgorithmChoice()
+    threads: Threads = Threads()
     how: HowItRuns = HowItRuns()
 
 
@@ -38,6 +40,7 @@ def main(command: Search) -> None:
         algorithm,
         run_dir=command.run.run_dir,
         seed=command.run.seed,
+        threads=command.threads.threads,
         **command.how.arguments(),
     )
     print(found)

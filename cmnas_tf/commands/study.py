@@ -16,7 +16,7 @@ from cmnas_tf.commands.command_line import arguments
 from cmnas_tf.commands.options_of_runs import RUN_DIR, DataFolder
 from cmnas_tf.commands.processes import run_command, start_command
 from cmnas_tf.commands.words import flag_behind, in_flags
-from cmnas_tf.machine import cores
+from cmnas_tf.devices.threads import Threads, threads_to_use
 from cmnas_tf.options import Options, option, prefixed
 from cmnas_tf.studies.arms import Comparison
 from cmnas_tf.studies.plan import Evaluating, Searching, Study, StudyCell, StudyData, Training
@@ -39,7 +39,10 @@ class StudyCommand(Options):
         path=True,
     )
     jobs: int = option(
-        1, "Cells that are worked on at a time, each in a process.", minimum=1, affects_result=False
+        1,
+        "Cells that are worked on at a time, each in a process of `threads` threads.",
+        minimum=1,
+        affects_result=False,
     )
     cell: str = option(
         "",
@@ -58,6 +61,7 @@ class StudyCommand(Options):
         affects_result=False,
     )
     data: DataFolder = DataFolder()
+    threads: Threads = Threads()
     comparison: Comparison = Comparison()
     search: Searching = prefixed("search", Searching())
     train: Training = prefixed("train", Training())
@@ -106,10 +110,11 @@ def main(command: StudyCommand) -> None:
         said = describe(study, bool(command.people), command.measure_steps, command.jobs)
         print(in_flags(said, command.options()))
         return
+    threads = threads_to_use(command.threads.threads, study.threads())
     if command.cell:
         from cmnas_tf.studies.run_cell import run_cell
 
-        run_cell(study, study.cell(command.cell))
+        run_cell(study, study.cell(command.cell), threads)
         return
 
     from cmnas_tf.studies.queue import Queue
@@ -119,7 +124,7 @@ def main(command: StudyCommand) -> None:
         people = f"--flagfile={command.people}"
         run_command("make_synthetic", people, f"--data_dir={command.data.data_dir}")
         study = make(command)  # the folder tells now which data set it is
-    start = starter(arguments(command), command.jobs)
+    start = starter(arguments(command), threads)
     cells = Queue(study.cells(), command.jobs, start, partial(print, flush=True))
     cells.run()
     print(report(study))
@@ -127,17 +132,13 @@ def main(command: StudyCommand) -> None:
         raise SystemExit(1)
 
 
-def starter(argv: Sequence[str], jobs: int) -> Callable[[StudyCell], subprocess.Popen]:
-    """Starts a cell as the study's own command, with ``--cell``; it writes to the cell's log.
-
-    The processor's cores are divided among the jobs.
-    """
-    threads = str(max(1, cores() // jobs))
-    environment = {"TF_NUM_INTRAOP_THREADS": threads, "OMP_NUM_THREADS": threads}
+def starter(argv: Sequence[str], threads: int) -> Callable[[StudyCell], subprocess.Popen]:
+    """Starts a cell as the study's own command, with ``--cell``; it writes to the cell's log."""
+    environment = {"OMP_NUM_THREADS": str(threads)}  # NumPy's, too
 
     def start(cell: StudyCell) -> subprocess.Popen:
         cell.folder.mkdir(parents=True, exist_ok=True)
-        own = [*argv, f"--cell={cell.name}"]
+        own = [*argv, f"--threads={threads}", f"--cell={cell.name}"]
         with cell.log_file.open("ab") as log:
             return start_command("study", *own, output=log, environment=environment)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from cmnas_tf.commands.options_of_runs import Data, Run
+from cmnas_tf.devices.threads import Threads
 from cmnas_tf.runs.how_it_runs import HowItRuns
 from cmnas_tf.search_spaces.named_architecture import NetworkChoice
 from cmnas_tf.training.recipe import Recipe
@@ -19,6 +20,7 @@ class Train(ByRecipe):
     data: Data = Data()
     network: NetworkChoice = NetworkChoice()
     recipe: Recipe = Recipe()
+    threads: Threads = Threads()
     how: HowItRuns = HowItRuns()
 
 
@@ -34,6 +36,7 @@ def main(command: Train) -> None:
         command.recipe,
         run_dir=command.run.run_dir,
         seed=command.run.seed,
+        threads=command.threads.threads,
         width=network.width,
         last_stride=network.last_stride,
         parts=network.parts,

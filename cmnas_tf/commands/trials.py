@@ -74,6 +74,7 @@ def _trial(command: Trials, number: int) -> tuple[TrialRun, Train, Evaluate]:
         data=replace(command.data, trial=number),
         network=command.network,
         recipe=command.recipe,
+        threads=command.threads,
         how=command.how,
     )
     # What both have, the precision too, has one name.

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from cmnas_tf.data.index import ROLES, Dataset, Image, Images
@@ -203,7 +203,11 @@ def _read_manifest(root: Path) -> dict[str, Any]:
             f"{file} is of schema version {version!r}; this program reads {SCHEMA_VERSION}. "
             "Write the shards with this program: `write_shards`"
         )
-    return read_json(file, _FORM, what, _ANEW)
+    manifest = read_json(file, _FORM, what, _ANEW)
+    for listed in map(PurePath, (each["file"] for each in manifest["shards"] + manifest["files"])):
+        if listed.is_absolute() or ".." in listed.parts:
+            raise BadInput(f"{file} lists {listed}, which is not in its folder. {_ANEW}")
+    return manifest
 
 
 def _verify(root: Path, manifest: Mapping[str, Any]) -> None:

@@ -134,6 +134,10 @@ class Checkpoints:
         self, step: int, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]
     ) -> None:
         write(self._path(step), step, tensors, metadata)
+        self.prune()
+
+    def prune(self) -> None:
+        """Removes the oldest beyond ``keep``."""
         for old in self.paths()[: -self.keep]:
             old.unlink()
 

@@ -15,7 +15,6 @@ import tensorflow as tf
 from cmnas_tf.data.pipeline import Share
 from cmnas_tf.devices.workers import agreed_signal, check_agreement, is_chief
 from cmnas_tf.errors import BadInput, Stopped, TrainingDiverged
-from cmnas_tf.files import writing_by
 from cmnas_tf.interrupt import StopRequest
 from cmnas_tf.losses.objective import short_name
 from cmnas_tf.progress import progress_bar
@@ -28,6 +27,7 @@ from cmnas_tf.runs.checkpoints import (
 )
 from cmnas_tf.runs.how_it_runs import Checkpointing
 from cmnas_tf.runs.run_folder import RunFolder
+from cmnas_tf.runs.tensorboard import log, open_log
 
 Batches = Callable[[int, int, Share], tf.data.Dataset]
 Step = Callable[[int, Any], Mapping[str, Mapping[str, tf.Tensor]]]
@@ -115,11 +115,12 @@ class Loop:
             lambda: {"the newest checkpoint": start, "the weights": state_digest(self.state)},
         )
         if start == stop:
+            if chief:
+                checkpoints.prune()  # a process may have been killed before it did
             return
         writer = tf.summary.create_noop_writer()
         if chief:
-            with writing_by(tf.errors.OpError, self.run.tensorboard):
-                writer = tf.summary.create_file_writer(str(self.run.tensorboard))
+            writer = open_log(self.run.tensorboard, start)
         distributed = self.strategy.distribute_datasets_from_function(
             lambda context: batches(start, stop, _share(context))
         )
@@ -154,7 +155,7 @@ class Loop:
                     if chief and seen.best is not None:
                         kept_with = {**self.metadata, BEST: seen.best}
                         write_state(self.run.best, number + 1, self.state, kept_with)
-                _log(writer, scalars, number)
+                log(writer, scalars, number)
                 shown = number // self.steps_per_epoch + 1
                 bar.set_description_str(f"epoch {shown}/{self.epochs}", refresh=False)
                 bar.set_postfix_str(f"{_in_short(terms)} {word}".strip(), refresh=False)
@@ -222,12 +223,6 @@ def _read(computed: Mapping[str, Mapping[str, tf.Tensor]]) -> Terms:
 def _share(context: tf.distribute.InputContext) -> Share:
     count = context.num_replicas_in_sync // context.num_input_pipelines
     return Share(context.input_pipeline_id * count, count, context.num_replicas_in_sync)
-
-
-def _log(writer: tf.summary.SummaryWriter, scalars: Mapping[str, float], number: int) -> None:
-    with writing_by(tf.errors.OpError, "TensorBoard's log"), writer.as_default():
-        for name, value in scalars.items():
-            tf.summary.scalar(name, value, step=number)
 
 
 def _in_short(terms: Terms) -> str:

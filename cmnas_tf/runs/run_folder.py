@@ -32,6 +32,7 @@ class Description:
       settings: the options that affect the result, by name.
       devices: how many compute it.
       steps: how many it takes, where that is known; 0 where not. A run may be given others.
+      threads: how many share an operation on the CPU; 0 where an earlier version began it.
     """
 
     command: str
@@ -39,6 +40,7 @@ class Description:
     settings: Mapping[str, Any]
     devices: int
     steps: int = 0
+    threads: int = 0
 
 
 class RunFolder:
@@ -106,6 +108,12 @@ class RunFolder:
         with contextlib.suppress(BadInput, FileNotFoundError):
             return self.describe().steps or None
         return None
+
+    def threads(self) -> int:
+        """How many threads share an operation; 0 where it has not begun or nothing says so."""
+        with contextlib.suppress(BadInput, FileNotFoundError):
+            return self.describe().threads if self.has_begun() else 0
+        return 0
 
     def newest_digest(self) -> str | None:
         """What the newest checkpoint says that its digest is; its tensors are not read."""
@@ -182,10 +190,12 @@ class RunFolder:
 
     def describe(self) -> Description:
         """What the run is; BadInput where the file that says it is damaged."""
-        form = {"command": str, "data": str, "settings": dict, "devices": int, "steps?": int}
+        form = {"command": str, "data": str, "settings": dict, "devices": int}
+        form |= {"steps?": int, "threads?": int}
         advice = "Give another `run_dir`, or put the file back."
-        found = {"steps": 0, **read_json(self.description, form, "a description of a run", advice)}
-        return Description(**{field.name: found[field.name] for field in fields(Description)})
+        found = read_json(self.description, form, "a description of a run", advice)
+        known = {field.name for field in fields(Description)}
+        return Description(**{name: value for name, value in found.items() if name in known})
 
     def _compare(
         self,

@@ -12,6 +12,7 @@ from cmnas_tf.data.index import Dataset
 from cmnas_tf.data.split import split_train
 from cmnas_tf.devices.devices import Devices
 from cmnas_tf.devices.distribution import check_division, make_strategy
+from cmnas_tf.devices.threads import use_threads
 from cmnas_tf.devices.workers import check_same_run, is_chief, naming_lost_workers
 from cmnas_tf.files import write_json
 from cmnas_tf.models.cost import Cost, cost_of
@@ -60,6 +61,7 @@ def find_architecture(
     *,
     run_dir: str | os.PathLike[str] | None = None,
     seed: int = 0,
+    threads: int = 0,
     devices: Devices | tf.distribute.Strategy | None = None,
     checkpointing: Checkpointing | None = None,
     progress: bool = True,
@@ -73,6 +75,7 @@ def find_architecture(
       run_dir: folder of the run, which then holds the architecture, the split of the images,
         checkpoints and TensorBoard's logs; None keeps it in a temporary one.
       seed: of all randomness.
+      threads: that share an operation on the CPU, see :class:`Threads`.
       devices: what computes it.
       checkpointing: when checkpoints are written.
       progress: whether to show a bar.
@@ -84,6 +87,8 @@ def find_architecture(
     """
     modalities = dataset.modalities
     algorithm = (algorithm or Darts()).for_modalities(modalities)
+    run = RunFolder(run_dir)
+    threads = use_threads(threads, run.threads())
     strategy = make_strategy(devices, algorithm.numerics.deterministic)
     space.check(modalities)
     images = TrainingImages(dataset, algorithm, seed)
@@ -98,7 +103,6 @@ def find_architecture(
         "seed": seed,
     }
     count = strategy.num_replicas_in_sync
-    run = RunFolder(run_dir)
     task = Task(
         space,
         images,
@@ -114,7 +118,7 @@ def find_architecture(
     check_division(strategy, algorithm.sampling, task.num_classes)
     check_same_run(strategy, settings, {"the images": dataset.fingerprint})
 
-    description = Description("search", dataset.fingerprint, settings, count)
+    description = Description("search", dataset.fingerprint, settings, count, threads=threads)
     options = [*space.options(), *algorithm.options()]
     with (
         run.opened(description, options, _others(), task.writes),

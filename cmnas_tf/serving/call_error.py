@@ -1,6 +1,12 @@
 """Why a call to a model server failed, in the words of gRPC and in those of HTTP."""
 
+import contextlib
 import re
+from collections.abc import Iterator
+
+from cmnas_tf.errors import printable
+
+_LONGEST = 1000  # characters of a message that are told; our choice
 
 # By the name of gRPC's code; the numbers are those that TensorFlow Serving's REST answers with.
 HTTP_STATUS = {
@@ -13,6 +19,7 @@ HTTP_STATUS = {
     "RESOURCE_EXHAUSTED": 429,
     "CANCELLED": 499,
     "INTERNAL": 500,
+    "DATA_LOSS": 500,
     "UNKNOWN": 500,
     "UNIMPLEMENTED": 501,
     "UNAVAILABLE": 503,
@@ -37,8 +44,9 @@ class CallError(Exception):
 
     @property
     def sentence(self) -> str:
-        """The message for people: without names of a graph's nodes, with a full stop at its end."""
-        return f"{in_words(str(self)).removesuffix('.')}."
+        """The message on one line and without names of a graph's nodes, of bounded length, with a
+        full stop at its end."""
+        return f"{printable(in_words(str(self)))[:_LONGEST].removesuffix('.')}."
 
 
 def in_words(message: str) -> str:
@@ -49,6 +57,17 @@ def in_words(message: str) -> str:
 def refused(message: str) -> CallError:
     """A call whose fault is the caller's."""
     return CallError("INVALID_ARGUMENT", message)
+
+
+@contextlib.contextmanager
+def reading_answer() -> Iterator[None]:
+    """Turns whatever the reading of a malformed answer raises into a ``CallError``."""
+    try:
+        yield
+    except CallError:
+        raise
+    except Exception as error:
+        raise CallError("DATA_LOSS", f"{type(error).__name__}: {error}") from error
 
 
 def code_of(http_status: int) -> str:

@@ -1,10 +1,15 @@
 """An exported model from outside: its name, its folder, its versions, and how it computes."""
 
+import functools
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 from cmnas_tf.options import Options, option
 
+logger = logging.getLogger(__name__)
+
+LATEST = 2**63 - 2  # the highest version: a server counts in 64 bits, and one more can follow
 MODEL_NAME = "reid"  # what clients call the model on the server
 BESIDE = "assets.extra"  # the place a version has for files that are not part of the graph
 WARMUP = "tf_serving_warmup_requests"  # the name that servers look for there
@@ -13,7 +18,14 @@ WARMUP = "tf_serving_warmup_requests"  # the name that servers look for there
 def versions_in(base: Path) -> dict[int, Path]:
     """The versions in a folder, by number; what has no number for a name is passed over."""
     entries = base.iterdir() if base.is_dir() else ()
-    return {int(entry.name): entry for entry in entries if entry.name.isdecimal()}
+    found = {int(entry.name): entry for entry in entries if entry.name.isdecimal()}
+    return {n: entry for n, entry in found.items() if n <= LATEST or _passed_over(entry)}
+
+
+@functools.cache
+def _passed_over(entry: Path) -> None:
+    """Says once that a number is too large for a server."""
+    logger.warning("%s is passed over: a version is at most %d.", entry, LATEST)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -318,6 +318,11 @@ class Study:
         """All cells: seed by seed, the searches first, what is drawn like the subject's last."""
         return [cell for seed in range(self.comparison.seeds) for cell in self.of_seed(seed)]
 
+    def threads(self) -> int:
+        """How many threads share an operation, in all its runs; 0 where none has begun."""
+        runs = (run for cell in self.cells() for run in (cell.search_run, cell.train_run))
+        return next(filter(None, (run.threads() for run in runs)), 0)
+
     def of_seed(self, seed: int) -> list[StudyCell]:
         """The cells of a seed."""
         subject = next(arm for arm in self.arms if arm.name == self.comparison.subject)

@@ -25,8 +25,8 @@ from cmnas_tf.training.trained import load_network
 logger = logging.getLogger(__name__)
 
 
-def run_cell(study: Study, cell: StudyCell) -> None:
-    """Does what is left to do of a cell, and writes its results last of all.
+def run_cell(study: Study, cell: StudyCell, threads: int = 0) -> None:
+    """Does what is left to do of a cell with so many threads; writes its results last of all.
 
     Raises:
       BadInput: the cell that it depends on is not finished; and whatever stops a search, a training
@@ -44,6 +44,7 @@ def run_cell(study: Study, cell: StudyCell) -> None:
                 *cell.searching.make(),
                 run_dir=cell.search_run.path,
                 seed=cell.seed,
+                threads=threads,
                 **cell.searching.how.arguments(),
             )
         logger.info("%s", found)
@@ -58,6 +59,7 @@ def run_cell(study: Study, cell: StudyCell) -> None:
             recipe,
             run_dir=cell.train_run.path,
             seed=cell.seed,
+            threads=threads,
             width=network.width,
             last_stride=network.last_stride,
             parts=network.parts,

@@ -8,6 +8,7 @@ from cmnas_tf.architecture import Architecture
 from cmnas_tf.data.index import Dataset
 from cmnas_tf.devices.devices import Devices
 from cmnas_tf.devices.distribution import check_division, make_strategy
+from cmnas_tf.devices.threads import use_threads
 from cmnas_tf.devices.workers import (
     check_same_run,
     is_chief,
@@ -36,6 +37,7 @@ def train_network(
     *,
     run_dir: str | os.PathLike[str] | None = None,
     seed: int = 0,
+    threads: int = 0,
     width: float = 1.0,
     last_stride: int = 1,
     parts: NetworkParts = PLAIN,
@@ -52,6 +54,7 @@ def train_network(
       run_dir: folder of the run, which then holds checkpoints, TensorBoard's logs and the
         architecture; None keeps it in a temporary one.
       seed: of all randomness.
+      threads: that share an operation on the CPU, see :class:`Threads`.
       width: factor on the number of channels of every stage.
       last_stride: stride of a ResNet's last stage.
       parts: what the network has besides its backbone's convolutions and norms.
@@ -69,6 +72,8 @@ def train_network(
       Stopped: SIGINT, SIGTERM or SIGHUP asked for it; a checkpoint was written.
     """
     recipe = (recipe or Recipe()).for_modalities(dataset.modalities)
+    run = RunFolder(run_dir)
+    threads = use_threads(threads, run.threads())
     strategy = make_strategy(devices, recipe.numerics.deterministic)
     learned_from, measured_on = hold_out(dataset, recipe.measuring, seed)
     images = TrainingImages(learned_from, recipe, seed)
@@ -92,7 +97,6 @@ def train_network(
     }
     check_same_run(strategy, settings, contents)
 
-    run = RunFolder(run_dir)
     trainer = Trainer.begin(
         recipe,
         strategy,
@@ -103,7 +107,7 @@ def train_network(
     )
     count = strategy.num_replicas_in_sync
     steps = recipe.epochs * sampler.steps_per_epoch
-    description = Description("train", dataset.fingerprint, settings, count, steps)
+    description = Description("train", dataset.fingerprint, settings, count, steps, threads)
     options = [*recipe.options(), *parts.options()]
     # Where no step depends on how many follow, a run is the beginning of every longer one.
     growing = () if recipe.optimizer.schedule == "cosine" else ("epochs",)

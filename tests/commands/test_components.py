@@ -119,6 +119,7 @@ def test_what_a_result_follows_from():
         "cache",
         "strategy",
         "logical_devices",
+        "threads",  # the folder of a run compares them
         "checkpoint_every",
         "keep_checkpoints",
         "progress",

@@ -2,13 +2,15 @@
 
 import json
 import subprocess
+from dataclasses import asdict
 
 import pytest
 
 from cmnas_tf.commands import command_line, study
 from cmnas_tf.commands.study import StudyCommand, make, starter
 from cmnas_tf.errors import BadInput
-from cmnas_tf.machine import cores
+from cmnas_tf.files import write_json
+from cmnas_tf.runs.run_folder import Description
 from cmnas_tf.studies import run_cell, throughput
 from tests.commands.every import read
 from tests.studies.small import finish
@@ -71,25 +73,26 @@ def started(monkeypatch):
 
 
 def test_a_cell_is_started_by_the_same_command(tmp_path, started):
-    """Which reads to the same study; the cores are divided among the jobs."""
+    """Which reads to the same study, of so many threads."""
     own = command(tmp_path, "--search.relaxation=gumbel", "--evaluate.rerank", "--jobs=2")
-    start = starter(command_line.arguments(own), jobs=2)
+    start = starter(command_line.arguments(own), threads=3)
     cell = make(own).cell("random_1/seed1")
     assert start(cell).wait() == 0
     ((name, arguments, environment),) = started
     again = command_line.read(StudyCommand, [name, *arguments])
     assert (name, again.cell) == ("study", "random_1/seed1")
     assert make(again) == make(own)
-    assert environment["TF_NUM_INTRAOP_THREADS"] == str(max(1, cores() // 2))
-    assert environment["OMP_NUM_THREADS"] == environment["TF_NUM_INTRAOP_THREADS"]
+    assert again.threads.threads == 3
+    assert environment == {"OMP_NUM_THREADS": "3"}
     assert cell.log_file.is_file()
 
 
 def test_one_cell_alone_is_done_here(tmp_path, monkeypatch):
     done = []
-    monkeypatch.setattr(run_cell, "run_cell", lambda plan, cell: done.append(cell.name))
-    study.main(command(tmp_path, "--cell=shared/seed1"))
-    assert done == ["shared/seed1"]
+    monkeypatch.setattr(run_cell, "run_cell", lambda _, *given: done.append(given))
+    own = command(tmp_path, "--cell=shared/seed1", "--threads=3")
+    study.main(own)
+    assert done == [(make(own).cell("shared/seed1"), 3)]
     with pytest.raises(BadInput, match="cell=shared/seed9: no such cell"):
         study.main(command(tmp_path, "--cell=shared/seed9"))
 
@@ -116,6 +119,24 @@ def test_it_ends_with_1_where_a_cell_failed(tmp_path, started, capsys):
     said = capsys.readouterr().out
     assert "FAILED: it said nothing" in said
     assert "- random_1/seed0: not begun, since searched/seed0 failed" in said
+
+
+def test_all_cells_have_the_threads_of_the_first_whatever_there_is_now(tmp_path, started):
+    """The machine, and how many cells are worked on at a time; another number is refused."""
+    own = command(tmp_path)
+    assert make(own).threads() == 0
+    run = make(own).cell("random_1/seed1").train_run
+    write_json(run.description, asdict(Description("train", "x", {}, 1, threads=3)))
+    assert make(own).threads() == 0  # there is nothing yet that would be others'
+    run.checkpoint_folder.mkdir()
+    (run.checkpoint_folder / "step-00000001.safetensors").touch()
+    assert make(own).threads() == 3
+    for flags in ([], ["--jobs=2"], ["--threads=3"]):
+        with pytest.raises(SystemExit):  # the stand-ins end without results
+            study.main(command(tmp_path, *flags))
+    assert {read(StudyCommand, *flags).threads.threads for _, flags, _ in started} == {3}
+    with pytest.raises(BadInput, match="threads=2, but it began with threads=3"):
+        study.main(command(tmp_path, "--threads=2"))
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from cmnas_tf.data.synthetic_plan import SyntheticPeople
 from cmnas_tf.data.sysu_mm01 import SysuProtocol
 from cmnas_tf.data.verify import unreadable
 from cmnas_tf.errors import BadInput
+from cmnas_tf.files import sha256, write_json
 
 SMALL = {"train_identities": 4, "test_identities": 2, "image_height": 32, "image_width": 16}
 KINDS = {"sysu_mm01": 1, "regdb": 2, "market1501": 1, "own_images": 1}  # with their trials
@@ -181,6 +182,24 @@ def test_shards_that_are_not_as_written_are_named(shards, spoil, message):
     spoil(shards)
     with pytest.raises(BadInput, match=f"(?s){message}.*`write_shards`"):
         load_dataset("sysu_mm01", shards)
+
+
+@pytest.mark.parametrize("listed", ["shards", "files"])
+@pytest.mark.parametrize("name", ["../beside", "/etc/hostname", "a/../../beside"])
+def test_what_lies_outside_the_folder_is_not_read(shards, name, listed):
+    """Though its size and checksum may be right."""
+    outside = shards / name
+    if ".." in name:
+        (shards / "a").mkdir()
+        outside.write_bytes(b"secret")
+    manifest = json.loads((shards / "manifest.json").read_text())
+    entry = {"file": name, "bytes": outside.stat().st_size, "sha256": sha256(outside)}
+    manifest[listed].append({"images": 0, **entry})
+    write_json(shards / "manifest.json", manifest)
+    with pytest.raises(BadInput, match=r"lists .*, which is not in its folder"):
+        load_dataset("sysu_mm01", shards)
+    with pytest.raises(BadInput, match="is not in its folder"):
+        open_store(shards)
 
 
 def test_everything_that_is_damaged_is_named_at_once(shards):

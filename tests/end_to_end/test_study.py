@@ -27,11 +27,11 @@ def behind(prefix, *flags):
     return [flag_behind(prefix, flag) for flag in flags]
 
 
-def start_study(data, folder):
+def start_study(data, folder, *flags):
     """The process of ``python -m cmnas_tf.study``; it says what it says to a file."""
     with (folder.parent / "study.log").open("wb") as log:
         return start(
-            *("study", f"--data_dir={data}", f"--run_dir={folder}", "--seeds=1", "--jobs=2"),
+            *("study", f"--data_dir={data}", f"--run_dir={folder}", "--seeds=1", *flags),
             *("--arms=shared,random,searched", "--against=shared,random"),
             "--random_architectures=1",
             *behind("search", *COMMON, "--epochs=2", "--warmup_epochs=0"),
@@ -48,7 +48,7 @@ def said(folder):
 
 def test_a_stopped_study_is_resumed(tmp_path):
     data, folder = write_people(tmp_path / "people"), tmp_path / "study"
-    process = start_study(data, folder)
+    process = start_study(data, folder, "--jobs=2", "--threads=2")
     search = folder / "searched" / "seed0" / "search"
     while newest(search) is None:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -61,7 +61,7 @@ def test_a_stopped_study_is_resumed(tmp_path):
     assert not (folder / "study.json").exists()
     done_before = newest(search).step
 
-    assert start_study(data, folder).wait() == 0, said(folder)
+    assert start_study(data, folder, "--jobs=2").wait() == 0, said(folder)
     assert 0 < done_before <= newest(search).step
     found = {name: json.loads((folder / name / "results.json").read_text()) for name in CELLS}
     chosen = found["searched/seed0"]["decided"]["chosen"]
@@ -79,10 +79,26 @@ def test_a_stopped_study_is_resumed(tmp_path):
     assert re.search(rf"\| `shared` +\| 1 +\| {rank1} ", said(folder))
 
     before = {path: path.stat().st_mtime_ns for path in folder.glob("*/**/*") if path.is_file()}
-    assert start_study(data, folder).wait() == 0, said(folder)
+    assert start_study(data, folder, "--jobs=2").wait() == 0, said(folder)
     assert "3 cells, 3 finished before" in said(folder)
     after = {path: path.stat().st_mtime_ns for path in folder.glob("*/**/*") if path.is_file()}
     assert after == before
+
+    other = tmp_path / "one_by_one" / "study"
+    other.parent.mkdir()
+    assert start_study(data, other, "--threads=2").wait() == 0, said(other)
+    assert contents(other) == contents(folder)
+    assert {threads for _, threads in contents(other).values()} == {2}
+
+
+def contents(study):
+    """Of each run in a study its last checkpoint's bytes, and how many threads it records."""
+    runs = {path.relative_to(study): path.parent for path in study.rglob("run.json")}
+    assert len(runs) == 4
+    return {
+        path: (newest(run).path.read_bytes(), json.loads((run / "run.json").read_text())["threads"])
+        for path, run in runs.items()
+    }
 
 
 def two_devices():

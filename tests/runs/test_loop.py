@@ -19,6 +19,7 @@ from cmnas_tf.runs.run_folder import RunFolder
 from tests.disks import room_for
 
 STEPS_PER_EPOCH, EPOCHS = 3, 4
+FIRST = "step-00000001.safetensors"
 
 
 class Run:
@@ -157,6 +158,17 @@ def test_a_finished_run_does_nothing_but_load(tmp_path):
     assert second.value.numpy() == first.value.numpy()
 
 
+def test_a_finished_run_removes_what_a_killed_process_had_no_time_to(tmp_path):
+    """The oldest checkpoint, after the last one was written."""
+    run = Run(tmp_path)
+    run.start()
+    kept = run.steps
+    shutil.copyfile(tmp_path / "checkpoints" / kept[0], tmp_path / "checkpoints" / FIRST)
+    assert run.steps == [FIRST, *kept]
+    Run(tmp_path).start()
+    assert run.steps == kept
+
+
 def test_a_run_does_not_resume_from_a_checkpoint_of_another_network(tmp_path):
     Run(tmp_path).start()
     other = Run(tmp_path)
@@ -187,16 +199,51 @@ def test_before_the_first_checkpoint_none_is_promised(tmp_path):
     assert run.steps == []
 
 
+def logged(folder):
+    """By tag and step what TensorBoard's logs say; each once."""
+    found = {}
+    for file in (folder / "tensorboard").iterdir():
+        for event in tf.compat.v1.train.summary_iterator(str(file)):
+            for value in event.summary.value:
+                by_step = found.setdefault(value.tag, {})
+                assert event.step not in by_step, (value.tag, event.step)
+                by_step[event.step] = float(tf.make_ndarray(value.tensor))
+    return found
+
+
+def cut(file):
+    """As if the process had been killed while it wrote the last value."""
+    file.write_bytes(file.read_bytes()[:-7])
+
+
+@pytest.mark.parametrize("spoil", [lambda file: None, cut])
+@pytest.mark.parametrize("stopped", [(1, 2), (7,), (4, 8, 10)])
+def test_after_interruptions_each_step_is_logged_once(tmp_path, stopped, spoil):
+    """Though what was done after the last checkpoint is done again; otherwise the log would show
+    it twice."""
+    for step in stopped:
+        interrupted = Run(tmp_path)
+        interrupted.total = lambda number, step=step: np.nan if number == step else float(number)
+        with pytest.raises(TrainingDiverged):
+            interrupted.start()
+        spoil(max((tmp_path / "tensorboard").iterdir(), key=lambda file: file.stat().st_mtime_ns))
+    run = Run(tmp_path)
+    run.total = float
+    run.start()
+    found = logged(tmp_path)
+    if spoil is not cut:
+        assert found["weights_loss/total"] == {step: float(step) for step in range(12)}
+        assert set(found["sites"]) == {2, 5, 8, 11}
+    before = {file.name: file.read_bytes() for file in (tmp_path / "tensorboard").iterdir()}
+    Run(tmp_path).start()
+    assert before == {f.name: f.read_bytes() for f in (tmp_path / "tensorboard").iterdir()}
+
+
 def test_terms_and_summaries_are_logged_by_step(tmp_path):
     run = Run(tmp_path)
     run.total = float
     run.start()
-    logged = {}
-    for file in (tmp_path / "tensorboard").iterdir():
-        for event in tf.compat.v1.train.summary_iterator(str(file)):
-            for value in event.summary.value:
-                logged.setdefault(value.tag, {})[event.step] = float(tf.make_ndarray(value.tensor))
-    assert logged == {
+    assert logged(tmp_path) == {
         "weights_loss/cross_entropy": dict.fromkeys(range(12), 0.5),
         "weights_loss/total": {step: float(step) for step in range(12)},
         "sites": {2: 1.0, 5: 2.0, 8: 3.0, 11: 4.0},
@@ -292,7 +339,7 @@ def test_a_write_that_failed_ends_the_run_before_the_next_one_is_due(tmp_path, m
         concurrent.futures.wait([self._writing])
 
     monkeypatch.setattr(Checkpoints, "save_in_background", save_and_wait)
-    monkeypatch.setattr(loop, "_log", lambda *_: None)
+    monkeypatch.setattr(loop, "log", lambda *_: None)
     run = Run(tmp_path, every="5")
     with pytest.raises(OSError, match="File too large"), room_for(100):
         run.start()

@@ -74,6 +74,21 @@ def test_how_many_steps_it_takes(tmp_path):
     assert run.planned_steps() is None
 
 
+def test_how_many_threads_it_began_with(tmp_path):
+    """Once it has begun; an earlier version did not say, and resumes."""
+    run = RunFolder(tmp_path)
+    description = Description("train", "data", train(), 1, threads=3)
+    with run.opened(description, Recipe.options()):
+        assert recorded(tmp_path)["threads"] == 3
+        assert run.threads() == 0
+    run.checkpoints().save(1, {}, {})
+    assert run.threads() == 3
+    without = {name: value for name, value in recorded(tmp_path).items() if name != "threads"}
+    write_json(run.description, without)
+    assert run.threads() == 0
+    open_run(tmp_path)
+
+
 def test_an_empty_folder_may_be_used(tmp_path):
     assert open_run(tmp_path).path == tmp_path
 

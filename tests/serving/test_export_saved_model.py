@@ -27,6 +27,7 @@ from cmnas_tf.models.specification import Specification
 from cmnas_tf.network_parts import NetworkParts
 from cmnas_tf.serving import encoder
 from cmnas_tf.serving.export import export_saved_model
+from cmnas_tf.serving.exported_model import versions_in
 from cmnas_tf.serving.model_card import model_card
 from cmnas_tf.serving.parity import compare
 from cmnas_tf.serving.serving_module import ServingModule
@@ -356,6 +357,15 @@ def test_agw_is_exported_as_it_is(tmp_path, pooling):
 
 
 @pytest.mark.slow
+def test_numbers_that_no_server_can_count_to_are_passed_over_with_a_word(tmp_path, caplog):
+    for name in ("3", "v4", "9223372036854775806", "99999999999999999999"):
+        (tmp_path / name).mkdir()
+    for _ in range(2):
+        assert set(versions_in(tmp_path)) == {3, 2**63 - 2}
+    (said,) = caplog.messages
+    assert said.startswith(f"{tmp_path}/99999999999999999999 is passed over")
+
+
 def test_versions_are_numbered_and_never_replaced(run, network, tmp_path):
     """The next version follows the highest there is; here it holds the last step's weights."""
     for name in ("notes", "007", ".9.abc.tmp"):

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from tensorflow_serving.apis import (
 
 from benchmarks.serving_load import load
 from cmnas_tf.errors import BadInput
+from cmnas_tf.interrupt import SIGNALS
 from cmnas_tf.serving.call_error import CallError
 from cmnas_tf.serving.client.remote_model import RemoteModel, Retries, Signature
 from cmnas_tf.serving.development_server import grpc_service
@@ -390,7 +390,7 @@ def test_an_answer_that_is_under_way_is_given_before_the_end(tmp_path, transport
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda n: n.name)
 def test_the_command_serves_until_it_is_told_to_stop(models, number):
     command = [sys.executable, "-m", "export.local_server", f"--model_base_path={models}"]
     command += ["--port=0", "--rest_api_port=0"]
@@ -404,7 +404,7 @@ def test_the_command_serves_until_it_is_told_to_stop(models, number):
             assert answer(opened)[0] == 200
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, err) == (0, b"stopped\n", b"")
+    assert (process.returncode, out, err) == (0, f"stopped by {number.name}\n".encode(), b"")
 
 
 @pytest.mark.slow

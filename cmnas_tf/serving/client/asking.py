@@ -10,7 +10,7 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.options import Options, option
 from cmnas_tf.progress import progress_bar
 from cmnas_tf.reading import read_bytes
-from cmnas_tf.serving.call_error import CallError
+from cmnas_tf.serving.call_error import CallError, reading_answer
 from cmnas_tf.serving.client.answers import Answer, Answers
 from cmnas_tf.serving.client.image_files import ImageFile, find_images
 from cmnas_tf.serving.client.server import Server
@@ -107,7 +107,9 @@ def ask(
             parts = _in_batches(identify, images, request.batch_size, progress)
             matches = Matches(*map(np.concatenate, zip(*parts, strict=True)))
         if matches is None or answer.needs_embeddings:
-            embeddings = np.concatenate(_in_batches(embed, images, request.batch_size, progress))
+            rows = _in_batches(embed, images, request.batch_size, progress)
+            with reading_answer():  # one batch's may be longer than another's
+                embeddings = np.concatenate(rows)
             if index is not None:
                 matches = index.search(embeddings, request.k, request.cameras(images))
     found = Answers(images, embeddings, matches)

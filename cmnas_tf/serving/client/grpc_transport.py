@@ -13,12 +13,14 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from cmnas_tf.serving.call_error import CallError
+from cmnas_tf.reading import MOST_BYTES
+from cmnas_tf.serving.call_error import CallError, reading_answer
 from cmnas_tf.serving.client.remote_model import Signature
+from cmnas_tf.serving.tensor_proto import read_tensor
 
 _OPTIONS = [
     ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_receive_message_length", MOST_BYTES),
     ("grpc.enable_http_proxy", 0),  # a proxy for web pages seldom leads to a model server
     # How soon a server that was away is noticed to be back; the default grows to two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -49,7 +51,8 @@ class GrpcTransport:
         )
         answer = _call(self._service.GetModelMetadata, request, seconds)
         found = get_model_metadata_pb2.SignatureDefMap()
-        answer.metadata["signature_def"].Unpack(found)
+        with reading_answer():
+            answer.metadata["signature_def"].Unpack(found)
         return {
             name: Signature(tuple(signature.inputs), tuple(signature.outputs))
             for name, signature in found.signature_def.items()
@@ -64,7 +67,8 @@ class GrpcTransport:
         request = predict_pb2.PredictRequest(model_spec=self._spec, inputs=tensors)
         request.model_spec.signature_name = name
         answer = _call(self._service.Predict, request, seconds)
-        return {key: _array(answer.outputs[key]) for key in signature.outputs}
+        with reading_answer():
+            return {key: _array(answer.outputs[key]) for key in signature.outputs}
 
     def close(self) -> None:
         """Ends the connection."""
@@ -79,5 +83,5 @@ def _call(method: Callable[..., Any], request: Any, seconds: float) -> Any:
 
 
 def _array(tensor: Any) -> np.ndarray:
-    array = tf.make_ndarray(tensor)
+    array = read_tensor(tensor)
     return np.vectorize(bytes.decode, "O")(array) if array.dtype == object else array

@@ -121,7 +121,8 @@ class RemoteModel:
         name = f"embed_{modalities[0]}" if len(set(modalities)) == 1 else ""
         if name not in self.signatures:
             name, inputs["modality"] = "embed", _texts(modalities)
-        return self._predict(name, inputs)["embedding"]
+        answer = self._predict(name, inputs)
+        return _output(answer, "embedding", np.float32, len(images))
 
     def identify(
         self, images: Sequence[bytes], modalities: Sequence[str], cameras: Sequence[str], k: int
@@ -144,8 +145,10 @@ class RemoteModel:
             "k": np.full(len(images), k, np.int32),
         }
         answer = self._predict("identify", inputs)
+        kinds = {"ids": object, "cameras": object, "scores": np.float32}
+        found = (_output(answer, name, kinds[name], len(images), k) for name in kinds)
         # Wider where a server joined it with a request of a larger k.
-        return Matches(*(answer[name][:, :k] for name in ("ids", "cameras", "scores")))
+        return Matches(*(output[:, :k] for output in found))
 
     def _predict(self, name: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         signature = self.signatures.get(name)
@@ -158,6 +161,21 @@ class RemoteModel:
         return self._retries.call(
             lambda seconds: self._transport.predict(name, signature, inputs, seconds)
         )
+
+
+def _output(
+    answer: Mapping[str, np.ndarray], name: str, kind: type, rows: int, columns: int = 1
+) -> np.ndarray:
+    """An output, if it is texts or finite numbers in so many rows and at least so many columns."""
+    found = answer.get(name, np.empty(0))
+    wanted = (rows, max(columns, found.size // rows))
+    finite = found.dtype == object or np.isfinite(found).all()
+    if found.dtype != kind or found.shape != wanted or not finite:
+        said = f"{found.dtype} of shape {found.shape}" if finite else "not finite"
+        raise CallError(
+            "DATA_LOSS", f"{name} must be {kind.__name__} of shape {wanted}, not {said}"
+        )
+    return found
 
 
 def _texts(words: Sequence[str]) -> np.ndarray:

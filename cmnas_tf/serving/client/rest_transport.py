@@ -1,17 +1,40 @@
 """Speaking REST to a model server: JSON over HTTP, in the columnar format."""
 
 import base64
+import contextlib
 import json
+import socket
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import urllib3
 
-from cmnas_tf.serving.call_error import CallError, code_of
+from cmnas_tf.reading import MOST_BYTES
+from cmnas_tf.serving.call_error import CallError, code_of, reading_answer
 from cmnas_tf.serving.client.remote_model import Signature
 
 _HEADERS = {"Content-Type": "application/json"}
+
+
+class _Socket(socket.socket):
+    """A timeout bounds all that is received until another one is set, not each piece of it."""
+
+    def settimeout(self, seconds: float | None) -> None:
+        self._end = time.monotonic() + (seconds or 0.0)
+        super().settimeout(seconds)
+
+    def recv_into(self, *into: Any) -> int:
+        super().settimeout(max(self._end - time.monotonic(), 0.001))
+        return super().recv_into(*into)
+
+
+class _Connection(urllib3.connection.HTTPConnection):
+    def _new_conn(self) -> socket.socket:
+        sock = _Socket(fileno=super()._new_conn().detach())
+        sock.settimeout(self.timeout)
+        return sock
 
 
 class RestTransport:
@@ -20,17 +43,19 @@ class RestTransport:
     def __init__(self, address: str, model: str, version: int = 0):
         # Without repeating calls, following redirections or asking proxies.
         self._pool = urllib3.connection_from_url(f"http://{address}", retries=False)
+        self._pool.ConnectionCls = _Connection
         self._path = f"/v1/models/{model}" + (f"/versions/{version}" if version else "")
 
     def signatures(self, seconds: float) -> dict[str, Signature]:
         """What the model can be asked, by name."""
         answer = self._exchange("GET", f"{self._path}/metadata", None, seconds)
-        found = answer["metadata"]["signature_def"]["signature_def"]
-        return {
-            name: Signature(tuple(signature["inputs"]), tuple(signature["outputs"]))
-            for name, signature in found.items()
-            if not name.startswith("__")  # a server lists what runs when a model is loaded, too
-        }
+        with reading_answer():
+            found = answer["metadata"]["signature_def"]["signature_def"]
+            return {
+                name: Signature(tuple(signature["inputs"]), tuple(signature["outputs"]))
+                for name, signature in found.items()
+                if not name.startswith("__")  # TensorFlow Serving lists what runs at the start, too
+            }
 
     def predict(
         self, name: str, signature: Signature, inputs: Mapping[str, np.ndarray], seconds: float
@@ -39,30 +64,43 @@ class RestTransport:
         columns = {key: array.tolist() for key, array in inputs.items()}
         body = {"signature_name": name, "inputs": columns}
         text = json.dumps(body, default=_encoded, separators=(",", ":"))
-        answer = self._exchange("POST", f"{self._path}:predict", text, seconds)["outputs"]
-        if len(signature.outputs) == 1:  # goes without its name
-            answer = {signature.outputs[0]: answer}
-        return {key: _array(values) for key, values in answer.items()}
+        answer = self._exchange("POST", f"{self._path}:predict", text, seconds)
+        with reading_answer():
+            outputs = answer["outputs"]
+            if len(signature.outputs) == 1:  # goes without its name
+                outputs = {signature.outputs[0]: outputs}
+            return {key: _array(values) for key, values in outputs.items()}
 
     def close(self) -> None:
         """Ends the connection."""
         self._pool.close()
 
-    def _exchange(self, method: str, path: str, body: str | None, seconds: float) -> Any:
+    def _exchange(self, method: str, path: str, body: str | None, seconds: float) -> dict[str, Any]:
+        how: dict[str, Any] = {
+            "headers": _HEADERS,
+            "timeout": urllib3.Timeout(seconds),
+            "preload_content": False,
+        }
+        content = b""
         try:
-            response = self._pool.request(method, path, body, headers=_HEADERS, timeout=seconds)
+            with contextlib.closing(self._pool.request(method, path, body, **how)) as response:
+                while piece := response.read(2**20, decode_content=False):
+                    content += piece
+                    if len(content) > MOST_BYTES:
+                        raise CallError("DATA_LOSS", f"it has more than {MOST_BYTES:,} bytes")
         except urllib3.exceptions.HTTPError as error:
             cause = error.__context__ or error  # what the socket said
             code = "DEADLINE_EXCEEDED" if isinstance(cause, TimeoutError) else "UNAVAILABLE"
             raise CallError(code, str(cause) or type(cause).__name__) from error
         try:
-            answer = response.json()
-        except ValueError:
-            said = f"HTTP status {response.status}, and no JSON: {response.data[:200]!r}"
+            answer = json.loads(content)
+        except (ValueError, RecursionError):
+            said = f"HTTP status {response.status}, and no JSON: {content[:200]!r}"
             raise CallError(code_of(response.status), said) from None
-        if response.status != 200 or "error" in answer:
+        with reading_answer():
+            if response.status == 200 and "error" not in answer:
+                return answer
             raise CallError(code_of(response.status), answer.get("error", "no reason given"))
-        return answer
 
 
 def _encoded(value: bytes) -> dict[str, str]:
@@ -70,5 +108,10 @@ def _encoded(value: bytes) -> dict[str, str]:
 
 
 def _array(values: Any) -> np.ndarray:
-    array = np.array(values)
-    return array.astype(object if array.dtype.kind == "U" else np.float32)
+    """Numbers or texts, which NumPy would turn into each other."""
+    array = np.array(values, dtype=object)
+    kinds = set(map(type, array.flat))
+    if not kinds <= {str} and not kinds <= {int, float}:
+        raise ValueError(f"values of {', '.join(kind.__name__ for kind in kinds)}")
+    with np.errstate(over="ignore"):  # what is not finite then is refused
+        return array if kinds == {str} else array.astype(np.float32)

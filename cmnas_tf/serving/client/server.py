@@ -100,6 +100,9 @@ class Server(Options):
             "RESOURCE_EXHAUSTED": f"The server at {at} has no room for the request, after "
             f"{self.retries} retries: {said} Come back later, or send fewer images at once with "
             "`batch_size`.",
+            "DATA_LOSS": f"The server at {at} answered what is no answer of such a model: {said} "
+            "Correct `server`, `transport` and `model_name`, or send fewer images at once with "
+            "`batch_size`.",
             "FAILED_PRECONDITION": f"The model at {at} cannot do this: {said} A model identifies "
             "people if it was exported with `gallery`; without one, search with `faiss_index`.",
         }

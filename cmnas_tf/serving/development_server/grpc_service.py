@@ -4,7 +4,6 @@ Requests arrive as bytes and are parsed here, because gRPC would answer a reques
 or no message at all by itself, with codes that say "try again" or "our fault".
 """
 
-import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -24,6 +23,7 @@ from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
 from cmnas_tf.serving.call_error import CallError, refused
 from cmnas_tf.serving.development_server.loaded_version import DEFAULT_SIGNATURE
 from cmnas_tf.serving.development_server.served_model import ServedModel
+from cmnas_tf.serving.tensor_proto import read_tensor
 
 WORKERS = 16
 WAITING = 64  # more calls than this are told to come again
@@ -119,14 +119,7 @@ def _metadata(
 
 
 def _array(name: str, tensor: tensor_pb2.TensorProto) -> np.ndarray:
-    """The values of a message, as many as its shape says; a single one is not repeated."""
     try:
-        dtype = tf.as_dtype(tensor.dtype)
-        elements = math.prod(dimension.size for dimension in tensor.tensor_shape.dim)
-        values = [v for field, v in tensor.ListFields() if field.name.endswith("_val")]
-        given = sum(map(len, values)) or len(tensor.tensor_content) // max(1, dtype.size)
-        if given != elements:
-            raise ValueError(f"{given} values in a shape of {elements}")
-        return tf.make_ndarray(tensor)
-    except (TypeError, ValueError, LookupError) as error:
+        return read_tensor(tensor)
+    except ValueError as error:
         raise refused(f"Input {name!r} is no tensor: {error}.") from error

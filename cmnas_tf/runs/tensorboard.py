@@ -1,0 +1,38 @@
+"""TensorBoard's log of a run: a value of each step, once."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import tensorflow as tf
+from tensorflow.core.util.event_pb2 import Event
+
+from cmnas_tf.files import replacing, writing_by
+
+
+def open_log(folder: Path, start: int) -> tf.summary.SummaryWriter:
+    """A writer of steps from ``start`` on, which a killed process may have written before."""
+    with writing_by(tf.errors.OpError, folder):
+        for file in folder.glob("*.tfevents.*"):
+            _cut(file, start)
+        return tf.summary.create_file_writer(str(folder))
+
+
+def log(writer: tf.summary.SummaryWriter, scalars: Mapping[str, float], step: int) -> None:
+    """Writes the values of a step."""
+    with writing_by(tf.errors.OpError, "TensorBoard's log"), writer.as_default():
+        for name, value in scalars.items():
+            tf.summary.scalar(name, value, step=step)
+
+
+def _cut(file: Path, start: int) -> None:
+    """Takes the values from step ``start`` on out of a file."""
+    batches = tf.data.TFRecordDataset(str(file)).ignore_errors().batch(4096)  # the end may be cut
+    records = [record for batch in batches.as_numpy_iterator() for record in batch]
+    events = map(Event.FromString, records)
+    kept = [
+        r for r, e in zip(records, events, strict=True) if not e.summary.value or e.step < start
+    ]
+    if len(kept) < len(records):
+        with replacing(file) as aside, tf.io.TFRecordWriter(str(aside)) as writer:
+            for record in kept:
+                writer.write(record)
