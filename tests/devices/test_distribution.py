@@ -76,7 +76,7 @@ def test_one_replica_gathers_nothing():
 def test_gathering_puts_the_replicas_rows_one_after_the_other(two_replicas):
     """Each field of each modality by itself; labels keep their integers."""
 
-    @tf.function
+    @tf.function(autograph=False)
     def run():
         def in_replica():
             number = tf.distribute.get_replica_context().replica_id_in_sync_group
@@ -106,7 +106,7 @@ def test_the_gradient_of_a_loss_between_the_replicas_rows(two_replicas):
     with two_replicas.scope():
         w = tf.Variable(2.0)
 
-    @tf.function
+    @tf.function(autograph=False)
     def run():
         def in_replica():
             replica = tf.distribute.get_replica_context()
@@ -167,7 +167,7 @@ def test_gradients_and_terms_of_two_replicas_are_those_of_one(
         two = network()
     terms, gradients = step(one, batch(7, dtype=dtype))
 
-    @tf.function
+    @tf.function(autograph=False)
     def distributed(data):
         return two_replicas.run(step, args=(two, data))
 
@@ -267,7 +267,7 @@ def test_steps_of_two_replicas_are_those_of_one(
         two = make_network(dtype, synchronized=True)
         step_in_replica = make_step(two)
 
-    @tf.function
+    @tf.function(autograph=False)
     def distributed(*batches):
         return two_replicas.run(step_in_replica, args=batches)
 
@@ -293,7 +293,7 @@ def test_replicas_that_normalise_for_themselves_stay_alike(two_replicas):
         bilevel = bilevel_of(network)
     before = values_of(network.variables)
 
-    @tf.function
+    @tf.function(autograph=False)
     def distributed(*batches):
         return two_replicas.run(bilevel.train_step, args=(*batches, True))
 

@@ -76,7 +76,7 @@ def on_two(make, strategy: tf.distribute.Strategy, **options) -> tuple[Pass, lis
             lambda context: tf.constant(values[SHARES[context.replica_id_in_sync_group]])
         )
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(x, dy):
         return strategy.run(differentiate, args=(layer, x, dy, 2))
 

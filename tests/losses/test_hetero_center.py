@@ -13,7 +13,7 @@ IMAGES = 2
 
 
 def batch(visible, infrared, labels):
-    nothing = np.zeros((len(visible), 1))
+    nothing = np.zeros((visible.shape[0], 1))
     outputs = {
         "visible": Embeddings(visible, nothing, nothing),
         "infrared": Embeddings(infrared, nothing, nothing),

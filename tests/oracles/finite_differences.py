@@ -34,7 +34,7 @@ def assert_gradients(
         tape.watch(tensors)
         value = function(*tensors)
     assert value.dtype == tf.float64
-    compiled = tf.function(function)
+    compiled = tf.function(function, autograph=False)
     for number, gradient in enumerate(tape.gradient(value, tensors)):
 
         def along(x: np.ndarray, number: int = number) -> tf.Tensor:
@@ -62,7 +62,7 @@ def assert_variable_gradients(
     with tf.GradientTape() as tape:
         value = function()
     assert value.dtype == tf.float64
-    compiled = tf.function(function)
+    compiled = tf.function(function, autograph=False)
     expected = []
     for variable in variables:
         start = variable.numpy()

@@ -282,7 +282,7 @@ def test_gradient_of_every_logit_through_the_whole_supernet():
         value = loss()
     gradients = np.stack(tape.gradient(value, logits))  # [20, 2]
 
-    @tf.function
+    @tf.function(autograph=False)
     def loss_at(values):
         for variable, value in zip(logits, tf.unstack(values), strict=True):
             variable.assign(value)

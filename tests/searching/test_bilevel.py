@@ -146,7 +146,10 @@ def test_the_architecture_gradient_against_finite_differences(use_running_statis
     bilevel_of(
         network, recorder, weights, use_running_statistics=use_running_statistics
     ).update_architecture(data, data)
-    loss = tf.function(lambda: total(network, OBJECTIVE, data, training=not use_running_statistics))
+    loss = tf.function(
+        lambda: total(network, OBJECTIVE, data, training=not use_running_statistics),
+        autograph=False,
+    )
 
     def at(values):
         for logit, value in zip(logits, values, strict=True):
@@ -163,7 +166,7 @@ def test_the_weight_gradient_against_finite_differences():
     network, data = supernet("float64"), batch(1, dtype="float64")
     recorder = Recorder(weights_of(network))
     bilevel_of(network, Recorder(logits_of(network)), recorder).train_step(data, data, False)
-    loss = tf.function(lambda: total(network, WEIGHT_OBJECTIVE, data))
+    loss = tf.function(lambda: total(network, WEIGHT_OBJECTIVE, data), autograph=False)
     random = np.random.default_rng(0)
     for variable, gradient in zip(recorder.trained, recorder.gradients, strict=True):
         start, direction = variable.numpy(), random.normal(size=variable.shape)

@@ -107,12 +107,12 @@ def test_against_the_unrolled_loss(monkeypatch, use_running_statistics):
         _, found = step_of(network, use_running_statistics=use_running_statistics)(*data)
     rates, start = [float(rate) for rate in Rated(weights).rates], values_of(weights)
 
-    @tf.function
+    @tf.function(autograph=False)
     def descent():
         with running_statistics_kept():
             return gradient_of(network, WEIGHT_OBJECTIVE, data[1], weights)[1]
 
-    @tf.function
+    @tf.function(autograph=False)
     def loss():
         return gradient_of(network, OBJECTIVE, data[0], logits, not use_running_statistics)[0][
             "total"
@@ -178,7 +178,7 @@ def test_two_replicas_find_what_one_does(two_replicas):
     """With statistics over both; every copy of the weights comes back."""
     data = (batch(1), batch(2))
     alone = supernet(synchronized=True)
-    terms, expected = tf.function(step_of(alone))(*data)
+    terms, expected = tf.function(step_of(alone), autograph=False)(*data)
     with two_replicas.scope():
         network = supernet(synchronized=True)
     step, before = step_of(network), values_of(weights_of(network))
@@ -190,7 +190,8 @@ def test_two_replicas_find_what_one_does(two_replicas):
         )
         for seed in (1, 2)
     ]
-    results = tf.function(lambda *batches: two_replicas.run(step, args=batches))(*shares)
+    run = tf.function(lambda *batches: two_replicas.run(step, args=batches), autograph=False)
+    results = run(*shares)
     with two_replicas.scope():
         found_terms, found = first_replica(results)
     np.testing.assert_allclose(found_terms["total"], terms["total"], rtol=1e-4)

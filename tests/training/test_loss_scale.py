@@ -79,7 +79,7 @@ def test_on_two_replicas(two_replicas, finite):
         variable = tf.Variable([1.0])
         scaled = LossScaled(CoupledAdam([variable], 0.1, 0.0))
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(gradient):
         two_replicas.run(scaled.apply, args=([gradient],))
 
@@ -110,7 +110,7 @@ def test_a_step_in_narrow_numbers_goes_down_like_one_in_float32(two_replicas, pr
             for name, network in (("float32", exact), (precision, narrow))
         ]
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(data):
         for network, optimizer in zip((exact, narrow), optimizers, strict=True):
             two_replicas.run(

@@ -52,7 +52,7 @@ def test_is_the_same_on_every_replica(two_replicas):
         live = {"w": tf.Variable([1.0, 2.0])}
         average = MovingAverage(live, 0.9)
 
-        @tf.function
+        @tf.function(autograph=False)
         def update():
             average.update()
 
