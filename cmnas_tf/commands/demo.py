@@ -58,6 +58,7 @@ def main(command: Demo) -> None:
     print()
     print(table(lines))
     print(f"\nSavedModel    {exported}")
+    print(f"Report        python -m cmnas_tf report {search} {folder / 'searched'}")
     print(f"TensorBoard   tensorboard --logdir {folder}")
     print(f"took          {(time.monotonic() - started) / 60:.1f} minutes")
 
