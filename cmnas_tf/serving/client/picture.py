@@ -74,6 +74,11 @@ def gallery_entries(gallery: Gallery, embedding: np.ndarray, matches: Matches) -
     Returns:
       [k]; of the entries with the match's id and camera the one whose score is the nearest.
     """
+    if embedding.shape != gallery.embeddings.shape[1:]:
+        raise BadInput(
+            f"`gallery` has embeddings of {gallery.embeddings.shape[1]} numbers, the answer one of "
+            f"{len(embedding)}: it is not the gallery that was searched. Give that one."
+        )
     scores = gallery.embeddings @ embedding  # [G]
     found: list[int] = []
     for match, camera, score in zip(*matches, strict=True):

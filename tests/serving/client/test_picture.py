@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
+from cmnas_tf.errors import BadInput
 from cmnas_tf.serving.client.picture import (
     FRAME,
     GAP,
@@ -91,8 +92,11 @@ def test_a_match_is_the_entry_whose_score_it_has():
 
 
 def test_another_gallery_is_noticed():
-    from cmnas_tf.errors import BadInput
-
     query = np.array([0.6, 0.8], np.float32)
     with pytest.raises(BadInput, match=r"'b' and camera '1', .* not the gallery that was searched"):
         gallery_entries(gallery(), query, matches(("b", "1", 0.96), ("b", "1", 0.9)))
+
+
+def test_an_embedding_of_another_network():
+    with pytest.raises(BadInput, match="embeddings of 2 numbers, the answer one of 5"):
+        gallery_entries(gallery(), np.ones(5, np.float32), matches(("b", "1", 0.9)))
