@@ -27,7 +27,7 @@ from cmnas_tf.genotype import Genotype
 from cmnas_tf.reading import MOST_BYTES, MOST_DEPTH, parse_json, read_bytes
 from cmnas_tf.runs import checkpoints
 from cmnas_tf.runs.run_folder import RunFolder
-from cmnas_tf.serving.client.picture import _opened
+from cmnas_tf.serving.client.picture import opened
 from cmnas_tf.serving.gallery import Entry, Gallery
 from cmnas_tf.weights.reader import read_torch_file
 from tests.evaluation.records import record
@@ -62,7 +62,7 @@ KINDS = {
     "cells.json": (Architecture.shared(CellPlan(EVERYTHING)).save, Architecture.load),
     "genotype.json": (EVERYTHING.save, Genotype.load),
     "config.cfg": (lambda file: file.write_text("0 1 " * 26 + "1"), Architecture.load),
-    "run.json": (lambda file: as_text(file, RUN), lambda file: RunFolder(file.parent)._read()),
+    "run.json": (lambda file: as_text(file, RUN), lambda file: RunFolder(file.parent).describe()),
     "results.json": (lambda file: as_text(file, record()), read_results),
     "step.safetensors": (lambda f: checkpoints.write(f, 3, TENSORS, {"a": 1}), checkpoints.read),
     "weights.safetensors": (lambda file: file.write_bytes(save(TENSORS)), read_torch_file),
@@ -70,9 +70,9 @@ KINDS = {
     "gallery.npz": (Gallery.of("net", ENTRIES, ROWS).save, Gallery.load),
     "train_id.txt": (lambda file: file.write_text("1,2,30,41\n"), read_identities),
     "id.mat": (write_mat, lambda file: read_mat(file, "id")),
-    "a.png": (Image.new("RGB", (16, 32), "red").save, _opened),
-    "a.jpg": (Image.new("RGB", (16, 32), "red").save, _opened),
-    "a.bmp": (Image.new("RGB", (16, 32), "red").save, _opened),
+    "a.png": (Image.new("RGB", (16, 32), "red").save, opened),
+    "a.jpg": (Image.new("RGB", (16, 32), "red").save, opened),
+    "a.bmp": (Image.new("RGB", (16, 32), "red").save, opened),
 }
 SLOW = {"id.mat": 20}  # of which so many times fewer
 
