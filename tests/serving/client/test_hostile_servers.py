@@ -399,6 +399,7 @@ def repeated(count):
         message(other=tensor([[0.5]])),
         MATCHES_MESSAGE,
     ],
+    ids=lambda said: f"{len(said)} bytes",  # which are in any order
 )
 def test_malformed_messages_are_a_sentence(ask_grpc, said):
     found = ask_grpc("embed", Predict=said)
