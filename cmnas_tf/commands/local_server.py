@@ -32,10 +32,7 @@ def main(command: LocalServer) -> None:
         stop.set()
 
     print("This server is for development and tests. Use TensorFlow Serving for anything else.")
-    with (
-        signals_handled_by(end),
-        serve_locally(served) as server,
-    ):
+    with signals_handled_by(end), serve_locally(served) as server:
         print(
             f"model {served.model_name!r}: gRPC on {served.host}:{server.grpc_port}, REST on "
             f"http://{served.host}:{server.rest_port}/v1/models/{served.model_name}",

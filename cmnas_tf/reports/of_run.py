@@ -17,7 +17,7 @@ from cmnas_tf.reports.page import Block, Figure, Section, Table
 from cmnas_tf.reports.ranked_lists import ranked_lists
 from cmnas_tf.retrieval.measure import MEASURES
 from cmnas_tf.runs.run_folder import Description, RunFolder
-from cmnas_tf.search_spaces import SPACES
+from cmnas_tf.search_spaces import SPACES, SearchSpace
 
 _POINTS = 1000  # of a curve
 _NARROW = 0.1  # a probability this near to even
@@ -64,18 +64,18 @@ def _search(run: RunFolder, description: Description) -> Blocks:
         kept = Architecture.load(run.architecture)
         yield f"Kept: {space.describe(kept)}"
         if run.fitness.is_file():
-            yield _fitness(run, kept)
+            yield _fitness(run, space, kept)
 
 
-def _fitness(run: RunFolder, kept: Architecture) -> Table:
+def _fitness(run: RunFolder, space: SearchSpace, kept: Architecture) -> Table:
     form = [{"fitness": {"mean_ap": float, "rank1": float}}]
     lines = []
     for found in read_json(run.fitness, form, "a list of fitnesses", "Remove it."):
         if "architecture" in found:
             measured, fitness = Architecture.from_json(found["architecture"]), found["fitness"]
             numbers = [f"{100 * fitness[name]:.1f}" for name in ("mean_ap", "rank1")]
-            lines.append([measured.strip(), *numbers, "kept" if measured == kept else "no"])
-    head = ["architecture (0 separate, 1 shared)", "mAP", "Rank-1", "kept"]
+            lines.append([space.describe(measured), *numbers, "kept" if measured == kept else "no"])
+    head = ["architecture", "mAP", "Rank-1", "kept"]
     return Table("What the supernet retrieves of people it never saw, in percent", head, lines)
 
 
@@ -95,7 +95,7 @@ def _training(logged: Curves) -> Blocks:
 
 
 def _logged(folder: Path) -> Curves:
-    """The scalars of TensorBoard's logs, by name; of many steps some, evenly drawn."""
+    """The scalars of TensorBoard's logs, by name; of many steps a random sample."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.util.tensor_util import make_ndarray
 

@@ -1,12 +1,15 @@
 """Pictures of queries with their first matches, from what an evaluation kept of them."""
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.closer_look import Look
 from cmnas_tf.serving.client.picture import Tile, draw, opened
 
+_WIDEST = 16  # characters below an image
 _TITLES = {
     "worst": "What went most wrong: the queries of the lowest precision",
     "best": "What went best: the queries of the highest precision",
@@ -15,18 +18,16 @@ _TITLES = {
 
 
 def ranked_lists(look: Look) -> dict[str, bytes]:
-    """By title a PNG for each kind of query; an image that is not there any more is left blank."""
+    """By title a PNG for each kind of query; of an image that is gone, its name."""
     found = {}
     for kind, title in _TITLES.items():
         rows = []
         of_kind = (each["images"] for each in look["lists"] if each["kind"] == kind)
         for query, *matches in filter(None, of_kind):
-            row = [
-                Tile(_image(look, query), (f"query {query['pid']}", f"camera {query['camera']}"))
-            ]
+            row = [_tile(look, query, f"query {query['pid']}")]
             for match in matches:
-                caption = f"{match['pid']}  {match['score']:.3f}", f"camera {match['camera']}"
-                row.append(Tile(_image(look, match), caption, match["pid"] == query["pid"]))
+                said = f"{match['pid']}  {match['score']:.3f}"
+                row.append(_tile(look, match, said, match["pid"] == query["pid"]))
             rows.append(row)
         if rows:
             draw(rows).save(file := io.BytesIO(), format="PNG")
@@ -34,8 +35,9 @@ def ranked_lists(look: Look) -> dict[str, bytes]:
     return found
 
 
-def _image(look: Look, image: dict):
+def _tile(look: Look, image: Mapping[str, Any], said: str, right: bool | None = None) -> Tile:
     try:
-        return opened(Path(look["root"]) / image["name"])
+        there = opened(Path(look["root"]) / image["name"])
     except BadInput:
-        return None
+        return Tile(None, (said, Path(image["name"]).name[-_WIDEST:]), right)
+    return Tile(there, (said, f"camera {image['camera']}"), right)

@@ -10,6 +10,7 @@ import subprocess
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.commands import report as command
@@ -17,6 +18,7 @@ from cmnas_tf.commands.report import Report
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.results_file import keep, results_files
 from cmnas_tf.files import write_json
+from cmnas_tf.reports import ranked_lists
 from cmnas_tf.reports.page import Figure, Section, Table, write_page
 from cmnas_tf.reports.report import write_report
 from cmnas_tf.runs.run_folder import Description, RunFolder
@@ -120,6 +122,20 @@ def test_a_training_is_shown_with_what_was_measured(training, tmp_path):
         assert base64.b64decode(picture).startswith(b"\x89PNG")
     for measured in record()["results"].values():
         assert f"<td>{100 * measured['mAP']:.2f}</td>" in page
+
+
+def test_an_image_that_is_gone_is_named(tmp_path, monkeypatch):
+    """In place of the camera; one that is there is shown with its camera."""
+    Image.new("RGB", (16, 32), "red").save(tmp_path / "there.png")
+    drawn = []
+    monkeypatch.setattr(
+        ranked_lists, "draw", lambda rows: drawn.extend(rows) or Image.new("L", (1, 1))
+    )
+    ranked_lists.ranked_lists(look(tmp_path))
+    query, there, gone = drawn[0]
+    assert query.image is None and query.right is None
+    assert there.image is not None and there.caption == ("1  0.500", "camera 1") and there.right
+    assert gone.image is None and gone.caption == ("2  0.250", "gone.png") and gone.right is False
 
 
 def test_names_are_shown_and_not_obeyed(training, tmp_path):
