@@ -21,7 +21,6 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 from tensorflow.python import pywrap_tfe
-from tensorflow.python.eager import context
 
 # What `nohup` has ignored would be so in the programs that tests begin, too.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -65,13 +64,6 @@ def _seed_of(name: str) -> int:
 def seeded(request):
     """Python's, NumPy's and TensorFlow's generators, and those of Keras's initializers."""
     _set_seed(_seed_of(request.node.name))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def kernels():
-    """Those of a file's tests are thrown away behind it, since they take memory."""
-    yield
-    context.context().clear_kernel_cache()
 
 
 @pytest.hookimpl(tryfirst=True)
