@@ -18,7 +18,12 @@ from typing import Any, TypeVar, get_args
 
 from absl import flags
 
-from cmnas_tf.commands.help import help_text, print_and_end
+from cmnas_tf.commands.help import (
+    EXIT_OF_SIGNAL,
+    help_text,
+    print_and_end,
+    quiet_where_nobody_reads,
+)
 from cmnas_tf.commands.words import flag_behind, in_flags, shown
 from cmnas_tf.errors import BadInput, Stopped, TrainingDiverged, WorkerLost, printable
 from cmnas_tf.interrupt import signals_handled_by
@@ -28,7 +33,6 @@ from cmnas_tf.reading import read_bytes
 Command = TypeVar("Command", bound=Options)
 
 EXIT_BAD_INPUT = 2
-EXIT_OF_SIGNAL = 128  # plus the signal's number, as shells count
 _EXIT_OF: dict[type, int] = {BadInput: EXIT_BAD_INPUT, TrainingDiverged: 3, WorkerLost: 4}
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -145,14 +149,12 @@ def run(main: Callable[[Any], None], command: type[Options], argv: Sequence[str]
 
     with _logging_to_stderr(command), signals_handled_by(_interrupt):
         try:
-            main(read(command, argv or sys.argv))
+            with quiet_where_nobody_reads():
+                main(read(command, argv or sys.argv))
         except (BadInput, TrainingDiverged, WorkerLost) as error:
             fail(str(error), _EXIT_OF[type(error)])
         except Stopped as error:
             fail(str(error), EXIT_OF_SIGNAL + error.signal)
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(EXIT_OF_SIGNAL + signal.SIGPIPE)
         except OSError as error:
             named = f" ({error.filename})" if error.filename else ""
             said = f"{error.strerror or error}{named}. Nothing half-written was left."

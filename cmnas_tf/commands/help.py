@@ -1,8 +1,10 @@
 """What ``--help`` prints: what is needed first, then group by group; everything with ``=all``."""
 
+import contextlib
 import inspect
 import os
 import signal
+import sys
 import textwrap
 from collections.abc import Iterator
 from typing import NoReturn, get_args
@@ -10,15 +12,27 @@ from typing import NoReturn, get_args
 from cmnas_tf.commands.words import in_flags, shown
 from cmnas_tf.options import Option, Options
 
+EXIT_OF_SIGNAL = 128  # plus the signal's number, as shells count
+
 _WORDS = {bool: "", int: "INTEGER", float: "NUMBER", str: "TEXT"}
 _WIDTH = 100
 
 
 def print_and_end(text: str) -> NoReturn:
-    """Prints a text and ends the process, also where ``head`` closes the pipe."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    print(text, flush=True)
+    """Prints a text and ends the process, quietly where ``head`` has closed the pipe."""
+    with quiet_where_nobody_reads():
+        print(text, flush=True)
     raise SystemExit(os.EX_OK)
+
+
+@contextlib.contextmanager
+def quiet_where_nobody_reads() -> Iterator[None]:
+    """Ends the process as SIGPIPE would, which other threads of it must not be ended by."""
+    try:
+        yield
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or its end fails, too
+        sys.exit(EXIT_OF_SIGNAL + signal.SIGPIPE)
 
 
 def help_text(command: type[Options], everything: bool = True) -> str:

@@ -1,6 +1,7 @@
 """What ``--help`` prints, and what is imported for it."""
 
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cmnas_tf.commands import command_line
-from cmnas_tf.commands.help import help_text
+from cmnas_tf.commands.help import help_text, print_and_end
 from cmnas_tf.commands.search import Search
 from cmnas_tf.commands.study import StudyCommand
 from cmnas_tf.commands.train import Train
@@ -182,3 +183,11 @@ def test_nor_does_reading_the_options(name):
         "print(*{module.split('.')[0] for module in sys.modules})"
     )
     assert not set(python(code, name).split()) & HEAVY
+
+
+def test_a_process_that_shows_help_still_hears_of_closed_connections(capsys):
+    """As an error: the signal would end all its threads, a server's too."""
+    with pytest.raises(SystemExit) as ended:
+        print_and_end("help")
+    assert ended.value.code == 0 and capsys.readouterr().out == "help\n"
+    assert signal.getsignal(signal.SIGPIPE) is signal.SIG_IGN
