@@ -17,6 +17,7 @@ from cmnas_tf.commands.options_of_runs import RUN_DIR, DataFolder
 from cmnas_tf.commands.processes import run_command, start_command
 from cmnas_tf.commands.words import flag_behind, in_flags
 from cmnas_tf.devices.threads import Threads, threads_to_use
+from cmnas_tf.errors import BadInput
 from cmnas_tf.options import Options, option, prefixed
 from cmnas_tf.studies.arms import Comparison
 from cmnas_tf.studies.plan import Evaluating, Searching, Study, StudyCell, StudyData, Training
@@ -51,14 +52,7 @@ class StudyCommand(Options):
         advanced=True,
     )
     dry_run: bool = option(
-        False, "List all cells, and what they cost; do nothing.", affects_result=False
-    )
-    measure_steps: int = option(
-        0,
-        "A dry run that also takes this many steps of a search and of a training, on random "
-        "pixels, and says the hours of all; 20 will do, 0 is none.",
-        minimum=0,
-        affects_result=False,
+        False, "List all cells, and count their steps; do nothing.", affects_result=False
     )
     data: DataFolder = DataFolder()
     threads: Threads = Threads()
@@ -70,8 +64,17 @@ class StudyCommand(Options):
     @staticmethod
     def rewritten(word: str) -> list[str] | None:
         """A flag of earlier versions, whose value was flags, in today's words; of what the study
-        says itself none; else None."""
+        says itself none; else None.
+
+        Raises:
+          BadInput: nothing does what the flag did.
+        """
         name, _, value = word.lstrip("-").partition("=")
+        if name == "measure_steps":
+            raise BadInput(
+                "--measure_steps is gone. --dry_run counts the steps; once a cell has finished, "
+                "the study says how long the others take."
+            )
         if name in _SAID_BY_STUDY:
             return []
         if name not in _FLAGS_IN_FLAGS:
@@ -104,11 +107,10 @@ def make(command: StudyCommand) -> Study:
 def main(command: StudyCommand) -> None:
     """Runs all remaining cells, or one, or lists them; then says what they found."""
     study = make(command)
-    if command.dry_run or command.measure_steps:
+    if command.dry_run:
         from cmnas_tf.studies.budget import describe
 
-        said = describe(study, bool(command.people), command.measure_steps, command.jobs)
-        print(in_flags(said, command.options()))
+        print(in_flags(describe(study, bool(command.people)), command.options()))
         return
     threads = threads_to_use(command.threads.threads, study.threads())
     if command.cell:
