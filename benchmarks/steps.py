@@ -26,7 +26,7 @@ from cmnas_tf.searching.bilevel import Bilevel
 from cmnas_tf.training.gradient_step import gradient_step
 from cmnas_tf.training.loss_scale import scaled_for
 from cmnas_tf.training.moving_average import MovingAverage
-from cmnas_tf.training.optimizers import CoupledAdam, weight_optimizer
+from cmnas_tf.training.optimizers import Adam, Coupled, weight_optimizer
 from cmnas_tf.training.recipe import WeightOptimizer
 
 BACKBONE = os.environ.get(batch.BACKBONE, "resnet50")
@@ -90,7 +90,7 @@ def search(precision: str = "float32", xla: str = "off") -> Run:
         logits = list(space.logits(network).values())
         bilevel = Bilevel(
             network,
-            CoupledAdam(logits, 1e-3, 1e-3),
+            Coupled(Adam(), logits, 1e-3, 1e-3),
             weight_optimizer(network, WeightOptimizer(), besides=logits),
             Objective(),
             Objective(),

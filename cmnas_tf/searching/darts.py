@@ -152,7 +152,7 @@ class Darts(SearchAlgorithm):
         from cmnas_tf.models.precision import computed_in
         from cmnas_tf.searching.bilevel import Bilevel
         from cmnas_tf.training.loss_scale import scaled_for
-        from cmnas_tf.training.optimizers import CoupledAdam, weight_optimizer
+        from cmnas_tf.training.optimizers import Adam, Coupled, weight_optimizer
 
         numerics, size = self.numerics, self.size
         with strategy.scope():
@@ -169,8 +169,8 @@ class Darts(SearchAlgorithm):
             supernet.backbone.rematerialize = numerics.recompute
             start_from(supernet)
             logits = list(space.logits(supernet).values())
-            of_architecture = CoupledAdam(
-                logits, self.architecture_learning_rate, self.architecture_weight_decay
+            of_architecture = Coupled(
+                Adam(), logits, self.architecture_learning_rate, self.architecture_weight_decay
             )
             of_weights = weight_optimizer(supernet, self.optimizer, besides=logits)
             bilevel = Bilevel(

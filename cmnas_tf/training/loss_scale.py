@@ -10,7 +10,7 @@ _FIRST = 2.0**15
 _DOUBLE_AFTER = 2000
 
 
-class LossScaled:
+class LossScaled(Optimizer):
     """An optimizer whose loss is multiplied by a factor that follows the gradients' range.
 
     Dynamic loss scaling (Micikevicius et al., ICLR 2018, section 3.2; the constants are those of
@@ -27,27 +27,18 @@ class LossScaled:
 
     def __init__(self, optimizer: Optimizer):
         self._optimizer = optimizer
+        self.trained, self.rates = optimizer.trained, optimizer.rates
         once = {"trainable": False, "aggregation": tf.VariableAggregation.ONLY_FIRST_REPLICA}
         self.factor = tf.Variable(_FIRST, name="loss_scale", **once)
         self.finite_steps = tf.Variable(0, name="finite_steps", dtype=tf.int64, **once)
 
-    @property
-    def trained(self) -> Sequence[tf.Variable]:
-        """The variables it updates, in the order of the gradients."""
-        return self._optimizer.trained
-
-    @property
-    def rates(self) -> Sequence[tf.Variable]:
-        """The current learning rate of each of them."""
-        return self._optimizer.rates
-
     def named_variables(self) -> dict[str, tf.Variable]:
-        """All that a checkpoint must hold."""
+        """Those of the optimizer, and its own."""
         own = {"loss_scale/factor": self.factor, "loss_scale/finite_steps": self.finite_steps}
         return {**self._optimizer.named_variables(), **own}
 
     def set_factor(self, factor: float) -> None:
-        """Makes each learning rate ``factor`` times its full size."""
+        """See :class:`Optimizer`."""
         self._optimizer.set_factor(factor)
 
     def scale(self, loss: tf.Tensor) -> tf.Tensor:

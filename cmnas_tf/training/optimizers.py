@@ -1,9 +1,9 @@
 """Adam and SGD with coupled weight decay, in groups of variables with their own learning rates."""
 
+import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
@@ -12,55 +12,47 @@ from cmnas_tf.models import ReidNetwork
 from cmnas_tf.training.recipe import WeightOptimizer
 
 
-class Optimizer(Protocol):
-    """What a training step and its checkpoints need of an optimizer."""
+class Optimizer:
+    """What a training step and its checkpoints need of an optimizer.
 
-    @property
-    def trained(self) -> Sequence[tf.Variable]:
-        """The variables it updates, in the order of the gradients."""
+    Attributes:
+      trained: the variables it updates, in the order of the gradients.
+      rates: the current learning rate of each of them.
+    """
 
-    @property
-    def rates(self) -> Sequence[tf.Variable]:
-        """The current learning rate of each of them."""
+    trained: Sequence[tf.Variable]
+    rates: Sequence[tf.Variable]
 
     def named_variables(self) -> dict[str, tf.Variable]:
-        """Its own state: all that a checkpoint must hold."""
+        """Its own state: all that a checkpoint must hold; learning rates are set at each step."""
+        raise NotImplementedError
 
     def set_factor(self, factor: float) -> None:
         """Makes each learning rate ``factor`` times its full size."""
+        raise NotImplementedError
 
     def scale(self, loss: tf.Tensor) -> tf.Tensor:
-        """The loss whose gradients :meth:`apply` takes."""
+        """The loss whose gradients :meth:`apply` takes: as it is."""
+        return loss
 
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
         """One update with gradients that are the same on every replica."""
+        raise NotImplementedError
 
 
-class _Scalars:
-    """What the kernel of each variable's update takes besides tensors of its size.
-
-    Made once for all variables of a step: a supernet has so many that its graph would be a seventh
-    larger.
-    """
-
-    def __init__(self, **scalars: tf.Tensor):
-        self._scalars = scalars
-
-    def of(self, dtype: tf.DType) -> dict[str, tf.Tensor]:
-        """By name, in the dtype of a variable."""
-        return {name: tf.cast(scalar, dtype) for name, scalar in self._scalars.items()}
-
-
-class _Adam(keras.optimizers.Adam):
+class Adam(keras.optimizers.Adam):
     """Adam with epsilon where PyTorch has it: added to the corrected second moment's root.
 
     Keras adds it before the correction, which makes it up to 32 times larger in the first steps.
     A variable is updated by one kernel that goes through it once. On a GPU Keras would have XLA
     compile a program for each variable instead, which takes longer to start and to run.
+
+    Args:
+      beta_1, beta_2: decays of the moments; 0.5 and 0.999 in the authors' code.
     """
 
-    def __init__(self, learning_rate: float, beta_1: float, beta_2: float, epsilon: float):
-        super().__init__(learning_rate, beta_1, beta_2, epsilon, jit_compile=False)
+    def __init__(self, beta_1: float = 0.5, beta_2: float = 0.999):
+        super().__init__(beta_1=beta_1, beta_2=beta_2, epsilon=1e-8, jit_compile=False)
 
     def apply_gradients(self, pairs: Iterable[tuple[tf.Tensor, tf.Variable]], **how: Any) -> Any:
         """One step for all variables; first the bias corrections of both moments.
@@ -71,14 +63,14 @@ class _Adam(keras.optimizers.Adam):
         step = tf.cast(self.iterations + 1, tf.float32)
         root = tf.sqrt(1.0 - tf.pow(self.beta_2, step))
         corrected_already = tf.constant(0.0)
-        self._scalars = _Scalars(
-            lr=self.learning_rate * root / (1.0 - tf.pow(self.beta_1, step)),
-            epsilon=self.epsilon * root,
-            beta1=tf.constant(self.beta_1),
-            beta2=tf.constant(self.beta_2),
-            beta1_power=corrected_already,
-            beta2_power=corrected_already,
-        )
+        self._scalars = {
+            "lr": self.learning_rate * root / (1.0 - tf.pow(self.beta_1, step)),
+            "epsilon": self.epsilon * root,
+            "beta1": tf.constant(self.beta_1),
+            "beta2": tf.constant(self.beta_2),
+            "beta1_power": corrected_already,
+            "beta2_power": corrected_already,
+        }
         return super().apply_gradients(pairs, **how)
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
@@ -89,24 +81,28 @@ class _Adam(keras.optimizers.Adam):
             m=self._momentums[place].handle,
             v=self._velocities[place].handle,
             grad=gradient,
-            **self._scalars.of(variable.dtype),
+            **_cast(self._scalars, variable.dtype),
         )
 
 
-class _SGD(keras.optimizers.SGD):
+class SGD(keras.optimizers.SGD):
     """SGD whose momentum holds gradients, as PyTorch's does, not steps.
 
     Keras multiplies by the learning rate before it adds to the momentum, so that after the rate has
     fallen it continues with the larger steps of before.
+
+    Args:
+      momentum: how much of the sum of earlier gradients stays at each step, 0..1.
+      nesterov: whether a step looks ahead by the momentum.
     """
 
-    def __init__(self, learning_rate: float, momentum: float, nesterov: bool):
-        super().__init__(learning_rate, momentum, nesterov, jit_compile=False)
+    def __init__(self, momentum: float = 0.9, nesterov: bool = False):
+        super().__init__(momentum=momentum, nesterov=nesterov, jit_compile=False)
 
     def apply_gradients(self, pairs: Iterable[tuple[tf.Tensor, tf.Variable]], **how: Any) -> Any:
         """One step for all variables."""
         rate = tf.convert_to_tensor(self.learning_rate)
-        self._scalars = _Scalars(lr=rate, momentum=tf.constant(self.momentum))
+        self._scalars = {"lr": rate, "momentum": tf.constant(self.momentum)}
         return super().apply_gradients(pairs, **how)
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
@@ -116,15 +112,21 @@ class _SGD(keras.optimizers.SGD):
             accum=self.momentums[self._index_dict[self._var_key(variable)]].handle,
             grad=gradient,
             use_nesterov=self.nesterov,
-            **self._scalars.of(variable.dtype),
+            **_cast(self._scalars, variable.dtype),
         )
 
 
-class Coupled:
+# What all kernels of a step take is made once, not for each variable: a supernet has so many that
+# its graph would be a seventh larger.
+def _cast(scalars: Mapping[str, tf.Tensor], dtype: tf.DType) -> dict[str, tf.Tensor]:
+    return {name: tf.cast(scalar, dtype) for name, scalar in scalars.items()}
+
+
+class Coupled(Optimizer):
     """An optimizer with PyTorch's ``weight_decay``: it is added to the gradient (not AdamW).
 
     Args:
-      rule: what makes a step of decayed gradients.
+      rule: what makes a step of decayed gradients, an :class:`Adam` or :class:`SGD` of its own.
       learning_rate: at full size; :meth:`set_factor` scales it.
       weight_decay: L2 factor, added to the gradient as ``weight_decay * variable``.
     """
@@ -141,95 +143,39 @@ class Coupled:
         self.weight_decay = weight_decay
         self._rule = rule
         self._rule.build(self.trained)
-
-    @property
-    def rates(self) -> list[tf.Variable]:
-        """The current learning rate of each variable, the same one for all."""
-        return [self._rule.learning_rate] * len(self.trained)
+        self.set_factor(1.0)
+        self.rates = [rule.learning_rate] * len(self.trained)
 
     def named_variables(self) -> dict[str, tf.Variable]:
-        """Step counter and moments; the learning rate is set at each step."""
+        """Step counter and moments."""
         return {f"{place}": variable for place, variable in enumerate(self._rule.variables)}
 
     def set_factor(self, factor: float) -> None:
-        """Makes the learning rate ``factor`` times its full size."""
+        """See :class:`Optimizer`."""
         self._rule.learning_rate.assign(self.learning_rate * factor)
 
-    def scale(self, loss: tf.Tensor) -> tf.Tensor:
-        """The loss as it is."""
-        return loss
-
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
-        """One update with gradients that are the same on every replica."""
+        """See :class:`Optimizer`."""
         factor = {d: tf.constant(self.weight_decay, d) for d in {v.dtype for v in self.trained}}
         decayed = [g + factor[v.dtype] * v for g, v in zip(gradients, self.trained, strict=True)]
         pairs = zip(decayed, self.trained, strict=True)
         self._rule.apply_gradients(pairs, skip_gradients_aggregation=True)
 
 
-class CoupledAdam(Coupled):
-    """PyTorch's ``Adam(weight_decay=...)``.
-
-    Args:
-      variables, learning_rate, weight_decay: see :class:`Coupled`.
-      beta_1, beta_2: decays of the moments; 0.5 and 0.999 in the authors' code.
-    """
-
-    def __init__(
-        self,
-        variables: Sequence[tf.Variable],
-        learning_rate: float,
-        weight_decay: float,
-        beta_1: float = 0.5,
-        beta_2: float = 0.999,
-    ):
-        rule = _Adam(learning_rate, beta_1, beta_2, 1e-8)
-        super().__init__(rule, variables, learning_rate, weight_decay)
-
-
-class CoupledSGD(Coupled):
-    """PyTorch's ``SGD(weight_decay=..., momentum=...)``.
-
-    Args:
-      variables, learning_rate, weight_decay: see :class:`Coupled`.
-      momentum: how much of the sum of earlier gradients stays at each step, 0..1.
-      nesterov: whether a step looks ahead by the momentum.
-    """
-
-    def __init__(
-        self,
-        variables: Sequence[tf.Variable],
-        learning_rate: float,
-        weight_decay: float,
-        momentum: float = 0.9,
-        nesterov: bool = False,
-    ):
-        rule = _SGD(learning_rate, momentum, nesterov)
-        super().__init__(rule, variables, learning_rate, weight_decay)
-
-
-class OptimizerGroups:
+class OptimizerGroups(Optimizer):
     """Several optimizers that update together: the backbone's and the head's.
 
     Args:
       groups: optimizers of disjoint sets of variables.
     """
 
-    def __init__(self, *groups: Coupled):
+    def __init__(self, *groups: Optimizer):
         self.groups = groups
-
-    @property
-    def trained(self) -> list[tf.Variable]:
-        """All variables that are updated, in the order of the gradients."""
-        return [variable for group in self.groups for variable in group.trained]
-
-    @property
-    def rates(self) -> list[tf.Variable]:
-        """The current learning rate of each variable, that of its group."""
-        return [rate for group in self.groups for rate in group.rates]
+        self.trained = [variable for group in groups for variable in group.trained]
+        self.rates = [rate for group in groups for rate in group.rates]
 
     def named_variables(self) -> dict[str, tf.Variable]:
-        """All that a checkpoint must hold."""
+        """Those of all groups, each behind the group's number."""
         return {
             f"{place}/{name}": variable
             for place, group in enumerate(self.groups)
@@ -237,20 +183,15 @@ class OptimizerGroups:
         }
 
     def set_factor(self, factor: float) -> None:
-        """Makes each learning rate ``factor`` times its full size."""
+        """See :class:`Optimizer`."""
         for group in self.groups:
             group.set_factor(factor)
 
-    def scale(self, loss: tf.Tensor) -> tf.Tensor:
-        """The loss as it is."""
-        return loss
-
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
-        """One update of every group."""
-        place = 0
+        """See :class:`Optimizer`."""
+        remaining = iter(gradients)
         for group in self.groups:
-            group.apply(gradients[place : place + len(group.trained)])
-            place += len(group.trained)
+            group.apply(list(itertools.islice(remaining, len(group.trained))))
 
 
 def weight_optimizer(
@@ -260,14 +201,16 @@ def weight_optimizer(
 
     ``besides`` are variables that something else trains.
     """
+
+    def group(variables: Sequence[tf.Variable], learning_rate: float) -> Coupled:
+        rule = SGD(chosen.momentum, chosen.nesterov) if chosen.optimizer == "sgd" else Adam()
+        return Coupled(rule, variables, learning_rate, chosen.weight_decay)
+
     others = {id(variable) for variable in besides}
     backbone = [v for v in network.backbone.trainable_variables if id(v) not in others]
-    make: Callable[..., Coupled] = CoupledAdam
-    if chosen.optimizer == "sgd":
-        make = partial(CoupledSGD, momentum=chosen.momentum, nesterov=chosen.nesterov)
     return OptimizerGroups(
-        make(backbone, chosen.backbone_learning_rate, chosen.weight_decay),
-        make(network.head.trainable_variables, chosen.head_learning_rate, chosen.weight_decay),
+        group(backbone, chosen.backbone_learning_rate),
+        group(network.head.trainable_variables, chosen.head_learning_rate),
     )
 
 

@@ -26,7 +26,7 @@ from cmnas_tf.layers import ModalityNorm
 from cmnas_tf.models import Embeddings
 from cmnas_tf.searching.bilevel import Bilevel
 from cmnas_tf.training.gradient_step import gradient_step
-from cmnas_tf.training.optimizers import CoupledAdam
+from cmnas_tf.training.optimizers import Adam, Coupled
 from tests.training.tiny import (
     IMAGES_PER_IDENTITY,
     OBJECTIVE,
@@ -182,8 +182,8 @@ def test_gradients_and_terms_of_two_replicas_are_those_of_one(
         assert_close(found_gradients, gradients, tolerance)
 
 
-class Noting(CoupledAdam):
-    """Adam that also notes the gradients."""
+class Noting(Coupled):
+    """An optimizer that also notes the gradients."""
 
     def apply(self, gradients):
         self.gradients = list(gradients)
@@ -193,8 +193,8 @@ class Noting(CoupledAdam):
 def bilevel_of(network, use_running_statistics=False):
     return Bilevel(
         network,
-        Noting(logits_of(network), 0.01, 1e-3),
-        Noting(weights_of(network), 0.01, 5e-4),
+        Noting(Adam(), logits_of(network), 0.01, 1e-3),
+        Noting(Adam(), weights_of(network), 0.01, 5e-4),
         OBJECTIVE,
         OBJECTIVE,
         IMAGES_PER_IDENTITY,

@@ -23,7 +23,7 @@ from cmnas_tf.search_spaces import AUTO_REID, DARTS, CellSpace, DartsCells
 from cmnas_tf.search_spaces.cell_space import strongest
 from cmnas_tf.searching.darts import _with_cost
 from cmnas_tf.training.gradient_step import gradient_step
-from cmnas_tf.training.optimizers import CoupledAdam
+from cmnas_tf.training.optimizers import Adam, Coupled
 from tests.models.genotypes import EVERYTHING
 from tests.oracles.finite_differences import assert_variable_gradients, central_differences
 from tests.oracles.policies import dtype_policy
@@ -328,7 +328,7 @@ def test_an_expensive_mixture_becomes_a_cheap_one(supernet):
     objective = Objective(correlation=0.0, mmd=0.0)
     expected_cost = SPACE.expected_cost(supernet, 32, 16)
     aware = _with_cost(objective, 10_000.0, expected_cost)
-    optimizer = CoupledAdam(list(SPACE.logits(supernet).values()), 0.5, 0.0)
+    optimizer = Coupled(Adam(), list(SPACE.logits(supernet).values()), 0.5, 0.0)
     costs = []
     for _ in range(2):
         terms = gradient_step(supernet, aware, optimizer, batch, images_per_identity=2)

@@ -8,7 +8,7 @@ from cmnas_tf.devices.distribution import compiled_on
 from cmnas_tf.losses import Objective
 from cmnas_tf.modality import Rows
 from cmnas_tf.searching.bilevel import Bilevel
-from cmnas_tf.training.optimizers import CoupledAdam, CoupledSGD
+from cmnas_tf.training.optimizers import SGD, Adam, Coupled
 from tests.oracles.finite_differences import central_differences
 from tests.training.tiny import (
     IMAGES_PER_IDENTITY,
@@ -30,7 +30,7 @@ def bilevel_of(network, architecture, weights, **others):
 
 
 def adam(variables):
-    return CoupledAdam(variables, 0.01, 1e-3)
+    return Coupled(Adam(), variables, 0.01, 1e-3)
 
 
 def total(network, objective, data, training=True):
@@ -188,7 +188,7 @@ def test_updates_that_xla_compiles_are_the_same_updates(how):
     for by_xla in (False, True):
         network = supernet()
         weights, logits = weights_of(network), logits_of(network)
-        of_logits, of_weights = (CoupledSGD(of, 0.1, 1e-3) for of in (logits, weights))
+        of_logits, of_weights = (Coupled(SGD(), of, 0.1, 1e-3) for of in (logits, weights))
         step = bilevel_of(network, of_logits, of_weights, **how).train_step
         run = compiled_on(tf.distribute.OneDeviceStrategy("CPU:0"), by_xla)
         for number in (1, 3):

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from cmnas_tf.modality import Rows
 from cmnas_tf.training.gradient_step import gradient_step
-from cmnas_tf.training.optimizers import CoupledAdam
+from cmnas_tf.training.optimizers import Adam, Coupled
 from tests.training.tiny import (
     IMAGES_PER_IDENTITY,
     OBJECTIVE,
@@ -43,7 +43,7 @@ def test_the_optimizer_gets_the_gradient_of_the_total():
 def test_terms_are_those_before_the_update():
     network, data = supernet("float64"), batch(3, dtype="float64")
     before = float(terms_plainly(network, data)["total"])
-    optimizer = CoupledAdam(weights_of(network), 0.01, 0.0)
+    optimizer = Coupled(Adam(), weights_of(network), 0.01, 0.0)
     found = gradient_step(network, OBJECTIVE, optimizer, data, IMAGES_PER_IDENTITY)
     assert float(found["total"]) == before
     assert float(terms_plainly(network, data)["total"]) < before
@@ -56,7 +56,7 @@ def test_only_the_optimizers_variables_move_and_the_running_statistics():
     statistics = network.non_trainable_variables
     before = values_of(trained), values_of(others), values_of(statistics)
     gradient_step(
-        network, OBJECTIVE, CoupledAdam(trained, 0.01, 0.0), batch(3), IMAGES_PER_IDENTITY
+        network, OBJECTIVE, Coupled(Adam(), trained, 0.01, 0.0), batch(3), IMAGES_PER_IDENTITY
     )
     for old, variable in zip(before[0], trained, strict=True):
         assert (old != variable.numpy()).any()

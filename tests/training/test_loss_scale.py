@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from cmnas_tf.training.gradient_step import gradient_step
 from cmnas_tf.training.loss_scale import LossScaled, scaled_for
-from cmnas_tf.training.optimizers import CoupledAdam, OptimizerGroups
+from cmnas_tf.training.optimizers import Adam, Coupled, OptimizerGroups
 from tests.training.tiny import (
     IMAGES_PER_IDENTITY,
     OBJECTIVE,
@@ -21,7 +21,7 @@ FIRST = 2.0**15
 
 def optimizer_of(values):
     variables = [tf.Variable(value) for value in values]
-    groups = OptimizerGroups(*(CoupledAdam([v], 0.1, 0.01) for v in variables))
+    groups = OptimizerGroups(*(Coupled(Adam(), [v], 0.1, 0.01) for v in variables))
     return variables, groups
 
 
@@ -77,7 +77,7 @@ def test_the_factor_doubles_after_2000_finite_steps_and_stays_at_least_1():
 def test_on_two_replicas(two_replicas, finite):
     with two_replicas.scope():
         variable = tf.Variable([1.0])
-        scaled = LossScaled(CoupledAdam([variable], 0.1, 0.0))
+        scaled = LossScaled(Coupled(Adam(), [variable], 0.1, 0.0))
 
     @tf.function(autograph=False)
     def step(gradient):
@@ -106,7 +106,7 @@ def test_a_step_in_narrow_numbers_goes_down_like_one_in_float32(two_replicas, pr
         exact, narrow = supernet(), supernet(f"mixed_{precision}")
         start = values_of(weights_of(exact))
         optimizers = [
-            scaled_for(name, CoupledAdam(weights_of(network), 1e-3, 0.0, beta_1=0.0))
+            scaled_for(name, Coupled(Adam(beta_1=0.0), weights_of(network), 1e-3, 0.0))
             for name, network in (("float32", exact), (precision, narrow))
         ]
 

@@ -9,8 +9,9 @@ import tensorflow as tf
 from cmnas_tf.layers import Softmax
 from cmnas_tf.search_spaces import NormSpace
 from cmnas_tf.training.optimizers import (
-    CoupledAdam,
-    CoupledSGD,
+    SGD,
+    Adam,
+    Coupled,
     OptimizerGroups,
     along_cosine,
     factor_at,
@@ -47,7 +48,7 @@ def test_follows_pytorchs_formula(size, weight_decay):
     start = random.normal(size=50) * (1.0 if weight_decay else 1e-2)
     gradients = size * random.normal(size=(30, 50))
     variable = tf.Variable(start, dtype=tf.float32)
-    optimizer = CoupledAdam([variable], LEARNING_RATE, weight_decay)
+    optimizer = Coupled(Adam(), [variable], LEARNING_RATE, weight_decay)
     expected = torch_adam(
         variable.numpy().astype(np.float64), gradients, LEARNING_RATE, weight_decay
     )
@@ -81,7 +82,7 @@ def test_sgd_follows_pytorchs_formula_while_the_rate_falls(momentum, nesterov, w
     factors = [*np.linspace(1.0, 0.5, 15), *[1e-3] * 15]
     variable = tf.Variable(random.normal(size=50), dtype=tf.float32)
     how = weight_decay, momentum, nesterov
-    optimizer = CoupledSGD([variable], LEARNING_RATE, *how)
+    optimizer = Coupled(SGD(momentum, nesterov), [variable], LEARNING_RATE, weight_decay)
     expected = torch_sgd(variable.numpy().astype(np.float64), gradients, factors, *how)
     for gradient, factor, value in zip(gradients, factors, expected, strict=True):
         optimizer.set_factor(factor)
@@ -93,7 +94,7 @@ def test_two_steps_of_sgd_by_hand():
     """Rate 0.5, momentum 0.9, decay 0.1, gradient 1, from 2. Buffer 1.2, value 1.4; buffer
     1.08 + 1.14 = 2.22, and with half the rate 1.4 - 0.25 * 2.22 = 0.845."""
     variable = tf.Variable([2.0])
-    optimizer = CoupledSGD([variable], 0.5, 0.1, 0.9)
+    optimizer = Coupled(SGD(0.9), [variable], 0.5, 0.1)
     for factor, value in ((1.0, 1.4), (0.5, 0.845)):
         optimizer.set_factor(factor)
         optimizer.apply([tf.constant([1.0])])
@@ -104,14 +105,14 @@ def test_the_first_step_is_the_sign_of_the_decayed_gradient():
     """m / (1 - b1) = g and v / (1 - b2) = g^2, so the step is the learning rate towards -sign(g);
     without a gradient the decay alone, 0.5 * 2, gives the sign. AdamW would move 2 by 0.01 * 1."""
     variable = tf.Variable([2.0, 2.0, -3.0])
-    CoupledAdam([variable], 0.01, 0.5).apply([tf.constant([0.0, -5.0, 0.0])])
+    Coupled(Adam(), [variable], 0.01, 0.5).apply([tf.constant([0.0, -5.0, 0.0])])
     np.testing.assert_allclose(variable, [1.99, 2.01, -2.99], rtol=1e-6)
 
 
 def test_the_factor_scales_the_full_learning_rate():
     """Not the last one: 0.1, then 0.5, of 0.01."""
     variable = tf.Variable([0.0])
-    optimizer = CoupledAdam([variable], 0.01, 0.0)
+    optimizer = Coupled(Adam(), [variable], 0.01, 0.0)
     for factor, expected in ((0.1, -0.001), (0.5, -0.006), (0.0, -0.006)):
         optimizer.set_factor(factor)
         optimizer.apply([tf.constant([1.0])])
@@ -121,7 +122,8 @@ def test_the_factor_scales_the_full_learning_rate():
 def test_each_group_has_its_own_learning_rate_and_gradients():
     """Gradients are given in the order of ``trained``."""
     a, b, c = (tf.Variable([0.0]) for _ in range(3))
-    groups = OptimizerGroups(CoupledAdam([a, b], 0.1, 0.0), CoupledAdam([c], 0.001, 0.0))
+    rates = {0.1: [a, b], 0.001: [c]}
+    groups = OptimizerGroups(*(Coupled(Adam(), of, rate, 0.0) for rate, of in rates.items()))
     assert [id(v) for v in groups.trained] == [id(a), id(b), id(c)]
     groups.set_factor(0.5)
     np.testing.assert_allclose([float(rate) for rate in groups.rates], [0.05, 0.05, 0.0005])
@@ -129,14 +131,14 @@ def test_each_group_has_its_own_learning_rate_and_gradients():
     np.testing.assert_allclose([a[0], b[0], c[0]], [-0.05, 0.05, -0.0005], rtol=1e-4)
 
 
-@pytest.mark.parametrize("kind", [CoupledAdam, CoupledSGD])
+@pytest.mark.parametrize("kind", [Adam, SGD])
 def test_named_variables_hold_the_whole_state(kind):
     """Copied into another optimizer they make it go on as the first one does; only the factor is
     the caller's, who sets it before every step."""
 
     def optimizer_of(values):
         variables = [tf.Variable(value) for value in values]
-        return OptimizerGroups(*(kind([v], 0.01, 1e-3) for v in variables))
+        return OptimizerGroups(*(Coupled(kind(), [v], 0.01, 1e-3) for v in variables))
 
     def go_on(optimizer):
         optimizer.set_factor(0.3)
@@ -153,7 +155,7 @@ def test_named_variables_hold_the_whole_state(kind):
     np.testing.assert_array_equal(go_on(one), go_on(other))
 
 
-@pytest.mark.parametrize("name, kind", [("adam", CoupledAdam), ("sgd", CoupledSGD)])
+@pytest.mark.parametrize("name, kind", [("adam", Adam), ("sgd", SGD)])
 def test_a_network_is_divided_into_backbone_and_head(name, kind):
     """All trainable variables but those of something else, each once."""
     space = NormSpace("resnet18", width=0.0625)
@@ -163,7 +165,7 @@ def test_a_network_is_divided_into_backbone_and_head(name, kind):
         optimizer=name, backbone_learning_rate=0.1, head_learning_rate=0.2, weight_decay=0.3
     )
     backbone, head = weight_optimizer(supernet, chosen, besides=logits).groups
-    assert type(backbone) is type(head) is kind
+    assert type(backbone._rule) is type(head._rule) is kind
     assert (backbone.learning_rate, head.learning_rate) == (0.1, 0.2)
     assert (backbone.weight_decay, head.weight_decay) == (0.3, 0.3)
     parts = [{v.ref() for v in part} for part in (backbone.trained, head.trained, logits)]
@@ -242,8 +244,8 @@ def test_a_cosine_over_the_whole_run():
     assert factors_of((0, 20), learning_rate_warmup=2.0, **options) == pytest.approx([0.01, 0.6])
 
 
-@pytest.mark.parametrize("make", [CoupledAdam, CoupledSGD])
-def test_no_update_is_compiled_by_xla_whatever_the_devices(make, monkeypatch):
+@pytest.mark.parametrize("kind", [Adam, SGD])
+def test_no_update_is_compiled_by_xla_whatever_the_devices(kind, monkeypatch):
     """Keras compiles an update for each variable where there is a GPU, unless it is told not to."""
     devices = [tf.config.PhysicalDevice("/physical_device:GPU:0", "GPU")]
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: devices)
@@ -254,8 +256,8 @@ def test_no_update_is_compiled_by_xla_whatever_the_devices(make, monkeypatch):
         functions = graph.get_concrete_function().graph.as_graph_def().library.function
         return [f.signature.name for f in functions if "_XlaMustCompile" in f.attr]
 
-    optimizer = make(variables, LEARNING_RATE, 5e-4)
+    optimizer = Coupled(kind(), variables, LEARNING_RATE, 5e-4)
     assert not xla_programs(optimizer)
-    optimizer = make(variables, LEARNING_RATE, 5e-4)
+    optimizer = Coupled(kind(), variables, LEARNING_RATE, 5e-4)
     optimizer._rule.jit_compile = True
     assert xla_programs(optimizer), "this is not how one sees them"
