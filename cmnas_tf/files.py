@@ -26,6 +26,11 @@ _ASIDE = f".{8 * '[0-9a-f]'}.tmp"  # how temporary names end
 _IN_GRAPH = r"\{\{.*?\}\} | ?\[Op:.*"  # where in its graph TensorFlow met an error
 
 
+def cache_folder() -> Path:
+    """Where what can be had again is kept: ``cmnas_tf`` of ``$XDG_CACHE_HOME`` or ``~/.cache``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cmnas_tf"
+
+
 def new_path(path: str | os.PathLike[str], name: str) -> Path:
     """The path of something that is to be written and that is not there yet.
 

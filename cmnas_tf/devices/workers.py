@@ -88,22 +88,6 @@ def wait_for_all(strategy: tf.distribute.Strategy) -> None:
     check_agreement(strategy, lambda: {"done": True})
 
 
-def check_same_run(
-    strategy: tf.distribute.Strategy, settings: Mapping[str, Any], contents: Mapping[str, str]
-) -> None:
-    """Makes sure that all workers were given the same options and files; each must call it.
-
-    Args:
-      strategy: over whose processes.
-      settings: the options that affect the result, by name.
-      contents: what says whether files are the same, by the name that the user knows them by.
-
-    Raises:
-      BadInput: on every worker, naming what differs.
-    """
-    check_agreement(strategy, lambda: {**settings, **contents})
-
-
 def agreed_signal(
     strategy: tf.distribute.Strategy, own: signal.Signals | None
 ) -> signal.Signals | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from cmnas_tf.errors import BadInput
+from cmnas_tf.files import cache_folder
 
 logger = logging.getLogger(__name__)
 
@@ -24,9 +25,9 @@ def set_flags() -> None:
     """Tells XLA how to compile for a GPU. TensorFlow reads it once, when it first lists devices.
 
     Convolutions stay channels last: NVIDIA's TF32 kernels want that, and XLA would turn those of
-    float32 around. What was compiled is kept in the folder ``cmnas_tf/xla`` of ``$XDG_CACHE_HOME``
-    (``~/.cache`` without it), where the next run of the same steps on the same kind of GPU finds
-    it. What is set in ``XLA_FLAGS`` and ``TF_XLA_FLAGS`` already has precedence.
+    float32 around. What was compiled is kept in ``xla`` of the :func:`cache_folder`, where the next
+    run of the same steps on the same kind of GPU finds it. What is set in ``XLA_FLAGS`` and
+    ``TF_XLA_FLAGS`` already has precedence.
     """
     _set("XLA_FLAGS", "xla_gpu_force_conv_nhwc", "true")
     _set("TF_XLA_FLAGS", "tf_xla_persistent_cache_directory", str(_kept()))
@@ -91,8 +92,7 @@ def _problem() -> str:
 
 
 def _kept() -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cmnas_tf"
-    return cache / "xla" / "-".join([tf.__version__, *_card()])
+    return cache_folder() / "xla" / "-".join([tf.__version__, *_card()])
 
 
 def _card() -> list[str]:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from cmnas_tf.data.protocols import Protocol
 from cmnas_tf.devices import xla
 from cmnas_tf.devices.devices import Devices
 from cmnas_tf.devices.distribution import make_strategy, map_over_replicas
-from cmnas_tf.devices.workers import check_same_run, cluster_of, gather_rows, naming_lost_workers
+from cmnas_tf.devices.workers import check_agreement, cluster_of, gather_rows, naming_lost_workers
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.closer_look import Look, closer_look
 from cmnas_tf.evaluation.matching import Matching, evaluation_settings
@@ -182,7 +183,7 @@ def evaluate_protocols(
     ]
     contents = {"the images": dataset.fingerprint, "the checkpoint": model.checkpoint.digest}
     for each in settings:
-        check_same_run(strategy, each, contents)
+        check_agreement(strategy, partial(dict, each, **contents))
     embeddings = embed_on_devices(
         strategy,
         model.network,

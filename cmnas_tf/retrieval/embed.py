@@ -69,13 +69,6 @@ def embed(
     return np.stack([embeddings[row] for row in range(len(source.images))])
 
 
-def embed_batches(network: ReidNetwork, modality: str, batches: Iterable[tf.Tensor]) -> np.ndarray:
-    """L2-normalised embeddings of batches [<= B, H, W, 3] of one modality, [N, D] float32."""
-    return np.concatenate(
-        [embed_graph(network, modality, False, batch).numpy() for batch in batches]
-    )
-
-
 def embed_compiled(
     network: ReidNetwork, modality: str, flip_average: bool, batch: int, images: tf.Tensor
 ) -> tf.Tensor:

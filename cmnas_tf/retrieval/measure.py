@@ -33,16 +33,6 @@ class TrialResult(NamedTuple):
     counts: QueryCounts
     gallery_seed: int | None = None
 
-    @property
-    def queries(self) -> int:
-        """Number of queries that count."""
-        return self.counts.counted
-
-    @property
-    def skipped(self) -> int:
-        """Number of queries that see no match in the gallery and do not count."""
-        return self.counts.skipped
-
 
 @dataclass(frozen=True)
 class Measured:
@@ -81,8 +71,8 @@ class Measured:
                 "rank1": float(result.ranking.cmc[0]),
                 "mAP": result.ranking.mean_ap,
                 "mINP": result.ranking.mean_inp,
-                "queries": result.queries,
-                "skipped_queries": result.skipped,
+                "queries": result.counts.counted,
+                "skipped_queries": result.counts.skipped,
                 "absent_queries": result.counts.absent,
                 "hidden_queries": result.counts.hidden,
             }

@@ -106,8 +106,7 @@ class Checkpoints:
           TrainingDiverged: a variable is not finite; nothing is written.
           OSError: the write before this one failed.
         """
-        tensors = _on_host(state)
-        _check_finite(step, tensors)
+        tensors = finite_values(step, state)
         self.wait()
         self._writing = self._writer.submit(self._write, step, tensors, metadata)
 
@@ -179,24 +178,16 @@ def _on_host(state: RunState) -> dict[str, np.ndarray]:
     }
 
 
-def _check_finite(step: int, tensors: Mapping[str, np.ndarray]) -> None:
+def finite_values(step: int, state: RunState) -> dict[str, np.ndarray]:
+    """The tensors of a state after ``step`` steps; TrainingDiverged: one is not finite."""
+    tensors = _on_host(state)
     for name, tensor in tensors.items():
         if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
             raise TrainingDiverged(
                 f"After step {step} the variable {name} is not finite, so no checkpoint was "
                 "written. Lower the learning rate and start again from the last checkpoint."
             )
-
-
-def write_state(path: Path, step: int, state: RunState, metadata: Mapping[str, Any]) -> None:
-    """Writes a state as it is now, whole or not at all.
-
-    Raises:
-      TrainingDiverged: a variable is not finite; nothing is written.
-    """
-    tensors = _on_host(state)
-    _check_finite(step, tensors)
-    write(path, step, tensors, metadata)
+    return tensors
 
 
 def write(

@@ -22,8 +22,9 @@ from cmnas_tf.runs.checkpoints import (
     BEST,
     Checkpoints,
     RunState,
+    finite_values,
     state_digest,
-    write_state,
+    write,
 )
 from cmnas_tf.runs.how_it_runs import Checkpointing
 from cmnas_tf.runs.run_folder import RunFolder
@@ -154,7 +155,8 @@ class Loop:
                     scalars, word = {**scalars, **seen.scalars}, seen.word
                     if chief and seen.best is not None:
                         kept_with = {**self.metadata, BEST: seen.best}
-                        write_state(self.run.best, number + 1, self.state, kept_with)
+                        tensors = finite_values(number + 1, self.state)
+                        write(self.run.best, number + 1, tensors, kept_with)
                 log(writer, scalars, number)
                 shown = number // self.steps_per_epoch + 1
                 bar.set_description_str(f"epoch {shown}/{self.epochs}", refresh=False)

@@ -1,6 +1,6 @@
 """The search space of CM-NAS: at every batch norm, separate per modality or shared?"""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -142,20 +142,6 @@ class NormSpace(NetworkSize, SearchSpace):
         """By site, the logit of *separate* minus that of *shared*."""
         logits = {site: variable.numpy() for site, variable in self.logits(supernet).items()}
         return {site: float(pair[0]) - float(pair[1]) for site, pair in logits.items()}
-
-    def expected_cost(
-        self, supernet: "ReidNetwork", height: int, width: int
-    ) -> "Callable[[], tf.Tensor]":
-        """Refused: an image goes through one norm, whichever is chosen.
-
-        Raises:
-          BadInput: always.
-        """
-        raise BadInput(
-            "`latency_weight` is for a search for cells: whether a norm is separate or shared, an "
-            "image goes through one, and the work is the same. Leave it out, or give "
-            "search_space=reid_cells."
-        )
 
     def derive(self, supernet: "ReidNetwork", provenance: Mapping[str, Any]) -> Architecture:
         """The architecture of the larger logit at each site; a tie derives *shared*.

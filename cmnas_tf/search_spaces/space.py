@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cmnas_tf.architecture import Architecture
+from cmnas_tf.errors import BadInput
 from cmnas_tf.network_parts import PLAIN, NetworkParts
 from cmnas_tf.one_of import OneOf
 from cmnas_tf.options import Option, Options
@@ -93,9 +94,13 @@ class SearchSpace(Options):
           height, width: of the images, in pixels.
 
         Raises:
-          BadInput: every architecture of the space costs the same.
+          BadInput: every architecture of the space costs the same, as of norms: whether one is
+            separate or shared, an image goes through one.
         """
-        raise NotImplementedError
+        raise BadInput(
+            "`latency_weight` is for a search for cells: all architectures of this search space "
+            "cost the same. Leave it out, or give search_space=reid_cells."
+        )
 
     def derive(self, supernet: "ReidNetwork", provenance: Mapping[str, Any]) -> Architecture:
         """The architecture that the logits prefer.

@@ -19,7 +19,7 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.files import write_json
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.reading import read_json
-from cmnas_tf.retrieval.embed import BATCH, embed_batches
+from cmnas_tf.retrieval.embed import BATCH, embed_graph
 from cmnas_tf.retrieval.fitness import Fitness, few_of_each
 from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.search_spaces import SearchSpace
@@ -116,7 +116,8 @@ class SupernetFitness:
         embeddings = np.empty((len(self.held_out), self.supernet.embedding_size), np.float32)
         for modality, batches in self._batches.items():
             rows = self.held_out.modalities == modality
-            embeddings[rows] = embed_batches(self.supernet, modality, batches)
+            found = [embed_graph(self.supernet, modality, False, batch) for batch in batches]
+            embeddings[rows] = tf.concat(found, axis=0)
         return Fitness.of(embeddings, self.held_out, self._rule)
 
     @tf.function(autograph=False)

@@ -13,7 +13,7 @@ from cmnas_tf.data.split import split_train
 from cmnas_tf.devices.devices import Devices
 from cmnas_tf.devices.distribution import check_division, make_strategy
 from cmnas_tf.devices.threads import use_threads
-from cmnas_tf.devices.workers import check_same_run, is_chief, naming_lost_workers
+from cmnas_tf.devices.workers import check_agreement, is_chief, naming_lost_workers
 from cmnas_tf.files import write_json
 from cmnas_tf.models.cost import Cost, cost_of
 from cmnas_tf.models.latency import latency_of
@@ -116,7 +116,7 @@ def find_architecture(
     )
     algorithm.check(task)
     check_division(strategy, algorithm.sampling, task.num_classes)
-    check_same_run(strategy, settings, {"the images": dataset.fingerprint})
+    check_agreement(strategy, lambda: {**settings, "the images": dataset.fingerprint})
 
     description = Description("search", dataset.fingerprint, settings, count, threads=threads)
     options = [*space.options(), *algorithm.options()]

@@ -9,12 +9,7 @@ from cmnas_tf.data.index import Dataset
 from cmnas_tf.devices.devices import Devices
 from cmnas_tf.devices.distribution import check_division, make_strategy
 from cmnas_tf.devices.threads import use_threads
-from cmnas_tf.devices.workers import (
-    check_same_run,
-    is_chief,
-    naming_lost_workers,
-    wait_for_all,
-)
+from cmnas_tf.devices.workers import check_agreement, is_chief, naming_lost_workers, wait_for_all
 from cmnas_tf.errors import BadInput
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.network_parts import PLAIN, NetworkParts
@@ -95,7 +90,7 @@ def train_network(
         "the images": dataset.fingerprint,
         "the architecture": str(architecture.to_json()),
     }
-    check_same_run(strategy, settings, contents)
+    check_agreement(strategy, lambda: {**settings, **contents})
 
     trainer = Trainer.begin(
         recipe,

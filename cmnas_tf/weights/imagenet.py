@@ -8,14 +8,13 @@ its 1x1 convolution.
 """
 
 import http.client
-import os
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlparse
 from urllib.request import urlopen
 
 from cmnas_tf.errors import BadInput
-from cmnas_tf.files import replacing, sha256
+from cmnas_tf.files import cache_folder, replacing, sha256
 from cmnas_tf.progress import progress_bar
 
 _TIMM = "https://huggingface.co/timm/{}.tv_in1k/resolve/{}/model.safetensors"
@@ -60,9 +59,7 @@ FILES = {
 
 
 def imagenet_file(backbone: str, progress: bool = True) -> Path:
-    """The weight file of a backbone, fetched when the cache has none that is whole.
-
-    The cache is the folder ``cmnas_tf`` of ``$XDG_CACHE_HOME`` (``~/.cache`` without it).
+    """The weight file of a backbone, fetched when :func:`cache_folder` has none that is whole.
 
     Args:
       backbone: ``"resnet18"`` .. ``"resnet152"``.
@@ -70,10 +67,9 @@ def imagenet_file(backbone: str, progress: bool = True) -> Path:
     Raises:
       BadInput: it could not be fetched, or what came is another file.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cmnas_tf"
     remote = FILES[backbone]
     suffix = Path(urlparse(remote.url).path).suffix
-    path = cache / f"{backbone}-{remote.sha256[:8]}{suffix}"
+    path = cache_folder() / f"{backbone}-{remote.sha256[:8]}{suffix}"
     if path.is_file() and sha256(path).startswith(remote.sha256):
         return path
     instead = (

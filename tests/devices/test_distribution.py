@@ -221,7 +221,7 @@ def search_step_by_batch_statistics(network):
 
 def training_step(network):
     """A step of a training, as a function of two batches, of which it takes the first."""
-    optimizer = Noting(network.trainable_variables, 0.01, 5e-4)
+    optimizer = Noting(Adam(), network.trainable_variables, 0.01, 5e-4)
 
     def step(data, _):
         terms = gradient_step(network, OBJECTIVE, optimizer, data, IMAGES_PER_IDENTITY)

@@ -53,7 +53,7 @@ def test_what_differs_is_named_with_the_value_of_each_worker(other_workers, two_
 def test_options_that_shape_the_result_and_contents_are_compared(other_workers, two_replicas):
     other_workers.append(said('{"seed": 0, "pad": 10}\n'))
     with pytest.raises(BadInput) as error:
-        workers.check_same_run(two_replicas, {"seed": 3, "pad": 10}, {"the images": "abc"})
+        workers.check_agreement(two_replicas, lambda: {"seed": 3, "pad": 10, "the images": "abc"})
     assert "`seed`: 3 on worker 0, 0 on worker 1" in str(error.value)
     assert "the images: 'abc' on worker 0, None on worker 1" in str(error.value)
     assert "pad" not in str(error.value)

@@ -36,7 +36,7 @@ embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
 before = peak()
 trials, rerank = json.loads(sys.argv[1])
 (measured,) = measure(embeddings, dataset, SysuProtocol(shots=10, trials=trials), rerank)
-sizes = [result.queries + result.skipped for result in measured.trials.values()]
+sizes = [result.counts.counted + result.counts.skipped for result in measured.trials.values()]
 print(json.dumps({"before": before, "peak": peak(), "queries": sizes}))
 """
 

@@ -189,7 +189,7 @@ def test_queries_without_a_match_are_skipped_and_counted():
     dataset = Dataset("market1501", "nowhere", rows[:0], rows)
     (measured,) = measure(embeddings_of(dataset), dataset)
     result = measured.trials["single_query"]
-    assert (result.queries, result.skipped) == (3, 2)
+    assert (result.counts.counted, result.counts.skipped) == (3, 2)
     assert measured.queries == result.counts == QueryCounts(3, 1, 1, "market")
     assert str(result.counts) == (
         "5 queries, 3 count, 1 show people who are not in the gallery, "
@@ -265,7 +265,7 @@ def test_queries_without_a_match_are_counted():
     dataset = Dataset("sysu_mm01", "nowhere", rows[:0], rows)
     (measured,) = measure(embeddings_of(dataset), dataset, SysuProtocol(trials=1))
     (result,) = measured.trials.values()
-    assert (result.queries, result.skipped) == (2, 1)
+    assert (result.counts.counted, result.counts.skipped) == (2, 1)
 
 
 def test_perfect_embeddings_are_measured_as_such():

@@ -212,11 +212,11 @@ def test_a_fitness_that_is_not_finite_ends_the_search_with_a_reason(
 ):
     """The weights are kept: another selection goes on from them."""
 
-    def broken(network, modality, batches):
-        return np.full((len(list(batches.unbatch())), network.embedding_size), np.nan, np.float32)
+    def broken(network, modality, flip_average, images):
+        return np.full((len(images), network.embedding_size), np.nan, np.float32)
 
     with monkeypatch.context() as patched:
-        patched.setattr(fitness, "embed_batches", broken)
+        patched.setattr(fitness, "embed_graph", broken)
         with pytest.raises(BadInput, match="NaN or infinite embeddings cannot be ranked"):
             find(eight_people, darts(selection="stages"), tmp_path / "run")
     assert not (tmp_path / "run" / "architecture.json").exists()
