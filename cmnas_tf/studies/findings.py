@@ -10,7 +10,7 @@ from cmnas_tf.architecture import Architecture
 from cmnas_tf.errors import BadInput
 from cmnas_tf.studies import statistics
 from cmnas_tf.studies.plan import SCHEMA, Study, StudyCell
-from cmnas_tf.studies.statistics import Trained, separate_shares, stage_worth
+from cmnas_tf.studies.statistics import separate_shares, stage_worth
 
 MEASURES = {"rank1": "Rank-1", "mAP": "mAP", "mINP": "mINP"}
 
@@ -165,10 +165,7 @@ def _stages(finished: Mapping[StudyCell, CellResults], subject: str) -> dict[str
         cell: Architecture.from_json(found["architecture"]) for cell, found in finished.items()
     }
     found = stage_worth(
-        [
-            Trained(architecture, cell.seed, _main_score(finished[cell]))
-            for cell, architecture in architectures.items()
-        ]
+        [(a, cell.seed, _main_score(finished[cell])) for cell, a in architectures.items()]
     )
     searched = [separate_shares(a) for cell, a in architectures.items() if cell.arm.name == subject]
     for stage, worth in found["stages"].items() if found else ():

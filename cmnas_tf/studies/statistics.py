@@ -113,21 +113,16 @@ def jaccard_by_chance(one: int, other: int, of: int) -> float:
     return float(np.sum(chances * common / (one + other - common)))
 
 
-class Trained(NamedTuple):
-    """An architecture, the seed it was trained with, and what it reached, 0..1."""
-
-    architecture: Architecture
-    seed: int
-    score: float
-
-
-def stage_worth(trainings: Sequence[Trained]) -> dict[str, Any] | None:
+def stage_worth(trainings: Sequence[tuple[Architecture, int, float]]) -> dict[str, Any] | None:
     """What it is worth to separate a stage's norms, by all trainings of a study together.
 
     The scatter of a training is as large as what most architectures differ by; together the
     trainings say more than one by one. Least squares (our choice): a score is its seed's, plus each
     stage's worth times its share of separate; that stages add up is the assumption. All are of one
     backbone.
+
+    Args:
+      trainings: of each the architecture, the seed and the score that it reached, 0..1.
 
     Returns:
       ``stages``: by name ``worth``, of separating all of it, and its 95 % ``interval`` (t);
@@ -136,12 +131,12 @@ def stage_worth(trainings: Sequence[Trained]) -> dict[str, Any] | None:
     """
     if not trainings:
         return None
-    stages = stages_of(trainings[0].architecture.backbone)
-    seeds = sorted({training.seed for training in trainings})
-    of_seed = [[training.seed == seed for seed in seeds] for training in trainings]
-    shares = [list(separate_shares(training.architecture).values()) for training in trainings]
+    architectures, seed_of, scores = zip(*trainings, strict=True)
+    stages, seeds = stages_of(architectures[0].backbone), sorted(set(seed_of))
+    of_seed = [[own == seed for seed in seeds] for own in seed_of]
+    shares = [list(separate_shares(architecture).values()) for architecture in architectures]
     x = np.hstack([np.array(of_seed, np.float64), np.array(shares)])  # [trainings, seeds + stages]
-    y = np.array([training.score for training in trainings])
+    y = np.array(scores)
     freedom = len(y) - x.shape[1]
     if freedom < 1 or np.linalg.matrix_rank(x) < x.shape[1]:
         return None

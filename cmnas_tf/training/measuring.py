@@ -23,8 +23,6 @@ from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.training.recipe import Measuring, Recipe
 from cmnas_tf.training.trainer import Trainer
 
-Judge = Callable[[], dict[str, float]]
-
 
 def hold_out(dataset: Dataset, measuring: Measuring, seed: int) -> tuple[Dataset, Images]:
     """What is left to train on, and the images to measure on; a pure function of its arguments.
@@ -62,41 +60,6 @@ def _rule(dataset: Dataset) -> str:
     return LAYOUTS[dataset.layout].protocol.rule
 
 
-def judge(
-    trainer: Trainer,
-    specification: Specification,
-    dataset: Dataset,
-    images: Images,
-    measure_on: str,
-) -> Judge:
-    """Measures the moving average that a trainer then has, in a network of its own.
-
-    Args:
-      trainer: in training.
-      specification: of its network.
-      dataset: whose camera rule or protocol holds.
-      images: those to measure on, see :func:`hold_out`.
-      measure_on: what they are.
-    """
-    source = ImageSource(images, Path(dataset.root), specification.height, specification.width)
-    with computed_in(trainer.training.numerics.precision):
-        network = specification.build()
-
-    def measured() -> dict[str, float]:
-        for name, variable in network.get_weight_paths().items():
-            variable.assign(trainer.average.variables[name])
-        if measure_on == "held_out":
-            found = fitness(network, source, _rule(dataset))
-            return {"mAP": found.mean_ap, "rank1": found.rank1}
-        settings = measure(embed(network, source), dataset)
-        return {
-            name: float(np.mean([setting.values[name] for setting in settings]))
-            for name in ("mAP", "rank1")
-        }
-
-    return measured
-
-
 class BestEpoch:
     """Measures every some epochs and at the end, and has the best kept; for ``Loop.steps``.
 
@@ -109,7 +72,12 @@ class BestEpoch:
     """
 
     def __init__(
-        self, measuring: Measuring, epochs: int, judge: Judge, people: int, best: float = -1.0
+        self,
+        measuring: Measuring,
+        epochs: int,
+        judge: Callable[[], dict[str, float]],
+        people: int,
+        best: float = -1.0,
     ):
         self._measuring, self._epochs, self._judge = measuring, epochs, judge
         self._on = f"{people} {measuring.measure_on.replace('_', '-')} people"
@@ -137,10 +105,31 @@ def after_epochs(
     images: Images,
     run: RunFolder,
 ) -> AfterEpoch:
-    """What a training does after its epochs: it goes on from the best that the run has kept."""
+    """What a training does after its epochs: it goes on from the best that the run has kept.
+
+    Args:
+      trainer: whose moving average is measured, in a network of its own.
+      dataset: whose camera rule or protocol holds.
+      images: those to measure on, see :func:`hold_out`.
+    """
     measuring = recipe.measuring
     if not measuring.measure_every:
         return nothing
+    source = ImageSource(images, Path(dataset.root), specification.height, specification.width)
+    with computed_in(recipe.numerics.precision):
+        network = specification.build()
+
+    def judge() -> dict[str, float]:
+        for name, variable in network.get_weight_paths().items():
+            variable.assign(trainer.average.variables[name])
+        if measuring.measure_on == "held_out":
+            found = fitness(network, source, _rule(dataset))
+            return {"mAP": found.mean_ap, "rank1": found.rank1}
+        settings = measure(embed(network, source), dataset)
+        return {
+            name: float(np.mean([setting.values[name] for setting in settings]))
+            for name in ("mAP", "rank1")
+        }
+
     best = checkpoints.read(run.best).metadata[BEST]["mAP"] if run.best.is_file() else -1.0
-    judged = judge(trainer, specification, dataset, images, measuring.measure_on)
-    return BestEpoch(measuring, recipe.epochs, judged, len(np.unique(images.pids)), best)
+    return BestEpoch(measuring, recipe.epochs, judge, len(np.unique(images.pids)), best)

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from cmnas_tf.architecture import SEPARATE, SHARED, Architecture, sites_of, stages_of
-from cmnas_tf.studies.statistics import Trained, separate_shares, stage_worth
+from cmnas_tf.studies.statistics import separate_shares, stage_worth
 
 STAGES = stages_of("resnet18")
 WORTH = dict(zip(STAGES, (0.01, 0.03, 0.0, -0.02, -0.05), strict=True))
@@ -34,7 +34,7 @@ def test_the_share_of_each_stage():
 def test_worths_that_scores_were_made_of_come_back():
     """Whatever a seed adds to all of its scores; one seed has fewer trainings than the other."""
     trainings = [
-        Trained(architecture, seed, score(architecture, seed))
+        (architecture, seed, score(architecture, seed))
         for seed in (0, 3)
         for architecture in by_hand()[seed:]
     ]
@@ -53,7 +53,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
     hits, scatters = [], []
     for _ in range(400):
         trainings = [
-            Trained(architecture, seed, score(architecture, seed) + 0.03 * random.normal())
+            (architecture, seed, score(architecture, seed) + 0.03 * random.normal())
             for seed in (0, 1)
             for architecture in by_hand()
         ]
@@ -69,6 +69,6 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
 def test_without_enough_to_tell_the_stages_apart_it_says_nothing():
     shared, separate = by_hand()[0], by_hand()[len(STAGES)]
     assert stage_worth([]) is None
-    assert stage_worth([Trained(a, 0, score(a, 0)) for a in by_hand()[:6]]) is None  # as many
-    alike = [Trained(a, 0, 0.5) for a in (shared, separate) * 10]
+    assert stage_worth([(a, 0, score(a, 0)) for a in by_hand()[:6]]) is None  # as many
+    alike = [(a, 0, 0.5) for a in (shared, separate) * 10]
     assert stage_worth(alike) is None
