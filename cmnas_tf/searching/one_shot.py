@@ -1,16 +1,14 @@
 """One-shot search: a supernet trained along random paths, then evolution within it (Guo et al.,
 "Single Path One-Shot Neural Architecture Search with Uniform Sampling", ECCV 2020)."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cmnas_tf.architecture import Architecture
 from cmnas_tf.errors import BadInput
-from cmnas_tf.losses import Objective
 from cmnas_tf.options import option
-from cmnas_tf.searching.algorithm import ALGORITHMS, SearchAlgorithm, Task
-from cmnas_tf.searching.darts import Darts
+from cmnas_tf.searching.algorithm import ALGORITHMS
 from cmnas_tf.searching.selection import SelectionChoice
+from cmnas_tf.searching.supernet_search import SupernetSearch
 
 if TYPE_CHECKING:
     from cmnas_tf.layers import Relaxation
@@ -23,8 +21,10 @@ class PathSelection(SelectionChoice):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OneShot(SearchAlgorithm):
+class OneShot(SupernetSearch):
     """Trains one architecture a step, drawn at random, and then selects by fitness.
+
+    It is the bilevel search without the architecture's update.
 
     Raises:
       BadInput: a selection that reads logits, of which there are none.
@@ -51,38 +51,6 @@ class OneShot(SearchAlgorithm):
         from cmnas_tf.layers import Paths
 
         return Paths(seed, self.paths == "fair")
-
-    def check(self, task: Task) -> None:
-        """See :class:`SearchAlgorithm`."""
-        super().check(task)
-        self.selection.make().check(task.space, task.split)
-
-    def search(self, task: Task) -> Architecture:
-        """See :class:`SearchAlgorithm`: the bilevel search without the architecture's update."""
-        return _AlongPaths.of(self).search(task)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _AlongPaths(Darts):
-    """The bilevel search of a :class:`OneShot`: what both have is the same."""
-
-    one_shot: OneShot
-
-    @classmethod
-    def of(cls, one_shot: OneShot) -> "_AlongPaths":
-        shared = {each.name for each in fields(Darts)} & {each.name for each in fields(OneShot)}
-        given = {name: getattr(one_shot, name) for name in shared}
-        return cls(**given, warmup_epochs=0, one_shot=one_shot)
-
-    @property
-    def architecture_objective(self) -> Objective:
-        return self.objective  # of an update that never comes
-
-    def make_relaxation(self, seed: int) -> "Relaxation":
-        return self.one_shot.make_relaxation(seed)
-
-    def updates_architecture(self, epoch: int) -> bool:
-        return False
 
 
 ALGORITHMS.register("one_shot", OneShot)

@@ -2,6 +2,7 @@
 
 import collections
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from cmnas_tf.models.cost import edge_costs
 from cmnas_tf.options import described
 from cmnas_tf.search_spaces import AUTO_REID, DARTS, CellSpace, DartsCells
 from cmnas_tf.search_spaces.cell_space import strongest
-from cmnas_tf.searching.darts import _with_cost
+from cmnas_tf.searching.supernet_search import _with_cost
 from cmnas_tf.training.gradient_step import gradient_step
 from cmnas_tf.training.optimizers import Adam, Coupled
 from tests.models.genotypes import EVERYTHING
@@ -327,7 +328,7 @@ def test_an_expensive_mixture_becomes_a_cheap_one(supernet):
     batch = Batch({"visible": images}, LABELS)
     objective = Objective(correlation=0.0, mmd=0.0)
     expected_cost = SPACE.expected_cost(supernet, 32, 16)
-    aware = _with_cost(objective, 10_000.0, expected_cost)
+    aware = partial(_with_cost, objective, 10_000.0, expected_cost)
     optimizer = Coupled(Adam(), list(SPACE.logits(supernet).values()), 0.5, 0.0)
     costs = []
     for _ in range(2):
