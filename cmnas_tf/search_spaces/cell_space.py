@@ -5,6 +5,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+import numpy as np
+
 from cmnas_tf.architecture import SHARED, Architecture, plan_of
 from cmnas_tf.cell_plan import STEM, CellPlan, channels_of
 from cmnas_tf.errors import BadInput
@@ -20,10 +22,10 @@ from cmnas_tf.genotype import (
     sources_of,
 )
 from cmnas_tf.options import option
+from cmnas_tf.search_spaces.random_cells import draw_genotype, edge_parameters, random_genotype
 from cmnas_tf.search_spaces.space import DECIDED, SPACES, SearchSpace
 
 if TYPE_CHECKING:
-    import numpy as np
     import tensorflow as tf
 
     from cmnas_tf.layers import ModalityNorm, Relaxation
@@ -100,9 +102,8 @@ class CellSpace(SearchSpace):
         """The architecture logits by kind of cell, each [14 edges, candidates]."""
         return supernet.backbone.logits()
 
-    def tables(self, supernet: "ReidNetwork") -> "dict[str, np.ndarray]":
+    def tables(self, supernet: "ReidNetwork") -> dict[str, np.ndarray]:
         """By kind of cell, the softmax over the candidates of each edge, [14, candidates]."""
-        import numpy as np
         from scipy.special import softmax
 
         return {
@@ -153,7 +154,7 @@ class CellSpace(SearchSpace):
         genotype = Genotype(**{kind: cell for kind, (cell, _) in derived.items()})
         return genotype, {"probabilities": probabilities, "ties": ties}
 
-    def _named(self, table: "np.ndarray") -> dict[str, dict[str, float]]:
+    def _named(self, table: np.ndarray) -> dict[str, dict[str, float]]:
         return {
             f"{node}.{source}": dict(zip(self.candidates, row.tolist(), strict=True))
             for (node, source), row in zip(EDGES, table, strict=True)
@@ -161,8 +162,6 @@ class CellSpace(SearchSpace):
 
     def size(self, architecture: Architecture) -> float:
         """Parameters of the edges of all cells."""
-        from cmnas_tf.search_spaces.random_cells import edge_parameters
-
         return edge_parameters(cast(CellPlan, architecture.backbone), channels_of(self.width))
 
     def contains(self, architecture: Architecture) -> bool:
@@ -178,8 +177,6 @@ class CellSpace(SearchSpace):
 
         The edges that it does not have get ``none``.
         """
-        import numpy as np
-
         genotype = cast(CellPlan, architecture.backbone).genotype
         for kind, logits in self.logits(supernet).items():
             cell = genotype.cell(kind)
@@ -189,22 +186,16 @@ class CellSpace(SearchSpace):
 
     def random_like(self, architecture: Architecture, seed: int) -> Architecture:
         """Random cells of the size of another's; see :func:`random_genotype`."""
-        from cmnas_tf.search_spaces.random_cells import random_genotype
-
         plan = cast(CellPlan, architecture.backbone)
         genotype = random_genotype(plan, seed, channels_of(self.width), self.candidates)
         return Architecture.shared(CellPlan(genotype, plan.cells))
 
     def random(self, seed: int) -> Architecture:
         """Two sources for each node and an operation for each, equally likely."""
-        from cmnas_tf.search_spaces.random_cells import draw_genotype
-
         return Architecture.shared(CellPlan(draw_genotype(seed, self.candidates), self.cells))
 
     def mutate(self, architecture: Architecture, seed: int) -> Architecture:
         """The architecture with one edge changed: another source or operation, equally likely."""
-        import numpy as np
-
         random = np.random.default_rng(seed)
         plan = cast(CellPlan, architecture.backbone)
         cells = {kind: {n: dict(e) for n, e in plan.genotype.cell(kind).items()} for kind in KINDS}
@@ -242,7 +233,6 @@ class CellSpace(SearchSpace):
 
     def summary(self, supernet: "ReidNetwork") -> tuple[dict[str, float], str]:
         """Scalars for TensorBoard, and the operations of the genotype in a few words."""
-        import numpy as np
         from scipy.special import entr
 
         tables = self.tables(supernet)

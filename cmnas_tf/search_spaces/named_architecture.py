@@ -16,6 +16,7 @@ from cmnas_tf.cell_plan import CellPlan, channels_of
 from cmnas_tf.errors import BadInput
 from cmnas_tf.options import option
 from cmnas_tf.search_spaces.norm_space import NetworkSize
+from cmnas_tf.search_spaces.random_cells import random_genotype
 
 RANDOM = "random:"
 UNTIL = "until:"
@@ -90,8 +91,6 @@ def _random(name: str, backbone: Backbone, width: float) -> Architecture:
             f"backbone is {backbone}. Say which network: `backbone`, an architecture.json or "
             "genotype.json."
         )
-    from cmnas_tf.search_spaces.random_cells import random_genotype
-
     plan = cast(CellPlan, backbone)
     genotype = random_genotype(plan, int(seed), channels_of(width))
     drawn = Architecture.shared(CellPlan(genotype, plan.cells))

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from cmnas_tf.architecture import (
     CHOICES,
     SEPARATE,
@@ -181,8 +183,6 @@ class NormSpace(NetworkSize, SearchSpace):
 
     def random(self, seed: int) -> Architecture:
         """Every site separate or shared, equally likely."""
-        import numpy as np
-
         sites = sites_of(self.backbone)
         drawn = np.random.default_rng([seed, len(sites)]).integers(len(CHOICES), size=len(sites))
         choices = {site: CHOICES[n] for site, n in zip(sites, drawn.tolist(), strict=True)}
@@ -190,8 +190,6 @@ class NormSpace(NetworkSize, SearchSpace):
 
     def random_like(self, architecture: Architecture, seed: int) -> Architecture:
         """An architecture with as many separate sites, every set of them equally likely."""
-        import numpy as np
-
         count = list(architecture.choices.values()).count(SEPARATE)
         sites = list(architecture.choices)
         random = np.random.default_rng([seed, count])
@@ -201,8 +199,6 @@ class NormSpace(NetworkSize, SearchSpace):
 
     def mutate(self, architecture: Architecture, seed: int) -> Architecture:
         """The architecture with one site changed, every site equally likely."""
-        import numpy as np
-
         site = np.random.default_rng(seed).choice(list(architecture.choices))
         other = SHARED if architecture.choices[site] == SEPARATE else SEPARATE
         return Architecture({**architecture.choices, site: other}, self.backbone)
@@ -225,7 +221,6 @@ class NormSpace(NetworkSize, SearchSpace):
 
     def summary(self, supernet: "ReidNetwork") -> tuple[dict[str, float], str]:
         """Scalars for TensorBoard, and how many sites are rather separate in a few words."""
-        import numpy as np
         from scipy.special import entr
 
         separate = self.probability_of_separate(supernet)

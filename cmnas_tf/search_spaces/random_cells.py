@@ -15,7 +15,6 @@ from cmnas_tf.genotype import (
     Genotype,
     sources_of,
 )
-from cmnas_tf.models.cost import edge_costs
 
 TOLERANCE = 0.03  # of the parameters of all edges
 _DRAWS = 5_000  # of which several in a hundred fit, as a rule
@@ -82,6 +81,8 @@ def _random_cell(random: np.random.Generator, names: list[str]) -> dict[str, dic
 
 def _parameters(cells: tuple[int, ...], channels: int) -> dict[str, dict[tuple[str, str], dict]]:
     """Of each operation, by kind of cell and edge, in all cells of the kind together."""
+    from cmnas_tf.models.cost import edge_costs  # which needs TensorFlow
+
     side = 4 * 2 ** len(cells) * PARTS  # any image that all operations can take in
     tables = edge_costs(cells, OPERATIONS, channels, side, side)
     return {

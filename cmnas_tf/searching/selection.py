@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.errors import BadInput
 from cmnas_tf.one_of import OneOf
@@ -160,8 +162,6 @@ class Perturbation(ByFitness):
 
     def explore(self, derived: Architecture, fitness: "SupernetFitness", seed: int) -> None:
         """See :class:`ByFitness`."""
-        import numpy as np
-
         space, decisions = fitness.space, list(fitness.space.decisions().items())
         fixed: list[str] = []
         for place in np.random.default_rng(seed).permutation(len(decisions)).tolist():
@@ -193,8 +193,6 @@ class Evolution(ByFitness):
 
     def explore(self, derived: Architecture, fitness: "SupernetFitness", seed: int) -> None:
         """See :class:`ByFitness`."""
-        import numpy as np
-
         space, random = fitness.space, np.random.default_rng(seed)
         first = [*space.hand_drawn().values(), derived]
         while len(first) < self.population:
