@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from cmnas_tf.options import Options, option
+from cmnas_tf.options import Options, advanced
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,21 +14,19 @@ class NetworkParts(Options):
     (0, 2, 3, 0), ``pooling="gem"``, and the architecture ``until:stem``.
     """
 
-    separate_stem: bool = option(
-        False, "Give each modality a first convolution of its own (AGW); of ResNets.", advanced=True
+    separate_stem: bool = advanced(
+        False, "Give each modality a first convolution of its own (AGW); of ResNets."
     )
-    non_local: tuple[int, ...] = option(
+    non_local: tuple[int, ...] = advanced(
         (),
         "Last blocks of each stage that a non-local block follows (Wang et al., CVPR 2018), such "
         "as 0,2,3,0 (AGW); of ResNets.",
-        advanced=True,
     )
-    pooling: str = option(
+    pooling: str = advanced(
         "average",
         "How the feature map is pooled: average [code], or gem: the generalized mean with p = 3 "
         "(AGW); gem_trained trains p from there.",
         choices=("average", "gem", "gem_trained"),
-        advanced=True,
     )
 
 

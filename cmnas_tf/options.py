@@ -135,6 +135,11 @@ def option(default: Any, help: str, **details: Any) -> Any:
     return dataclasses.field(default=default, metadata={"help": help, **details})
 
 
+def advanced(default: Any, help: str, **details: Any) -> Any:
+    """An :func:`option` that most people never touch."""
+    return option(default, help, advanced=True, **details)
+
+
 class Options:
     """Base of a component: a frozen dataclass that checks its options when it is made."""
 

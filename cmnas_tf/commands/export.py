@@ -10,7 +10,7 @@ from typing import Any
 
 from cmnas_tf.commands.options_of_runs import TrainedSource
 from cmnas_tf.evaluation.matching import Arithmetic
-from cmnas_tf.options import Options, option
+from cmnas_tf.options import Options, advanced, option
 from cmnas_tf.runs.how_it_runs import Progress
 from cmnas_tf.serving.exported_model import BESIDE, LATEST, MODEL_NAME, ServedForm
 
@@ -25,19 +25,17 @@ class Export(Options):
         required=True,
         path=True,
     )
-    version: int = option(
+    version: int = advanced(
         0,
         "Number of this version; 0: one more than the highest there is, or with `check` that one.",
         minimum=0,
         maximum=LATEST,
-        advanced=True,
     )
-    parity_tolerance: float = option(
+    parity_tolerance: float = advanced(
         1e-5,
         "Largest difference from the trained network that an entry of an embedding of norm 1 may "
         "have.",
         minimum=0,
-        advanced=True,
     )
     check: bool = option(
         False,

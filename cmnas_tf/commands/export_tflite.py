@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from cmnas_tf.commands.export_onnx import ExportOnnx, convert
-from cmnas_tf.options import option
+from cmnas_tf.options import advanced, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,11 +19,8 @@ class ExportTflite(ExportOnnx):
         "quarter of the size, whose ranges are taken from training images.",
         choices=("float16", "int8"),
     )
-    calibration_images: int = option(
-        200,
-        "Training images of each modality that the ranges of int8 are taken from.",
-        minimum=1,
-        advanced=True,
+    calibration_images: int = advanced(
+        200, "Training images of each modality that the ranges of int8 are taken from.", minimum=1
     )
 
 

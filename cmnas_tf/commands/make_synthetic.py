@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from cmnas_tf.data.synthetic_plan import SyntheticPeople
-from cmnas_tf.options import Options, option
+from cmnas_tf.options import Options, advanced, option
 from cmnas_tf.progress import progress_bar
 
 
@@ -17,13 +17,13 @@ class MakeSynthetic(Options):
         required=True,
         path=True,
     )
-    processes: int = option(
-        0, "Processes that draw at the same time; 0: one per core.", minimum=0, advanced=True
+    processes: int = advanced(
+        0, "Processes that draw at the same time; 0: one per core.", minimum=0
     )
     contact_sheet: str = option(
         "", "Also write a picture of some people as this PNG file.", path=True
     )
-    progress: bool = option(True, "Show a progress bar.", advanced=True)
+    progress: bool = advanced(True, "Show a progress bar.")
     people: SyntheticPeople = SyntheticPeople()
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cmnas_tf.data import LAYOUTS, layout_in
 from cmnas_tf.errors import BadInput
-from cmnas_tf.options import Options, option
+from cmnas_tf.options import Options, advanced, option
 from cmnas_tf.runs.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -45,9 +45,7 @@ class DataFolder(Options):
         choices=LAYOUTS,
         several=True,
     )
-    trial: int = option(
-        1, "Trial of a data set with several splits (RegDB).", minimum=1, advanced=True
-    )
+    trial: int = advanced(1, "Trial of a data set with several splits (RegDB).", minimum=1)
 
     @property
     def layout(self) -> str:
@@ -60,10 +58,8 @@ class DataFolder(Options):
 class Data(DataFolder):
     """Which images."""
 
-    skip_unreadable: bool = option(
-        False,
-        "Leave out and count images that cannot be decoded, instead of stopping.",
-        advanced=True,
+    skip_unreadable: bool = advanced(
+        False, "Leave out and count images that cannot be decoded, instead of stopping."
     )
 
     def load_listed(self) -> "Dataset":

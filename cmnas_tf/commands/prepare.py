@@ -6,7 +6,7 @@ from cmnas_tf.commands.options_of_runs import DataFolder
 from cmnas_tf.commands.words import in_flags
 from cmnas_tf.data import LAYOUTS
 from cmnas_tf.errors import BadInput
-from cmnas_tf.options import Options, option
+from cmnas_tf.options import Options, advanced, option
 from cmnas_tf.runs.how_it_runs import Progress
 
 
@@ -23,11 +23,8 @@ class Prepare(Options):
         "Write the images and lists as TFRecord shards to this folder, which must not exist.",
         path=True,
     )
-    shard_megabytes: int = option(
-        128,
-        "Size that no shard of several images exceeds, in megabytes (10^6 bytes).",
-        minimum=1,
-        advanced=True,
+    shard_megabytes: int = advanced(
+        128, "Size that no shard of several images exceeds, in megabytes (10^6 bytes).", minimum=1
     )
     data: DataFolder = DataFolder()
     progress: Progress = Progress()

@@ -18,7 +18,7 @@ from cmnas_tf.commands.processes import run_command, start_command
 from cmnas_tf.commands.words import flag_behind, in_flags
 from cmnas_tf.devices.threads import Threads, threads_to_use
 from cmnas_tf.errors import BadInput
-from cmnas_tf.options import Options, option, prefixed
+from cmnas_tf.options import Options, advanced, option, prefixed
 from cmnas_tf.studies.arms import Comparison
 from cmnas_tf.studies.plan import Evaluating, Searching, Study, StudyCell, StudyData, Training
 
@@ -45,11 +45,8 @@ class StudyCommand(Options):
         minimum=1,
         affects_result=False,
     )
-    cell: str = option(
-        "",
-        "Do this cell alone, here: ARM/seedN, as `dry_run` lists them.",
-        affects_result=False,
-        advanced=True,
+    cell: str = advanced(
+        "", "Do this cell alone, here: ARM/seedN, as `dry_run` lists them.", affects_result=False
     )
     dry_run: bool = option(
         False, "List all cells, and count their steps; do nothing.", affects_result=False

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from cmnas_tf.errors import BadInput
-from cmnas_tf.options import Options, option
+from cmnas_tf.options import Options, advanced, option
 
 
 @dataclass(frozen=True)
@@ -30,45 +30,39 @@ class Augmentation(Options):
       erase_aspect: smallest height / width of the rectangle; the largest is its inverse.
     """
 
-    pad: int = option(
-        10, "Zero padding before the random crop, in pixels. [code]", minimum=0, advanced=True
-    )
-    flip_probability: float = option(
-        0.5, "Probability of a horizontal flip. [code]", minimum=0, maximum=1, advanced=True
+    pad: int = advanced(10, "Zero padding before the random crop, in pixels. [code]", minimum=0)
+    flip_probability: float = advanced(
+        0.5, "Probability of a horizontal flip. [code]", minimum=0, maximum=1
     )
     erase_probability: float = option(
         0.5, "Probability of erasing a rectangle. [code]", minimum=0, maximum=1
     )
-    channel_exchange_probability: float = option(
+    channel_exchange_probability: float = advanced(
         0.0,
         "Probability that one of R, G, B of a visible image takes the place of all three "
         "(Ye et al., ICCV 2021).",
         minimum=0,
         maximum=1,
-        advanced=True,
     )
-    greyscale_probability: float = option(
+    greyscale_probability: float = advanced(
         0.0,
         "Probability that a visible image becomes its luminance instead (Ye et al., ICCV 2021).",
         minimum=0,
         maximum=1,
-        advanced=True,
     )
-    channel_mixing_probability: float = option(
+    channel_mixing_probability: float = advanced(
         0.0,
         "Probability that a visible image becomes a random mixture of R, G and B instead: RLE (Tan "
         "et al., NeurIPS 2024).",
         minimum=0,
         maximum=1,
-        advanced=True,
     )
-    color_jitter: float = option(
+    color_jitter: float = advanced(
         0.0,
         "By which part, up or down, contrast, brightness and saturation of visible images change "
         "at most.",
         minimum=0,
         maximum=1,
-        advanced=True,
     )
     erase_area: tuple[float, float] = (0.02, 0.4)
     erase_aspect: float = 0.3

@@ -16,7 +16,7 @@ import numpy as np
 from cmnas_tf.data.camera_rules import QueryCounts
 from cmnas_tf.data.index import ROLES, Dataset, Images
 from cmnas_tf.modality import INFRARED, VISIBLE
-from cmnas_tf.options import Options, option
+from cmnas_tf.options import Options, advanced, option
 
 P = TypeVar("P", bound="Protocol")
 
@@ -93,12 +93,11 @@ class SingleQuery(Protocol):
 
     rule = "market"
 
-    camera_rule: bool = option(
+    camera_rule: bool = advanced(
         True,
         "Data sets that say who asks: hide from a query the gallery images of its identity from "
         "its own camera, as published results do. Without it (our choice) images of a single "
         "camera can be tested.",
-        advanced=True,
     )
 
     def trials_of(self, dataset: Dataset) -> Iterator[Trial]:

@@ -3,28 +3,26 @@
 from dataclasses import dataclass
 
 from cmnas_tf.errors import BadInput
-from cmnas_tf.options import Options, option
+from cmnas_tf.options import Options, advanced
 
 
 @dataclass(frozen=True)
 class Devices(Options):
     """What computes it; the number of devices is written down with the run."""
 
-    strategy: str = option(
+    strategy: str = advanced(
         "auto",
         "mirrored: all GPUs of this machine, or its CPU; one_device: one of them; multi_worker: "
         "those of all processes that TF_CONFIG lists; auto: multi_worker where TF_CONFIG lists "
         "any, one_device where there is one GPU, otherwise mirrored.",
         choices=("auto", "one_device", "mirrored", "multi_worker"),
         affects_result=False,
-        advanced=True,
     )
-    logical_devices: int = option(
+    logical_devices: int = advanced(
         0,
         "Split the CPU into this many logical devices (0: do not).",
         minimum=0,
         affects_result=False,
-        advanced=True,
     )
 
     def __post_init__(self) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cmnas_tf.errors import BadInput
 from cmnas_tf.machine import cores
-from cmnas_tf.options import Options, option
+from cmnas_tf.options import Options, advanced
 
 logger = logging.getLogger(__name__)
 
@@ -15,13 +15,12 @@ logger = logging.getLogger(__name__)
 class Threads(Options):
     """How the CPU shares an operation; that is written down with the run."""
 
-    threads: int = option(
+    threads: int = advanced(
         0,
         "Threads that share an operation on the CPU; the last bits of a result follow from their "
         "number. 0: as many as it began with, which is one for each core.",
         minimum=0,
         affects_result=False,
-        advanced=True,
     )
 
 

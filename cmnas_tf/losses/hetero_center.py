@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cmnas_tf.losses.loss import Loss, LossBatch, register_loss
-from cmnas_tf.options import option
+from cmnas_tf.options import advanced
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -22,8 +22,8 @@ class HeteroCenterTriplet(Loss):
     choice, and so is the weight of 0 that leaves it out.
     """
 
-    hetero_center_margin: float = option(
-        0.3, "Margin of the hetero-center triplet. [pub]", minimum=0, advanced=True
+    hetero_center_margin: float = advanced(
+        0.3, "Margin of the hetero-center triplet. [pub]", minimum=0
     )
 
     def __call__(self, batch: LossBatch) -> "tf.Tensor":

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from cmnas_tf.losses.loss import Loss, LossBatch, register_loss
 from cmnas_tf.modality import INFRARED, VISIBLE
-from cmnas_tf.options import option
+from cmnas_tf.options import advanced, option
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class CrossEntropy(Loss):
     """Cross entropy over the training identities, of all rows."""
 
-    label_smoothing: float = option(
-        0.0, "Label smoothing of the cross entropy.", minimum=0, maximum=0.999, advanced=True
+    label_smoothing: float = advanced(
+        0.0, "Label smoothing of the cross entropy.", minimum=0, maximum=0.999
     )
 
     def __call__(self, batch: LossBatch) -> "tf.Tensor":

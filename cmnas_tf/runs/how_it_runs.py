@@ -4,21 +4,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from cmnas_tf.devices.devices import Devices
-from cmnas_tf.options import Options, option
+from cmnas_tf.options import Options, advanced
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpointing(Options):
     """What is kept during a run."""
 
-    checkpoint_every: str = option(
+    checkpoint_every: str = advanced(
         "epoch",
         "When to write a checkpoint: epoch, a number of steps (500), or minutes (10m).",
         affects_result=False,
-        advanced=True,
     )
-    keep_checkpoints: int = option(
-        2, "Checkpoints to keep, newest first.", minimum=1, affects_result=False, advanced=True
+    keep_checkpoints: int = advanced(
+        2, "Checkpoints to keep, newest first.", minimum=1, affects_result=False
     )
 
 
@@ -26,7 +25,7 @@ class Checkpointing(Options):
 class Progress(Options):
     """What is shown."""
 
-    progress: bool = option(True, "Show a progress bar.", affects_result=False, advanced=True)
+    progress: bool = advanced(True, "Show a progress bar.", affects_result=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ from cmnas_tf.genotype import (
     Genotype,
     sources_of,
 )
-from cmnas_tf.options import option
+from cmnas_tf.options import advanced, option
 from cmnas_tf.search_spaces.random_cells import draw_genotype, edge_parameters, random_genotype
 from cmnas_tf.search_spaces.space import DECIDED, SPACES, SearchSpace
 
@@ -49,12 +49,8 @@ class CellSpace(SearchSpace):
     cells: tuple[int, ...] = option(
         (2, 2, 2, 2), "Cells of each stage.", recorded=lambda cells: list(cells) or [2, 2, 2, 2]
     )
-    width: float = option(
-        1.0,
-        "Factor on the number of channels of every stage.",
-        minimum=0.0625,
-        maximum=4.0,
-        advanced=True,
+    width: float = advanced(
+        1.0, "Factor on the number of channels of every stage.", minimum=0.0625, maximum=4.0
     )
 
     def __post_init__(self) -> None:

@@ -21,7 +21,7 @@ from cmnas_tf.architecture import (
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import write_text
 from cmnas_tf.network_parts import PLAIN, NetworkParts
-from cmnas_tf.options import Options, option
+from cmnas_tf.options import Options, advanced, option
 from cmnas_tf.search_spaces.space import DECIDED, SPACES, SearchSpace
 
 if TYPE_CHECKING:
@@ -46,24 +46,16 @@ def _content(backbone: Any) -> Any:
 class NetworkSize(Options):
     """How large a network of a backbone is, and what it has besides."""
 
-    cells: tuple[int, ...] = option(
+    cells: tuple[int, ...] = advanced(
         (),
         "Cells of each stage, where the backbone is made of cells. By default those of its file, "
         "else 2,2,2,2.",
-        advanced=True,
     )
-    width: float = option(
-        1.0,
-        "Factor on the number of channels of every stage.",
-        minimum=0.0625,
-        maximum=4.0,
-        advanced=True,
+    width: float = advanced(
+        1.0, "Factor on the number of channels of every stage.", minimum=0.0625, maximum=4.0
     )
-    last_stride: int = option(
-        1,
-        "Stride of a ResNet's last stage; 1 keeps a larger feature map. [code]",
-        choices=(1, 2),
-        advanced=True,
+    last_stride: int = advanced(
+        1, "Stride of a ResNet's last stage; 1 keeps a larger feature map. [code]", choices=(1, 2)
     )
     parts: NetworkParts = PLAIN
 

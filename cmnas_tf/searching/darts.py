@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cmnas_tf.errors import BadInput
 from cmnas_tf.losses import ArchitectureWeights, Objective
-from cmnas_tf.options import option
+from cmnas_tf.options import advanced, option
 from cmnas_tf.searching.algorithm import ALGORITHMS
 from cmnas_tf.searching.selection import SelectionChoice
 from cmnas_tf.searching.supernet_search import SupernetSearch
@@ -29,45 +29,37 @@ class Darts(SupernetSearch):
     warmup_epochs: int = option(
         10, "First epochs, in which the architecture logits are not updated.", minimum=0
     )
-    order: str = option(
+    order: str = advanced(
         "first",
         "Whether the architecture's gradient takes the weights as they are (first), or counts in "
         "how they would follow (second: about three times the work of a step).",
         choices=("first", "second"),
-        advanced=True,
     )
-    architecture_statistics: str = option(
+    architecture_statistics: str = advanced(
         "running",
         "What batch norms normalise by in the architecture loss: running statistics, as a test "
         "does, or those of its batch, as training does (DARTS).",
         choices=("running", "batch"),
-        advanced=True,
     )
-    relaxation: str = option(
+    relaxation: str = advanced(
         "softmax",
         "How logits become mixture weights: softmax [Auto-ReID: pub], Gumbel-softmax with "
         "annealing, or gdas: the candidate that it draws alone, with its gradient.",
         choices=("softmax", "gumbel", "gdas"),
-        advanced=True,
     )
-    initial_temperature: float = option(
-        5.0, "Gumbel temperature at first.", minimum=0.01, advanced=True
-    )
-    final_temperature: float = option(
-        0.5, "Gumbel temperature at last.", minimum=0.01, advanced=True
-    )
+    initial_temperature: float = advanced(5.0, "Gumbel temperature at first.", minimum=0.01)
+    final_temperature: float = advanced(0.5, "Gumbel temperature at last.", minimum=0.01)
     architecture_learning_rate: float = option(
         1e-3, "Learning rate of the architecture logits (Adam 0.5, 0.999).", minimum=0
     )
-    architecture_weight_decay: float = option(
-        1e-3, "L2 added to the gradient of the architecture logits.", minimum=0, advanced=True
+    architecture_weight_decay: float = advanced(
+        1e-3, "L2 added to the gradient of the architecture logits.", minimum=0
     )
-    latency_weight: float = option(
+    latency_weight: float = advanced(
         0.0,
         "Expected multiply-adds of the mixture of cells, over those of an even one, in the "
         "architecture loss (beyond the paper).",
         minimum=0,
-        advanced=True,
     )
     architecture_weights: ArchitectureWeights = ArchitectureWeights()
     selection: SelectionChoice = SelectionChoice()

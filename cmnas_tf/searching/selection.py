@@ -14,7 +14,7 @@ import numpy as np
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.errors import BadInput
 from cmnas_tf.one_of import OneOf
-from cmnas_tf.options import Option, Options, option
+from cmnas_tf.options import Option, Options, advanced, option
 from cmnas_tf.registry import Registry
 from cmnas_tf.search_spaces import SearchSpace
 
@@ -59,13 +59,12 @@ class ByLogits(Selection):
 class ByFitness(Selection):
     """Base of those that measure architectures and keep the fittest, or one as fit and smaller."""
 
-    tie_errors: float = option(
+    tie_errors: float = advanced(
         1.0,
         "Architectures are equally fit, and the smallest of them is taken, where their fitness "
         "differs by no more than so many standard errors of that difference.",
         minimum=0,
         maximum=10,
-        advanced=True,
     )
 
     def check(self, space: SearchSpace, split: "Split") -> None:
@@ -185,10 +184,8 @@ class Evolution(ByFitness):
     what the logits prefer, or random ones where that is too few (our choice).
     """
 
-    population: int = option(12, "Architectures that live at a time.", minimum=2, advanced=True)
-    tournament: int = option(
-        4, "Of so many of them the fittest has a child.", minimum=1, advanced=True
-    )
+    population: int = advanced(12, "Architectures that live at a time.", minimum=2)
+    tournament: int = advanced(4, "Of so many of them the fittest has a child.", minimum=1)
     evaluations: int = option(30, "Architectures that are measured at most.", minimum=2)
 
     def explore(self, derived: Architecture, fitness: "SupernetFitness", seed: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from cmnas_tf.architecture import Architecture, hand_drawn
 from cmnas_tf.errors import BadInput
 from cmnas_tf.losses import LOSSES
-from cmnas_tf.options import Options, option
+from cmnas_tf.options import Options, advanced, option
 from cmnas_tf.searching.selection import SELECTIONS
 
 RANDOM = "random"
@@ -49,18 +49,16 @@ class Comparison(Options):
         ("shared", "separate", "random"), "What its score is tested against."
     )
     seeds: int = option(5, "Seeds, 0 to one less than this; each does every arm.", minimum=1)
-    random_architectures: int = option(
+    random_architectures: int = advanced(
         3,
         "Random architectures of each seed, as many separate sites (or parameters) as the "
         "subject's; their mean is the arm's score.",
         minimum=1,
-        advanced=True,
     )
-    rank_check: bool = option(
+    rank_check: bool = advanced(
         True,
         "Also let the subject's supernet score each seed's architectures, to see whether it ranks "
         "them as their trainings do.",
-        advanced=True,
     )
     quick: bool = option(
         False,

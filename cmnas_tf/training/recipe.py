@@ -10,7 +10,7 @@ from cmnas_tf.data.sampling import Sampling
 from cmnas_tf.errors import BadInput
 from cmnas_tf.losses import Objective
 from cmnas_tf.network_parts import PLAIN, NetworkParts
-from cmnas_tf.options import Options, described, option
+from cmnas_tf.options import Options, advanced, described, option
 from cmnas_tf.runs.run_folder import ANYTHING, content_of
 from cmnas_tf.training.recipes import RECIPES
 
@@ -24,32 +24,24 @@ class WeightOptimizer(Options):
     optimizer: str = option(
         "adam", "Adam (0.5, 0.999) [code], or SGD with momentum.", choices=("adam", "sgd")
     )
-    momentum: float = option(0.9, "Momentum of SGD.", minimum=0, maximum=0.99999, advanced=True)
-    nesterov: bool = option(False, "Nesterov's momentum, of SGD (AGW).", advanced=True)
+    momentum: float = advanced(0.9, "Momentum of SGD.", minimum=0, maximum=0.99999)
+    nesterov: bool = advanced(False, "Nesterov's momentum, of SGD (AGW).")
     backbone_learning_rate: float = option(
         0.001, "Learning rate of the backbone, after warm-up. [code]", minimum=0
     )
     head_learning_rate: float = option(
         0.01, "Learning rate of neck and classifier, after warm-up. [code]", minimum=0
     )
-    weight_decay: float = option(
-        5e-4,
-        "L2 added to the gradient of every weight (coupled, not AdamW). [code]",
-        minimum=0,
-        advanced=True,
+    weight_decay: float = advanced(
+        5e-4, "L2 added to the gradient of every weight (coupled, not AdamW). [code]", minimum=0
     )
-    learning_rate_warmup: float = option(
+    learning_rate_warmup: float = advanced(
         10.0,
         "Epochs of linear warm-up, from `warmup_start` of the learning rate. [code]",
         minimum=0,
-        advanced=True,
     )
-    warmup_start: float = option(
-        0.01,
-        "What part of itself the rate warms up from. [code]",
-        minimum=0,
-        maximum=1,
-        advanced=True,
+    warmup_start: float = advanced(
+        0.01, "What part of itself the rate warms up from. [code]", minimum=0, maximum=1
     )
     schedule: str = option(
         "steps",
@@ -60,18 +52,13 @@ class WeightOptimizer(Options):
     decay_epochs: tuple[float, ...] = option(
         (40.0, 70.0), "Epochs after which the learning rate is multiplied by 0.1. [code]"
     )
-    final_learning_rate: float = option(
-        0.01,
-        "Cosine: what is left of the learning rate at the end.",
-        minimum=0,
-        maximum=1,
-        advanced=True,
+    final_learning_rate: float = advanced(
+        0.01, "Cosine: what is left of the learning rate at the end.", minimum=0, maximum=1
     )
-    schedule_every: str = option(
+    schedule_every: str = advanced(
         "epoch",
         "Move the learning rate at each epoch [code], or smoothly at each step.",
         choices=("epoch", "step"),
-        advanced=True,
     )
 
 
@@ -85,32 +72,28 @@ class Numerics(Options):
         "stay float32.",
         choices=("float32", "bfloat16", "float16"),
     )
-    batch_norm: str = option(
+    batch_norm: str = advanced(
         "per_replica",
         "Batch statistics over each device's rows [code] or over all devices' rows.",
         choices=("per_replica", "synchronized"),
-        advanced=True,
     )
-    deterministic: bool = option(
+    deterministic: bool = advanced(
         False,
         "Use only GPU kernels that give the same bits each time; slower, refuses some, "
         "and XLA compiles nothing there.",
-        advanced=True,
     )
-    xla: str = option(
+    xla: str = advanced(
         "auto",
         "Let XLA compile whole steps: a minute or more before the first, and 0.6 of the time and "
         "memory of each on an H100. auto: where one GPU computes.",
         choices=("auto", "on", "off"),
         affects_result=False,
-        advanced=True,
     )
-    recompute: bool = option(
+    recompute: bool = advanced(
         False,
         "Keep only what enters each residual block or cell, and compute the rest again for the "
         "gradient (rematerialization): less memory, another forward pass; the same but for "
         "rounding.",
-        advanced=True,
     )
 
 
@@ -199,20 +182,18 @@ class Recipe(WeightTraining):
     epochs: int = option(
         120, "Epochs; a run of fewer is trained further where schedule=steps. [code]", minimum=1
     )
-    average_decay: float = option(
+    average_decay: float = advanced(
         0.997,
         "Decay per step of the exponential moving average of weights and statistics "
         "(0.997 SYSU-MM01, 0.968 RegDB [code]; 0 switches it off).",
         minimum=0,
         maximum=0.99999,
-        advanced=True,
     )
-    adopt_average_every: int = option(
+    adopt_average_every: int = advanced(
         0,
         "Epochs after which training continues from the moving average, which overwrites weights "
         "and statistics (2 SYSU-MM01, 10 RegDB [code]); 0: never, the average is kept apart.",
         minimum=0,
-        advanced=True,
     )
     measuring: Measuring = Measuring()
 
