@@ -150,7 +150,7 @@ def main() -> None:
     run = RunFolder(given.run_dir)
     pull = Pull(run, given.data_dir, given.batches)
     found = []
-    for checkpoint in sorted(run.checkpoint_paths())[given.every - 1 :: given.every]:
+    for checkpoint in sorted(run.checkpoints().paths())[given.every - 1 :: given.every]:
         found.append(pull.at(checkpoint))
         write_json(given.output, found)
         rows = [[f"step {found[-1]['step']}, pull x 1000", "loss", *pull.stages]]

@@ -40,11 +40,6 @@ class Ranking(NamedTuple):
     mean_inp: float
     average_precisions: np.ndarray
 
-    @property
-    def queries(self) -> int:
-        """How many queries count: those that are not skipped."""
-        return int(np.isfinite(self.average_precisions).sum())
-
 
 def rank(
     distances: np.ndarray,

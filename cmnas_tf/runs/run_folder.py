@@ -91,10 +91,6 @@ class RunFolder:
         """What a search would have derived after an epoch, counted from 1."""
         return self.path / "architectures" / f"epoch_{epoch:04d}.json"
 
-    def checkpoint_paths(self) -> list[Path]:
-        """The checkpoint files, oldest first."""
-        return self.checkpoints().paths()
-
     def checkpoints(self, keep: int = 2) -> Checkpoints:
         """The checkpoints, of which the newest ``keep`` are kept."""
         return Checkpoints(self.checkpoint_folder, keep)
@@ -121,7 +117,7 @@ class RunFolder:
 
         with (
             contextlib.suppress(SafetensorError, IndexError),
-            safe_open(self.checkpoint_paths()[-1], framework="numpy") as file,
+            safe_open(self.checkpoints().paths()[-1], framework="numpy") as file,
         ):
             return (file.metadata() or {}).get(DIGEST)
         return None
@@ -129,7 +125,7 @@ class RunFolder:
     def has_begun(self) -> bool:
         """Whether the run, or that of one of its candidates, has written a checkpoint."""
         candidates = map(RunFolder, self.candidates.glob("*"))
-        return bool(self.checkpoint_paths()) or any(run.has_begun() for run in candidates)
+        return bool(self.checkpoints().paths()) or any(run.has_begun() for run in candidates)
 
     @contextlib.contextmanager
     def opened(
@@ -283,7 +279,7 @@ def content_of(path: str) -> str:
     """
     file = Path(path)
     if path and file.is_dir():
-        file = next(reversed(RunFolder(file).checkpoint_paths()), file)
+        file = next(reversed(RunFolder(file).checkpoints().paths()), file)
     if not path or not file.is_file():
         return path
     return f"sha256:{sha256(file)}"

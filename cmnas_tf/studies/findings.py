@@ -1,7 +1,7 @@
 """From the results of finished cells to what a study found, JSON-ready."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,14 @@ def findings(study: Study) -> dict[str, Any]:
         setting: {measure: _scores(finished, setting, measure) for measure in MEASURES}
         for setting in any_results["results"]
     }
+
+    def of_each(found_in: Callable[[ScoresByRow], dict[str, Any]]) -> dict[str, Any]:
+        """By setting and measure what is found in the scores of all rows."""
+        return {
+            setting: {measure: found_in(by_row) for measure, by_row in by_measure.items()}
+            for setting, by_measure in scores.items()
+        }
+
     return {
         "schema": SCHEMA,
         "settings": study.settings,
@@ -46,20 +54,10 @@ def findings(study: Study) -> dict[str, Any]:
         "like_subject": list(study.like_subject),
         "rows": list(dict.fromkeys(arm.row for arm in study.arms)),
         "chance": any_results["chance"],
-        "scores": {
-            setting: {
-                measure: {row: _described(values) for row, values in by_row.items()}
-                for measure, by_row in by_measure.items()
-            }
-            for setting, by_measure in scores.items()
-        },
-        "differences": {
-            setting: {
-                measure: _differences(by_row, comparison.subject, comparison.against)
-                for measure, by_row in by_measure.items()
-            }
-            for setting, by_measure in scores.items()
-        },
+        "scores": of_each(lambda by_row: {row: _described(of) for row, of in by_row.items()}),
+        "differences": of_each(
+            lambda by_row: _differences(by_row, comparison.subject, comparison.against)
+        ),
         "searches": _searches(finished),
         "ranking": _ranking(finished, comparison.subject),
         "stages": _stages(finished, comparison.subject),

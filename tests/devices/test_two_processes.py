@@ -85,7 +85,7 @@ def free_ports(count):
 
 def saved(run_dir):
     """How many steps are saved."""
-    paths = RunFolder(run_dir).checkpoint_paths()
+    paths = RunFolder(run_dir).checkpoints().paths()
     return int(paths[-1].stem.removeprefix("step-")) if paths else 0
 
 

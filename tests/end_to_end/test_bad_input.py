@@ -93,7 +93,7 @@ def test_an_unreadable_image(refused, tree, run_dir, command, cache):
     assert f"Cannot read {tree}/cam1/0001/0001.jpg: not a complete JPEG" in said
     assert "more like it" in said
     assert "--skip_unreadable" in said
-    assert RunFolder(run_dir).checkpoint_paths() == []
+    assert RunFolder(run_dir).checkpoints().paths() == []
 
 
 @pytest.mark.parametrize("command", ["search", "train"])

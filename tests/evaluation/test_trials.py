@@ -184,7 +184,7 @@ def test_results_of_a_training_that_was_resumed(trial):
 
 def test_results_whose_checkpoint_is_gone_or_damaged(trial):
     finish(trial)
-    (path,) = trial.run.checkpoint_paths()
+    (path,) = trial.run.checkpoints().paths()
     path.write_bytes(path.read_bytes()[:9])
     assert trial.results() is None
     path.unlink()

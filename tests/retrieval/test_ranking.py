@@ -72,7 +72,7 @@ def test_hand_worked(protocol, camera, cmc, mean_ap, mean_inp):
     distances = [[0.1, 0.2, 0.3, 0.4, 0.5, 0.6]] * 2
     actual = rank(distances, [1, 9], IDS, [camera] * 2, CAMERAS, protocol)
     assert_equal(actual, (cmc, mean_ap, mean_inp))
-    assert actual.queries == 1
+    assert np.isfinite(actual.average_precisions).sum() == 1
     np.testing.assert_allclose(actual.average_precisions, [mean_ap, np.nan], rtol=1e-12)
 
 
@@ -134,7 +134,7 @@ def test_equals_the_loop(table, max_rank, block, elements):
             return
         actual = rank(distances, *labels, protocol, max_rank)
         assert_equal(actual, expected)
-        assert actual.queries == sum(counted)
+        assert np.isfinite(actual.average_precisions).sum() == sum(counted)
         assert np.nanmean(actual.average_precisions) == pytest.approx(actual.mean_ap, abs=1e-12)
         assert_equal(rank_embeddings(query, gallery, *labels, protocol, max_rank, block), expected)
 

@@ -311,18 +311,18 @@ def test_a_temporary_folder_vanishes_at_the_end_of_the_process():
 
 def test_the_newest_checkpoint_and_what_it_says_of_itself(tmp_path):
     run = RunFolder(tmp_path)
-    assert (run.newest(), run.newest_digest(), run.checkpoint_paths()) == (None, None, [])
+    assert (run.newest(), run.newest_digest(), run.checkpoints().paths()) == (None, None, [])
     for step in (5, 12):
         path = run.checkpoint_folder / f"step-{step:08d}.safetensors"
         checkpoints.write(path, step, {"network/x": np.full(2, step, np.float32)}, {})
     (run.checkpoint_folder / "notes.txt").touch()
-    assert [path.name for path in run.checkpoint_paths()] == [
+    assert [path.name for path in run.checkpoints().paths()] == [
         "step-00000005.safetensors",
         "step-00000012.safetensors",
     ]
     assert run.newest().step == 12
     assert run.newest_digest() == run.newest().digest
-    run.checkpoint_paths()[-1].write_bytes(b"half")
+    run.checkpoints().paths()[-1].write_bytes(b"half")
     assert run.newest_digest() is None
     assert run.newest().step == 5
 

@@ -33,14 +33,14 @@ def test_the_pulls_are_how_the_loss_changes_with_the_logits(
     assert found[1]["stored"]["triplet"] != found[1]["fresh"]["triplet"]
 
     pull = logit_pull.Pull(run, str(eight_people.root), batches=2)
-    stored = pull.at(sorted(run.checkpoint_paths())[-1])["stored"]
+    stored = pull.at(sorted(run.checkpoints().paths())[-1])["stored"]
     for name, of in stored.items():
         if name != "common":
             assert of["pull"] == pytest.approx(found[1]["stored"][name]["pull"], rel=1e-4, abs=1e-7)
 
     def loss(shift):
         """Of all sites of layer1, each moved towards separate."""
-        checkpoint = logit_pull.read(sorted(run.checkpoint_paths())[-1])
+        checkpoint = logit_pull.read(sorted(run.checkpoints().paths())[-1])
         checkpoint.restore({"network": pull.network.get_weight_paths()})
         for place in pull.stages["layer1"]:
             pull.variables[place].assign_add(tf.constant([shift / 2, -shift / 2]))

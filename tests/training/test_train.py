@@ -270,7 +270,7 @@ def test_agw_is_trained_and_resumed(people, one_block, tmp_path):
     again = interrupted(tmp_path / "whole", 2, tmp_path / "again")
     resumed = train_small(people, run_dir=again, epochs=2, **given)
     assert same(whole.checkpoint, resumed.checkpoint)
-    first = checkpoints.read(whole.run.checkpoint_paths()[0])
+    first = checkpoints.read(whole.run.checkpoints().paths()[0])
     for name in (
         "network/backbone.conv1.infrared.kernel",
         "network/backbone.layer1.0.non_local.W.kernel",
