@@ -140,6 +140,11 @@ def advanced(default: Any, help: str, **details: Any) -> Any:
     return option(default, help, advanced=True, **details)
 
 
+def path_option(help: str, **details: Any) -> Any:
+    """An :func:`option` that names a file or a folder; by default none."""
+    return option("", help, path=True, **details)
+
+
 class Options:
     """Base of a component: a frozen dataclass that checks its options when it is made."""
 

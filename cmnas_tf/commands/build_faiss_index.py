@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from cmnas_tf.options import Options, option
+from cmnas_tf.options import Options, option, path_option
 from cmnas_tf.serving.faiss_index import KINDS, build_faiss_index
 
 
@@ -13,14 +13,10 @@ class BuildFaissIndex(Options):
     Prints how much of what an exact search finds the index finds as well, and how long both take.
     """
 
-    gallery: str = option(
-        "",
-        "The gallery file, of cmnas build_index.",
-        required=True,
-        path=True,
-        old_names=("index",),
+    gallery: str = path_option(
+        "The gallery file, of cmnas build_index.", required=True, old_names=("index",)
     )
-    output: str = option("", "Folder of the index; it must not exist.", required=True, path=True)
+    output: str = path_option("Folder of the index; it must not exist.", required=True)
     kind: str = option(
         "hnsw",
         "flat: exact; ivf: looks into cells next to the query; hnsw: walks a graph of neighbours.",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from cmnas_tf.commands.options_of_runs import TrainedSource
-from cmnas_tf.options import Options, option
+from cmnas_tf.options import Options, option, path_option
 from cmnas_tf.runs.how_it_runs import Progress
 
 
@@ -14,17 +14,11 @@ class BuildIndex(Options):
     Only the images that are added or replaced are embedded.
     """
 
-    gallery: str = option(
-        "",
-        "The gallery file, .npz; made when it does not exist.",
-        required=True,
-        path=True,
-        old_names=("index",),
+    gallery: str = path_option(
+        "The gallery file, .npz; made when it does not exist.", required=True, old_names=("index",)
     )
-    add: str = option(
-        "",
-        "Folder of images to add: {visible,infrared}/cam<camera>/<id>/*.{jpg,png,bmp}.",
-        path=True,
+    add: str = path_option(
+        "Folder of images to add: {visible,infrared}/cam<camera>/<id>/*.{jpg,png,bmp}."
     )
     replace: bool = option(False, "Embed images anew that the gallery has under the same name.")
     remove: tuple[str, ...] = option(

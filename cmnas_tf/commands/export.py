@@ -10,7 +10,7 @@ from typing import Any
 
 from cmnas_tf.commands.options_of_runs import TrainedSource
 from cmnas_tf.evaluation.matching import Arithmetic
-from cmnas_tf.options import Options, advanced, option
+from cmnas_tf.options import Options, advanced, option, path_option
 from cmnas_tf.runs.how_it_runs import Progress
 from cmnas_tf.serving.exported_model import BESIDE, LATEST, MODEL_NAME, ServedForm
 
@@ -19,11 +19,8 @@ from cmnas_tf.serving.exported_model import BESIDE, LATEST, MODEL_NAME, ServedFo
 class Export(Options):
     """Writes a trained network as a SavedModel for TensorFlow Serving, and proves it the same."""
 
-    export_dir: str = option(
-        "",
-        "Folder of all exported versions, the one a model server watches.",
-        required=True,
-        path=True,
+    export_dir: str = path_option(
+        "Folder of all exported versions, the one a model server watches.", required=True
     )
     version: int = advanced(
         0,
@@ -42,11 +39,9 @@ class Export(Options):
         "Export nothing: load a version that is there, ask it as a server would, print sizes, "
         "times and memory, and say whether it is safe to roll out; if not, end with an error.",
     )
-    gallery: str = option(
-        "",
+    gallery: str = path_option(
         "Gallery for the signature identify: a file of cmnas build_index, or a folder of images "
-        "{visible,infrared}/cam<camera>/<id>/*; without one there is no such signature.",
-        path=True,
+        "{visible,infrared}/cam<camera>/<id>/*; without one there is no such signature."
     )
     source: TrainedSource = TrainedSource()
     form: ServedForm = ServedForm()

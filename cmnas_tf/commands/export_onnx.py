@@ -5,14 +5,14 @@ from typing import Any
 
 from cmnas_tf.commands.options_of_runs import Data, TrainedSource
 from cmnas_tf.evaluation.matching import ProtocolChoice
-from cmnas_tf.options import Options, option
+from cmnas_tf.options import Options, path_option
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOnnx(Options):
     """Converts a trained network to ONNX, and measures what that costs."""
 
-    export_dir: str = option("", "Folder to write; it must not exist.", required=True, path=True)
+    export_dir: str = path_option("Folder to write; it must not exist.", required=True)
     source: TrainedSource = TrainedSource()
     data: Data = Data()
     protocol: ProtocolChoice = ProtocolChoice()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from cmnas_tf.commands.options_of_runs import TrainedSource
-from cmnas_tf.options import Options, option
+from cmnas_tf.options import Options, option, path_option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +16,7 @@ class ExportTorch(Options):
       torch.save({"model": state, "ema": state}, "checkpoint.pth.tar")
     """
 
-    export_dir: str = option("", "Folder to write; it must not exist.", required=True, path=True)
+    export_dir: str = path_option("Folder to write; it must not exist.", required=True)
     module_prefix: bool = option(
         False, "Begin every name with module., as the authors' programs load and save them."
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from cmnas_tf.architecture import named_backbone
 from cmnas_tf.data.augmentation import ImageSize
-from cmnas_tf.options import Option, Options, option
+from cmnas_tf.options import Option, Options, path_option
 from cmnas_tf.search_spaces.named_architecture import NetworkChoice
 
 
@@ -29,14 +29,12 @@ class ImportedNetwork(NetworkChoice):
 class ImportWeights(Options):
     """Turns weights made with PyTorch into a checkpoint."""
 
-    file: str = option(
-        "",
+    file: str = path_option(
         "The file: .safetensors, or what torch.save wrote (.pth, .pth.tar; needs PyTorch).",
         required=True,
-        path=True,
         old_names=("weights",),
     )
-    output: str = option("", "Checkpoint to write; it must not exist.", required=True, path=True)
+    output: str = path_option("Checkpoint to write; it must not exist.", required=True)
     network: ImportedNetwork = ImportedNetwork()
     size: ImageSize = ImageSize()
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from cmnas_tf.data.synthetic_plan import SyntheticPeople
-from cmnas_tf.options import Options, advanced, option
+from cmnas_tf.options import Options, advanced, path_option
 from cmnas_tf.progress import progress_bar
 
 
@@ -11,18 +11,13 @@ from cmnas_tf.progress import progress_bar
 class MakeSynthetic(Options):
     """Draws synthetic people into the tree of a real data set."""
 
-    data_dir: str = option(
-        "",
-        "Folder to write; it must not exist or hold this very data set.",
-        required=True,
-        path=True,
+    data_dir: str = path_option(
+        "Folder to write; it must not exist or hold this very data set.", required=True
     )
     processes: int = advanced(
         0, "Processes that draw at the same time; 0: one per core.", minimum=0
     )
-    contact_sheet: str = option(
-        "", "Also write a picture of some people as this PNG file.", path=True
-    )
+    contact_sheet: str = path_option("Also write a picture of some people as this PNG file.")
     progress: bool = advanced(True, "Show a progress bar.")
     people: SyntheticPeople = SyntheticPeople()
 

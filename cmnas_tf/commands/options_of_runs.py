@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cmnas_tf.data import LAYOUTS, layout_in
 from cmnas_tf.errors import BadInput
-from cmnas_tf.options import Options, advanced, option
+from cmnas_tf.options import Options, advanced, option, path_option
 from cmnas_tf.runs.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ RUN_DIR = "Folder of this run: checkpoints, logs, results."
 class Run(Options):
     """One run: where it is kept, and what makes it repeatable."""
 
-    run_dir: str = option("", RUN_DIR, required=True, path=True, affects_result=False)
+    run_dir: str = path_option(RUN_DIR, required=True, affects_result=False)
     seed: int = option(0, "Seed of all randomness.", minimum=0, maximum=2**32 - 1)
 
 
@@ -29,12 +29,10 @@ class Run(Options):
 class DataFolder(Options):
     """Which images."""
 
-    data_dir: str = option(
-        "",
+    data_dir: str = path_option(
         "Folder of the data set, laid out as its authors deliver it, or of its shards. Search and "
         "training take several, with commas between, and keep their people apart.",
         required=True,
-        path=True,
         several=True,
         affects_result=False,
     )
@@ -99,11 +97,9 @@ class Data(DataFolder):
 class TrainedSource(Options):
     """Which trained network."""
 
-    run_dir: str = option("", RUN_DIR, path=True, affects_result=False)
-    checkpoint: str = option(
-        "",
+    run_dir: str = path_option(RUN_DIR, affects_result=False)
+    checkpoint: str = path_option(
         "Checkpoint to use, or a folder of a run; by default the newest one of `run_dir`.",
-        path=True,
         affects_result=False,
     )
     weights: str = option(

@@ -6,7 +6,7 @@ from cmnas_tf.commands.options_of_runs import DataFolder
 from cmnas_tf.commands.words import in_flags
 from cmnas_tf.data import LAYOUTS
 from cmnas_tf.errors import BadInput
-from cmnas_tf.options import Options, advanced, option
+from cmnas_tf.options import Options, advanced, option, path_option
 from cmnas_tf.runs.how_it_runs import Progress
 
 
@@ -18,10 +18,8 @@ class Prepare(Options):
         False, "Look at every trial of the data set (RegDB), not at `trial` alone."
     )
     all: bool = option(False, "Name every file of which something was found, not one of each kind.")
-    shards_dir: str = option(
-        "",
-        "Write the images and lists as TFRecord shards to this folder, which must not exist.",
-        path=True,
+    shards_dir: str = path_option(
+        "Write the images and lists as TFRecord shards to this folder, which must not exist."
     )
     shard_megabytes: int = advanced(
         128, "Size that no shard of several images exceeds, in megabytes (10^6 bytes).", minimum=1

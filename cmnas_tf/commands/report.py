@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cmnas_tf.errors import BadInput
-from cmnas_tf.options import Options, option
+from cmnas_tf.options import Options, option, path_option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,7 +12,7 @@ class Report(Options):
     """Writes one HTML file that shows what runs and studies found; it needs no network."""
 
     folders: tuple[str, ...] = option((), "Folders of runs or studies.", path=True, positional=True)
-    page: str = option("", "The HTML file; by default report.html in the first folder.", path=True)
+    page: str = path_option("The HTML file; by default report.html in the first folder.")
 
 
 def main(command: Report) -> None:

@@ -18,7 +18,7 @@ from cmnas_tf.commands.processes import run_command, start_command
 from cmnas_tf.commands.words import flag_behind, in_flags
 from cmnas_tf.devices.threads import Threads, threads_to_use
 from cmnas_tf.errors import BadInput
-from cmnas_tf.options import Options, advanced, option, prefixed
+from cmnas_tf.options import Options, advanced, option, path_option, prefixed
 from cmnas_tf.studies.arms import Comparison
 from cmnas_tf.studies.plan import Evaluating, Searching, Study, StudyCell, StudyData, Training
 
@@ -32,12 +32,10 @@ class StudyCommand(Options):
     and seed is passed over, since the study says it.
     """
 
-    run_dir: str = option("", RUN_DIR, required=True, path=True, affects_result=False)
-    people: str = option(
-        "",
+    run_dir: str = path_option(RUN_DIR, required=True, affects_result=False)
+    people: str = path_option(
         "Flagfile of make_synthetic: the people that `data_dir` shall hold, drawn where it does "
-        "not exist.",
-        path=True,
+        "not exist."
     )
     jobs: int = option(
         1,

@@ -14,7 +14,7 @@ from cmnas_tf.architecture import (
 )
 from cmnas_tf.cell_plan import CellPlan, channels_of
 from cmnas_tf.errors import BadInput
-from cmnas_tf.options import option
+from cmnas_tf.options import option, path_option
 from cmnas_tf.search_spaces.norm_space import NetworkSize
 from cmnas_tf.search_spaces.random_cells import random_genotype
 
@@ -39,11 +39,9 @@ class NetworkChoice(NetworkSize):
         "`backbone`.",
         path=True,
     )
-    backbone: str = option(
-        "",
+    backbone: str = path_option(
         "resnet18, 34, 50, 101 or 152, or an architecture.json or genotype.json: whose batch norms "
-        "are the sites. By default that of the file of `architecture`, else resnet50. [code]",
-        path=True,
+        "are the sites. By default that of the file of `architecture`, else resnet50. [code]"
     )
 
     def make(self) -> Architecture:

@@ -10,7 +10,7 @@ from cmnas_tf.data.sampling import Sampling
 from cmnas_tf.errors import BadInput
 from cmnas_tf.losses import Objective
 from cmnas_tf.network_parts import PLAIN, NetworkParts
-from cmnas_tf.options import Options, advanced, described, option
+from cmnas_tf.options import Options, advanced, described, option, path_option
 from cmnas_tf.runs.run_folder import ANYTHING, content_of
 from cmnas_tf.training.recipes import RECIPES
 
@@ -101,12 +101,10 @@ class Numerics(Options):
 class Start(Options):
     """What the weights are before the first step."""
 
-    initial_weights: str = option(
-        "",
+    initial_weights: str = path_option(
         "Checkpoint that the network starts from, or the folder of a run that has one "
         "(fine-tuning); or imagenet: torchvision's weights, fetched once [code]. Random weights "
         "without it.",
-        path=True,
         recorded=content_of,
     )
 
