@@ -1,7 +1,7 @@
 """What a search space is, and the registry of spaces.
 
-A space knows its decisions, builds the network of a choice and the supernet of all choices, and
-draws and changes choices at random. It knows nothing of how it is searched. Listing spaces and
+A space knows its decisions, builds the supernet of all choices, and draws and changes choices at
+random. It knows nothing of how it is searched. Listing spaces and
 their options needs no TensorFlow; a space imports it when it builds a network.
 """
 
@@ -62,22 +62,6 @@ class SearchSpace(Options):
           synchronized: batch statistics over all replicas.
         """
         raise NotImplementedError
-
-    def network(
-        self, architecture: Architecture, num_classes: int, synchronized: bool = False
-    ) -> "ReidNetwork":
-        """The network of one architecture of the space."""
-        from cmnas_tf.models import two_stream
-
-        return two_stream(
-            architecture,
-            num_classes,
-            architecture.backbone,
-            self.last_stride,
-            self.width,
-            synchronized,
-            self.parts,
-        )
 
     def logits(self, supernet: "ReidNetwork") -> "Mapping[str, tf.Variable]":
         """The architecture parameters of its supernet, by name."""

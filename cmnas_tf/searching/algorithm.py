@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cmnas_tf.data.sampling import IdentitySampler
     from cmnas_tf.data.split import Split
     from cmnas_tf.layers import Relaxation
+    from cmnas_tf.models.specification import Specification
     from cmnas_tf.training.inputs import TrainingImages
 
 ARCHITECTURE_STREAM, WEIGHT_STREAM, FITNESS_STREAM = 1, 2, 3
@@ -52,6 +53,22 @@ class Task:
     def num_classes(self) -> int:
         """Training identities."""
         return len(self.images.pids)
+
+    def specification(self, architecture: Architecture) -> "Specification":
+        """How the network of an architecture of the space is built."""
+        from cmnas_tf.models.specification import Specification
+
+        space, size = self.space, self.images.training.size
+        return Specification(
+            architecture,
+            self.num_classes,
+            size.image_height,
+            size.image_width,
+            space.last_stride,
+            space.width,
+            self.images.dataset.modalities,
+            space.parts,
+        )
 
     @cached_property
     def architecture_batches(self) -> "IdentitySampler":

@@ -73,24 +73,13 @@ class RandomSearch(SearchAlgorithm):
         return score
 
     def _trained(self, task: Task, architecture: Architecture, run: RunFolder):
-        from cmnas_tf.models.specification import Specification
         from cmnas_tf.training.initial_weights import starting
         from cmnas_tf.training.trainer import Trainer
 
-        specification = Specification(
-            architecture,
-            task.num_classes,
-            self.size.image_height,
-            self.size.image_width,
-            task.space.last_stride,
-            task.space.width,
-            task.images.dataset.modalities,
-            task.space.parts,
-        )
         trainer = Trainer.begin(
             self,
             task.strategy,
-            specification,
+            task.specification(architecture),
             task.images.seed,
             start_from=starting(run, self.start.initial_weights, task.progress),
         )

@@ -126,21 +126,21 @@ def find_architecture(
     ):
         if task.writes:
             split.save(run.split)
-        found = _with_cost(algorithm.search(task), task, algorithm)
+        found = _with_cost(algorithm.search(task), task)
         if task.writes:
             found.save(run.architecture)
             space.save(found, run.path)
     return Found(found, space, run)
 
 
-def _with_cost(found: Architecture, task: Task, algorithm: SearchAlgorithm) -> Architecture:
+def _with_cost(found: Architecture, task: Task) -> Architecture:
     """The architecture, whose provenance says what its network costs.
 
     How long an image takes here is measured once and written beside it, since no two measurements
     are alike.
     """
-    network = task.space.network(found, task.num_classes)
-    size = algorithm.size.image_height, algorithm.size.image_width
+    specification = task.specification(found)
+    network, size = specification.build(), (specification.height, specification.width)
     cost = cost_of(network, *size)
     if task.writes and not task.run.latency.exists():
         write_json(task.run.latency, latency_of(network, *size)._asdict())

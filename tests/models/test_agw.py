@@ -160,7 +160,8 @@ def test_its_norms_can_be_searched():
     with tf.GradientTape() as tape:
         total = tf.reduce_sum(supernet((images(), images(seed=2)), training=True).pooled ** 2)
     assert all(gradient is not None for gradient in tape.gradient(total, logits))
-    derived = space.network(space.derive(supernet, {}), 3)
+    found = space.derive(supernet, {})
+    derived = two_stream(found, 3, "resnet18", width=1 / 16, parts=parts)
     assert derived.backbone.stages["layer2"][1].non_local is not None
     assert isinstance(derived.backbone.conv1, dict)
 

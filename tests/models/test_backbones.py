@@ -116,7 +116,7 @@ def test_its_space_of_norms(plain):
     space.select(supernet, drawn)
     assert space.derive(supernet, {}) == drawn
     assert space.contains(space.mutate(drawn, 1)) and not CellSpace().contains(drawn)
-    assert space.network(drawn, 5).embedding_size == 4
+    assert two_stream(drawn, 5, plain, width=0.25).embedding_size == 4
 
 
 @pytest.mark.parametrize(

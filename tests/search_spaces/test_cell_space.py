@@ -277,18 +277,6 @@ def test_a_mutation_changes_one_edge(space):
         assert all(abs(n / seeds - p) < 5 * math.sqrt(p / seeds) for n in choices)
 
 
-def test_builds_the_network_of_one_architecture():
-    """Of its width, with the operations of its cells."""
-    network = SPACE.network(Architecture.shared(CellPlan(EVERYTHING, (1, 1))), 5)
-    assert network.embedding_size == 4 * 4 * 2
-    assert network.head.classifier.kernel.shape == (32, 5)
-    assert list(network.backbone.norms()) == list(CellPlan(EVERYTHING, (1, 1)).sites())
-    assert not network.head.neck.synchronized
-    synchronized = SPACE.network(SPACE.random(2), 5, synchronized=True)
-    assert synchronized.head.neck.synchronized
-    assert all(norm.synchronized for norm in synchronized.backbone.norms().values())
-
-
 def test_the_number_of_cells_is_the_usual_one_where_none_is_given():
     """Also in what an earlier version recorded."""
     assert CellSpace(cells=()) == CellSpace() == CellSpace(cells=[2, 2, 2, 2])

@@ -178,21 +178,6 @@ def test_a_mutation_changes_one_site():
     assert all(abs(count / 1000 - 0.05) < 5 * 0.0069 for count in counts.values())
 
 
-def test_builds_the_network_of_one_architecture():
-    """Of its width and its last stride, with the norms of the architecture."""
-    architecture = Architecture.separate_until("layer1", "resnet18")
-    space = NormSpace("resnet18", width=1 / 16, last_stride=2)
-    for synchronized in (False, True):
-        network = space.network(architecture, 3, synchronized)
-        norms = network.backbone.norms()
-        assert list(norms["layer1.1.bn2"].branches()) == ["visible", "infrared"]
-        assert list(norms["layer2.0.bn1"].branches()) == ["shared"]
-        assert {norm.synchronized for norm in norms.values()} == {synchronized}
-        assert network.head.classifier.kernel.shape == (32, 3)
-        assert network.backbone.layer4[0].conv1.strides == 2
-    assert SPACE.network(architecture, 3).backbone.layer4[0].conv1.strides == 1
-
-
 def test_the_backbone_is_a_name_a_plan_or_a_file(tmp_path):
     """Its cells can be other ones; what is recorded is the plan and not the file's path."""
     plan, path = CellPlan(EVERYTHING, (1, 2)), tmp_path / "genotype.json"

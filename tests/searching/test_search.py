@@ -11,11 +11,14 @@ import pytest
 from cmnas_tf import architecture
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.errors import BadInput, Stopped
+from cmnas_tf.models.specification import Specification
+from cmnas_tf.network_parts import NetworkParts
 from cmnas_tf.runs.checkpoints import Checkpoints
 from cmnas_tf.runs.how_it_runs import Checkpointing
 from cmnas_tf.runs.loop import Loop
 from cmnas_tf.search_spaces import CellSpace, NormSpace
-from cmnas_tf.searching import Darts, RandomSearch, bilevel
+from cmnas_tf.searching import Darts, RandomSearch, Task, bilevel
+from cmnas_tf.training.inputs import TrainingImages
 from tests.searching.small import SMALL, SPACE, find
 
 # Four people with four visible images, half of which make an epoch of two steps of 4 x 2.
@@ -64,6 +67,16 @@ def test_what_a_search_gives_and_leaves(people, one_block, tmp_path, monkeypatch
     again = find(people, TWO, tmp_path / "run")
     assert again.architecture.to_json() == found.architecture.to_json()
     assert files_in(tmp_path) == before
+
+
+def test_its_networks_are_of_its_space_and_its_images(people):
+    parts = NetworkParts(pooling="gem")
+    space = NormSpace("resnet18", width=1 / 16, last_stride=2, parts=parts)
+    images, architecture = TrainingImages(people, TWO, seed=0), space.random(0)
+    task = Task(space, images, None, None, None, {}, None, progress=False, writes=True)
+    assert task.specification(architecture) == Specification(
+        architecture, len(images.pids), 32, 16, 2, 1 / 16, people.modalities, parts
+    )
 
 
 @pytest.mark.slow
