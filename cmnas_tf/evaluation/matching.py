@@ -8,7 +8,7 @@ from cmnas_tf.data.index import Dataset
 from cmnas_tf.data.protocols import Protocol
 from cmnas_tf.errors import BadInput
 from cmnas_tf.listed_options import ListedOptions
-from cmnas_tf.options import Option, Options, described, option
+from cmnas_tf.options import Option, Options, advanced, described, option
 
 
 class ProtocolChoice(ListedOptions):
@@ -36,8 +36,8 @@ class ProtocolChoice(ListedOptions):
 class Matching(Options):
     """How images are compared, whatever the protocol."""
 
-    embed_batch: int = option(
-        64, "Images that are embedded at a time.", minimum=1, affects_result=False, advanced=True
+    embed_batch: int = advanced(
+        64, "Images that are embedded at a time.", minimum=1, affects_result=False
     )
     flip_average: bool = option(
         False, "Average the embeddings of each image and of its mirror image."
@@ -47,34 +47,25 @@ class Matching(Options):
         "Rank by k-reciprocal re-ranked distances (Zhong et al., CVPR 2017); memory grows with the "
         "square of the number of images.",
     )
-    rerank_k1: int = option(
+    rerank_k1: int = advanced(
         20,
         "Re-ranking: size of the neighbourhood that describes an image; where people have fewer "
         "images than that, a smaller one does better. [pub]",
         minimum=1,
-        advanced=True,
     )
-    rerank_k2: int = option(
-        6,
-        "Re-ranking: nearest images whose descriptions are averaged. [pub]",
-        minimum=1,
-        advanced=True,
+    rerank_k2: int = advanced(
+        6, "Re-ranking: nearest images whose descriptions are averaged. [pub]", minimum=1
     )
-    rerank_lambda: float = option(
-        0.3,
-        "Re-ranking: part of the original distance in the result. [pub]",
-        minimum=0,
-        maximum=1,
-        advanced=True,
+    rerank_lambda: float = advanced(
+        0.3, "Re-ranking: part of the original distance in the result. [pub]", minimum=0, maximum=1
     )
-    rerank_distance: str = option(
+    rerank_distance: str = advanced(
         "squared_euclidean",
         "Re-ranking: the original distance. squared_euclidean is the paper's, and the one for a "
         "good result. squared_dot_product is what published programs come to that hand dot "
         "products to the released code: images that are alike count as far apart there, so take it "
         "only to compare with such programs.",
         choices=("squared_euclidean", "squared_dot_product"),
-        advanced=True,
     )
 
     @property

@@ -5,7 +5,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from cmnas_tf.options import Options, option
+from cmnas_tf.options import Options, advanced, option
 
 logger = logging.getLogger(__name__)
 
@@ -32,24 +32,18 @@ def _passed_over(entry: Path) -> None:
 class ServedForm(Options):
     """What the exported model answers, and how it computes."""
 
-    signatures: tuple[str, ...] = option(
-        (),
-        "Signatures that it has; by default all. Each that was called takes memory of its own.",
-        advanced=True,
+    signatures: tuple[str, ...] = advanced(
+        (), "Signatures that it has; by default all. Each that was called takes memory of its own."
     )
-    max_images: int = option(
-        256, "Most images of a request.", minimum=1, maximum=4096, advanced=True
-    )
-    max_pixels: int = option(
+    max_images: int = advanced(256, "Most images of a request.", minimum=1, maximum=4096)
+    max_pixels: int = advanced(
         2**26,
         "Most pixels of all images of a request together; the largest image taken has 2^24.",
         minimum=64,
-        advanced=True,
     )
-    frozen: bool = option(
+    frozen: bool = advanced(
         False,
         "Weights as constants of the graph: less time for an image alone, many times the memory.",
-        advanced=True,
     )
     batch_images: int = option(
         0,
@@ -57,6 +51,6 @@ class ServedForm(Options):
         "decoding, so that a bad image fails its own request alone (0: each request alone).",
         minimum=0,
     )
-    batch_wait_ms: float = option(
-        2.0, "How long an image may wait for others, in milliseconds.", minimum=0, advanced=True
+    batch_wait_ms: float = advanced(
+        2.0, "How long an image may wait for others, in milliseconds.", minimum=0
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cmnas_tf.files import replacing
-from cmnas_tf.options import Options, option
+from cmnas_tf.options import Options, advanced, path_option
 from cmnas_tf.serving.client.image_files import ImageFile
 from cmnas_tf.serving.gallery import Matches
 from cmnas_tf.tables import table
@@ -94,17 +94,11 @@ class Answers:
 class Answer(Options):
     """What is written of the answers."""
 
-    embeddings: str = option("", "Write the embeddings to this .npz file.", path=True)
-    picture: str = option("", "Draw images and their matches into this PNG file.", path=True)
-    gallery: str = option(
-        "", "File of the server's gallery, which knows the matches' images.", path=True
-    )
-    gallery_dir: str = option(
-        "", "Folder from which the image names in the gallery start.", path=True
-    )
-    rows: int = option(
-        8, "Images that the picture shows, spread over all.", minimum=1, advanced=True
-    )
+    embeddings: str = path_option("Write the embeddings to this .npz file.")
+    picture: str = path_option("Draw images and their matches into this PNG file.")
+    gallery: str = path_option("File of the server's gallery, which knows the matches' images.")
+    gallery_dir: str = path_option("Folder from which the image names in the gallery start.")
+    rows: int = advanced(8, "Images that the picture shows, spread over all.", minimum=1)
 
     @property
     def needs_embeddings(self) -> bool:

@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 
 from cmnas_tf.errors import BadInput
-from cmnas_tf.options import Options, option
+from cmnas_tf.options import Options, advanced, option, path_option
 from cmnas_tf.progress import progress_bar
 from cmnas_tf.reading import read_bytes
 from cmnas_tf.serving.call_error import CallError, reading_answer
@@ -31,32 +31,24 @@ class Request(Options):
         choices=("embed", "identify"),
         positional=True,
     )
-    images: str = option(
-        "",
-        "An image, or a folder of images, those of its subfolders included.",
-        required=True,
-        path=True,
+    images: str = path_option(
+        "An image, or a folder of images, those of its subfolders included.", required=True
     )
     modality: str = option(
         "from_path",
         "Of the images; from_path: by a folder on the way to each, named visible or infrared.",
         choices=("from_path", "visible", "infrared"),
     )
-    batch_size: int = option(16, "Images in a request.", minimum=1, advanced=True)
+    batch_size: int = advanced(16, "Images in a request.", minimum=1)
     k: int = option(5, "Matches for each image.", minimum=1)
     other_cameras_only: bool = option(
         False, "Leave out matches from an image's own camera, told by a folder named cam<camera>."
     )
-    faiss_index: str = option(
-        "",
-        "Folder of a FAISS index: embed on the server, and search in it on this machine.",
-        path=True,
+    faiss_index: str = path_option(
+        "Folder of a FAISS index: embed on the server, and search in it on this machine."
     )
-    effort: int = option(
-        32,
-        "How far the FAISS index is searched: more finds more, and takes longer.",
-        minimum=1,
-        advanced=True,
+    effort: int = advanced(
+        32, "How far the FAISS index is searched: more finds more, and takes longer.", minimum=1
     )
 
     def cameras(self, images: Files) -> list[str]:

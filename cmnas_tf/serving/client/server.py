@@ -8,7 +8,7 @@ import numpy as np
 
 from cmnas_tf.errors import BadInput
 from cmnas_tf.extras import needing
-from cmnas_tf.options import Options, option
+from cmnas_tf.options import Options, advanced, option
 from cmnas_tf.serving.call_error import CallError
 from cmnas_tf.serving.client.remote_model import RemoteModel, Retries, Transport
 from cmnas_tf.serving.exported_model import MODEL_NAME
@@ -25,30 +25,17 @@ class Server(Options):
     )
     transport: str = option("grpc", "What is spoken.", choices=("grpc", "rest"))
     model_name: str = option(MODEL_NAME, "Name of the model on the server.")
-    version: int = option(
-        0, "Version of the model; 0: the newest one that is served.", minimum=0, advanced=True
+    version: int = advanced(0, "Version of the model; 0: the newest one that is served.", minimum=0)
+    deadline_seconds: float = advanced(
+        30.0, "Seconds after which a request is given up, its retries included.", minimum=0.001
     )
-    deadline_seconds: float = option(
-        30.0,
-        "Seconds after which a request is given up, its retries included.",
-        minimum=0.001,
-        advanced=True,
+    retries: int = advanced(
+        5, "How often a request is repeated while the server is away or has no room.", minimum=0
     )
-    retries: int = option(
-        5,
-        "How often a request is repeated while the server is away or has no room.",
-        minimum=0,
-        advanced=True,
+    backoff_seconds: float = advanced(
+        0.2, "Longest wait before the first retry; it doubles with each, up to 5 s.", minimum=0
     )
-    backoff_seconds: float = option(
-        0.2,
-        "Longest wait before the first retry; it doubles with each, up to 5 s.",
-        minimum=0,
-        advanced=True,
-    )
-    seed: int = option(
-        0, "Seed of how long the waits really are.", minimum=0, maximum=2**32 - 1, advanced=True
-    )
+    seed: int = advanced(0, "Seed of how long the waits really are.", minimum=0, maximum=2**32 - 1)
 
     @property
     def address(self) -> str:
