@@ -25,7 +25,7 @@ from cmnas_tf.network_parts import NetworkParts
 from cmnas_tf.retrieval.embed import embed
 from cmnas_tf.runs import checkpoints
 from cmnas_tf.search_spaces import NormSpace
-from cmnas_tf.search_spaces.named_architecture import named_architecture
+from cmnas_tf.search_spaces.named_architecture import NetworkChoice
 from cmnas_tf.serving.encoder import Encoder
 from cmnas_tf.serving.export_torch import export_torch
 from cmnas_tf.training.import_weights import import_weights
@@ -209,7 +209,7 @@ def test_imported_imagenet_weights_start_searches_and_trainings(imported, tmp_pa
         network = NormSpace("resnet18", width=FILTERS / 64).supernet(Softmax(), 3)
         start_from(network, str(path), supernet=True)
     else:
-        found = named_architecture(architecture, "resnet18")
+        found = NetworkChoice(architecture=architecture, backbone="resnet18").make()
         network = two_stream(found, 3, "resnet18", width=FILTERS / 64)
         start_from(network, str(path))
     norms = 0

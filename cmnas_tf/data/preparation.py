@@ -55,9 +55,6 @@ class Examined:
         )
         return list(dict.fromkeys(found))
 
-    def __str__(self) -> str:
-        return self.text()
-
     def text(self, every: bool = False) -> str:
         """Counts and findings, for people to read.
 

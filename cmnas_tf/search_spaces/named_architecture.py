@@ -19,11 +19,9 @@ from cmnas_tf.search_spaces.norm_space import NetworkSize
 from cmnas_tf.search_spaces.random_cells import random_genotype
 
 RANDOM = "random:"
-UNTIL = "until:"
-WITHIN = "within:"
 _OF_STAGE: dict[str, Callable[[str, Backbone], Architecture]] = {
-    UNTIL: Architecture.separate_until,
-    WITHIN: Architecture.separate_within,
+    "until:": Architecture.separate_until,
+    "within:": Architecture.separate_within,
 }
 
 
@@ -45,37 +43,24 @@ class NetworkChoice(NetworkSize):
     )
 
     def make(self) -> Architecture:
-        """The architecture that is named."""
-        return named_architecture(self.architecture, self.backbone, self.cells, self.width)
+        """The architecture that is named; the file of one knows its backbone.
 
-
-def named_architecture(
-    name: str, backbone: str = "", cells: tuple[int, ...] = (), width: float = 1.0
-) -> Architecture:
-    """The architecture that a word or a file names.
-
-    Args:
-      name: ``"shared"``, ``"separate"``, ``"until:STAGE"``, ``"within:STAGE"``, ``"random:SEED"``
-        (random cells of the size of the backbone's), or the file of an architecture or the folder
-        of a run that has one, which knows its backbone.
-      backbone: see :func:`named_backbone`; that of the file, or resnet50, where it is empty.
-      cells: number of cells of each stage, other than the file's.
-      width: factor on the channels, which the size of cells depends on.
-
-    Raises:
-      BadInput: no such word or file, or one of another backbone.
-    """
-    word = next((w for w in (RANDOM, *_OF_STAGE) if name.startswith(w)), None)
-    if name not in (SHARED, SEPARATE) and word is None:
-        return Architecture.load(name, named_backbone(backbone, cells) if backbone else None, cells)
-    of = named_backbone(backbone or "resnet50", cells)
-    if name == SHARED:
-        return Architecture.shared(of)
-    if name == SEPARATE:
-        return Architecture.separate(of)
-    if word == RANDOM:
-        return _random(name, of, width)
-    return _OF_STAGE[str(word)](name.removeprefix(str(word)), of)
+        Raises:
+          BadInput: no such word or file, or one of another backbone.
+        """
+        name, cells = self.architecture, self.cells
+        word = next((w for w in (RANDOM, *_OF_STAGE) if name.startswith(w)), None)
+        if name not in (SHARED, SEPARATE) and word is None:
+            given = named_backbone(self.backbone, cells) if self.backbone else None
+            return Architecture.load(name, given, cells)
+        of = named_backbone(self.backbone or "resnet50", cells)
+        if name == SHARED:
+            return Architecture.shared(of)
+        if name == SEPARATE:
+            return Architecture.separate(of)
+        if word == RANDOM:
+            return _random(name, of, self.width)
+        return _OF_STAGE[str(word)](name.removeprefix(str(word)), of)
 
 
 def _random(name: str, backbone: Backbone, width: float) -> Architecture:

@@ -119,8 +119,8 @@ def arms_of(words: Sequence[str], shared: Architecture, draws: int) -> list[Arm]
     """The arms that words name, in their order.
 
     Args:
-      words: names of :func:`searches`, ``random``, ``until``, ``within``, and what else
-        ``named_architecture`` takes.
+      words: names of :func:`searches`, ``random``, ``until``, ``within``, and whatever the option
+        ``architecture`` of a training takes.
       shared: any architecture of the backbone that is trained.
       draws: number of random architectures.
 

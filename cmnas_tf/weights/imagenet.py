@@ -9,7 +9,6 @@ its 1x1 convolution.
 
 import http.client
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import urlparse
 from urllib.request import urlopen
 
@@ -21,37 +20,24 @@ _TIMM = "https://huggingface.co/timm/{}.tv_in1k/resolve/{}/model.safetensors"
 _MEGABYTE = 1 << 20
 
 
-class RemoteFile(NamedTuple):
-    """A file to fetch.
-
-    Attributes:
-      url: where from; of one version, not of the newest.
-      sha256: the hexadecimal SHA-256 of its content, or the first digits of it.
-    """
-
-    url: str
-    sha256: str
-
-
-# Checksums: those that Hugging Face shows of each file. None was found for ResNet-101, so it comes
-# from torchvision, whose file names end in the first eight digits (torch.hub, check_hash).
+# Where from, of one version and not of the newest; and SHA-256 of the content, which Hugging Face
+# shows of each file. None was found for ResNet-101, so it comes from torchvision, whose file names
+# end in the first eight digits (torch.hub, check_hash).
 FILES = {
-    "resnet18": RemoteFile(
+    "resnet18": (
         _TIMM.format("resnet18", "bbd144b3e5565108aad885f145491d11bc6ce807"),
         "694f673df6520a3158624e8a89af086f59923ee4cd7436fe5bc3bc71d295ad81",
     ),
-    "resnet34": RemoteFile(
+    "resnet34": (
         _TIMM.format("resnet34", "1b7b21cca82ff974d341713f777bf740c2db38c4"),
         "0bb82595a564991a9d424708b33f5d843f5aaed7f6c0886ff10849ff97022235",
     ),
-    "resnet50": RemoteFile(
+    "resnet50": (
         _TIMM.format("resnet50", "78f3ecfdb38e06d9b8397f662e7ab8fee96026fa"),
         "5d061a3c593d795bfe682d9b152bafbcf550579873492def3515b46db1189888",
     ),
-    "resnet101": RemoteFile(
-        "https://download.pytorch.org/models/resnet101-5d3b4d8f.pth", "5d3b4d8f"
-    ),
-    "resnet152": RemoteFile(
+    "resnet101": ("https://download.pytorch.org/models/resnet101-5d3b4d8f.pth", "5d3b4d8f"),
+    "resnet152": (
         _TIMM.format("resnet152", "2a9b5c2460893a2ab13d8625db2383f3094d704f"),
         "15897077afdf4d6334dc0c3f8e6fb483afb3faa9298c139f3c6eb29bca6ae5b2",
     ),
@@ -67,10 +53,10 @@ def imagenet_file(backbone: str, progress: bool = True) -> Path:
     Raises:
       BadInput: it could not be fetched, or what came is another file.
     """
-    remote = FILES[backbone]
-    suffix = Path(urlparse(remote.url).path).suffix
-    path = cache_folder() / f"{backbone}-{remote.sha256[:8]}{suffix}"
-    if path.is_file() and sha256(path).startswith(remote.sha256):
+    url, checksum = FILES[backbone]
+    suffix = Path(urlparse(url).path).suffix
+    path = cache_folder() / f"{backbone}-{checksum[:8]}{suffix}"
+    if path.is_file() and sha256(path).startswith(checksum):
         return path
     instead = (
         "Or fetch it by hand, make a checkpoint of it (`import_weights`), and give that as "
@@ -78,17 +64,17 @@ def imagenet_file(backbone: str, progress: bool = True) -> Path:
     )
     with replacing(path) as aside:
         try:
-            _fetch(remote.url, aside, progress)
+            _fetch(url, aside, progress)
         except (OSError, http.client.HTTPException) as error:
             raise BadInput(
-                f"The ImageNet weights of {backbone} could not be fetched from {remote.url} "
+                f"The ImageNet weights of {backbone} could not be fetched from {url} "
                 f"({error}). Try again where there is a network. {instead}"
             ) from error
         digest = sha256(aside)
-        if not digest.startswith(remote.sha256):
+        if not digest.startswith(checksum):
             raise BadInput(
-                f"{remote.url} gave another file than it should: its SHA-256 is {digest}, not "
-                f"{remote.sha256}. It was not kept. Try again. {instead}"
+                f"{url} gave another file than it should: its SHA-256 is {digest}, not "
+                f"{checksum}. It was not kept. Try again. {instead}"
             )
     return path
 

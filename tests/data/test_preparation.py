@@ -66,7 +66,7 @@ def test_notes_are_no_faults():
     assert found.faults == []
     require_fit(found)
     assert found.notes == ["a note"]
-    text = str(found)
+    text = found.text()
     assert "noticed:\n  a note" in text
     assert "to be mended" not in text
 
@@ -137,7 +137,7 @@ def test_queries_that_do_not_count_are_told(market):
         f"single_query: {count} queries, {left} count, {count - left} show people who are not in "
         "the gallery"
     ]
-    assert f"tested:\n  {found.queries[0]}" in str(found)
+    assert f"tested:\n  {found.queries[0]}" in found.text()
     for part in ("query", "bounding_box_test"):
         for number, file in enumerate(sorted((market / part).glob("*.jpg"))):
             file.rename(file.with_name(f"{file.name.split('_')[0]}_c1s1_{number:06d}_00.jpg"))

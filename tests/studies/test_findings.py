@@ -6,7 +6,7 @@ import re
 import pytest
 
 from cmnas_tf.errors import BadInput
-from cmnas_tf.search_spaces.named_architecture import named_architecture
+from cmnas_tf.search_spaces.named_architecture import NetworkChoice
 from cmnas_tf.studies.findings import findings
 from cmnas_tf.studies.report import report
 from cmnas_tf.studies.statistics import separate_shares
@@ -119,7 +119,7 @@ def test_what_a_stage_is_worth_beside_what_the_search_separated(tmp_path):
     plan = study(tmp_path, arms=("shared", "until", "within", "searched"), against=("shared",))
     for cell in plan.cells():
         word = cell.arm.architecture or "until:stem"
-        architecture = named_architecture(word, "resnet18")
+        architecture = NetworkChoice(architecture=word, backbone="resnet18").make()
         lost = 0.1 * separate_shares(architecture)["layer4"]
         finish(cell, mean_ap=0.5 + 0.2 * cell.seed - lost, architecture=architecture)
     text = told(plan)
