@@ -26,7 +26,7 @@ FLOORS = (
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 DOORS = {"__init__", "__main__", "search", "train", "evaluate", "trials", "study", "prepare"}
-DOORS |= {"make_synthetic", "import_weights", "doctor", "demo"}
+DOORS |= {"make_synthetic", "import_weights", "demo"}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if "configs" not in path.parts)
 
 

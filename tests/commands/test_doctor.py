@@ -188,7 +188,7 @@ def test_a_step_that_fails(monkeypatch, outcome, said):
 
 def test_its_door():
     done = subprocess.run(
-        [sys.executable, "-m", "cmnas_tf.doctor", "--run_dir=/proc/none"],
+        [sys.executable, "-m", "cmnas_tf", "doctor", "--run_dir=/proc/none"],
         cwd=ROOT,
         capture_output=True,
         text=True,
