@@ -88,6 +88,12 @@ class Share:
     count: int = 1
     of: int = 1
 
+    @classmethod
+    def in_context(cls, context: tf.distribute.InputContext) -> "Share":
+        """That of the devices which one input pipeline of a strategy feeds."""
+        count = context.num_replicas_in_sync // context.num_input_pipelines
+        return cls(context.input_pipeline_id * count, count, context.num_replicas_in_sync)
+
 
 def training_batches(
     source: ImageSource,

@@ -123,7 +123,7 @@ class Loop:
         if chief:
             writer = open_log(self.run.tensorboard, start)
         distributed = self.strategy.distribute_datasets_from_function(
-            lambda context: batches(start, stop, _share(context))
+            lambda context: batches(start, stop, Share.in_context(context))
         )
         bar = progress_bar(stop, "step", self.progress and chief, initial=start)
         with (
@@ -220,11 +220,6 @@ def _naming_what_takes_memory() -> Iterator[None]:
 
 def _read(computed: Mapping[str, Mapping[str, tf.Tensor]]) -> Terms:
     return tf.nest.map_structure(float, computed)
-
-
-def _share(context: tf.distribute.InputContext) -> Share:
-    count = context.num_replicas_in_sync // context.num_input_pipelines
-    return Share(context.input_pipeline_id * count, count, context.num_replicas_in_sync)
 
 
 def _in_short(terms: Terms) -> str:

@@ -56,6 +56,14 @@ class Bilevel:
                 f"{len(everything - architecture - weights)} have none."
             )
 
+    def state(self) -> dict[str, dict[str, tf.Variable]]:
+        """All that changes from step to step, by part of a checkpoint."""
+        return {
+            "network": self.network.get_weight_paths(),
+            "architecture_optimizer": self.architecture_optimizer.named_variables(),
+            "weight_optimizer": self.weight_optimizer.named_variables(),
+        }
+
     def train_step(
         self,
         architecture_batch: Batch,

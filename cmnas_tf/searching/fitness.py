@@ -1,6 +1,7 @@
 """How good an architecture is, without training it, as a supernet that contains it tells."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -21,9 +22,12 @@ from cmnas_tf.models import ReidNetwork
 from cmnas_tf.reading import read_json
 from cmnas_tf.retrieval.embed import BATCH, embed_graph
 from cmnas_tf.retrieval.fitness import Fitness, few_of_each
+from cmnas_tf.runs.how_it_runs import Checkpointing
 from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.search_spaces import SearchSpace
-from cmnas_tf.searching.algorithm import FITNESS_STREAM, SearchAlgorithm
+from cmnas_tf.searching.adaptation import Adaptation
+from cmnas_tf.searching.algorithm import FITNESS_STREAM, SearchAlgorithm, Task
+from cmnas_tf.searching.supernet_search import SupernetSearch
 from cmnas_tf.training.inputs import TrainingImages
 
 _MOMENTUM = 0.9  # of every batch norm
@@ -42,7 +46,9 @@ class SupernetFitness:
 
     Args:
       supernet: with the weights of its last step; logits and statistics are changed.
-      file: where to keep what was measured, and where to find it; None keeps it in memory.
+      adaptation: of these weights to each architecture.
+      file: where to find what was measured, and to keep it; None keeps it in memory.
+      writes: whether it is kept there.
     """
 
     def __init__(
@@ -51,9 +57,12 @@ class SupernetFitness:
         supernet: ReidNetwork,
         images: TrainingImages,
         split: Split,
+        adaptation: Adaptation | None = None,
         file: Path | None = None,
+        writes: bool = True,
     ):
-        self.space, self.supernet, self._file = space, supernet, file
+        self.space, self.supernet, self._adaptation = space, supernet, adaptation
+        self._file = file if writes else None
         self._rule = LAYOUTS[images.dataset.layout].protocol.rule
         self._images, self._split = images, split
         self.held_out = few_of_each(split.architecture)
@@ -90,7 +99,8 @@ class SupernetFitness:
         architecture = replace(architecture, provenance={})
         if architecture not in self.measured:
             self.space.select(self.supernet, architecture)
-            self.measured[architecture] = self._measure()
+            with self._adaptation.adapted() if self._adaptation else nullcontext():
+                self.measured[architecture] = self._measure()
             self._keep()
         return self.measured[architecture]
 
@@ -149,7 +159,7 @@ def supernet_scores(
 
     Args:
       dataset, space, algorithm, seed: of the search.
-      run: of the search; its newest checkpoint is taken.
+      run: of the search; its newest checkpoint is taken, and what it measured.
 
     Returns:
       By name the mean average precision, 0..1; None for an architecture that the supernet does not
@@ -159,14 +169,14 @@ def supernet_scores(
     if newest is None:
         raise BadInput(f"{run.path} holds no checkpoint of a search.")
     images = TrainingImages(dataset, algorithm, seed)
+    if not isinstance(algorithm, SupernetSearch):
+        return {}
     split = split_train(dataset.train, algorithm.split, seed)
-    with make_strategy(devices).scope():
-        relaxation = algorithm.make_relaxation(seed)
-        if relaxation is None:
-            return {}
-        supernet = space.supernet(relaxation, len(images.pids))
-    newest.restore({"network": supernet.get_weight_paths()})
-    fitness = SupernetFitness(space, supernet, images, split)
+    strategy = make_strategy(devices, algorithm.numerics.deterministic)
+    bilevel, _ = algorithm.begin(space, len(images.pids), strategy, seed)
+    newest.restore(bilevel.state())
+    task = Task(space, images, split, strategy, run, {}, Checkpointing(), False, writes=False)
+    fitness = algorithm.fitness(task, bilevel)
     return {
         name: fitness(architecture).mean_ap if space.contains(architecture) else None
         for name, architecture in architectures.items()

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.losses import Objective
 from cmnas_tf.search_spaces import SearchSpace
-from cmnas_tf.searching.algorithm import SearchAlgorithm, Task
-from cmnas_tf.searching.selection import SelectionChoice
+from cmnas_tf.searching.algorithm import ADAPTATION_STREAM, SearchAlgorithm, Task
+from cmnas_tf.searching.selection import ByFitness, SelectionChoice
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from cmnas_tf.data.pipeline import Batch, Share
     from cmnas_tf.layers import Relaxation
     from cmnas_tf.models import ReidNetwork
-    from cmnas_tf.searching.bilevel import Bilevel
+    from cmnas_tf.searching.bilevel import Bilevel, RunUpdate
+    from cmnas_tf.searching.fitness import SupernetFitness
     from cmnas_tf.training.gradient_step import LossFunction
 
 
@@ -122,10 +123,7 @@ class SupernetSearch(SearchAlgorithm):
         """
         import tensorflow as tf
 
-        from cmnas_tf.devices import xla
-        from cmnas_tf.devices.distribution import compiled_on
         from cmnas_tf.runs.loop import Loop, Seen
-        from cmnas_tf.searching.fitness import SupernetFitness
         from cmnas_tf.training.initial_weights import starting
         from cmnas_tf.training.optimizers import factor_at
 
@@ -135,8 +133,7 @@ class SupernetSearch(SearchAlgorithm):
             space, task.num_classes, task.strategy, task.images.seed, start
         )
         supernet = bilevel.network
-        by_xla = xla.compiles(self.numerics.xla, task.strategy, self.numerics.deterministic)
-        on_devices = compiled_on(task.strategy, by_xla)
+        on_devices = self._on_devices(task.strategy)
         steps_per_epoch = task.weight_batches.steps_per_epoch
         steps = steps_per_epoch * self.epochs
 
@@ -161,11 +158,7 @@ class SupernetSearch(SearchAlgorithm):
         loop = Loop(
             run=run,
             strategy=task.strategy,
-            state={
-                "network": supernet.get_weight_paths(),
-                "architecture_optimizer": bilevel.architecture_optimizer.named_variables(),
-                "weight_optimizer": bilevel.weight_optimizer.named_variables(),
-            },
+            state=bilevel.state(),
             metadata=task.origin,
             steps_per_epoch=steps_per_epoch,
             epochs=self.epochs,
@@ -176,9 +169,35 @@ class SupernetSearch(SearchAlgorithm):
         derived, selection = space.derive(supernet, task.origin), self.selection.make()
         if not selection.needs_fitness:
             return derived
-        file = run.fitness if task.writes else None
-        fitness = SupernetFitness(space, supernet, task.images, task.split, file)
-        return selection.select(derived, fitness, task.images.seed)
+        return selection.select(derived, self.fitness(task, bilevel), task.images.seed)
+
+    def fitness(self, task: Task, bilevel: "Bilevel") -> "SupernetFitness":
+        """What measures architectures in a supernet that has been trained."""
+        from cmnas_tf.searching.adaptation import Adaptation
+        from cmnas_tf.searching.fitness import SupernetFitness
+
+        selection, images, split, adaptation = self.selection.make(), task.images, task.split, None
+        if isinstance(selection, ByFitness) and selection.adapt_epochs:
+            adaptation = Adaptation(
+                bilevel,
+                self._on_devices(task.strategy),
+                task.strategy,
+                images,
+                images.sampler(split.weights, ADAPTATION_STREAM),
+                selection.adapt_epochs,
+                selection.adapt_learning_rate,
+                task.progress,
+            )
+        return SupernetFitness(
+            task.space, bilevel.network, images, split, adaptation, task.run.fitness, task.writes
+        )
+
+    def _on_devices(self, strategy: "tf.distribute.Strategy") -> "RunUpdate":
+        from cmnas_tf.devices import xla
+        from cmnas_tf.devices.distribution import compiled_on
+
+        numerics = self.numerics
+        return compiled_on(strategy, xla.compiles(numerics.xla, strategy, numerics.deterministic))
 
 
 def _with_cost(
