@@ -44,7 +44,7 @@ def test_counts_stand_beside_the_published_ones(registered):
         "made_up",
         {"train visible": (6, 3), "train infrared": (6, 3), "query visible": (3, 2)},
     )
-    lines = str(examined(dataset)).splitlines()
+    lines = examined(dataset).text().splitlines()
     assert lines[0] == "Market-1501 in root: 15 files"
     assert lines[2] == "                 images  identities  published"
     assert lines[4:] == [
