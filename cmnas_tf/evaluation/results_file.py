@@ -16,7 +16,7 @@ from typing import Any
 from cmnas_tf.data import LAYOUTS
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.closer_look import FORM as LOOK
-from cmnas_tf.evaluation.closer_look import Look
+from cmnas_tf.evaluation.closer_look import Look, beyond_form
 from cmnas_tf.evaluation.matching import Matching
 from cmnas_tf.files import replacing, write_json
 from cmnas_tf.options import described
@@ -109,8 +109,13 @@ def read_look(results: Path, run: RunFolder) -> Look | None:
       BadInput: it is damaged.
     """
     path = run.looks / results.name
-    advice = "Evaluate that checkpoint again."
-    return read_json(path, LOOK, "what an evaluation saw", advice) if path.is_file() else None
+    if not path.exists():
+        return None
+    what, advice = "what an evaluation saw", "Evaluate that checkpoint again."
+    look: Look = read_json(path, LOOK, what, advice)
+    if wrong := beyond_form(look):
+        raise BadInput(f"{path} is not {what} ({wrong}). {advice}")
+    return look
 
 
 def results_files(run: RunFolder) -> list[Path]:
