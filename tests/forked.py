@@ -44,10 +44,12 @@ class Forked:
 
     def kill_all(self):
         """Kills it and the processes that it has begun, as a power failure does."""
-        family = [psutil.Process(self.pid), *psutil.Process(self.pid).children(recursive=True)]
-        for process in family:
-            process.kill()
-        psutil.wait_procs(family[1:])
+        with contextlib.suppress(psutil.NoSuchProcess):  # it may have ended by now
+            own = psutil.Process(self.pid)
+            children = own.children(recursive=True)
+            for process in (own, *children):
+                process.kill()
+            psutil.wait_procs(children)
 
     @property
     def pid(self):
