@@ -108,12 +108,10 @@ def read_look(results: Path, run: RunFolder) -> Look | None:
     Raises:
       BadInput: it is damaged.
     """
-    path = run.looks / results.name
-    if not path.exists():
-        return None
-    what, advice = "what an evaluation saw", "Evaluate that checkpoint again."
-    look: Look = read_json(path, LOOK, what, advice)
-    if wrong := beyond_form(look):
+    path, what = run.looks / results.name, "what an evaluation saw"
+    advice = "Evaluate that checkpoint again."
+    look: Look | None = read_json(path, LOOK, what, advice) if path.exists() else None
+    if look is not None and (wrong := beyond_form(look)):
         raise BadInput(f"{path} is not {what} ({wrong}). {advice}")
     return look
 
