@@ -42,7 +42,7 @@ def beyond_form(look: Look) -> str:
         return "a number of pairs is negative"
     places = [image["at"] for image in look["mapped"]]
     if len(sizes := set(map(len, places))) > 1 or sizes & {0, 1}:
-        return "people are mapped to places of different or too few dimensions"
+        return "people are not mapped to one space"
     outside = any(abs(value) > 2 for place in places for value in place)  # the sphere is that wide
     return "a person is mapped outside -2 to 2" if outside else ""
 

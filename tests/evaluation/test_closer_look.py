@@ -167,5 +167,5 @@ def test_numbers_that_no_look_has(seen, way, value, tmp_path):
 def test_places_of_one_dimension(seen, tmp_path):
     one = [{**image, "at": image["at"][:1]} for image in seen[-1]["mapped"]]
     keep(record(), RunFolder(tmp_path), {**seen[-1], "mapped": one})
-    with pytest.raises(BadInput, match="too few dimensions"):
+    with pytest.raises(BadInput, match="not mapped to one space"):
         read_look(*results_files(RunFolder(tmp_path)), RunFolder(tmp_path))
