@@ -31,6 +31,7 @@ def markdown_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 def formatted(lines: Sequence[Sequence[str]], form: str) -> str:
     """A table as ``"text"``, ``"markdown"``, ``"latex"`` or ``"csv"``; the first line heads."""
+    lines = [list(map(printable, line)) for line in lines]
     if form == "csv":
         csv.writer(text := io.StringIO(), lineterminator="\n").writerows(lines)
         return text.getvalue().rstrip("\n")

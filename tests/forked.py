@@ -1,13 +1,18 @@
 """The project's commands in processes forked from one that has TensorFlow loaded, which saves
 seconds at each start."""
 
+import contextlib
+import fcntl
 import multiprocessing
 import os
 import runpy
 import signal
 import sys
+import tempfile
 import threading
+from pathlib import Path
 
+import psutil
 from tqdm import tqdm
 
 from cmnas_tf.registry import load_plugins
@@ -18,7 +23,7 @@ _context.set_forkserver_preload(["cmnas_tf.searching.search", "cmnas_tf.training
 
 
 class Forked:
-    """``python -m cmnas_tf.<command>`` in a process of its own, on the CPU.
+    """``python -m cmnas_tf <command>`` in a process of its own, on the CPU.
 
     Args:
       command: its name.
@@ -36,6 +41,15 @@ class Forked:
 
     def signal(self, number=signal.SIGKILL):
         os.kill(self._process.pid, number)
+
+    def kill_all(self):
+        """Kills it and the processes that it has begun, as a power failure does."""
+        with contextlib.suppress(psutil.NoSuchProcess):  # it may have ended by now
+            own = psutil.Process(self.pid)
+            children = own.children(recursive=True)
+            for process in (own, *children):
+                process.kill()
+            psutil.wait_procs(children)
 
     @property
     def pid(self):
@@ -60,6 +74,31 @@ def _run(command, flags, out, err, before):
         before()
     sys.path.append(str(PLUGIN))
     load_plugins.cache_clear()  # which what is loaded beforehand has called
-    module = f"cmnas_tf.{command}"
-    sys.argv = [module, *flags]
-    runpy.run_module(module, run_name="__main__")
+    sys.argv = ["cmnas_tf", command, *flags]
+    runpy.run_module("cmnas_tf", run_name="__main__")
+
+
+class Said:
+    """What a process says, through a pipe: for one that can write no files.
+
+    Attributes:
+      path: that it writes to.
+    """
+
+    def __enter__(self):
+        self._folder = tempfile.TemporaryDirectory()
+        self.path = Path(self._folder.name) / "pipe"
+        os.mkfifo(self.path)
+        self._pipe = os.open(self.path, os.O_RDWR | os.O_NONBLOCK)
+        fcntl.fcntl(self._pipe, fcntl.F_SETPIPE_SZ, 2**20)  # so that nobody need read meanwhile
+        return self
+
+    def __exit__(self, *_):
+        os.close(self._pipe)
+        self._folder.cleanup()
+
+    def text(self):
+        """What it has said until now."""
+        with contextlib.suppress(BlockingIOError):
+            return os.read(self._pipe, 2**20).decode()
+        return ""

@@ -21,10 +21,11 @@ from cmnas_tf.data.lists import read_identities
 from cmnas_tf.data.mat_file import read_mat
 from cmnas_tf.data.shard_writer import write_shards
 from cmnas_tf.errors import BadInput
-from cmnas_tf.evaluation.results_file import read_results
+from cmnas_tf.evaluation.results_file import keep, read_results
 from cmnas_tf.files import sha256
 from cmnas_tf.genotype import Genotype
 from cmnas_tf.reading import MOST_BYTES, MOST_DEPTH, parse_json, read_bytes
+from cmnas_tf.reports import of_run
 from cmnas_tf.runs import checkpoints
 from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.serving.client.picture import opened
@@ -38,6 +39,15 @@ from tests.tiny_people import write_people
 ROWS = np.eye(6, 4, dtype=np.float32)[[0, 1, 2, 3, 0, 1]]
 ENTRIES = [Entry(f"visible/cam1/{n}/a.png", str(n), "1", "visible") for n in range(6)]
 TENSORS = {"w": np.ones((2, 3), np.float32), "n": np.array(3)}
+IMAGE = {"name": "a.png", "pid": 1, "camera": 3, "score": 1.0}
+LOOK = {
+    "root": "people",
+    "cmc": {"all": [0.5, 1.0]},
+    "lists": [{"kind": "worst", "precision": 0.5, "images": [IMAGE, IMAGE]}],
+    "cameras": [{"asking": 3, "answering": camera, "mAP": 0.5} for camera in (1, 2)],
+    "similarities": {"the same person": [0, 3, 1]},
+    "mapped": [{"pid": 1, "modality": "visible", "at": [0.5, n]} for n in range(3)],
+}
 RUN = {"command": "train", "data": "a" * 64, "settings": {"seed": 1}, "devices": 1, "steps": 5}
 
 
@@ -49,6 +59,15 @@ def write_mat(file):
     cell = np.empty((2, 1), object)
     cell[:, 0] = np.arange(30, dtype=np.uint16).reshape(10, 3), np.empty((0, 0))
     scipy.io.savemat(file, {"id": cell}, do_compression=True)
+
+
+def write_look(file):
+    """That of the one evaluation of a run."""
+    run = RunFolder(file.parent.parent)
+    keep(record(), run, LOOK)
+    as_text(run.description, RUN)
+    next(run.looks.iterdir()).replace(file)
+    next(run.results_folder.iterdir()).replace(run.results_folder / file.name)
 
 
 def torch_save(file):
@@ -64,6 +83,7 @@ KINDS = {
     "config.cfg": (lambda file: file.write_text("0 1 " * 26 + "1"), Architecture.load),
     "run.json": (lambda file: as_text(file, RUN), lambda file: RunFolder(file.parent).describe()),
     "results.json": (lambda file: as_text(file, record()), read_results),
+    "run/looks/a.json": (write_look, lambda file: of_run.sections(RunFolder(file.parent.parent))),
     "step.safetensors": (lambda f: checkpoints.write(f, 3, TENSORS, {"a": 1}), checkpoints.read),
     "weights.safetensors": (lambda file: file.write_bytes(save(TENSORS)), read_torch_file),
     "weights.pt": (torch_save, read_torch_file),
@@ -307,9 +327,11 @@ def special_files(folder):
 
 
 def test_pipes_and_devices_are_not_read(tmp_path):
+    write_look(tmp_path / "run/looks/a.json")
     for special in special_files(tmp_path / "special"):
         for name, (_, read) in KINDS.items():
             file = tmp_path / name
+            file.unlink(missing_ok=True)
             file.symlink_to(special)
             with pytest.raises(BadInput, match=r"device|No .*file|No checkpoint|not exist"):
                 read(file)

@@ -1,16 +1,20 @@
 """Whole files or none."""
 
+import gc
+import io
 import json
 import logging
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cmnas_tf import files
 from cmnas_tf.errors import BadInput
-from cmnas_tf.files import new_path, replacing, write_json, write_text
+from cmnas_tf.files import new_path, replacing, write_arrays, write_json, write_text
+from tests.disks import room_for
 
 
 def names(folder) -> list[str]:
@@ -173,3 +177,24 @@ def test_a_new_path_is_one_where_nothing_is(tmp_path):
     for taken in ("", str(tmp_path)):
         with pytest.raises(BadInput, match=rf"output='{taken}' is empty or exists; give the path"):
             new_path(taken, "output")
+
+
+ARRAYS = {"a": np.eye(3, dtype=np.float32), "b": np.array(["x", "yy"]), "c": "text"}
+
+
+def test_arrays_are_those_of_numpy(tmp_path):
+    np.savez(expected := io.BytesIO(), **ARRAYS)
+    write_arrays(tmp_path / "a.npz", ARRAYS)
+    assert (tmp_path / "a.npz").read_bytes() == expected.getvalue()
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("size", [0, 50, 200, 500, 700])
+def test_arrays_on_a_disk_without_room(size, tmp_path):
+    """No archive is left open, which would complain when it is thrown away."""
+    (tmp_path / "a.npz").write_text("before")
+    with pytest.raises(OSError, match="File too large"), room_for(size):
+        write_arrays(tmp_path / "a.npz", ARRAYS)
+    gc.collect()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+    assert (tmp_path / "a.npz").read_text() == "before"

@@ -2,15 +2,12 @@
 
 import os
 import shlex
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping
 from typing import IO
 
-from cmnas_tf.interrupt import signals_handled_by
-
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+from cmnas_tf.interrupt import signals_handled_by, stop_with_parent
 
 
 def run_command(name: str, *arguments: str) -> None:
@@ -51,11 +48,5 @@ def start_command(
         stderr=None if output is None else subprocess.STDOUT,
         env={**os.environ, **(environment or {})},
         start_new_session=True,  # or Ctrl-C would reach it twice, and twice means at once
-        preexec_fn=_stop_with_parent,
+        preexec_fn=stop_with_parent,
     )
-
-
-def _stop_with_parent() -> None:
-    import ctypes
-
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -5,13 +5,13 @@ whatever the number of processes. A tree appears whole or not at all, and holds 
 what made it.
 """
 
-import concurrent.futures
 import contextlib
 import functools
 import io
 import multiprocessing
 import os
 from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from cmnas_tf.data.synthetic_cameras import draw_image
 from cmnas_tf.data.synthetic_plan import ONLY_OF, InfraredCameras, SyntheticPeople
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import replacing, write_json, write_text
+from cmnas_tf.interrupt import stop_with_parent
 from cmnas_tf.machine import cores
 from cmnas_tf.modality import INFRARED, MODALITIES
 from cmnas_tf.reading import read_json
@@ -76,7 +77,7 @@ def write_dataset(
                 # Spawned, not forked: the caller may have threads (TensorFlow has) that would not
                 # survive a fork.
                 spawn = multiprocessing.get_context("spawn")
-                pool = concurrent.futures.ProcessPoolExecutor(processes, mp_context=spawn)
+                pool = ProcessPoolExecutor(processes, spawn, stop_with_parent)
                 stack.callback(pool.shutdown, cancel_futures=True)
                 written = pool.map(draw, people.everybody)
             for images in written:

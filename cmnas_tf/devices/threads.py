@@ -46,16 +46,23 @@ def _here() -> int:
     return (int(variable) if variable.isdecimal() else 0) or cores()
 
 
+def threads_in_use() -> int:
+    """How many threads of this process share an operation."""
+    import tensorflow as tf
+
+    return tf.config.threading.get_intra_op_parallelism_threads() or _here()
+
+
 def use_threads(asked: int, before: int) -> int:
     """Has TensorFlow use :func:`threads_to_use` before it computes; gives what it uses from now."""
     import tensorflow as tf
 
-    wanted, threading = threads_to_use(asked, before), tf.config.threading
+    wanted = threads_to_use(asked, before)
     try:
-        threading.set_intra_op_parallelism_threads(wanted)
+        tf.config.threading.set_intra_op_parallelism_threads(wanted)
         return wanted
     except RuntimeError:  # it has computed already
-        now = threading.get_intra_op_parallelism_threads() or _here()
+        now = threads_in_use()
         if now != wanted:
             logger.warning("This process has threads=%d already, not %d.", now, wanted)
         return now

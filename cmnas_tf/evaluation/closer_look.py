@@ -36,6 +36,17 @@ FORM = {
 }
 
 
+def beyond_form(look: Look) -> str:
+    """What is wrong with a look of the right :data:`FORM`; empty if nothing is."""
+    if any(count < 0 for counts in look["similarities"].values() for count in counts):
+        return "a number of pairs is negative"
+    places = [image["at"] for image in look["mapped"]]
+    if len(sizes := set(map(len, places))) > 1 or sizes & {0, 1}:
+        return "people are not mapped to one space"
+    outside = any(abs(value) > 2 for place in places for value in place)  # the sphere is that wide
+    return "a person is mapped outside -2 to 2" if outside else ""
+
+
 def closer_look(
     embeddings: np.ndarray, dataset: Dataset, protocol: Protocol, measured: Sequence[Measured]
 ) -> Look:

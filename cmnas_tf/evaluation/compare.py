@@ -107,7 +107,8 @@ def _differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[str]:
         one, other = a[part], b[part]
         yield from _lines(f"{part}, ", _settings(a, part, other), _settings(b, part, one))
         yield from _lines(f"{part}, version of ", one["versions"] or {}, other["versions"] or {})
-        yield from _lines(f"{part}, ", {"commit": one["commit"]}, {"commit": other["commit"]})
+        beside = ({k: x[k] for k in ("commit", "threads") if k in x} for x in (one, other))
+        yield from _lines(f"{part}, ", *beside)
 
 
 def _architectures(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[str]:

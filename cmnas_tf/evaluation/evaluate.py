@@ -17,6 +17,7 @@ from cmnas_tf.data.protocols import Protocol
 from cmnas_tf.devices import xla
 from cmnas_tf.devices.devices import Devices
 from cmnas_tf.devices.distribution import make_strategy, map_over_replicas
+from cmnas_tf.devices.threads import threads_in_use
 from cmnas_tf.devices.workers import check_agreement, cluster_of, gather_rows, naming_lost_workers
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.closer_look import Look, closer_look
@@ -241,7 +242,7 @@ def _scores(
             },
             "planned_steps": model.run.planned_steps(),
         },
-        "evaluation": provenance(settings),
+        "evaluation": {**provenance(settings), "threads": threads_in_use()},
         "results": {setting: found.to_json() for setting, found in measured.items()},
         "chance": {setting: found.to_json() for setting, found in by_chance.items()},
     }

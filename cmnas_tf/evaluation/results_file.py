@@ -16,7 +16,7 @@ from typing import Any
 from cmnas_tf.data import LAYOUTS
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.closer_look import FORM as LOOK
-from cmnas_tf.evaluation.closer_look import Look
+from cmnas_tf.evaluation.closer_look import Look, beyond_form
 from cmnas_tf.evaluation.matching import Matching
 from cmnas_tf.files import replacing, write_json
 from cmnas_tf.options import described
@@ -108,9 +108,12 @@ def read_look(results: Path, run: RunFolder) -> Look | None:
     Raises:
       BadInput: it is damaged.
     """
-    path = run.looks / results.name
+    path, what = run.looks / results.name, "what an evaluation saw"
     advice = "Evaluate that checkpoint again."
-    return read_json(path, LOOK, "what an evaluation saw", advice) if path.is_file() else None
+    look: Look | None = read_json(path, LOOK, what, advice) if path.exists() else None
+    if look is not None and (wrong := beyond_form(look)):
+        raise BadInput(f"{path} is not {what} ({wrong}). {advice}")
+    return look
 
 
 def results_files(run: RunFolder) -> list[Path]:

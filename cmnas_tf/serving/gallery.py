@@ -19,7 +19,7 @@ import numpy as np
 from cmnas_tf.data.findings import sentences
 from cmnas_tf.data.walk import Walk
 from cmnas_tf.errors import BadInput
-from cmnas_tf.files import replacing
+from cmnas_tf.files import write_arrays
 from cmnas_tf.modality import MODALITIES
 from cmnas_tf.reading import no_device
 
@@ -94,8 +94,7 @@ class Gallery:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the file, whole or not at all."""
-        with replacing(path) as aside, aside.open("wb") as file:
-            np.savez(file, **vars(self))
+        write_arrays(path, vars(self))
 
     def __len__(self) -> int:
         return len(self.names)

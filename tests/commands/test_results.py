@@ -57,6 +57,13 @@ def test_other_forms(run, runs):
     assert "\\toprule" in latex and "visible\\_to\\_infrared" in latex
 
 
+@pytest.mark.parametrize("form", ["text", "markdown", "latex", "csv"])
+def test_what_a_terminal_would_obey_is_escaped(run, form, tmp_path):
+    keep(record(), RunFolder(tmp_path / "a\x1b[31m\x07"))
+    said = run(str(tmp_path / "a\x1b[31m\x07"), f"--table_format={form}")
+    assert said.replace("\n", "").isprintable() and "x1b" in said
+
+
 def test_results_of_an_earlier_version(run):
     """By a run's folder and by the file."""
     folder = EARLIER / "train_finished"

@@ -1,6 +1,9 @@
 import dataclasses
 import json
 import shutil
+import signal
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -321,3 +324,18 @@ def test_a_contact_sheet_has_a_row_for_each_person_and_infrared_last():
             np.testing.assert_array_equal(
                 tiles[0, column, 1:-1, 1:-1, channel], draw_image(SMALL, 1, camera, 1)
             )
+
+
+def test_a_killed_process_leaves_none_behind(tmp_path):
+    """Reading ends when the last process that can write has ended."""
+    program = (
+        "from cmnas_tf.data.synthetic import SyntheticPeople, write_dataset\n"
+        f"people, folder = SyntheticPeople(train_identities=500), {str(tmp_path / 'people')!r}\n"
+        "write_dataset(people, folder, processes=2, progress=lambda _: print(flush=True))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    assert process.stdout.readline()
+    process.kill()
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    assert [path.suffix for path in tmp_path.iterdir()] == [".tmp"]

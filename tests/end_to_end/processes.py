@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from cmnas_tf.commands.words import flag_behind
 from tests.forked import Forked
 from tests.tiny_people import PLUGIN
 
@@ -46,6 +47,11 @@ def run(command, *flags, code=0):
     assert found == code, said
     assert "Traceback" not in said[1]
     return said
+
+
+def behind(prefix, *flags):
+    """Flags of a part of a study."""
+    return [flag_behind(prefix, flag) for flag in flags]
 
 
 def flags_of(folder, name):

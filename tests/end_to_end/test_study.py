@@ -10,8 +10,7 @@ import pytest
 import tensorflow as tf
 
 from cmnas_tf.architecture import Architecture
-from cmnas_tf.commands.words import flag_behind
-from tests.end_to_end.processes import start
+from tests.end_to_end.processes import behind, start
 from tests.forked import Forked
 from tests.tiny_people import TINIEST, write_people
 from tests.training.commands import newest
@@ -20,11 +19,6 @@ pytestmark = pytest.mark.slow
 
 COMMON = (*TINIEST, "--strategy=one_device")
 CELLS = ("searched/seed0", "shared/seed0", "random_1/seed0")
-
-
-def behind(prefix, *flags):
-    """Flags of a part of a study."""
-    return [flag_behind(prefix, flag) for flag in flags]
 
 
 def start_study(data, folder, *flags):

@@ -142,3 +142,30 @@ def test_it_is_kept_with_its_results_and_read_again(seen, tmp_path):
     kept.write_text('{"root": 3}')
     with pytest.raises(BadInput, match="Evaluate that checkpoint again"):
         read_look(file, run)
+
+
+@pytest.mark.parametrize(
+    ("way", "value"),
+    [
+        (("similarities", "the same person, same modality", 0), -1),
+        (("mapped", 0, "at"), [0.0]),
+        (("mapped", 0, "at", 0), 2.5),
+    ],
+)
+def test_numbers_that_no_look_has(seen, way, value, tmp_path):
+    look, run = json.loads(json.dumps(seen[-1])), RunFolder(tmp_path)
+    *places, last = way
+    inner = look
+    for place in places:
+        inner = inner[place]
+    inner[last] = value
+    keep(record(), run, look)
+    with pytest.raises(BadInput, match=r"is not what an evaluation saw .*Evaluate that checkpoint"):
+        read_look(*results_files(run), run)
+
+
+def test_places_of_one_dimension(seen, tmp_path):
+    one = [{**image, "at": image["at"][:1]} for image in seen[-1]["mapped"]]
+    keep(record(), RunFolder(tmp_path), {**seen[-1], "mapped": one})
+    with pytest.raises(BadInput, match="not mapped to one space"):
+        read_look(*results_files(RunFolder(tmp_path)), RunFolder(tmp_path))

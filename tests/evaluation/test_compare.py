@@ -88,6 +88,7 @@ def test_settings_that_only_one_has(compared):
             "training, commit: aaaaaaaaaaaa in A, aaaaaaaa",
         ),
         ("evaluation.commit", None, "evaluation, commit: aaaaaaaaaaaa in A, none in B"),
+        ("evaluation.threads", 2, "evaluation, threads: not written down in A, 2 in B"),
         ("evaluation.settings.direction", "x", "evaluation, direction: both in A, x in B"),
     ],
 )

@@ -14,6 +14,7 @@ from cmnas_tf.data.pipeline import ImageSource
 from cmnas_tf.data.regdb import RegdbProtocol
 from cmnas_tf.data.sysu_mm01 import SysuProtocol
 from cmnas_tf.data.verify import readable
+from cmnas_tf.devices.threads import threads_in_use
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.evaluate import evaluate_network
 from cmnas_tf.evaluation.matching import Matching
@@ -101,6 +102,7 @@ def test_the_record_says_what_was_measured_of_what(scores, dataset, run_dir):
     evaluation = record["evaluation"]
     assert set(evaluation["versions"]) >= {"cmnas_tf", "tensorflow", "numpy"}
     assert evaluation["commit"] == commit()
+    assert evaluation["threads"] == threads_in_use() > 0
     measured_with = {
         **{"direction": "both", "rerank": False, "weights": "average", "trial": 2},
         **{"dataset": "regdb", "precision": "float32"},

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cmnas_tf.files import replacing
+from cmnas_tf.files import write_arrays
 from cmnas_tf.options import Options, advanced, path_option
 from cmnas_tf.serving.client.image_files import ImageFile
 from cmnas_tf.serving.gallery import Matches
@@ -79,15 +79,13 @@ class Answers:
     def save_embeddings(self, path: str) -> None:
         """Writes an .npz file with ``embeddings`` [N, D] float32 and ``images``, ``modalities``,
         ``cameras``, ``ids`` [N] of what is known of each row."""
-        with replacing(path) as aside, aside.open("wb") as file:
-            np.savez(
-                file,
-                embeddings=self.embeddings,
-                images=np.array([str(image.path) for image in self.images]),
-                modalities=np.array([image.modality for image in self.images]),
-                cameras=np.array([image.camera for image in self.images]),
-                ids=np.array([image.pid for image in self.images]),
-            )
+        columns = {
+            "images": [str(image.path) for image in self.images],
+            "modalities": [image.modality for image in self.images],
+            "cameras": [image.camera for image in self.images],
+            "ids": [image.pid for image in self.images],
+        }
+        write_arrays(path, {"embeddings": self.embeddings, **columns})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,180 @@
+"""Every command that writes files: what it needs, what it writes, and what of that is whole."""
+
+import functools
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image
+
+from cmnas_tf.runs import checkpoints
+from tests.end_to_end.processes import behind
+from tests.forked import Forked, Said
+from tests.tiny_people import PLUGIN, TINIEST, write_people
+
+Files = dict[str, bytes | None]
+PEOPLE = "--data_dir={there}/people"
+RUN = (PEOPLE, "--run_dir={out}/run", *TINIEST, "--epochs=2", "--checkpoint_every=1")
+
+
+class Writer(NamedTuple):
+    """A command that writes into a folder.
+
+    Attributes:
+      words: its name and its flags; ``{there}`` is the folder of what is there, ``{out}`` its own.
+      begins_with: of what is there, what its own folder holds a copy of before.
+      whole: whether all that it writes appears at once; if not, each file does.
+      differs: names of files that are others each time: logs and times.
+      alone: whether it does all by itself, not by commands that it runs.
+    """
+
+    words: tuple[str, ...]
+    begins_with: tuple[str, ...] = ()
+    whole: bool = True
+    differs: tuple[str, ...] = ()
+    alone: bool = True
+
+
+FEW = (
+    "--noprogress",
+    "--train_identities=4",
+    "--test_identities=2",
+    "--image_height=32",
+    "--image_width=16",
+)
+TRAINED = "--run_dir={there}/run"
+WRITERS = {
+    "make_synthetic": Writer(("make_synthetic", "--data_dir={out}/people", "--processes=1", *FEW)),
+    "prepare": Writer(("prepare", PEOPLE, "--shards_dir={out}/shards", "--noprogress")),
+    "search": Writer(
+        ("search", *RUN, "--warmup_epochs=1"),
+        whole=False,
+        differs=("latency.json",),
+    ),
+    "train": Writer(("train", *RUN), whole=False),
+    "evaluate": Writer(
+        ("evaluate", PEOPLE, "--run_dir={out}/run", "--noprogress"),
+        begins_with=("run",),
+        whole=False,
+    ),
+    "export": Writer(
+        ("export", TRAINED, "--export_dir={out}", "--version=2", "--gallery={there}/g.npz")
+    ),
+    "export_tflite": Writer(("export_tflite", TRAINED, PEOPLE, "--export_dir={out}/tflite")),
+    "export_torch": Writer(("export_torch", TRAINED, "--export_dir={out}/torch")),
+    "import_weights": Writer(
+        (
+            *("import_weights", "--file={there}/torch/weights.safetensors"),
+            *("--output={out}/weights.safetensors", "--architecture={there}/run"),
+            *("--width=0.0625", "--image_height=32", "--image_width=16"),
+        )
+    ),
+    "build_index": Writer(
+        ("build_index", TRAINED, "--gallery={out}/g.npz", "--add={there}/more", "--noprogress"),
+        begins_with=("g.npz",),
+    ),
+    "build_faiss_index": Writer(
+        ("build_faiss_index", "--gallery={there}/g.npz", "--output={out}/index")
+    ),
+    "report": Writer(("report", "{there}/run", "--page={out}/report.html")),
+    "study": Writer(
+        (
+            *("study", PEOPLE, "--run_dir={out}/study", "--seeds=1"),
+            *("--arms=shared,separate", "--subject=separate", "--against=shared", "--threads=1"),
+            *behind("train", *TINIEST, "--epochs=1", "--strategy=one_device"),
+            *behind("evaluate", "--noprogress"),
+        ),
+        whole=False,
+        differs=("train_seconds.json", "results.json", "log.txt"),
+        alone=False,
+    ),
+}
+
+
+def everything(out: Path, writer: Writer) -> Files:
+    """All files, but TensorBoard's logs, and what is in them where that is always the same."""
+    found = {path.relative_to(out): path for path in out.rglob("*") if path.is_file()}
+    return {
+        str(name): None if name.name in writer.differs else _content(path, out)
+        for name, path in found.items()
+        if "tensorboard" not in name.parts
+    }
+
+
+def _content(path, out):
+    return path.read_bytes().replace(os.fsencode(out), b"OUT")
+
+
+def in_use(found: Files) -> Files:
+    """The files of these that others take notice of."""
+    return {name: content for name, content in found.items() if _noticed(Path(name))}
+
+
+def _noticed(name):
+    return name.suffix != ".lock" and not any(part.startswith(".") for part in name.parts)
+
+
+def unreadable(out: Path) -> list[Path]:
+    """The files of runs that others take notice of and that are not whole."""
+    readers = {"*.json": lambda path: json.loads(path.read_text()), "step-*": checkpoints.read}
+    found = []
+    for pattern, read in readers.items():
+        for path in filter(lambda path: _noticed(path.relative_to(out)), out.rglob(pattern)):
+            try:
+                read(path)
+            except ValueError:
+                found.append(path)
+    return found
+
+
+class Workplace:
+    """What is there for the commands, and a place for each to write in.
+
+    Args:
+      folder: all of it.
+    """
+
+    def __init__(self, folder: Path):
+        self.there, self._folder, self._places = folder / "there", folder, 0
+        write_people(self.there / "people")
+        for number, name in enumerate(("images", "more")):
+            for person in range(3):
+                image = self.there / name / f"visible/cam1/{person}/{number}.png"
+                image.parent.mkdir(parents=True)
+                Image.new("RGB", (16, 32), (80 * person, 100 * number, 50)).save(image)
+        for writer in (
+            WRITERS["train"],
+            WRITERS["evaluate"]._replace(begins_with=()),
+            Writer(("build_index", TRAINED, "--gallery={out}/g.npz", "--add={there}/images")),
+            WRITERS["export_torch"],
+        ):
+            code, said = self.run(writer, self.there)
+            assert code == 0, said
+
+    def place(self, writer: Writer) -> Path:
+        """A new folder that holds what the command begins with."""
+        self._places += 1
+        place = self._folder / str(self._places)
+        place.mkdir()
+        for name in writer.begins_with:
+            copy = shutil.copytree if (self.there / name).is_dir() else shutil.copy
+            copy(self.there / name, place / name)
+        return place
+
+    def start(self, writer: Writer, out: Path, said: Said, fault=None) -> Forked:
+        words = [word.format(there=self.there, out=out) for word in writer.words]
+        before = functools.partial(_prepare, fault)
+        return Forked(*words, out=said.path, err=said.path, before=before)
+
+    def run(self, writer: Writer, out: Path, fault=None) -> tuple[int | None, str]:
+        """Its exit code, minus the number of the signal that killed it, and what it said."""
+        with Said() as said:
+            return self.start(writer, out, said, fault).join(300), said.text()
+
+
+def _prepare(fault):
+    os.environ["PYTHONPATH"] = str(PLUGIN)  # for the commands that it runs in turn
+    if fault is not None:
+        fault()
