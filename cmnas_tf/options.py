@@ -40,7 +40,7 @@ class Option:
       help: one sentence, with the unit.
       choices: the allowed values besides the default, where they can be listed; a registry's are
         its names.
-      minimum, maximum: smallest and largest allowed value, inclusive.
+      minimum, maximum: smallest and largest allowed value, or number of a tuple, inclusive.
       affects_result: whether another value could give another result. A run is resumed only with
         the same value of every such option.
       required: whether nothing can be done without it.
@@ -86,7 +86,7 @@ class Option:
                 f"{did_you_mean(value, map(str, self.choices))}"
             )
         low, high = self.minimum, self.maximum
-        if (low is not None and value < low) or (high is not None and value > high):
+        if any((low is not None and n < low) or (high is not None and n > high) for n in numbers):
             bounds = f"at least {low}" if high is None else f"between {low} and {high}"
             raise BadInput(f"{self.name}={value} is out of range; it must be {bounds}.")
 

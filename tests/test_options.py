@@ -14,7 +14,7 @@ class Inner(Options):
     """What is inside."""
 
     size: int = option(3, "How large.", minimum=1, maximum=9)
-    sizes: tuple[float, ...] = option((0.5,), "How large all are.")
+    sizes: tuple[float, ...] = option((0.5,), "How large all are.", minimum=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +47,7 @@ def test_own_options_come_first_and_then_those_of_the_parts():
         ({"weight": float("nan")}, "weight=nan must be finite"),
         ({"weight": float("inf")}, "weight=inf must be finite"),
         ({"sizes": (1.0, float("nan"))}, r"sizes=\(1\.0, nan\) must be finite"),
+        ({"sizes": (1.0, -1.0)}, r"sizes=\(1\.0, -1\.0\) is out of range"),
         (
             {"colour": "gren"},
             r"colour='gren' is not allowed; it must be one of 'red', 'green'\. Did you mean",

@@ -43,3 +43,20 @@ def join_datasets(datasets: Sequence[Dataset]) -> Dataset:
     root, trial = Path(os.path.commonpath(roots)), max(dataset.trial for dataset in datasets)
     test, joined = first.test[:0], tuple(datasets)
     return Dataset(first.layout, root, train, test, trial=trial, names=names, joined=joined)
+
+
+def weighted(joined: Dataset, pids: np.ndarray, weights: Sequence[float]) -> np.ndarray:
+    """How probable each of ``pids`` is, [N] float64; the people of a data set share its weight.
+
+    Raises:
+      BadInput: there is not one weight for each of several data sets.
+    """
+    if len(weights) != len(joined.joined):
+        given = len(joined.joined) or 1
+        raise BadInput(
+            f"dataset_weights={weights} must be for several data sets, one for each; here: {given}."
+        )
+    sizes = [len(np.unique(dataset.train.pids)) for dataset in joined.joined]
+    of = np.repeat(np.arange(len(sizes)), sizes)[pids]  # [N], numbers of data sets
+    shares = np.array(weights)[of] / np.bincount(of)[of]
+    return shares / shares.sum()

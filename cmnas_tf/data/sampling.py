@@ -18,6 +18,13 @@ class Sampling(Options):
     images_per_identity: int = option(
         4, "K, images of each identity in each modality. [code]", minimum=1
     )
+    dataset_weights: tuple[float, ...] = option(
+        (),
+        "How often people of each of several data sets are drawn; by default as each has people.",
+        minimum=0.001,
+        maximum=1000,
+        advanced=True,
+    )
 
     @property
     def rows(self) -> int:
@@ -48,37 +55,41 @@ class Drawn:
     rows: dict[str, np.ndarray]
 
 
+@dataclass(eq=False)
 class IdentitySampler:
     """Draws P x K batches; batch ``step`` is a pure function of (seed, stream, step).
 
     Identities are drawn without replacement within a batch, images of an identity with replacement
     (authors' released code).
 
-    Args:
+    Attributes:
       images: the table to draw from; identity ``label`` is the label-th smallest of ``pids``.
       pids: all identities that have labels; those that ``images`` does not hold are not drawn.
       stream: tells apart samplers of one run; a small integer.
+      probabilities: of being drawn first, of each pid in ``images``, ascending; None: all alike.
 
     Raises:
       BadInput: fewer than P identities, or an identity without images of some modality.
     """
 
-    def __init__(
-        self, images: Images, pids: np.ndarray, sampling: Sampling, seed: int, stream: int
-    ):
-        self.images = images
-        self.sampling = sampling
-        self.modalities = tuple(m for m in MODALITIES if m in set(images.modalities))
-        self.seed = seed
-        self.stream = stream
-        self._labels = np.flatnonzero(np.isin(np.sort(pids), images.pids))
+    images: Images
+    pids: np.ndarray
+    sampling: Sampling
+    seed: int
+    stream: int
+    probabilities: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        pids, sampling = np.sort(self.pids), self.sampling
+        self.modalities = tuple(m for m in MODALITIES if m in set(self.images.modalities))
+        self._labels = np.flatnonzero(np.isin(pids, self.images.pids))
         if len(self._labels) < sampling.identities_per_batch:
             raise BadInput(
                 f"identities_per_batch={sampling.identities_per_batch}, but there are only "
                 f"{len(self._labels)} identities to draw from; use at most that many."
             )
         self._rows = {
-            modality: [self._rows_of(pid, modality) for pid in np.sort(pids)[self._labels]]
+            modality: [self._rows_of(pid, modality) for pid in pids[self._labels]]
             for modality in self.modalities
         }
 
@@ -100,8 +111,9 @@ class IdentitySampler:
     def draw(self, step: int) -> Drawn:
         """Batch number ``step`` (>= 0)."""
         random = np.random.default_rng([self.seed, self.stream, step])
+        identities = self.sampling.identities_per_batch
         per_identity = self.sampling.images_per_identity
-        places = random.choice(len(self._labels), self.sampling.identities_per_batch, replace=False)
+        places = random.choice(len(self._labels), identities, False, self.probabilities)
         rows = {
             modality: np.concatenate([random.choice(of_pid[p], per_identity) for p in places])
             for modality, of_pid in self._rows.items()

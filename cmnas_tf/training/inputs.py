@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from cmnas_tf.data.index import Dataset, Images
+from cmnas_tf.data.joining import weighted
 from cmnas_tf.data.pipeline import ImageSource, Share, naming_unreadable, training_batches
 from cmnas_tf.data.sampling import IdentitySampler
 from cmnas_tf.training.recipe import WeightTraining
@@ -36,7 +37,10 @@ class TrainingImages:
 
     def sampler(self, images: Images, stream: int) -> IdentitySampler:
         """Draws P x K batches from part of the images; ``stream`` tells samplers apart."""
-        return IdentitySampler(images, self.pids, self.training.sampling, self.seed, stream)
+        sampling = self.training.sampling
+        weights, pids = sampling.dataset_weights, np.unique(images.pids)
+        probabilities = weighted(self.dataset, pids, weights) if weights else None
+        return IdentitySampler(images, self.pids, sampling, self.seed, stream, probabilities)
 
     def source(self, images: Images) -> ImageSource:
         """The pixels of part of the images, as large as they enter the network."""

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cmnas_tf.data.index import Dataset, Image, Images
-from cmnas_tf.data.joining import join_datasets
+from cmnas_tf.data.joining import join_datasets, weighted
 from cmnas_tf.data.pipeline import ImageSource
+from cmnas_tf.data.sampling import IdentitySampler, Sampling
 from cmnas_tf.data.store import MANIFEST
 from cmnas_tf.errors import BadInput
 from cmnas_tf.modality import MODALITIES
@@ -112,3 +113,70 @@ def test_the_pixels_are_those_of_each(cache, tmp_path):
         ImageSource(d.train, d.root, 8, 6).reader()(row).numpy() for d in datasets for row in (0, 1)
     ]
     np.testing.assert_array_equal(found, apart)
+
+
+def shares(sizes, weights, identities, steps=2000):
+    """Which part of the people in batches is of each data set."""
+    people = [dict.fromkeys(range(size), 1) for size in sizes]
+    joined = join_datasets([dataset_of(f"/{n}", each) for n, each in enumerate(people)])
+    pids = np.unique(joined.train.pids)
+    given = weighted(joined, pids, weights) if weights else None
+    sampler = IdentitySampler(joined.train, pids, Sampling(identities, 1), 0, 0, given)
+    labels = np.concatenate([sampler.draw(step).labels for step in range(steps)])
+    of = np.searchsorted(np.cumsum(sizes), labels, side="right")
+    return np.bincount(of, minlength=len(sizes)) / len(labels)
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [
+        ((), (0.1, 0.3, 0.6)),  # as many as each has
+        ((1, 1, 1), (1 / 3, 1 / 3, 1 / 3)),
+        ((2, 1, 5), (0.25, 0.125, 0.625)),
+    ],
+)
+def test_data_sets_are_drawn_by_their_weights(weights, expected):
+    np.testing.assert_allclose(shares((100, 300, 600), weights, 4), expected, atol=0.02)
+
+
+def test_nobody_is_twice_in_a_batch_whatever_the_weights():
+    """First 1/2 of the two; then 1/3 behind one of them (1/4 of 3/4), 6/11 behind another."""
+    expected = (1 / 2 + (1 / 3 + 6 / 11) / 2) / 2
+    assert abs(shares((2, 6), (1, 1), 2)[0] - expected) < 0.02
+    assert shares((2, 6), (1000, 0.001), 8, 1).tolist() == [0.25, 0.75]
+
+
+@given(ones, st.data())
+def test_people_of_a_data_set_share_its_weight(parts, data):
+    """Of part of the images, too: whom they leave out, the others of the data set stand for."""
+    joined = join_datasets([dataset_of(f"/{n}", people) for n, people in enumerate(parts)])
+    of = np.repeat(np.arange(len(parts)), [len(people) for people in parts])
+    pids = np.flatnonzero(data.draw(st.lists(st.booleans(), min_size=len(of), max_size=len(of))))
+    each = st.floats(0.001, 1000)
+    weights = data.draw(st.lists(each, min_size=len(parts), max_size=len(parts)))
+    found = weighted(joined, pids, tuple(weights))
+    assert len(found) == len(pids)
+    present = sorted(set(of[pids]))
+    total = sum(weights[n] for n in present)
+    for n in present:
+        alike = found[of[pids] == n]
+        np.testing.assert_allclose(alike, weights[n] / total / len(alike), rtol=1e-9)
+
+
+@pytest.mark.parametrize("weights", [(1.0,), (1.0, 2.5, 3.0)])
+def test_weights_that_do_not_fit(weights):
+    joined = join_datasets([dataset_of("/a", {1: 1}), dataset_of("/b", {1: 1})])
+    said = r"dataset_weights=\(1\.0.* must be for several data sets, one for each; here: 2"
+    with pytest.raises(BadInput, match=said):
+        weighted(joined, np.arange(2), weights)
+
+
+def test_a_single_data_set_has_no_weight():
+    with pytest.raises(BadInput, match="must be for several data sets, one for each; here: 1"):
+        weighted(dataset_of("/a", {1: 1}), np.arange(1), (1.0,))
+
+
+@pytest.mark.parametrize("weights", [(1.0, 0.0), (-2.0, 1.0), (1.0, 1e4), (1.0, float("nan"))])
+def test_weights_that_are_not_allowed(weights):
+    with pytest.raises(BadInput, match="dataset_weights="):
+        Sampling(dataset_weights=weights)
