@@ -166,7 +166,14 @@ def _pngs() -> dict[str, bytes]:
         "png_named.bmp": plain,
         "grey_16_bits.png": png(16, 0, DEEP),
         "grey_16_bits_interlaced.png": png(16, 0, DEEP, interlaced=True),
+        "grey_16_bits_transparent.png": png(
+            16, 0, DEEP, [(b"tRNS", struct.pack(">H", DEEP[3, 3]))]
+        ),
+        "grey_16_bits_gamma.png": png(16, 0, DEEP, [(b"gAMA", struct.pack(">I", 45_455))]),
+        "grey_16_bits_whole_range.png": png(16, 0, np.arange(HEIGHT * WIDTH) * 151),
         "grey_alpha_16_bits.png": png(16, 4, np.stack([DEEP, DEEP], -1)),
+        "frames_16_bits.png": png(16, 0, DEEP, [frame]),
+        "half_16_bits.png": png(16, 0, DEEP)[:400],
         "rgb_16_bits.png": png(16, 2, coloured.astype(np.uint16) * 257),
         "turned.png": png(8, 2, coloured, [(b"eXIf", exif[6])]),
         "turned_behind_profile.png": saved(

@@ -50,7 +50,7 @@ def main(command: Evaluate) -> None:
         model = command.source.load(command.arithmetic.precision)
     found = evaluate_protocols(
         model,
-        command.data.load("test"),
+        command.data.load("test", model.specification.grey16),
         command.protocol.make(command.data.layout).variants(command.protocols),
         command.matching,
         devices=strategy,

@@ -27,10 +27,11 @@ def convert(command: ExportOnnx, format: str, **how: Any) -> None:
     """Converts to a format, and says what was lost."""
     from cmnas_tf.serving.conversion import convert_network
 
+    model = command.source.load()
     found = convert_network(
-        command.source.load(),
+        model,
         command.export_dir,
-        command.data.load("test"),
+        command.data.load("test", model.specification.grey16),
         format,
         protocol=command.protocol.make(command.data.layout),
         **how,

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmnas_tf.data import LAYOUTS, layout_in
+from cmnas_tf.data.grey16 import Range
 from cmnas_tf.errors import BadInput
 from cmnas_tf.options import Options, advanced, option, path_option
 from cmnas_tf.runs.run_folder import RunFolder
@@ -66,13 +67,13 @@ class Data(DataFolder):
 
         return load_dataset(self.layout, self.data_dir, self.trial)
 
-    def load_joined(self) -> "Dataset":
-        """The data set to train on, or the training images of several."""
+    def load_joined(self, grey16: Range) -> "Dataset":
+        """The data set to train on, or the training images of several; see :meth:`load`."""
         from cmnas_tf.data.joining import join_datasets
 
         folders = self.data_dir.split(",")
         if len(folders) == 1 or Path(self.data_dir).exists():
-            return self.load("train")
+            return self.load("train", grey16)
         names = self.dataset.split(",") if self.dataset else [""] * len(folders)
         if len(names) != len(folders):
             raise BadInput(f"dataset={self.dataset} must name one for each folder, or none.")
@@ -80,9 +81,9 @@ class Data(DataFolder):
         each = [replace(self, data_dir=folder, dataset=name) for folder, name in given]
         # `trial` is that of those that come with several.
         each = [d if LAYOUTS[d.layout].trials > 1 else replace(d, trial=1) for d in each]
-        return join_datasets([data.load("train") for data in each])
+        return join_datasets([data.load("train", grey16) for data in each])
 
-    def load(self, part: str) -> "Dataset":
+    def load(self, part: str, grey16: Range) -> "Dataset":
         """The data set; where it is asked for without the unreadable images of a part."""
         found = self.load_listed()
         if not self.skip_unreadable:
@@ -90,7 +91,7 @@ class Data(DataFolder):
 
         from cmnas_tf.data.verify import readable
 
-        return readable(found, part)
+        return readable(found, part, grey16)
 
 
 @dataclass(frozen=True, kw_only=True)

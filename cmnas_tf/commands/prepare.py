@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from cmnas_tf.commands.options_of_runs import DataFolder
 from cmnas_tf.commands.words import in_flags
 from cmnas_tf.data import LAYOUTS
+from cmnas_tf.data.grey16 import Grey16
 from cmnas_tf.errors import BadInput
 from cmnas_tf.options import Options, advanced, option, path_option
 from cmnas_tf.runs.how_it_runs import Progress
@@ -25,6 +26,7 @@ class Prepare(Options):
         128, "Size that no shard of several images exceeds, in megabytes (10^6 bytes).", minimum=1
     )
     data: DataFolder = DataFolder()
+    grey16: Grey16 = Grey16()
     progress: Progress = Progress()
 
     def __post_init__(self) -> None:
@@ -46,7 +48,8 @@ def main(command: Prepare) -> None:
         require_absent(command.shards_dir)
     every = range(1, LAYOUTS[data.layout].trials + 1)
     trials = every if command.all_trials else [data.trial]
-    examined = preparation.examine(data.layout, data.data_dir, trials, shown)
+    grey16_range = command.grey16.grey16_range
+    examined = preparation.examine(data.layout, data.data_dir, trials, shown, grey16_range)
     print(examined.text(command.all))
     preparation.require_fit(examined)
     print("\nfit for use")

@@ -34,8 +34,9 @@ def main(command: Search) -> None:
     from cmnas_tf.reading import read_json
     from cmnas_tf.searching.search import find_architecture
 
+    dataset = command.data.load_joined(algorithm.size.grey16_range)
     found = find_architecture(
-        command.data.load_joined().of_modality(command.modality.modality),
+        dataset.of_modality(command.modality.modality),
         space,
         algorithm,
         run_dir=command.run.run_dir,

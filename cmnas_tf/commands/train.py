@@ -31,7 +31,7 @@ def main(command: Train) -> None:
     from cmnas_tf.training.train import train_network
 
     model = train_network(
-        command.data.load_joined(),
+        command.data.load_joined(command.recipe.size.grey16_range),
         architecture,
         command.recipe,
         run_dir=command.run.run_dir,

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
+from cmnas_tf.data.grey16 import Grey16
 from cmnas_tf.errors import BadInput
 from cmnas_tf.options import Options, advanced, option
 
 
 @dataclass(frozen=True)
-class ImageSize(Options):
+class ImageSize(Grey16):
     """The form in which an image enters the network."""
 
     image_height: int = option(256, "Height of the network's input, in pixels. [code]", minimum=16)

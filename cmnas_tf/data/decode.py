@@ -1,13 +1,16 @@
 """From the bytes of an image file to a network's pixels; the same in training and serving."""
 
 from contextlib import AbstractContextManager
+from functools import partial
 
 import tensorflow as tf
 
+from cmnas_tf.data.grey16 import Range
+
 OTHER = "a GIF or WebP, whatever its name says; save it as PNG"
 BITS = (
-    "a PNG with 16 bits a colour, of which the lower 8 would be lost; save it with 8 bits, all "
-    "images of a camera scaled alike"
+    "a PNG with 16 bits a colour; train with `grey16_range` where it is greyscale, or save it with "
+    "8 bits, all images of a camera scaled alike"
 )
 ANIMATED = "a PNG of several images (APNG); save one of them"
 CMYK = "a JPEG of four colours (CMYK), which depend on a profile; save it as RGB"
@@ -21,6 +24,7 @@ _TURNED = (
     r"\C*(?:Exif\x00\x00|eXIf)(?:II\C{6,160}?\x12\x01\x03\x00\x01\x00\x00\x00[\x02-\x08]|"
     r"MM\C{6,160}?\x01\x12\x00\x03\x00\x00\x00\x01\x00[\x02-\x08])"
 )
+_DEEP = r"\CPNG\C{20}\x10"  # the depth is the 25th byte; behind it, 0 is greyscale
 # Length of the second header, bits of a pixel, compression: none, or masks as they are without.
 _BMP = r"BM\C{12}[\x28-\x7f]\x00{3}\C{10}"
 _COLOURED_BMP = (
@@ -28,19 +32,20 @@ _COLOURED_BMP = (
 )
 
 
-def decode(encoded: tf.Tensor, height: int, width: int) -> tf.Tensor:
+def decode(encoded: tf.Tensor, height: int, width: int, grey16: Range = ()) -> tf.Tensor:
     """One JPEG, PNG or BMP, resized: scalar string -> [height, width, 3] uint8, RGB.
 
     Raises:
       tf.errors.InvalidArgumentError: see :func:`decode_pixels`.
     """
-    return resize(decode_pixels(encoded), height, width)
+    return resize(decode_pixels(encoded, grey16), height, width)
 
 
-def decode_pixels(encoded: tf.Tensor) -> tf.Tensor:
+def decode_pixels(encoded: tf.Tensor, grey16: Range = ()) -> tf.Tensor:
     """One JPEG, PNG or BMP in the size it has: scalar string -> [h, w, 3] uint8, RGB.
 
-    One channel is repeated; alpha is dropped. What a file is called does not matter.
+    One channel is repeated; alpha is dropped. What a file is called does not matter. A greyscale
+    PNG of 16 bits is read by the range ``grey16``, see ``Grey16``; without one it is refused.
 
     Raises:
       tf.errors.InvalidArgumentError: when run on bytes that are not a complete image, or on an
@@ -51,12 +56,15 @@ def decode_pixels(encoded: tf.Tensor) -> tf.Tensor:
     def others() -> tf.Tensor:
         with _refusing(
             (_begins(encoded, r"GIF8|RIFF"), OTHER),
-            (_begins(encoded, r"\CPNG\C{20}\x10"), BITS),  # the depth is the 25th byte
+            (_begins(encoded, _DEEP + (r"[\x02-\x06]" if grey16 else "")), BITS),
             (is_animated(encoded), ANIMATED),
             (is_turned(encoded), TURNED),
             (has_palette(encoded), PALETTE),
         ):
-            return tf.io.decode_image(encoded, channels=3, expand_animations=False)
+            image = partial(tf.io.decode_image, encoded, channels=3, expand_animations=False)
+            if not grey16:
+                return image()
+            return tf.cond(_begins(encoded, _DEEP), lambda: _scaled(encoded, *grey16), image)
 
     def jpeg() -> tf.Tensor:
         colours = tf.image.extract_jpeg_shape(encoded)[2]
@@ -67,6 +75,14 @@ def decode_pixels(encoded: tf.Tensor) -> tf.Tensor:
     pixels = tf.cond(tf.io.is_jpeg(encoded), jpeg, others)
     pixels.set_shape([None, None, 3])
     return pixels
+
+
+def _scaled(png: tf.Tensor, low: int, high: int) -> tf.Tensor:
+    """A greyscale PNG of 16 bits by the rule of ``Grey16``: scalar string -> [h, w, 3] uint8."""
+    grey = tf.cast(tf.io.decode_png(png, channels=1, dtype=tf.uint16), tf.int32)
+    span, above = high - low, tf.clip_by_value(grey, low, high) - low
+    # 255 * above / span, rounded: of whole numbers, which no processor rounds otherwise.
+    return tf.image.grayscale_to_rgb(tf.cast((510 * above + span) // (2 * span), tf.uint8))
 
 
 def _refusing(*faults: tuple[tf.Tensor, str]) -> AbstractContextManager[None]:

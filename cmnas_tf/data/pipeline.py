@@ -12,6 +12,7 @@ import tensorflow as tf
 from cmnas_tf.data.augment import augment, normalize
 from cmnas_tf.data.augmentation import Augmentation
 from cmnas_tf.data.decode import decode
+from cmnas_tf.data.grey16 import Range
 from cmnas_tf.data.index import Images
 from cmnas_tf.data.sampling import IdentitySampler
 from cmnas_tf.data.store import open_store
@@ -40,6 +41,7 @@ class ImageSource:
       height, width: size after resizing, in pixels.
       cache: ``"none"`` reads an image each time; ``"encoded"`` keeps the files' bytes and
         ``"decoded"`` the resized pixels (3 * height * width bytes an image) in memory.
+      grey16: how greyscale images of 16 bits are read, see ``Grey16``.
     """
 
     images: Images
@@ -47,6 +49,7 @@ class ImageSource:
     height: int
     width: int
     cache: str = "none"
+    grey16: Range = ()
 
     def reader(self) -> Callable[[tf.Tensor], tf.Tensor]:
         """Gives ``read(row)``: a scalar row number -> [H, W, 3] uint8; fills the cache first."""
@@ -55,14 +58,14 @@ class ImageSource:
             encoded = self._kept(encoded)
 
         def pixels(row: tf.Tensor) -> tf.Tensor:
-            return decode(encoded(row), self.height, self.width)
+            return decode(encoded(row), self.height, self.width, self.grey16)
 
         return self._kept(pixels) if self.cache == "decoded" else pixels
 
     def _kept(self, function: Callable[[tf.Tensor], tf.Tensor]) -> Callable[[tf.Tensor], tf.Tensor]:
         """``function`` of a row number, computed for every row now and kept in host memory."""
         values = tf.data.Dataset.range(len(self.images)).map(_as_written(function), **_IN_PARALLEL)
-        with tf.device("CPU:0"), naming_unreadable(self.images, self.root):
+        with tf.device("CPU:0"), naming_unreadable(self):
             kept = values.batch(len(self.images)).get_single_element()
         return lambda row: kept[row]
 
@@ -176,20 +179,20 @@ def test_batches(source: ImageSource, batch: int) -> tf.data.Dataset:
 
 
 @contextlib.contextmanager
-def naming_unreadable(images: Images, root: Path) -> Iterator[None]:
-    """Turns a failure to read one of ``images`` into a ``BadInput`` that names it.
+def naming_unreadable(source: ImageSource) -> Iterator[None]:
+    """Turns a failure to read an image of ``source`` into a ``BadInput`` that names it.
 
     The pipeline itself does not carry names; the images are looked through only when it failed.
     """
     try:
         yield
     except _READING_FAILED as error:
-        found = unreadable(images, root)
+        found = unreadable(source.images, source.root, source.grey16)
         if not found:
             raise
         path, why = next(iter(found.items()))
         others = f", and {len(found) - 1} more like it" if len(found) > 1 else ""
         raise BadInput(
-            f"Cannot read {open_store(root).where(path)}: {why}{others}. Replace it, or give "
-            "`skip_unreadable` to leave such images out and count them."
+            f"Cannot read {open_store(source.root).where(path)}: {why}{others}. Replace it, or "
+            "give `skip_unreadable` to leave such images out and count them."
         ) from error

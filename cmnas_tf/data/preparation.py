@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from os import PathLike
 
 from cmnas_tf.data.findings import Finding, sentences
+from cmnas_tf.data.grey16 import Range, values_of
 from cmnas_tf.data.index import Count, Dataset
 from cmnas_tf.data.layouts import LAYOUTS, identity_faults, read_dataset
 from cmnas_tf.data.shard_writer import write_shards
+from cmnas_tf.data.store import open_store
 from cmnas_tf.data.verify import Content, duplicates, equal_pictures, read_contents
 from cmnas_tf.errors import BadInput
 from cmnas_tf.progress import progress_bar
@@ -34,9 +36,12 @@ class Examined:
     @property
     def notes(self) -> list[str | Finding]:
         """What was noticed besides."""
-        return self._by_trial(
+        found = self._by_trial(
             lambda dataset: [*dataset.notes, *equal_pictures(dataset, self.contents)]
         )
+        deep = [path for path, content in self.contents.items() if content.grey16]
+        store = open_store(next(iter(self.trials.values())).root)
+        return [*found, *values_of(store, deep)]
 
     @property
     def queries(self) -> list[str | Finding]:
@@ -103,12 +108,16 @@ def _compared(found: Count, published: Count | None) -> str:
 
 
 def examine(
-    layout: str, root: str | PathLike[str], trials: Sequence[int] = (1,), progress: bool = False
+    layout: str,
+    root: str | PathLike[str],
+    trials: Sequence[int] = (1,),
+    progress: bool = False,
+    grey16: Range = (),
 ) -> Examined:
     """Reads the lists of a data set's splits ``trials``, and every file of theirs once.
 
     Args:
-      layout, root: see :func:`cmnas_tf.data.load_dataset`.
+      layout, root, grey16: see :func:`cmnas_tf.data.load_dataset` and ``Grey16``.
 
     Raises:
       BadInput: the lists cannot be read.
@@ -116,7 +125,7 @@ def examine(
     datasets = {trial: read_dataset(layout, root, trial) for trial in trials}
     paths = {path: None for d in datasets.values() for path in (d.train + d.test).paths}
     with progress_bar(len(paths), "file", progress) as bar:
-        contents = read_contents(root, paths, bar.update)
+        contents = read_contents(root, paths, bar.update, grey16)
     return Examined(datasets, contents)
 
 

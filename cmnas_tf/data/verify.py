@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from cmnas_tf.data.decode import REFUSALS, decode_pixels
+from cmnas_tf.data.grey16 import Range
 from cmnas_tf.data.index import Dataset, Image, Images
 from cmnas_tf.data.store import in_threads, open_store
 from cmnas_tf.errors import BadInput
@@ -24,16 +25,19 @@ class Content(NamedTuple):
     Attributes:
       digest: SHA-256 of its bytes; empty if they cannot be read.
       fault: why it cannot be used as an image; empty if it can.
+      grey16: whether it is a greyscale PNG of 16 bits.
     """
 
     digest: str
     fault: str
+    grey16: bool = False
 
 
 def read_contents(
     root: str | PathLike[str],
     paths: Iterable[str],
     progress: Callable[[int], Any] = lambda images: None,
+    grey16: Range = (),
 ) -> dict[str, Content]:
     """By path the content of image files of a data set, each read once, in threads.
 
@@ -41,11 +45,12 @@ def read_contents(
       root: the data set's folder, of files or of shards.
       paths: of its tables.
       progress: called with the number of files just read.
+      grey16: how greyscale images of 16 bits are read, see ``Grey16``.
     """
     paths, store = list(paths), open_store(root)
     # Traced here, because threads would each trace it anew.
     decode = tf.function(decode_pixels, autograph=False).get_concrete_function(
-        tf.TensorSpec([], tf.string)
+        tf.TensorSpec([], tf.string), grey16
     )
 
     def content_of(path: str) -> Content:
@@ -61,7 +66,7 @@ def read_contents(
             decode(tf.constant(encoded))
         except tf.errors.OpError as error:
             fault = _fault(error.message)
-        return Content(digest, fault)
+        return Content(digest, fault, encoded[1:4] + encoded[24:26] == b"PNG\x10\0")
 
     contents = {}
     for path, content in zip(paths, in_threads(content_of, paths), strict=True):
@@ -80,19 +85,19 @@ def _fault(message: str) -> str:
     return f"not a complete JPEG, PNG or BMP image ({reason})"
 
 
-def unreadable(images: Images, root: str | PathLike[str]) -> dict[str, str]:
+def unreadable(images: Images, root: str | PathLike[str], grey16: Range = ()) -> dict[str, str]:
     """The files of ``images`` that are missing or cannot be used as images: ``{path: reason}``."""
-    contents = read_contents(root, images.paths)
+    contents = read_contents(root, images.paths, grey16=grey16)
     return {path: content.fault for path, content in contents.items() if content.fault}
 
 
-def readable(dataset: Dataset, part: str) -> Dataset:
+def readable(dataset: Dataset, part: str, grey16: Range = ()) -> Dataset:
     """The data set without the images of ``"train"`` or ``"test"`` that cannot be decoded.
 
     All of them are read. What is left out is in ``left_out``, said in a note and logged.
     """
     images: Images = getattr(dataset, part)
-    bad = unreadable(images, dataset.root)
+    bad = unreadable(images, dataset.root, grey16)
     if not bad:
         return dataset
     path, why = next(iter(bad.items()))

@@ -172,7 +172,6 @@ def evaluate_protocols(
     ``protocol.variants("standard")`` are those of a data set's published tables.
     """
     matching, strategy = matching or Matching(), make_strategy(devices)
-    size = model.specification
     _require_unseen_people(model, dataset)
     model.check_trained_on(*set(dataset.test.modalities))
     for protocol in protocols:
@@ -188,7 +187,7 @@ def evaluate_protocols(
     embeddings = embed_on_devices(
         strategy,
         model.network,
-        ImageSource(dataset.test, Path(dataset.root), size.height, size.width),
+        model.source(dataset.test, Path(dataset.root)),
         matching.embed_batch,
         progress,
         matching.flip_average,

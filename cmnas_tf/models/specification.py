@@ -23,6 +23,7 @@ class Specification:
       width_factor: factor on all channel numbers.
       modalities: those it was trained on; the norms of another one never saw an image.
       parts: what it has besides its backbone's convolutions and norms.
+      grey16: the range by which greyscale images of 16 bits were read, see ``data.grey16``.
     """
 
     architecture: Architecture
@@ -33,6 +34,7 @@ class Specification:
     width_factor: float = 1.0
     modalities: tuple[str, ...] = MODALITIES
     parts: NetworkParts = PLAIN
+    grey16: tuple[int, ...] = ()
 
     def build(self, synchronized: bool = False) -> ReidNetwork:
         """The network, with fresh weights.
@@ -53,13 +55,14 @@ class Specification:
         return network
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-ready form; no parts where there are none, as before there could be any."""
+        """JSON-ready form; parts and range only where there are any, as some day they were new."""
         content = {
             **vars(self),
             "architecture": self.architecture.to_json(),
             "modalities": list(self.modalities),
         }
-        parts = content.pop("parts")
+        parts, grey16 = content.pop("parts"), list(content.pop("grey16"))
+        content |= {"grey16": grey16} if grey16 else {}
         return content if parts == PLAIN else {**content, "parts": described([parts])}
 
     @classmethod
@@ -69,5 +72,6 @@ class Specification:
         modalities = tuple(content.get("modalities", MODALITIES))
         parts = dict(content.get("parts", {}))
         parts["non_local"] = tuple(parts.get("non_local", ()))
-        read = {"architecture": architecture, "modalities": modalities}
+        grey16 = tuple(content.get("grey16", ()))
+        read = {"architecture": architecture, "modalities": modalities, "grey16": grey16}
         return cls(**{**content, **read, "parts": NetworkParts(**parts)})

@@ -53,7 +53,7 @@ def embed(
                 continue
             part = replace(source, images=source.images[rows])
             done = 0
-            with naming_unreadable(part.images, part.root):
+            with naming_unreadable(part):
                 batches = test_batches(part, batch)
                 step = partial(embed_graph, network, modality, flip_average)
                 if by_xla:

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.data.index import Dataset
+from cmnas_tf.data.pipeline import naming_unreadable
 from cmnas_tf.data.split import split_train
 from cmnas_tf.devices.devices import Devices
 from cmnas_tf.devices.distribution import check_division, make_strategy
@@ -122,7 +123,7 @@ def find_architecture(
     options = [*space.options(), *algorithm.options()]
     with (
         run.opened(description, options, _others(), task.writes),
-        images.naming_unreadable(),
+        naming_unreadable(images.source(dataset.train)),
     ):
         if task.writes:
             split.save(run.split)

@@ -136,7 +136,8 @@ def _embedded(
     embeddings = np.empty((len(entries), encoder.size), np.float32)
 
     def embed_files(modality: str, image_bytes: tf.Tensor) -> tf.Tensor:
-        return encoder.embed(read_files(image_bytes, size.height, size.width), modality)
+        pixels = read_files(image_bytes, size.height, size.width, grey16=size.grey16)
+        return encoder.embed(pixels, modality)
 
     with progress_bar(len(entries), "image", progress) as bar:
         for modality in MODALITIES:

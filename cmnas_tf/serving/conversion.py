@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from cmnas_tf.data.index import Dataset, Images
 from cmnas_tf.data.layouts import LAYOUTS
-from cmnas_tf.data.pipeline import ImageSource, naming_unreadable
+from cmnas_tf.data.pipeline import naming_unreadable
 from cmnas_tf.data.protocols import Protocol
 from cmnas_tf.errors import BadInput
 from cmnas_tf.extras import needing
@@ -182,10 +182,10 @@ def _pixels(
     model: TrainedNetwork, dataset: Dataset, images: Images, modality: str, most: int | None = None
 ) -> list[np.ndarray]:
     """Images of a modality, [1, height, width, 3] uint8 each, evenly over the table."""
-    part, size = images.of_modality(modality), model.specification
+    part = images.of_modality(modality)
     if most is not None:
         part = part[np.unique(np.linspace(0, len(part) - 1, most).astype(int))]
-    source = ImageSource(part, Path(dataset.root), size.height, size.width)
+    source = model.source(part, Path(dataset.root))
     read = source.reader()
-    with naming_unreadable(part, source.root):
+    with naming_unreadable(source):
         return [read(tf.constant(row)).numpy()[None] for row in range(len(part))]

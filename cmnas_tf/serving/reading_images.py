@@ -7,6 +7,7 @@ from 0. (A JPEG whose header is damaged, not cut, is refused in its decoder's wo
 import tensorflow as tf
 
 from cmnas_tf.data.decode import decode, has_palette, is_animated, is_turned, resize
+from cmnas_tf.data.grey16 import Range
 from cmnas_tf.serving.signatures import require
 
 SMALLEST, LARGEST = 8, 4096  # pixels of a side; our choice
@@ -21,7 +22,7 @@ CMYK = "A JPEG must be grey or have three colours. Four colours (CMYK) has numbe
 TURNED = "An image must be upright, without an EXIF that turns it. Turned is number"
 SCANS = f"A JPEG must have at most {MOST_SCANS} scans. More has number"
 HEADER = "A PNG must begin with its header (IHDR). Another chunk is first in number"
-DEPTH = "A PNG must have at most 8 bits for each colour. 16 bits has number"
+DEPTH = "A PNG must have at most 8 bits for each colour (see grey16_range). 16 bits has number"
 ANIMATED = "An image must be a single one. Animated (APNG) is number"
 PALETTE = "A BMP must have no palette of colours. One has number"
 DAMAGED = "An image file must be whole and undamaged. Not so is number"
@@ -32,14 +33,15 @@ _AT_A_TIME = 8  # images that are decoded
 
 
 def read_files(
-    image_bytes: tf.Tensor, height: int, width: int, max_pixels: int | None = None
+    files: tf.Tensor, height: int, width: int, max_pixels: int | None = None, grey16: Range = ()
 ) -> tf.Tensor:
     """Decodes and resizes image files as in training.
 
     Args:
-      image_bytes: [N] string, N > 0; JPEG, PNG or BMP, of several sizes if need be.
+      files: [N] string, N > 0; JPEG, PNG or BMP, of several sizes if need be.
       height, width: size of the result, in pixels.
       max_pixels: the most that all images together may have; None: any number.
+      grey16: how greyscale images of 16 bits are read, see ``Grey16``.
 
     Returns:
       [N, height, width, 3] uint8.
@@ -48,14 +50,14 @@ def read_files(
       tf.errors.InvalidArgumentError: when run on a file that is not allowed, or on too many pixels.
         Sizes are read from the headers, so that nothing is decoded before all are known.
     """
-    count = tf.shape(image_bytes)[0]
+    count = tf.shape(files)[0]
     rows, kinds = tf.range(count), (tf.TensorSpec([], tf.string), tf.TensorSpec([2], tf.int32))
-    given = (image_bytes, rows)
-    files, sides = tf.map_fn(lambda one: _checked(*one), given, fn_output_signature=kinds)
+    given = (files, rows)
+    files, sides = tf.map_fn(lambda one: _checked(grey16, *one), given, fn_output_signature=kinds)
     files = require(files, *_few(tf.reduce_prod(tf.cast(sides, tf.int64), axis=1), max_pixels))
     # An error of the decoder would not tell the row; a data set passes over it, and it is missed.
     images = tf.data.Dataset.from_tensor_slices((files, rows)).map(
-        lambda file, row: (decode(file, height, width), row), _AT_A_TIME
+        lambda file, row: (decode(file, height, width, grey16), row), _AT_A_TIME
     )
     end = tf.data.Dataset.from_tensors((tf.zeros([height, width, 3], tf.uint8), -1))
     batch = images.ignore_errors().concatenate(end).batch(tf.cast(count, tf.int64) + 1)
@@ -85,7 +87,7 @@ def _few(pixels: tf.Tensor, most: int | None) -> list[tuple]:
     return [] if most is None else [(total <= most, said, total)]
 
 
-def _checked(encoded: tf.Tensor, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _checked(grey16: Range, encoded: tf.Tensor, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """A file, for what may run only if it can be decoded, and its height and width, [2] int32."""
     length = tf.strings.length(encoded)
     is_png = tf.strings.substr(encoded, 0, len(_PNG)) == _PNG
@@ -103,10 +105,11 @@ def _checked(encoded: tf.Tensor, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tenso
     def png() -> tf.Tensor:
         first = (tf.strings.substr(known, len(_PNG), len(_IHDR)) == _IHDR, HEADER, number)
         whole = require(known, (length >= _PNG_HEADER, CUT, number), first)
-        depth = tf.io.decode_raw(tf.strings.substr(whole, 24, 1), tf.uint8)[0]
+        depth, kind = tf.unstack(tf.io.decode_raw(tf.strings.substr(whole, 24, 2), tf.uint8), 2)
+        readable = (depth <= 8) | (bool(grey16) & (depth == 16) & (kind == 0))
         sides = _integers(whole, 16, little_endian=False)[::-1]
         single = (~is_animated(known), ANIMATED, number)
-        return require(sides, (depth <= 8, DEPTH, number), single)
+        return require(sides, (readable, DEPTH, number), single)
 
     def bmp() -> tf.Tensor:
         whole = require(known, (length >= _BMP_HEADER, CUT, number))

@@ -122,9 +122,9 @@ class ServingModule(export_base.ExportModule):
         def answer(*inputs):
             named = dict(zip(signature.inputs, inputs, strict=True))
             given = checked(named, self.form.max_images)
-            images, size = signature.inputs[0], (self.params.height, self.params.width)
-            read = read_pixels if images == PIXELS else read_files
-            pixels = read(given[images], *size, self.form.max_pixels)
+            images, built = signature.inputs[0], self.params
+            read = read_pixels if images == PIXELS else partial(read_files, grey16=built.grey16)
+            pixels = read(given[images], built.height, built.width, self.form.max_pixels)
             if signature.modality:
                 embedding = self._embed_together(pixels, signature.modality)
             else:

@@ -70,6 +70,7 @@ def import_weights(
         last_stride,
         width,
         parts=parts,
+        grey16=size.grey16_range,
     )
     keras.utils.set_random_seed(0)
     network = specification.build()

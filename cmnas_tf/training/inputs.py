@@ -1,6 +1,5 @@
 """From a data set to training batches: what search and training begin with."""
 
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import tensorflow as tf
 
 from cmnas_tf.data.index import Dataset, Images
 from cmnas_tf.data.joining import weighted
-from cmnas_tf.data.pipeline import ImageSource, Share, naming_unreadable, training_batches
+from cmnas_tf.data.pipeline import ImageSource, Share, training_batches
 from cmnas_tf.data.sampling import IdentitySampler
 from cmnas_tf.training.recipe import WeightTraining
 
@@ -25,10 +24,6 @@ class TrainingImages:
     dataset: Dataset
     training: WeightTraining
     seed: int
-
-    def naming_unreadable(self) -> AbstractContextManager[None]:
-        """While batches are read: an unreadable file becomes a ``BadInput`` that names it."""
-        return naming_unreadable(self.dataset.train, Path(self.dataset.root))
 
     @property
     def pids(self) -> np.ndarray:
@@ -51,6 +46,7 @@ class TrainingImages:
             size.image_height,
             size.image_width,
             self.training.reading.cache,
+            size.grey16_range,
         )
 
     def batches(

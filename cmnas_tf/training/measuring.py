@@ -115,7 +115,8 @@ def after_epochs(
     measuring = recipe.measuring
     if not measuring.measure_every:
         return nothing
-    source = ImageSource(images, Path(dataset.root), specification.height, specification.width)
+    height, width = specification.height, specification.width
+    source = ImageSource(images, Path(dataset.root), height, width, grey16=specification.grey16)
     with computed_in(recipe.numerics.precision):
         network = specification.build()
 

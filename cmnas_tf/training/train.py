@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.data.index import Dataset
+from cmnas_tf.data.pipeline import naming_unreadable
 from cmnas_tf.devices.devices import Devices
 from cmnas_tf.devices.distribution import check_division, make_strategy
 from cmnas_tf.devices.threads import use_threads
@@ -82,6 +83,7 @@ def train_network(
         width,
         dataset.modalities,
         parts,
+        recipe.size.grey16_range,
     )
     recipe.objective.check(dataset.modalities)
     check_division(strategy, recipe.sampling, len(images.pids))
@@ -108,7 +110,7 @@ def train_network(
     growing = () if recipe.optimizer.schedule == "cosine" else ("epochs",)
     with (
         run.opened(description, options, TOLD_OTHERWISE, is_chief(strategy), growing),
-        images.naming_unreadable(),
+        naming_unreadable(images.source(dataset.train)),
     ):
         if is_chief(strategy):
             _keep(architecture, run)

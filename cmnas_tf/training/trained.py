@@ -116,9 +116,12 @@ class TrainedNetwork:
     def _embed(self, images: Images, root: Path, batch: int, progress: bool = False) -> np.ndarray:
         if not len(images):
             return np.empty((0, self.embedding_size), np.float32)
-        size = self.specification
-        source = ImageSource(images, root, size.height, size.width)
-        return embed(self.network, source, batch, progress)
+        return embed(self.network, self.source(images, root), batch, progress)
+
+    def source(self, images: Images, root: Path) -> ImageSource:
+        """The pixels of images in the folder ``root``, read and resized as in training."""
+        read = self.specification
+        return ImageSource(images, root, read.height, read.width, grey16=read.grey16)
 
     def check_trained_on(self, *modalities: str) -> None:
         """Raises BadInput if the network never saw images of one of these modalities."""

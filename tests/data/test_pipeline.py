@@ -228,7 +228,7 @@ def test_a_file_that_cannot_be_read_is_named(source, sampler, spoil, path, conte
     spoiled = spoil({path: content(source, path)})
     with (
         pytest.raises(BadInput, match=rf"{path}: {why}.*`skip_unreadable`") as raised,
-        naming_unreadable(spoiled.images, spoiled.root),
+        naming_unreadable(spoiled),
     ):
         batches(spoiled, sampler, stop=40)
     assert "more like it" not in str(raised.value)
@@ -245,7 +245,7 @@ def test_batches_before_an_unreadable_file_are_made(source, sampler, spoil, cach
     )
     spoiled = dataclasses.replace(spoil({path: b"no image"}), cache=cache)
     made = []
-    with pytest.raises(BadInput, match=path), naming_unreadable(spoiled.images, spoiled.root):
+    with pytest.raises(BadInput, match=path), naming_unreadable(spoiled):
         for batch in training_batches(spoiled, sampler, AUGMENTATION, 0, 40):
             made.append(batch)
     assert len(made) == (0 if cache == "decoded" else step)
@@ -265,7 +265,7 @@ def test_a_folder_in_the_place_of_a_file_is_named(source, sampler, spoil):
     spoiled = spoil({path: None})
     (spoiled.root / path).mkdir()
     assert set(unreadable(spoiled.images, spoiled.root)) == {path}
-    with pytest.raises(BadInput, match=path), naming_unreadable(spoiled.images, spoiled.root):
+    with pytest.raises(BadInput, match=path), naming_unreadable(spoiled):
         batches(spoiled, sampler, stop=40)
 
 
@@ -273,7 +273,7 @@ def test_several_unreadable_files_are_counted(source, spoil):
     spoiled = spoil({path: b"" for path in source.images.paths[:3]})
     with (
         pytest.raises(BadInput, match=rf"{source.images.paths[0]}: .*, and 2 more like it"),
-        naming_unreadable(spoiled.images, spoiled.root),
+        naming_unreadable(spoiled),
     ):
         list(pipeline.test_batches(spoiled, 10))
 
@@ -282,6 +282,6 @@ def test_errors_of_another_kind_are_let_through(source):
     """Every file is good, so the failure is a fault of the program and is not hidden."""
     with (
         pytest.raises(tf.errors.InvalidArgumentError, match="of its own"),
-        naming_unreadable(source.images, source.root),
+        naming_unreadable(source),
     ):
         raise tf.errors.InvalidArgumentError(None, None, "of its own")

@@ -220,7 +220,7 @@ def test_an_image_that_gets_lost_while_in_use_is_named(shards):
     source = ImageSource(dataset.train, shards, 24, 12)
     with (
         pytest.raises(BadInput, match=rf"{path} in .*00001\.tfrecord: not a complete JPEG"),
-        naming_unreadable(source.images, shards),
+        naming_unreadable(source),
     ):
         for row in tf.data.Dataset.range(len(source.images)).map(source.reader()):
             assert row.shape == [24, 12, 3]

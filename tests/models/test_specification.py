@@ -28,6 +28,14 @@ def test_json_round_trip():
     assert again != Specification(SPECIFICATION.architecture, 5, 64, 32, width_factor=1 / 32)
 
 
+def test_a_range_of_16_bits_is_kept_and_nothing_where_there_is_none():
+    deep = replace(SPECIFICATION, grey16=(29000, 31000))
+    content = json.loads(json.dumps(deep.to_json()))
+    assert content.pop("grey16") == [29000, 31000]
+    assert content == json.loads(json.dumps(SPECIFICATION.to_json()))
+    assert Specification.from_json({**content, "grey16": [29000, 31000]}) == deep != SPECIFICATION
+
+
 def test_the_modalities_it_was_trained_on():
     """Both, where nothing is said: in a checkpoint of an earlier version too."""
     visible = replace(SPECIFICATION, modalities=("visible",))

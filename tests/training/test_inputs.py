@@ -8,7 +8,7 @@ import pytest
 from cmnas_tf.data import load_dataset
 from cmnas_tf.data.augment import MEAN, STD
 from cmnas_tf.data.augmentation import Augmentation, ImageSize
-from cmnas_tf.data.pipeline import Share
+from cmnas_tf.data.pipeline import Share, naming_unreadable
 from cmnas_tf.data.sampling import Sampling
 from cmnas_tf.data.synthetic import write_dataset
 from cmnas_tf.data.synthetic_plan import SyntheticPeople
@@ -141,7 +141,7 @@ def test_an_unreadable_image_is_named_otherwise(tree):
     training = images_of(tree)
     with (
         pytest.raises(BadInput, match=r"cam1/0002/0001\.jpg: .*`skip_unreadable`"),
-        training.naming_unreadable(),
+        naming_unreadable(training.source(training.dataset.train)),
     ):
         sampler = training.sampler(training.dataset.train, 0)
         for _ in training.batches(sampler, 0, 20, Share()):

@@ -97,8 +97,11 @@ def gallery_entries(gallery: Gallery, embedding: np.ndarray, matches: Matches) -
 def opened(path: Path) -> Image.Image:
     """The image in a file; BadInput: it cannot be read."""
     try:
-        image = Image.open(io.BytesIO(read_bytes(path)))
+        image: Image.Image = Image.open(io.BytesIO(read_bytes(path)))
         image.load()
+        if image.mode == "I;16":  # for the eye: the model's range is not known here
+            values = np.asarray(image, float) - np.min(np.asarray(image))
+            image = Image.fromarray((values * 255 / max(1, values.max())).astype(np.uint8))
         return image
     except Exception as error:  # Pillow raises whatever a damaged file leads it to
         raise BadInput(

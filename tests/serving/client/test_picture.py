@@ -16,12 +16,24 @@ from cmnas_tf.serving.client.picture import (
     Tile,
     draw,
     gallery_entries,
+    opened,
 )
 from cmnas_tf.serving.gallery import Entry, Gallery, Matches
 
 
 def tile(colour, right=None):
     return Tile(Image.new("RGB", (4, 8), colour), ("one", "two"), right)
+
+
+def test_16_bits_are_shown_from_dark_to_bright(tmp_path):
+    """The range of a server's model is not known; what a thermal camera writes is not all white."""
+    values = np.arange(29_000, 29_512, dtype=np.uint16).reshape(32, 16)
+    for name, stored in (("a.png", values), ("same.png", np.full_like(values, 29_000))):
+        Image.fromarray(stored).save(tmp_path / name)
+    shown = np.asarray(opened(tmp_path / "a.png").convert("RGB"))
+    expected = (np.arange(512) * 255 // 511).reshape(32, 16)
+    np.testing.assert_array_equal(shown, np.repeat(expected[..., None], 3, axis=-1))
+    assert not np.asarray(opened(tmp_path / "same.png")).any()
 
 
 @pytest.fixture(scope="module")
