@@ -7,7 +7,7 @@ import numpy as np
 from cmnas_tf.data.index import Images
 from cmnas_tf.errors import BadInput
 from cmnas_tf.modality import MODALITIES
-from cmnas_tf.options import Options, option
+from cmnas_tf.options import Options, advanced, option
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,11 @@ class Sampling(Options):
     images_per_identity: int = option(
         4, "K, images of each identity in each modality. [code]", minimum=1
     )
-    dataset_weights: tuple[float, ...] = option(
+    dataset_weights: tuple[float, ...] = advanced(
         (),
         "How often people of each of several data sets are drawn; by default as each has people.",
         minimum=0.001,
         maximum=1000,
-        advanced=True,
     )
 
     @property
