@@ -1,6 +1,7 @@
 """Whatever people bring: all readers take it, and see what Pillow sees, or none does."""
 
 import io
+import json
 
 import cv2
 import numpy as np
@@ -208,6 +209,8 @@ def test_an_exported_model_and_a_gallery_read_alike(grey16, folder, tmp_path):
     model = load_network(write_run(tmp_path, specification))
     version = export_saved_model(model, tmp_path / "models", progress=False)
     exported = tf.saved_model.load(str(version)).signatures["embed_visible"]
+    card = json.loads((version / "assets.extra" / "model_card.json").read_text())
+    assert card["network"].get("grey16", []) == list(grey16)
     read = READ[grey16]
     embedded = model.embed_files([folder / name for name in read], "visible")
     pixels = np.stack([by_pillow(name, grey16) for name in read]).astype(np.uint8)

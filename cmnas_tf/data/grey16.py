@@ -21,7 +21,7 @@ class Grey16(Options):
         (),
         "LOW,HIGH: values of greyscale PNGs of 16 bits that become 0 and 255; those between are "
         "scaled linearly and rounded, halves up, others clipped (our choice). Without it such "
-        "images are refused; cmnas prepare tells what values they have.",
+        "images are refused; their values are told where a data set is prepared.",
         minimum=0,
         maximum=2**16 - 1,
     )
