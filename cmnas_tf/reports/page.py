@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cmnas_tf.charts import VERSION, Chart
 from cmnas_tf.extras import needing
 from cmnas_tf.files import write_text
 
@@ -23,7 +24,7 @@ class Figure:
     """
 
     title: str
-    drawn: dict[str, Any] | bytes
+    drawn: Chart | bytes
     note: str = ""
 
     @property
@@ -73,7 +74,7 @@ def write_page(path: str | os.PathLike[str], title: str, sections: Sequence[Sect
         figure=lambda block: isinstance(block, Figure), table=lambda b: isinstance(b, Table)
     )
     page = environment.from_string(template.read_text(encoding="utf-8"))
-    code = vl_convert.javascript_bundle(vl_version="6.4")  # type: ignore[call-arg]
+    code = vl_convert.javascript_bundle(vl_version=VERSION)  # type: ignore[call-arg]
     write_text(path, page.render(title=title, sections=sections, code=code))
 
 

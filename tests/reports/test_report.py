@@ -93,8 +93,12 @@ def charts_of(page):
     return [json.loads(each) for each in found]
 
 
+def without_code(page):
+    return page.partition('<script type="module">')[0]
+
+
 def titles_of(page):
-    return re.findall(r"<h[23]>(.*?)</h[23]>", page.partition('<script type="module">')[0])
+    return re.findall(r"<h[23]>(.*?)</h[23]>", without_code(page))
 
 
 def test_a_training_is_shown_with_what_was_measured(training, tmp_path):
@@ -114,10 +118,10 @@ def test_a_training_is_shown_with_what_was_measured(training, tmp_path):
         "Where it comes from",
     ]
     losses, held_out, cmc, *_ = charts_of(page)
-    points = [(value["x"], value["y"]) for value in losses["data"]["values"]]
+    points = [(value["x"], value["y"]) for value in losses["layer"][0]["data"]["values"]]
     assert points == [(step, pytest.approx(5 / (step + 1))) for step in range(5)]
-    assert held_out["data"]["values"][0]["name"] == "mAP"
-    assert [value["y"] for value in cmc["data"]["values"]] == [50, 75, 100]
+    assert held_out["layer"][0]["data"]["values"][0]["name"] == "mAP"
+    assert [value["y"] for value in cmc["layer"][0]["data"]["values"]] == [50, 75, 100]
     for picture in re.findall(r"data:image/png;base64,([^\"]+)", page):
         assert base64.b64decode(picture).startswith(b"\x89PNG")
     for measured in record()["results"].values():
@@ -147,7 +151,9 @@ def test_names_are_shown_and_not_obeyed(training, tmp_path):
 def test_a_search_that_goes_on(search, tmp_path):
     write_report([str(search.path)], tmp_path / "page.html")
     (leaned,) = charts_of((tmp_path / "page.html").read_text())
-    stem = [v["probability"] for v in leaned["data"]["values"] if v["decision"] == "stem"]
+    stem = [
+        v["probability"] for v in leaned["layer"][0]["data"]["values"] if v["decision"] == "stem"
+    ]
     assert stem == [0.7, 0.9]
     assert "Nearly even at the end: layer1.0.bn1" in (tmp_path / "page.html").read_text()
 
@@ -162,18 +168,45 @@ def test_several_stand_beside_each_other(training, search, tmp_path):
     assert {"run: What the search decided", "again: Measured: regdb, trial 1"} <= set(titles)
 
 
-def test_a_study(tmp_path):
-    (tmp_path / "a.png").write_bytes(b"\x89PNG")
-    table = "| | mAP |\n|---|---|\n| `x` | 3.5 |"
-    text = f"# Does `x` help?\n\n- yes\n\n## Scores\n\n{table}\n\n![a](a.png)\n"
-    (tmp_path / "study.md").write_text(text)
-    write_report([str(tmp_path)], tmp_path / "page.html")
+@pytest.fixture
+def finished_study(tmp_path):
+    shutil.copytree("tests/earlier_version/study", tmp_path / "study")
+    return tmp_path / "study"
+
+
+def test_a_study_of_an_earlier_version(finished_study, tmp_path):
+    write_report([str(finished_study)], tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
-    assert titles_of(page) == ["Does x help?", "Scores", "a"]
-    assert "<td>x</td><td>3.5</td>" in page and "<p>yes</p>" in page
-    (tmp_path / "a.png").unlink()
-    with pytest.raises(BadInput, match=r"a\.png is missing"):
-        write_report([str(tmp_path)], tmp_path / "page.html")
+    found = json.loads((finished_study / "study.json").read_text())
+    titles = titles_of(page)
+    assert titles[:3] == [
+        "Does searched help?",
+        "In pictures",
+        "all_single_shot: Rank-1 of seeds, and their mean with its 95 % interval",
+    ]
+    assert {"Scores: all_single_shot", "What the searches chose"} <= set(titles)
+    assert "<td>shared</td><td>1</td>" in page and "<img" not in without_code(page)
+    scores = found["scores"]["all_single_shot"]["mAP"]
+    layers = charts_of(page)[1]["layer"]
+    points = {(v["arm"], v["seed"]): v["score"] for v in layers[0]["data"]["values"]}
+    assert points == {
+        (arm, seed): round(100 * value, 2)
+        for arm, by in scores.items()
+        for seed, value in by["seeds"].items()
+    }
+    (mean,) = (v for v in layers[2]["data"]["values"] if v["arm"] == "searched")
+    assert mean["score"] == round(100 * scores["searched"]["mean"], 2) and mean["about"]
+
+
+def test_no_page_of_a_study_without_its_findings(finished_study, tmp_path):
+    file = finished_study / "study.json"
+    for content, why in (("{}", "is not what a study found .*settings"), ("[]", "must be dict")):
+        file.write_text(content)
+        with pytest.raises(BadInput, match=why):
+            write_report([str(finished_study)], tmp_path / "page.html")
+    file.unlink()
+    with pytest.raises(BadInput, match=r"study\.json is missing"):
+        write_report([str(finished_study)], tmp_path / "page.html")
 
 
 def test_no_report_of_anything_else(tmp_path, training):
@@ -199,10 +232,10 @@ def test_by_default_the_page_lies_in_the_run(training, capsys):
 
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
-def test_a_browser_draws_every_chart_and_asks_nobody(training, search, tmp_path):
+def test_a_browser_draws_every_chart_and_asks_nobody(training, search, finished_study, tmp_path):
     """From the disk; an error would stop the script before the last line of this page."""
     page = tmp_path / "page.html"
-    write_report([str(training.path), str(search.path)], page)
+    write_report([str(training.path), str(search.path), str(finished_study)], page)
     text = page.read_text()
     last = "<script type='module'>document.title = 'to the end'</script></body>"
     page.write_text(last.join(text.rsplit("</body>", 1)))
