@@ -58,9 +58,11 @@ def words(field: str, title: str, **more: Any) -> Chart:
     return {"field": field, "type": "nominal", "title": title, "sort": None, **more}
 
 
-def heat_map(values: Iterable[Mapping[str, Any]], x: Chart, y: Chart, **more: Any) -> Chart:
-    """A chart of the column ``probability``, 0..1: blue is for something, orange against it."""
-    colours = {"domain": [0, 0.5, 1], "range": [ORANGE, "#f4f4f4", BLUE]}
+def heat_map(
+    values: Iterable[Mapping[str, Any]], x: Chart, y: Chart, even: float = 0.5, **more: Any
+) -> Chart:
+    """A chart of the column ``probability``, 0..1: blue above an even one, orange below it."""
+    colours = {"domain": [0, even, 1], "range": [ORANGE, "#f4f4f4", BLUE]}
     colour = number("probability", "probability", scale=colours)
     return chart(layer(values, "rect", {"x": x, "y": y, "color": colour}), **more)
 

@@ -6,8 +6,8 @@ from typing import Any
 from cmnas_tf.charts import Chart, chart, heat_map, layer, number, words
 
 
-def decisions(probabilities: Sequence[Mapping[str, float]]) -> Chart:
-    """How much a search was for each decision after each epoch, 0..1."""
+def decisions(probabilities: Sequence[Mapping[str, float]], even: float) -> Chart:
+    """How much a search was for each decision after each epoch, 0..1, at first ``even``."""
     values = [
         {"epoch": epoch, "decision": decision, "probability": value}
         for epoch, of_epoch in enumerate(probabilities, start=1)
@@ -15,7 +15,7 @@ def decisions(probabilities: Sequence[Mapping[str, float]]) -> Chart:
     ]
     x = {**number("epoch", "epoch"), "type": "ordinal"}
     y = words("decision", "decision, in the order of the network")
-    return heat_map(values, x, y, height={"step": 14})
+    return heat_map(values, x, y, even, height={"step": 14})
 
 
 def curves(lines: Mapping[str, Sequence[tuple[float, float]]], x: str, y: str) -> Chart:

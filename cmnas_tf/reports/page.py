@@ -48,7 +48,17 @@ class Table:
     folded: bool = False
 
 
-Block = Figure | Table | str  # a sentence
+@dataclass(frozen=True)
+class Graph:
+    """Nodes in a row with edges between them, each as (place of its source, its own, name)."""
+
+    title: str
+    nodes: Sequence[str]
+    edges: Sequence[tuple[int, int, str]]
+    note: str = ""
+
+
+Block = Figure | Table | Graph | str  # a sentence
 
 
 @dataclass(frozen=True)
@@ -70,9 +80,7 @@ def write_page(path: str | os.PathLike[str], title: str, sections: Sequence[Sect
         import vl_convert
     template = importlib.resources.files("cmnas_tf.reports").joinpath("page.html")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    environment.tests.update(
-        figure=lambda block: isinstance(block, Figure), table=lambda b: isinstance(b, Table)
-    )
+    environment.filters["kind"] = lambda block: type(block).__name__
     page = environment.from_string(template.read_text(encoding="utf-8"))
     code = vl_convert.javascript_bundle(vl_version=VERSION)  # type: ignore[call-arg]
     write_text(path, page.render(title=title, sections=sections, code=code))

@@ -73,6 +73,7 @@ class Loop:
       checkpointing: when to write a checkpoint (there is one at the end in any case), and how
         many to keep.
       progress: whether to show a bar.
+      also_logged: step -> scalars for TensorBoard besides its loss terms, by name.
     """
 
     run: RunFolder
@@ -83,6 +84,7 @@ class Loop:
     epochs: int
     checkpointing: Checkpointing = Checkpointing()
     progress: bool = True
+    also_logged: Callable[[int], Mapping[str, float]] = lambda step: {}
 
     def steps(
         self,
@@ -149,6 +151,7 @@ class Loop:
                     for objective, values in terms.items()
                     for name, value in values.items()
                 }
+                scalars |= self.also_logged(number)
                 epoch, left = divmod(number + 1, self.steps_per_epoch)
                 if not left:
                     seen = after_epoch(epoch)

@@ -10,7 +10,7 @@ from cmnas_tf.studies.findings import MEASURES
 Findings = Mapping[str, Any]
 
 _ROW = {"step": 34}  # pixels
-_MANY = 110  # columns that can still be read; every ResNet but the 152 layers deep has fewer sites
+MANY = 110  # decisions that can still be read; every ResNet but the 152 layers deep has fewer sites
 _UNITS = {"scale": {"zero": False}}
 
 
@@ -96,7 +96,7 @@ def _choices(search: Findings, subject: str) -> Chart:
     """How much each seed's search was for each decision; of very many, those that a seed made."""
     probabilities = search.get("probabilities") or search["leanings"]  # of an earlier version
     names = list(next(iter(probabilities.values())))
-    if len(names) > _MANY:
+    if len(names) > MANY:
         made = {name for chosen in search["chosen"].values() for name in chosen}
         names = [name for name in names if name in made]
     values = [

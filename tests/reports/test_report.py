@@ -18,10 +18,12 @@ from cmnas_tf.commands.report import Report
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.results_file import keep, results_files
 from cmnas_tf.files import write_json
-from cmnas_tf.reports import ranked_lists
+from cmnas_tf.genotype import KINDS
+from cmnas_tf.reports import of_run, ranked_lists
 from cmnas_tf.reports.page import Figure, Section, Table, write_page
 from cmnas_tf.reports.report import write_report
 from cmnas_tf.runs.run_folder import Description, RunFolder
+from cmnas_tf.search_spaces.cell_space import CellSpace
 from tests.evaluation.records import record
 
 pytest.importorskip("vl_convert")
@@ -38,6 +40,7 @@ def look(root):
     random = np.random.default_rng(0)
     return {
         "root": str(root),
+        "precision": [1.0, 0.75, 0.5],
         "cmc": {"all_single_shot": [0.5, 0.75, 1.0]},
         "lists": [{"kind": kind, "precision": 0.5, "images": images} for kind in ("worst", "any")],
         "cameras": [{"asking": 3, "answering": camera, "mAP": 0.5} for camera in (1, 2)],
@@ -108,8 +111,10 @@ def test_a_training_is_shown_with_what_was_measured(training, tmp_path):
         "How it was trained",
         "Loss of the weights, by term",
         "Retrieval of people who were held out",
+        "Seconds that a step takes, in the median of some steps, so that no pause counts",
         "Measured: regdb, trial 1",
         "Queries whose person is among the first k",
+        "How many right ones are found, and how many wrong ones with them",
         "What went most wrong: the queries of the lowest precision",
         "What it is like: some queries drawn at random",
         "Which cameras find each other",
@@ -117,10 +122,11 @@ def test_a_training_is_shown_with_what_was_measured(training, tmp_path):
         "Some people, mapped by t-SNE",
         "Where it comes from",
     ]
-    losses, held_out, cmc, *_ = charts_of(page)
+    losses, held_out, _, cmc, precision, *_ = charts_of(page)
     points = [(value["x"], value["y"]) for value in losses["layer"][0]["data"]["values"]]
     assert points == [(step, pytest.approx(5 / (step + 1))) for step in range(5)]
     assert held_out["layer"][0]["data"]["values"][0]["name"] == "mAP"
+    assert [value["x"] for value in precision["layer"][0]["data"]["values"]] == [0, 50, 100]
     assert [value["y"] for value in cmc["layer"][0]["data"]["values"]] == [50, 75, 100]
     for picture in re.findall(r"data:image/png;base64,([^\"]+)", page):
         assert base64.b64decode(picture).startswith(b"\x89PNG")
@@ -156,6 +162,36 @@ def test_a_search_that_goes_on(search, tmp_path):
     ]
     assert stem == [0.7, 0.9]
     assert "Nearly even at the end: layer1.0.bn1" in (tmp_path / "page.html").read_text()
+
+
+def test_a_search_for_cells_shows_them(tmp_path):
+    """Of its 196 decisions those it made; each cell as a graph whose edges are named."""
+    found = "tests/earlier_version/cells_search_finished"
+    write_report([found], tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    genotype = Architecture.load(f"{found}/architecture.json").backbone.genotype
+    chosen = CellSpace().chosen(Architecture.load(f"{found}/architectures/epoch_0002.json"))
+    (leaned,) = charts_of(page)
+    values = leaned["layer"][0]["data"]["values"]
+    assert [v["decision"] for v in values if v["epoch"] == 2] == chosen
+    assert leaned["layer"][0]["encoding"]["color"]["scale"]["domain"] == [0, 1 / 7, 1]
+    for kind in KINDS:
+        drawn = page.partition(f'aria-label="The {kind} cell: ')[2].partition("</svg>")[0]
+        for node, edges in genotype.cell(kind).items():
+            for source, operation in edges.items():
+                assert f"{operation} from {source} to {node}" in drawn
+        assert drawn.count("<path") == 8 and drawn.count("<circle") == 6
+
+
+@pytest.mark.parametrize("count, parts", [(2, 1), (11, 1), (12, 2), (101, 10)])
+def test_the_time_of_a_step_is_a_median_that_no_pause_moves(count, parts):
+    """Two steps a second, of which every other one was kept; an hour before the last but one."""
+    when = {2 * n: n + 3600.0 * (n > count // 2) for n in range(count)}
+    times = of_run._times(when)
+    assert len(times) == parts
+    if count > 2:
+        assert {seconds for _, seconds in times} == {0.5}
+    assert times[-1][0] == 2 * (count - 1)
 
 
 def test_several_stand_beside_each_other(training, search, tmp_path):
