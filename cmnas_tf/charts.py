@@ -8,6 +8,7 @@ from typing import Any
 from cmnas_tf.extras import needing
 
 Chart = dict[str, Any]
+Rows = Iterable[Mapping[str, Any]]
 
 BLUE, ORANGE, GREY, LINES = "#0072B2", "#D55E00", "#767676", "#e6e6e6"
 VERSION = "6.4"  # of Vega-Lite
@@ -33,7 +34,7 @@ def chart(*layers: Chart, **more: Any) -> Chart:
     }
 
 
-def layer(values: Iterable[Mapping[str, Any]], mark: Any, encoding: Mapping[str, Any]) -> Chart:
+def layer(values: Rows, mark: Any, encoding: Mapping[str, Any]) -> Chart:
     """Marks for the rows of a table, each row a mapping.
 
     Args:
@@ -58,9 +59,7 @@ def words(field: str, title: str, **more: Any) -> Chart:
     return {"field": field, "type": "nominal", "title": title, "sort": None, **more}
 
 
-def heat_map(
-    values: Iterable[Mapping[str, Any]], x: Chart, y: Chart, even: float = 0.5, **more: Any
-) -> Chart:
+def heat_map(values: Rows, x: Chart, y: Chart, even: float = 0.5, **more: Any) -> Chart:
     """A chart of the column ``probability``, 0..1: blue above an even one, orange below it."""
     colours = {"domain": [0, even, 1], "range": [ORANGE, "#f4f4f4", BLUE]}
     colour = number("probability", "probability", scale=colours)

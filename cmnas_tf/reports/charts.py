@@ -64,10 +64,11 @@ def people(found: Sequence[Mapping[str, Any]], places: Sequence[Sequence[float]]
         {"x": x, "y": y, "person": str(image["pid"]), "modality": image["modality"]}
         for image, (x, y) in zip(found, places, strict=True)
     ]
+    colours = {"scale": {"scheme": "tableau20"}, "legend": {"symbolLimit": 20}}
     encoding = {
         "x": number("x", "x", axis=None),
         "y": number("y", "y", axis=None),
-        "color": words("person", "person", scale={"scheme": "tableau20"}),
+        "color": words("person", "person", **colours),
         "shape": words("modality", "modality"),
     }
     mark = {"type": "point", "filled": True, "size": 50, "opacity": 0.8}

@@ -1,11 +1,11 @@
 """What the folder of a run has to show: the search, the training, what was measured, and whence."""
 
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.ndimage import median_filter
 
 from cmnas_tf.architecture import Architecture, plan_of
 from cmnas_tf.evaluation.closer_look import Look
@@ -15,7 +15,7 @@ from cmnas_tf.extras import needing
 from cmnas_tf.genotype import INPUTS, KINDS, NODES
 from cmnas_tf.reading import read_json
 from cmnas_tf.reports import charts
-from cmnas_tf.reports.page import Block, Figure, Graph, Section, Table
+from cmnas_tf.reports.page import Block, Cell, Figure, Section, Table
 from cmnas_tf.reports.ranked_lists import ranked_lists
 from cmnas_tf.retrieval.measure import MEASURES
 from cmnas_tf.runs.run_folder import Description, RunFolder
@@ -23,8 +23,8 @@ from cmnas_tf.search_spaces import SPACES, SearchSpace
 from cmnas_tf.studies.charts import MANY
 
 _POINTS = 1000  # of a curve
-_AT_A_TIME = 10  # of them, whose median a point of time is
 _NARROW = 0.2  # a probability this near to an even one, as a part of that
+_MAPPED = 1000  # images, however many a file has
 _NEIGHBOURS = 3  # t-SNE wants this many times as many images as it takes for near each other
 Blocks = Iterator[Block]
 Curves = dict[str, list[tuple[float, float]]]
@@ -82,8 +82,7 @@ def _cells(kept: Architecture) -> Blocks:
             for node, sources in cell.items()
             for source, operation in sources.items()
         ]
-        note = "From left to right; a node adds up its edges, and all four nodes are the output."
-        yield Graph(f"The {kind} cell", nodes, edges, note)
+        yield Cell(f"The {kind} cell", nodes, edges)
 
 
 def _fitness(run: RunFolder, space: SearchSpace, kept: Architecture) -> Table:
@@ -132,11 +131,10 @@ def _logged(folder: Path) -> Curves:
 
 
 def _times(when: Mapping[int, float]) -> list[tuple[float, float]]:
-    """Seconds that a step takes, of some steps each, from when steps were done."""
+    """By step the seconds it takes, in the median of eleven, from when each was done."""
     steps, seconds = np.array(sorted(when.items())).T
-    taken = np.diff(seconds) / np.diff(steps)
-    parts = np.array_split(np.arange(len(taken)), math.ceil(len(taken) / _AT_A_TIME))
-    return [(float(steps[part[-1] + 1]), float(np.median(taken[part]))) for part in parts]
+    taken = median_filter(np.diff(seconds) / np.diff(steps), 11, mode="nearest")
+    return list(zip(steps[1:].tolist(), taken.tolist(), strict=True))
 
 
 def _evaluation(record: Mapping[str, Any], file: Path, run: RunFolder) -> Section:
@@ -184,7 +182,8 @@ def _looked(look: Look) -> Blocks:
         charts.similarities(look["similarities"]),
         "The less the same person's pairs overlap those of different people, the better.",
     )
-    places = np.array([image["at"] for image in look["mapped"]])
+    mapped = look["mapped"][:_MAPPED]
+    places = np.array([image["at"] for image in mapped])
     if len(places) > _NEIGHBOURS:
         with needing("report"):
             from sklearn.manifold import TSNE
@@ -193,7 +192,7 @@ def _looked(look: Look) -> Blocks:
         found = TSNE(perplexity=nearby, init="pca", random_state=0).fit_transform(places)
         yield Figure(
             "Some people, mapped by t-SNE",
-            charts.people(look["mapped"], found.round(2).tolist()),
+            charts.people(mapped, found.round(2).tolist()),
             "Near each other: alike. A good network draws a person's two modalities together.",
         )
 

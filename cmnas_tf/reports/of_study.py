@@ -8,6 +8,7 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.reading import read_bytes, read_json
 from cmnas_tf.reports.page import Block, Figure, Section, Table
 from cmnas_tf.studies.charts import charts_of
+from cmnas_tf.studies.report import NO_PICTURES
 
 NAME, FINDINGS = "study.md", "study.json"
 
@@ -16,7 +17,8 @@ def sections(folder: Path) -> list[Section]:
     """The answers, the charts, then a section for each other heading.
 
     Raises:
-      BadInput: the findings are missing or damaged.
+      BadInput: the findings are damaged.
+      FileNotFoundError: they are missing.
     """
     found: dict[str, list[Block]] = {}
     rows: list[list[str]] = []
@@ -31,7 +33,7 @@ def sections(folder: Path) -> list[Section]:
             rows = []
         if heading := re.fullmatch(r"#+ (.*)", line):
             title = heading[1].replace("`", "")
-        elif line and not line.startswith("!["):  # a picture of a chart
+        elif line and not line.startswith(("![", NO_PICTURES)):  # here are the charts
             blocks.append(line.removeprefix("- ").replace("`", ""))
     told = [Section(title, blocks) for title, blocks in found.items() if blocks]
     charts = [Figure(chart.pop("title"), chart) for chart in read_charts(folder / FINDINGS)]
@@ -39,10 +41,8 @@ def sections(folder: Path) -> list[Section]:
 
 
 def read_charts(file: Path) -> list[Chart]:
-    """Those of a ``study.json``; BadInput: it is missing or damaged."""
+    """Those of a ``study.json``; BadInput: it is damaged."""
     advice = "Run the study again; it writes it anew."
-    if not file.is_file():
-        raise BadInput(f"{file} is missing. {advice}")
     found = read_json(file, dict, "what a study found", advice)
     try:
         return list(charts_of(found).values())

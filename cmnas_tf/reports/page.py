@@ -2,11 +2,9 @@
 
 import base64
 import importlib.resources
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from cmnas_tf.charts import VERSION, Chart
 from cmnas_tf.extras import needing
@@ -19,23 +17,13 @@ class Figure:
 
     Attributes:
       title: what one sees in it.
-      drawn: a chart, or the bytes of a PNG.
+      drawn: a chart, or the bytes of a JPEG.
       note: how to read it.
     """
 
     title: str
     drawn: Chart | bytes
     note: str = ""
-
-    @property
-    def chart(self) -> str:
-        """The chart as JSON that may stand in a page; empty of a picture."""
-        return "" if isinstance(self.drawn, bytes) else _in_page(self.drawn)
-
-    @property
-    def picture(self) -> str:
-        """The picture as text."""
-        return base64.b64encode(self.drawn).decode() if isinstance(self.drawn, bytes) else ""
 
 
 @dataclass(frozen=True)
@@ -49,16 +37,15 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Graph:
-    """Nodes in a row with edges between them, each as (place of its source, its own, name)."""
+class Cell:
+    """Nodes in a row, and edges between them: places of a source and a node, and an operation."""
 
     title: str
     nodes: Sequence[str]
     edges: Sequence[tuple[int, int, str]]
-    note: str = ""
 
 
-Block = Figure | Table | Graph | str  # a sentence
+Block = Figure | Table | Cell | str  # a sentence
 
 
 @dataclass(frozen=True)
@@ -81,11 +68,8 @@ def write_page(path: str | os.PathLike[str], title: str, sections: Sequence[Sect
     template = importlib.resources.files("cmnas_tf.reports").joinpath("page.html")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters["kind"] = lambda block: type(block).__name__
+    environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     page = environment.from_string(template.read_text(encoding="utf-8"))
     code = vl_convert.javascript_bundle(vl_version=VERSION)  # type: ignore[call-arg]
     write_text(path, page.render(title=title, sections=sections, code=code))
-
-
-def _in_page(value: Any) -> str:
-    """JSON without what could end the element it stands in."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")

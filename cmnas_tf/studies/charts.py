@@ -11,19 +11,11 @@ Findings = Mapping[str, Any]
 
 _ROW = {"step": 34}  # pixels
 MANY = 110  # decisions that can still be read; every ResNet but the 152 layers deep has fewer sites
-_UNITS = {"scale": {"zero": False}}
 
 
 def charts_of(found: Findings) -> dict[str, Chart]:
-    """A chart for each measure, and of the choices, the ranking and the stages; each has a title.
-
-    Args:
-      found: what ``study.json`` holds, of this version or an earlier one; what it does not have
-        gets no chart.
-
-    Returns:
-      By the name of its file, without a suffix.
-    """
+    """By a name for its file, a chart with a title for each measure, the choices, the ranking and
+    the stages; what ``study.json`` does not have, be it an earlier version's, gets none."""
     settings = found["settings"]
     subject = settings.get("comparison", settings)["subject"]
     drawn = {
@@ -112,15 +104,18 @@ def _choices(search: Findings, subject: str) -> Chart:
 def _ranking(seeds: Findings) -> Chart:
     """For each seed, the supernet's score of every architecture against that of its training."""
     values = [
-        {"seed": str(seed) if found["kendall"] is None else f"{seed}: tau {found['kendall']:.2f}"}
+        {"architecture": name}
+        | {"seed": str(seed) if found["kendall"] is None else f"{seed}: tau {found['kendall']:.2f}"}
         | {kind: _percent(pair[kind]) for kind in ("supernet", "trained")}
-        | {"architecture": name}
         for seed, found in seeds.items()
         for name, pair in found["architectures"].items()
     ]
+    any_origin = {"zero": False}
     encoding = {
-        "x": number("supernet", "mAP by the supernet, architecture split, in percent", **_UNITS),
-        "y": number("trained", "mAP once trained, test people, in percent", **_UNITS),
+        "x": number(
+            "supernet", "mAP by the supernet, architecture split, in percent", scale=any_origin
+        ),
+        "y": number("trained", "mAP once trained, test people, in percent", scale=any_origin),
         "color": words("seed", "seed"),
         "shape": words("seed", "seed"),
         "detail": words("architecture", "architecture"),

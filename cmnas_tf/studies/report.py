@@ -13,13 +13,12 @@ from cmnas_tf.studies.plan import Study
 from cmnas_tf.tables import markdown_table
 
 Findings = Mapping[str, Any]
+NO_PICTURES = "There are no pictures"
 
 
 def report(study: Study) -> str:
-    """Writes ``study.json``, ``study.md`` and PNGs into the study's folder; gives the Markdown.
-
-    There are no PNGs without the extra ``report``, and the Markdown says so.
-    """
+    """Writes ``study.json``, ``study.md`` and, with the extra ``report``, PNGs into the study's
+    folder; gives the Markdown."""
     folder = study.folder
     found = findings(study)
     write_json(folder / "study.json", found)
@@ -31,11 +30,10 @@ def report(study: Study) -> str:
 
 def _pictures(found: Findings, folder: Path) -> list[str]:
     """Writes them; gives the lines that show them, or say why there are none."""
-    charts = charts_of(found)
     try:
-        drawn = {f"{name}.png": png(chart) for name, chart in charts.items()}
+        drawn = {f"{name}.png": png(chart) for name, chart in charts_of(found).items()}
     except BadInput as error:
-        return ["", f"There are no pictures: {error}"]
+        return ["", f"{NO_PICTURES}: {error}"]
     for name, picture in drawn.items():
         with replacing(folder / name) as aside:
             aside.write_bytes(picture)
