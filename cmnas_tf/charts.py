@@ -59,11 +59,22 @@ def words(field: str, title: str, **more: Any) -> Chart:
     return {"field": field, "type": "nominal", "title": title, "sort": None, **more}
 
 
-def heat_map(values: Rows, x: Chart, y: Chart, even: float = 0.5, **more: Any) -> Chart:
-    """A chart of the column ``probability``, 0..1: blue above an even one, orange below it."""
+def decisions(
+    by: Mapping[Any, Mapping[str, float]], column: str, even: float = 0.5, **more: Any
+) -> Chart:
+    """How much a search was for each decision, 0..1, by epoch or seed: blue is above ``even``."""
+    values = [
+        {column: each, "decision": decision, "probability": value}
+        for each, probabilities in by.items()
+        for decision, value in probabilities.items()
+    ]
     colours = {"domain": [0, even, 1], "range": [ORANGE, "#f4f4f4", BLUE]}
-    colour = number("probability", "probability", scale=colours)
-    return chart(layer(values, "rect", {"x": x, "y": y, "color": colour}), **more)
+    encoding = {
+        "x": {**words(column, column), "type": "ordinal"},
+        "y": words("decision", "decision, in the order of the network"),
+        "color": number("probability", "probability", scale=colours),
+    }
+    return chart(layer(values, "rect", encoding), height={"step": 14}, **more)
 
 
 def png(drawn: Chart) -> bytes:

@@ -3,19 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cmnas_tf.charts import Chart, chart, heat_map, layer, number, words
-
-
-def decisions(probabilities: Sequence[Mapping[str, float]], even: float) -> Chart:
-    """How much a search was for each decision after each epoch, 0..1, at first ``even``."""
-    values = [
-        {"epoch": epoch, "decision": decision, "probability": value}
-        for epoch, of_epoch in enumerate(probabilities, start=1)
-        for decision, value in of_epoch.items()
-    ]
-    x = {**number("epoch", "epoch"), "type": "ordinal"}
-    y = words("decision", "decision, in the order of the network")
-    return heat_map(values, x, y, even, height={"step": 14})
+from cmnas_tf.charts import Chart, chart, layer, number, words
 
 
 def curves(lines: Mapping[str, Sequence[tuple[float, float]]], x: str, y: str) -> Chart:

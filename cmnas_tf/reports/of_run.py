@@ -8,6 +8,7 @@ import numpy as np
 from scipy.ndimage import median_filter
 
 from cmnas_tf.architecture import Architecture, plan_of
+from cmnas_tf.charts import decisions
 from cmnas_tf.evaluation.closer_look import Look
 from cmnas_tf.evaluation.compare import rows
 from cmnas_tf.evaluation.results_file import kind_of, read_all, read_look, results_files
@@ -57,15 +58,15 @@ def _search(run: RunFolder, description: Description) -> Blocks:
     derived = [Architecture.load(file) for file in files]
     every = [space.probabilities(architecture) for architecture in derived]
     if every and every[-1]:
-        shown = every[-1] if len(every[-1]) <= MANY else space.chosen(derived[-1])
+        names = every[-1] if len(every[-1]) <= MANY else space.chosen(derived[-1])
         even = 1 / max(map(len, space.decisions().values()))
-        close = [name for name in shown if abs(every[-1][name] - even) < _NARROW * even]
-        narrowly = f" Nearly even at the end: {', '.join(close)}." if close else ""
+        close = [name for name in names if abs(every[-1][name] - even) < _NARROW * even]
+        shown = {n: {name: by[name] for name in names} for n, by in enumerate(every, start=1)}
         yield Figure(
             f"How the search leaned, over {len(every)} epochs",
-            charts.decisions([{name: by[name] for name in shown} for by in every], even),
+            decisions(shown, "epoch", even),
             "Blue: for it (for separate norms, where norms are searched); orange: against it."
-            + narrowly,
+            + (f" Nearly even at the end: {', '.join(close)}." if close else ""),
         )
     if run.architecture.is_file():
         kept = Architecture.load(run.architecture)
@@ -121,7 +122,8 @@ def _logged(folder: Path) -> Curves:
 
     log = EventAccumulator(str(folder), size_guidance={"tensors": _POINTS})
     log.Reload()
-    events = {tag: log.Tensors(tag) for tag in log.Tags()["tensors"]}
+    kinds = {tag: log.SummaryMetadata(tag).plugin_data.plugin_name for tag in log.Tags()["tensors"]}
+    events = {tag: log.Tensors(tag) for tag, kind in kinds.items() if kind == "scalars"}
     curves = {
         tag: [(event.step, float(make_ndarray(event.tensor_proto))) for event in of_tag]
         for tag, of_tag in events.items()

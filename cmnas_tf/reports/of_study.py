@@ -8,7 +8,6 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.reading import read_bytes, read_json
 from cmnas_tf.reports.page import Block, Figure, Section, Table
 from cmnas_tf.studies.charts import charts_of
-from cmnas_tf.studies.report import NO_PICTURES
 
 NAME, FINDINGS = "study.md", "study.json"
 
@@ -33,7 +32,7 @@ def sections(folder: Path) -> list[Section]:
             rows = []
         if heading := re.fullmatch(r"#+ (.*)", line):
             title = heading[1].replace("`", "")
-        elif line and not line.startswith(("![", NO_PICTURES)):  # here are the charts
+        elif line and not line.startswith(("![", "There are no pictures")):
             blocks.append(line.removeprefix("- ").replace("`", ""))
     told = [Section(title, blocks) for title, blocks in found.items() if blocks]
     charts = [Figure(chart.pop("title"), chart) for chart in read_charts(folder / FINDINGS)]

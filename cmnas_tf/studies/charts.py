@@ -4,7 +4,7 @@ separating each stage is worth."""
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cmnas_tf.charts import BLUE, GREY, LINES, ORANGE, Chart, chart, heat_map, layer, number, words
+from cmnas_tf.charts import BLUE, GREY, LINES, ORANGE, Chart, chart, decisions, layer, number, words
 from cmnas_tf.studies.findings import MEASURES
 
 Findings = Mapping[str, Any]
@@ -91,14 +91,9 @@ def _choices(search: Findings, subject: str) -> Chart:
     if len(names) > MANY:
         made = {name for chosen in search["chosen"].values() for name in chosen}
         names = [name for name in names if name in made]
-    values = [
-        {"decision": name, "seed": str(seed), "probability": by_name[name]}
-        for seed, by_name in probabilities.items()
-        for name in names
-    ]
-    x, y = words("decision", "decision, in the order of the network"), words("seed", "seed")
+    shown = {seed: {name: by[name] for name in names} for seed, by in probabilities.items()}
     title = f"{subject}: how strongly the search of each seed was for each decision"
-    return heat_map(values, x, y, title=title, width={"step": 16}, height={"step": 24})
+    return decisions(shown, "seed", title=title, width={"step": 40})
 
 
 def _ranking(seeds: Findings) -> Chart:

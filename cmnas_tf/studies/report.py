@@ -13,7 +13,6 @@ from cmnas_tf.studies.plan import Study
 from cmnas_tf.tables import markdown_table
 
 Findings = Mapping[str, Any]
-NO_PICTURES = "There are no pictures"
 
 
 def report(study: Study) -> str:
@@ -33,7 +32,7 @@ def _pictures(found: Findings, folder: Path) -> list[str]:
     try:
         drawn = {f"{name}.png": png(chart) for name, chart in charts_of(found).items()}
     except BadInput as error:
-        return ["", f"{NO_PICTURES}: {error}"]
+        return ["", f"There are no pictures: {error}"]
     for name, picture in drawn.items():
         with replacing(folder / name) as aside:
             aside.write_bytes(picture)

@@ -134,8 +134,8 @@ def test_the_charts_show_what_was_found(tmp_path):
     alone = {"arm": "shared", "score": 40.0, "low": 40.0, "high": 40.0, "about": False}
     assert alone in means and intervals == means
     chosen = drawn["choices"]["layer"][0]["data"]["values"]
-    assert {"decision": "stem", "seed": "0", "probability": 0.9} in chosen
-    assert {"decision": "layer1.0.bn1", "seed": "0", "probability": 0.2} in chosen
+    assert {"decision": "stem", "seed": 0, "probability": 0.9} in chosen
+    assert {"decision": "layer1.0.bn1", "seed": 0, "probability": 0.2} in chosen
     (found,) = (
         value
         for value in drawn["ranking"]["layer"][0]["data"]["values"]
