@@ -137,7 +137,7 @@ def test_measuring_changes_nothing_and_keeps_the_best(people, tmp_path):
         for event in tf.compat.v1.train.summary_iterator(str(log))
         for value in event.summary.value
     }
-    assert {"test/mAP", "test/rank1"} <= tags
+    assert {"test/mAP", "test/rank1", "learning_rate/backbone", "learning_rate/head"} <= tags
 
 
 @pytest.mark.slow
