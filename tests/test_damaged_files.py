@@ -26,6 +26,7 @@ from cmnas_tf.files import sha256
 from cmnas_tf.genotype import Genotype
 from cmnas_tf.reading import MOST_BYTES, MOST_DEPTH, parse_json, read_bytes
 from cmnas_tf.reports import of_run
+from cmnas_tf.reports.of_study import read_charts
 from cmnas_tf.runs import checkpoints
 from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.serving.client.picture import opened
@@ -84,6 +85,10 @@ KINDS = {
     "run.json": (lambda file: as_text(file, RUN), lambda file: RunFolder(file.parent).describe()),
     "results.json": (lambda file: as_text(file, record()), read_results),
     "run/looks/a.json": (write_look, lambda file: of_run.sections(RunFolder(file.parent.parent))),
+    "study.json": (
+        lambda file: shutil.copy("tests/earlier_version/study/study.json", file),
+        read_charts,
+    ),
     "step.safetensors": (lambda f: checkpoints.write(f, 3, TENSORS, {"a": 1}), checkpoints.read),
     "weights.safetensors": (lambda file: file.write_bytes(save(TENSORS)), read_torch_file),
     "weights.pt": (torch_save, read_torch_file),

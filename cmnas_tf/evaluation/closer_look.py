@@ -3,7 +3,8 @@
 It is kept with the results, as JSON, for reports to draw.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,18 @@ _LISTS, _MATCHES = 5, 10  # of the worst, of the best and of any queries; of eac
 _QUERIES = 1000  # for each camera's images, so that it costs no second ranking of a large gallery
 _PAIRS_OF = 2000  # images
 _BINS = 100
+_CURVES = 300  # queries whose precisions are averaged, by recall
+_RECALLS = np.linspace(0, 1, 51) - 1e-9  # which rounding shall not lift over 0.6
 _MAPPED_PEOPLE, _MAPPED_IMAGES, _COMPONENTS = 20, 600, 30
 
 Look = Mapping[str, Any]
+Ranked = Callable[[int], tuple[np.ndarray, np.ndarray]]
 
 _IMAGE = {"name": str, "pid": int, "camera": int, "score": float}
 FORM = {
     "root": str,
     "cmc": {str: [float]},
+    "precision?": [float],
     "lists": [{"kind": str, "precision": float, "images": [_IMAGE]}],
     "cameras": [{"asking": int, "answering": int, "mAP": float}],
     "similarities": {str: [int]},
@@ -58,11 +63,12 @@ def closer_look(
 
     Returns:
       What :data:`FORM` says, JSON-ready: ``root``, the folder of the images; ``cmc`` by setting,
-      means over its trials, 0..1; of the first trial ``lists``, a query and its best matches by the
-      cosine, for the worst, the best and any queries; ``cameras``, the mean average precision of a
-      camera's queries (of at most 1,000 in all) in another's images; of all test images
-      ``similarities``, by kind of pair how many there are, by their cosine from -1 to 1; and
-      ``mapped``, some people's embeddings by their first principal components.
+      means over its trials, 0..1; of the first trial ``precision``, the mean over (at most 300)
+      queries at recalls evenly from 0 to 1, ``lists``, a query and its best matches by the cosine,
+      for the worst, the best and any queries; ``cameras``, the mean average precision of a camera's
+      queries (of at most 1,000 in all) in another's images; of all test images ``similarities``, by
+      kind of pair how many there are, by their cosine from -1 to 1; and ``mapped``, some people's
+      embeddings by their first principal components.
     """
     random = np.random.default_rng(0)
     trial = next(protocol.trials_of(dataset))
@@ -72,13 +78,16 @@ def closer_look(
         embeddings[[row_of[path] for path in part.paths]] for part in (trial.query, trial.gallery)
     )
     precisions = of_trial.ranking.average_precisions
+    counted = np.flatnonzero(~np.isnan(precisions))
+    ranked = partial(_ranked, trial, asking, answering)
     return {
         "root": str(Path(dataset.root).resolve()),
         "cmc": {m.setting: _mean([t.ranking.cmc for t in m.trials.values()]) for m in measured},
-        "lists": list(_lists(trial, asking, answering, precisions, random)),
+        "lists": list(_lists(trial, ranked, precisions, random)),
         "cameras": list(_by_camera(trial, asking, answering, random)),
         "similarities": _similarities(embeddings, dataset.test, random),
         "mapped": list(_mapped(embeddings, dataset.test, random)),
+        "precision": _precision(trial, ranked, random.permutation(counted)[:_CURVES]),
     }
 
 
@@ -87,29 +96,45 @@ def _mean(curves: Sequence[np.ndarray]) -> list[float]:
     return np.mean([curve[:length] for curve in curves], axis=0).tolist()
 
 
+def _ranked(
+    trial: Trial, asking: np.ndarray, answering: np.ndarray, row: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of the gallery that a query sees, best first; and the scores of all, [G]."""
+    query, gallery = trial.query[[row]], trial.gallery
+    same, camera = query.pids[:, None] == gallery.pids, query.cameras[:, None]
+    (hidden,) = RULES[trial.rule].drops(same, camera, gallery.cameras)
+    scores = np.where(hidden, -np.inf, answering @ asking[row])
+    return np.argsort(-scores, kind="stable")[: (~hidden).sum()], scores
+
+
 def _lists(
-    trial: Trial,
-    asking: np.ndarray,
-    answering: np.ndarray,
-    precisions: np.ndarray,
-    random: np.random.Generator,
+    trial: Trial, ranked: Ranked, precisions: np.ndarray, random: np.random.Generator
 ) -> Iterator[dict[str, Any]]:
-    query, gallery = trial.query, trial.gallery
     counted = np.flatnonzero(~np.isnan(precisions))
     worst = counted[np.argsort(precisions[counted], kind="stable")]
     kinds = {"worst": worst, "best": worst[::-1], "any": random.permutation(counted)}
     for kind, rows in kinds.items():
         for row in rows[:_LISTS]:
-            same, camera = query.pids[row] == gallery.pids[None], query.cameras[row, None, None]
-            (hidden,) = RULES[trial.rule].drops(same, camera, gallery.cameras)
-            scores = np.where(hidden, -np.inf, answering @ asking[row])
-            best = np.argsort(-scores, kind="stable")[: min(_MATCHES, (~hidden).sum())]
-            shown = [*query[[row]], *gallery[best]]
+            order, scores = ranked(row)
+            best = order[:_MATCHES]
+            shown = [*trial.query[[row]], *trial.gallery[best]]
             images = [
                 {"name": image.path, "pid": image.pid, "camera": image.camera, "score": score}
                 for image, score in zip(shown, [1.0, *scores[best].tolist()], strict=True)
             ]
             yield {"kind": kind, "precision": float(precisions[row]), "images": images}
+
+
+def _precision(trial: Trial, ranked: Ranked, rows: np.ndarray) -> list[float]:
+    """By recall, the mean over queries of the highest precision there or beyond."""
+    found = []
+    for row in rows:
+        order, _ = ranked(row)
+        places = 1 + np.flatnonzero(trial.gallery.pids[order] == trial.query.pids[row])
+        right = np.arange(1, 1 + len(places))
+        precision = np.maximum.accumulate((right / places)[::-1])[::-1]
+        found.append(precision[np.searchsorted(right / len(places), _RECALLS)])
+    return np.mean(found, axis=0).tolist()
 
 
 def _by_camera(

@@ -5,22 +5,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.ndimage import median_filter
 
-from cmnas_tf.architecture import Architecture
+from cmnas_tf.architecture import Architecture, plan_of
+from cmnas_tf.charts import decisions
 from cmnas_tf.evaluation.closer_look import Look
 from cmnas_tf.evaluation.compare import rows
 from cmnas_tf.evaluation.results_file import kind_of, read_all, read_look, results_files
 from cmnas_tf.extras import needing
+from cmnas_tf.genotype import INPUTS, KINDS, NODES
 from cmnas_tf.reading import read_json
 from cmnas_tf.reports import charts
-from cmnas_tf.reports.page import Block, Figure, Section, Table
+from cmnas_tf.reports.page import Block, Cell, Figure, Section, Table
 from cmnas_tf.reports.ranked_lists import ranked_lists
 from cmnas_tf.retrieval.measure import MEASURES
 from cmnas_tf.runs.run_folder import Description, RunFolder
 from cmnas_tf.search_spaces import SPACES, SearchSpace
+from cmnas_tf.studies.charts import MANY
 
 _POINTS = 1000  # of a curve
-_NARROW = 0.1  # a probability this near to even
+_NARROW = 0.2  # a probability this near to an even one, as a part of that
+_MAPPED = 1000  # images, however many a file has
 _NEIGHBOURS = 3  # t-SNE wants this many times as many images as it takes for near each other
 Blocks = Iterator[Block]
 Curves = dict[str, list[tuple[float, float]]]
@@ -50,21 +55,35 @@ def _search(run: RunFolder, description: Description) -> Blocks:
     name = description.settings.get("search_space", "norm")
     space = SPACES[name]()
     files = sorted(run.architecture_after(1).parent.glob("epoch_*.json"))
-    every = [space.probabilities(Architecture.load(file)) for file in files]
+    derived = [Architecture.load(file) for file in files]
+    every = [space.probabilities(architecture) for architecture in derived]
     if every and every[-1]:
-        close = [n for n, p in every[-1].items() if abs(p - 0.5) < _NARROW]
-        narrowly = f" Nearly even at the end: {', '.join(close)}." if close else ""
+        names = every[-1] if len(every[-1]) <= MANY else space.chosen(derived[-1])
+        even = 1 / max(map(len, space.decisions().values()))
+        close = [name for name in names if abs(every[-1][name] - even) < _NARROW * even]
+        shown = {n: {name: by[name] for name in names} for n, by in enumerate(every, start=1)}
         yield Figure(
             f"How the search leaned, over {len(every)} epochs",
-            charts.decisions(every),
+            decisions(shown, "epoch", even),
             "Blue: for it (for separate norms, where norms are searched); orange: against it."
-            + narrowly,
+            + (f" Nearly even at the end: {', '.join(close)}." if close else ""),
         )
     if run.architecture.is_file():
         kept = Architecture.load(run.architecture)
-        yield f"Kept: {space.describe(kept)}"
+        yield from list(_cells(kept)) or [f"Kept: {space.describe(kept)}"]
         if run.fitness.is_file():
             yield _fitness(run, space, kept)
+
+
+def _cells(kept: Architecture) -> Blocks:
+    genotype, nodes = plan_of(kept.backbone).genotype, (*INPUTS, *NODES)
+    for kind, cell in [(kind, genotype.cell(kind)) for kind in KINDS] if genotype else ():
+        edges = [
+            (nodes.index(source), nodes.index(node), operation)
+            for node, sources in cell.items()
+            for source, operation in sources.items()
+        ]
+        yield Cell(f"The {kind} cell", nodes, edges)
 
 
 def _fitness(run: RunFolder, space: SearchSpace, kept: Architecture) -> Table:
@@ -89,22 +108,35 @@ def _training(logged: Curves) -> Blocks:
         "architecture_loss": "Loss of the architecture, by term",
         "held_out": "Retrieval of people who were held out",
         "test": "Retrieval of test people, measured in training",
+        "learning_rate": "Learning rate",
+        "time": "Seconds that a step takes, in the median of some steps, so that no pause counts",
     }.items():
         if group in groups:
             yield Figure(title, charts.curves(groups[group], "step", ""))
 
 
 def _logged(folder: Path) -> Curves:
-    """The scalars of TensorBoard's logs, by name; of many steps a random sample."""
+    """The scalars of TensorBoard's logs by name, and the time of steps; of many, some at random."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.util.tensor_util import make_ndarray
 
     log = EventAccumulator(str(folder), size_guidance={"tensors": _POINTS})
     log.Reload()
-    return {
-        tag: [(event.step, float(make_ndarray(event.tensor_proto))) for event in log.Tensors(tag)]
-        for tag in log.Tags()["tensors"]
+    kinds = {tag: log.SummaryMetadata(tag).plugin_data.plugin_name for tag in log.Tags()["tensors"]}
+    events = {tag: log.Tensors(tag) for tag, kind in kinds.items() if kind == "scalars"}
+    curves = {
+        tag: [(event.step, float(make_ndarray(event.tensor_proto))) for event in of_tag]
+        for tag, of_tag in events.items()
     }
+    when = {e.step: e.wall_time for e in max(events.values(), key=len, default=[])}
+    return {**curves, "time/of a step": _times(when)} if len(when) > 1 else curves
+
+
+def _times(when: Mapping[int, float]) -> list[tuple[float, float]]:
+    """By step the seconds it takes, in the median of eleven, from when each was done."""
+    steps, seconds = np.array(sorted(when.items())).T
+    taken = median_filter(np.diff(seconds) / np.diff(steps), 11, mode="nearest")
+    return list(zip(steps[1:].tolist(), taken.tolist(), strict=True))
 
 
 def _evaluation(record: Mapping[str, Any], file: Path, run: RunFolder) -> Section:
@@ -127,6 +159,13 @@ def _looked(look: Look) -> Blocks:
         for setting, cmc in look["cmc"].items()
     }
     yield Figure("Queries whose person is among the first k", charts.curves(curves, "k", "percent"))
+    if precision := look.get("precision"):
+        points = [(100 * i / (len(precision) - 1), 100 * p) for i, p in enumerate(precision)]
+        yield Figure(
+            "How many right ones are found, and how many wrong ones with them",
+            charts.curves({"all_queries": points}, "recall in percent", "precision in percent"),
+            "Mean over queries; the higher, the fewer wrong matches come before the right ones.",
+        )
     for title, picture in ranked_lists(look).items():
         yield Figure(
             title,
@@ -145,7 +184,8 @@ def _looked(look: Look) -> Blocks:
         charts.similarities(look["similarities"]),
         "The less the same person's pairs overlap those of different people, the better.",
     )
-    places = np.array([image["at"] for image in look["mapped"]])
+    mapped = look["mapped"][:_MAPPED]
+    places = np.array([image["at"] for image in mapped])
     if len(places) > _NEIGHBOURS:
         with needing("report"):
             from sklearn.manifold import TSNE
@@ -154,7 +194,7 @@ def _looked(look: Look) -> Blocks:
         found = TSNE(perplexity=nearby, init="pca", random_state=0).fit_transform(places)
         yield Figure(
             "Some people, mapped by t-SNE",
-            charts.people(look["mapped"], found.round(2).tolist()),
+            charts.people(mapped, found.round(2).tolist()),
             "Near each other: alike. A good network draws a person's two modalities together.",
         )
 

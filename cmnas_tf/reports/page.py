@@ -2,12 +2,11 @@
 
 import base64
 import importlib.resources
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from cmnas_tf.charts import VERSION, Chart
 from cmnas_tf.extras import needing
 from cmnas_tf.files import write_text
 
@@ -18,23 +17,13 @@ class Figure:
 
     Attributes:
       title: what one sees in it.
-      drawn: a chart, or the bytes of a PNG.
+      drawn: a chart, or the bytes of a JPEG.
       note: how to read it.
     """
 
     title: str
-    drawn: dict[str, Any] | bytes
+    drawn: Chart | bytes
     note: str = ""
-
-    @property
-    def chart(self) -> str:
-        """The chart as JSON that may stand in a page; empty of a picture."""
-        return "" if isinstance(self.drawn, bytes) else _in_page(self.drawn)
-
-    @property
-    def picture(self) -> str:
-        """The picture as text."""
-        return base64.b64encode(self.drawn).decode() if isinstance(self.drawn, bytes) else ""
 
 
 @dataclass(frozen=True)
@@ -47,7 +36,16 @@ class Table:
     folded: bool = False
 
 
-Block = Figure | Table | str  # a sentence
+@dataclass(frozen=True)
+class Cell:
+    """Nodes in a row, and edges between them: places of a source and a node, and an operation."""
+
+    title: str
+    nodes: Sequence[str]
+    edges: Sequence[tuple[int, int, str]]
+
+
+Block = Figure | Table | Cell | str  # a sentence
 
 
 @dataclass(frozen=True)
@@ -69,14 +67,9 @@ def write_page(path: str | os.PathLike[str], title: str, sections: Sequence[Sect
         import vl_convert
     template = importlib.resources.files("cmnas_tf.reports").joinpath("page.html")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    environment.tests.update(
-        figure=lambda block: isinstance(block, Figure), table=lambda b: isinstance(b, Table)
-    )
+    environment.filters["kind"] = lambda block: type(block).__name__
+    environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     page = environment.from_string(template.read_text(encoding="utf-8"))
-    code = vl_convert.javascript_bundle(vl_version="6.4")  # type: ignore[call-arg]
+    code = vl_convert.javascript_bundle(vl_version=VERSION)  # type: ignore[call-arg]
     write_text(path, page.render(title=title, sections=sections, code=code))
-
-
-def _in_page(value: Any) -> str:
-    """JSON without what could end the element it stands in."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")

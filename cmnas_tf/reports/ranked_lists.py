@@ -18,7 +18,7 @@ _TITLES = {
 
 
 def ranked_lists(look: Look) -> dict[str, bytes]:
-    """By title a PNG for each kind of query; of an image that is gone, its name."""
+    """By title a JPEG for each kind of query; of an image that is gone, its name."""
     found = {}
     for kind, title in _TITLES.items():
         rows = []
@@ -30,7 +30,7 @@ def ranked_lists(look: Look) -> dict[str, bytes]:
                 row.append(_tile(look, match, said, match["pid"] == query["pid"]))
             rows.append(row)
         if rows:
-            draw(rows).save(file := io.BytesIO(), format="PNG")
+            draw(rows).save(file := io.BytesIO(), format="JPEG", quality=90)
             found[title] = file.getvalue()
     return found
 

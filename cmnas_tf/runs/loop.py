@@ -39,12 +39,12 @@ class Seen(NamedTuple):
     """What was found after an epoch.
 
     Attributes:
-      scalars: for TensorBoard, by name.
+      values: for TensorBoard, by name: numbers and tables.
       word: for the bar.
       best: JSON to store with the state, which is kept as the run's best; None: it is not.
     """
 
-    scalars: Mapping[str, float] = {}
+    values: Mapping[str, Any] = {}
     word: str = ""
     best: Mapping[str, Any] | None = None
 
@@ -73,6 +73,7 @@ class Loop:
       checkpointing: when to write a checkpoint (there is one at the end in any case), and how
         many to keep.
       progress: whether to show a bar.
+      also_logged: step -> scalars for TensorBoard besides its loss terms, by name.
     """
 
     run: RunFolder
@@ -83,6 +84,7 @@ class Loop:
     epochs: int
     checkpointing: Checkpointing = Checkpointing()
     progress: bool = True
+    also_logged: Callable[[int], Mapping[str, float]] = lambda step: {}
 
     def steps(
         self,
@@ -144,20 +146,21 @@ class Loop:
                 number, terms_of_step = unread.popleft()
                 terms = terms_of_step.result()
                 self._check_finite(terms, number, checkpoints)
-                scalars = {
+                logged: dict[str, Any] = {
                     f"{objective}_loss/{name}": value
                     for objective, values in terms.items()
                     for name, value in values.items()
                 }
+                logged |= self.also_logged(number)
                 epoch, left = divmod(number + 1, self.steps_per_epoch)
                 if not left:
                     seen = after_epoch(epoch)
-                    scalars, word = {**scalars, **seen.scalars}, seen.word
+                    logged, word = {**logged, **seen.values}, seen.word
                     if chief and seen.best is not None:
                         kept_with = {**self.metadata, BEST: seen.best}
                         tensors = finite_values(number + 1, self.state)
                         write(self.run.best, number + 1, tensors, kept_with)
-                log(writer, scalars, number)
+                log(writer, logged, number)
                 shown = number // self.steps_per_epoch + 1
                 bar.set_description_str(f"epoch {shown}/{self.epochs}", refresh=False)
                 bar.set_postfix_str(f"{_in_short(terms)} {word}".strip(), refresh=False)

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.core.util.event_pb2 import Event
 
@@ -17,11 +19,15 @@ def open_log(folder: Path, start: int) -> tf.summary.SummaryWriter:
         return tf.summary.create_file_writer(str(folder))
 
 
-def log(writer: tf.summary.SummaryWriter, scalars: Mapping[str, float], step: int) -> None:
-    """Writes the values of a step."""
+def log(writer: tf.summary.SummaryWriter, values: Mapping[str, Any], step: int) -> None:
+    """Writes the values of a step: numbers, and tables [H, W] of 0..1 as pictures, 1 is white."""
     with writing_by(tf.errors.OpError, "TensorBoard's log"), writer.as_default():
-        for name, value in scalars.items():
-            tf.summary.scalar(name, value, step=step)
+        for name, value in values.items():
+            if isinstance(value, np.ndarray):
+                squares = np.kron(value, np.ones((10, 10)))  # pixels
+                tf.summary.image(name, squares[None, ..., None], step=step)
+            else:
+                tf.summary.scalar(name, value, step=step)
 
 
 def _cut(file: Path, start: int) -> None:

@@ -121,11 +121,12 @@ class SupernetSearch(SearchAlgorithm):
         What it would have derived after each epoch is kept in the run folder, too: the last is not
         always the best to train.
         """
+        import numpy as np
         import tensorflow as tf
 
         from cmnas_tf.runs.loop import Loop, Seen
         from cmnas_tf.training.initial_weights import starting
-        from cmnas_tf.training.optimizers import factor_at
+        from cmnas_tf.training.optimizers import factor_at, rates_at
 
         space, run = task.space, task.run
         start = starting(run, self.start.initial_weights, task.progress, supernet=True)
@@ -151,9 +152,14 @@ class SupernetSearch(SearchAlgorithm):
             )
 
         def after_epoch(epoch: int) -> Seen:
-            if task.writes:
-                space.derive(supernet, task.origin).save(run.architecture_after(epoch))
-            return Seen(*space.summary(supernet))
+            scalars, word = space.summary(supernet)
+            if not task.writes:
+                return Seen(scalars, word)
+            space.derive(supernet, task.origin).save(run.architecture_after(epoch))
+            files = [run.architecture_after(each) for each in range(1, epoch + 1)]
+            every = [space.probabilities(Architecture.load(f)) for f in files if f.is_file()]
+            table = np.array([[*by_name.values()] for by_name in every]).T
+            return Seen({**scalars, "probability_by_epoch": table}, word)
 
         loop = Loop(
             run=run,
@@ -164,6 +170,7 @@ class SupernetSearch(SearchAlgorithm):
             epochs=self.epochs,
             checkpointing=task.checkpointing,
             progress=task.progress,
+            also_logged=lambda n: rates_at(n, steps_per_epoch, self.epochs, self.optimizer),
         )
         loop.steps(batches, step, after_epoch)
         derived, selection = space.derive(supernet, task.origin), self.selection.make()

@@ -1,29 +1,45 @@
 """What a study found, for people to read: ``study.md`` and pictures, beside ``study.json``."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from cmnas_tf.files import write_json, write_text
+from cmnas_tf.charts import png
+from cmnas_tf.errors import BadInput
+from cmnas_tf.files import replacing, write_json, write_text
+from cmnas_tf.studies.charts import charts_of
 from cmnas_tf.studies.findings import MEASURES, findings
 from cmnas_tf.studies.plan import Study
-from cmnas_tf.studies.plots import save_plots
 from cmnas_tf.tables import markdown_table
 
 Findings = Mapping[str, Any]
 
 
 def report(study: Study) -> str:
-    """Writes ``study.json``, ``study.md`` and PNGs into the study's folder; gives the Markdown."""
+    """Writes ``study.json``, ``study.md`` and, with the extra ``report``, PNGs into the study's
+    folder; gives the Markdown."""
     folder = study.folder
     found = findings(study)
     write_json(folder / "study.json", found)
-    pictures = save_plots(found, study.comparison.subject, folder)
-    text = "\n".join(_lines(found, study.comparison.subject, pictures))
+    pictures = _pictures(found, folder)
+    text = "\n".join([*_lines(found, study.comparison.subject), *pictures, ""])
     write_text(folder / "study.md", text)
     return f"{text}\nwritten to {folder / 'study.md'}"
 
 
-def _lines(found: Findings, subject: str, pictures: Sequence[str]) -> Iterator[str]:
+def _pictures(found: Findings, folder: Path) -> list[str]:
+    """Writes them; gives the lines that show them, or say why there are none."""
+    try:
+        drawn = {f"{name}.png": png(chart) for name, chart in charts_of(found).items()}
+    except BadInput as error:
+        return ["", f"There are no pictures: {error}"]
+    for name, picture in drawn.items():
+        with replacing(folder / name) as aside:
+            aside.write_bytes(picture)
+    return ["", *(f"![{name}]({name})" for name in drawn)] if drawn else []
+
+
+def _lines(found: Findings, subject: str) -> Iterator[str]:
     yield f"# Does `{subject}` help?\n"
     for setting, by_measure in found["differences"].items():
         yield from _answers(setting, by_measure["mAP"], subject)
@@ -49,10 +65,6 @@ def _lines(found: Findings, subject: str, pictures: Sequence[str]) -> Iterator[s
         yield "\n## Not finished\n"
         for name, message in found["unfinished"].items():
             yield f"- {name}: {message or 'not begun, or stopped'}"
-    if pictures:
-        yield ""
-        yield from (f"![{name}]({name})" for name in pictures)
-    yield ""
 
 
 def _answers(setting: str, differences: Findings, subject: str) -> Iterator[str]:

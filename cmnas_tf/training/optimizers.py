@@ -244,3 +244,12 @@ def factor_at(step: int, steps_per_epoch: int, epochs: int, chosen: WeightOptimi
     else:
         fallen = in_steps(epoch, chosen.decay_epochs)
     return warm_up(epoch, chosen.learning_rate_warmup, chosen.warmup_start) * fallen
+
+
+def rates_at(
+    step: int, steps_per_epoch: int, epochs: int, chosen: WeightOptimizer
+) -> dict[str, float]:
+    """The learning rates at a step, as scalars for TensorBoard; see :func:`factor_at`."""
+    factor = factor_at(step, steps_per_epoch, epochs, chosen)
+    full = {"backbone": chosen.backbone_learning_rate, "head": chosen.head_learning_rate}
+    return {f"learning_rate/{part}": factor * rate for part, rate in full.items()}

@@ -21,7 +21,7 @@ from cmnas_tf.training.gradient_step import gradient_step
 from cmnas_tf.training.inputs import TrainingImages
 from cmnas_tf.training.loss_scale import scaled_for
 from cmnas_tf.training.moving_average import MovingAverage
-from cmnas_tf.training.optimizers import Optimizer, factor_at, weight_optimizer
+from cmnas_tf.training.optimizers import Optimizer, factor_at, rates_at, weight_optimizer
 from cmnas_tf.training.recipe import WeightTraining
 
 
@@ -131,6 +131,7 @@ class Trainer:
             epochs=epochs,
             checkpointing=checkpointing,
             progress=progress,
+            also_logged=lambda n: rates_at(n, steps_per_epoch, epochs, self.training.optimizer),
         )
         loop.steps(batches, step, after_epoch)
 

@@ -79,7 +79,7 @@ def test_a_search_that_draws_and_counts_the_cost(tmp_path):
         value.tag: float(tf.make_ndarray(value.tensor))
         for event in tf.compat.v1.train.summary_iterator(str(file))
         for value in event.summary.value
-        if event.step == 0
+        if event.step == 0 and value.metadata.plugin_data.plugin_name == "scalars"
     }
     terms = {tag for tag in logged if tag.startswith("architecture_loss/")}
     assert terms == {f"architecture_loss/{n}" for n in ("cross_entropy", "expected_cost", "total")}

@@ -78,6 +78,28 @@ def test_lists_are_the_best_matches_that_the_query_may_see(seen):
         np.testing.assert_allclose(scores, [-s for s, _ in sorted(allowed)[:10]], rtol=1e-5)
 
 
+def test_precision_by_recall_by_a_plain_loop(seen):
+    """At a recall, the best precision of any longer list that finds as many or more."""
+    dataset, embeddings, trial, _, look = seen
+    row_of = {path: row for row, path in enumerate(dataset.test.paths)}
+    curves = []
+    for query in trial.query:
+        scored = []
+        for image in trial.gallery:
+            same, camera = np.array([[image.pid == query.pid]]), np.array([[query.camera]])
+            if not RULES[trial.rule].drops(same, camera, np.array([image.camera])).any():
+                score = embeddings[row_of[query.path]] @ embeddings[row_of[image.path]]
+                scored.append((-score, image.pid == query.pid))
+        right = [hit for _, hit in sorted(scored, key=lambda pair: pair[0])]
+        if any(right):
+            cut = [
+                (sum(right[:n]) / sum(right), sum(right[:n]) / n) for n in range(1, len(right) + 1)
+            ]
+            curves.append([max(p for r, p in cut if r >= k / 50 - 1e-9) for k in range(51)])
+    np.testing.assert_allclose(look["precision"], np.mean(curves, axis=0), atol=1e-9)
+    assert look["precision"] == sorted(look["precision"], reverse=True)
+
+
 def test_pairs_of_cameras_by_a_plain_loop(seen):
     """A query of a camera, the images of another: the mean of the precisions at the right ones."""
     dataset, embeddings, trial, _, look = seen

@@ -18,10 +18,12 @@ from cmnas_tf.commands.report import Report
 from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.results_file import keep, results_files
 from cmnas_tf.files import write_json
-from cmnas_tf.reports import ranked_lists
+from cmnas_tf.genotype import KINDS
+from cmnas_tf.reports import of_run, ranked_lists
 from cmnas_tf.reports.page import Figure, Section, Table, write_page
 from cmnas_tf.reports.report import write_report
 from cmnas_tf.runs.run_folder import Description, RunFolder
+from cmnas_tf.search_spaces.cell_space import CellSpace
 from tests.evaluation.records import record
 
 pytest.importorskip("vl_convert")
@@ -38,6 +40,7 @@ def look(root):
     random = np.random.default_rng(0)
     return {
         "root": str(root),
+        "precision": [1.0, 0.75, 0.5],
         "cmc": {"all_single_shot": [0.5, 0.75, 1.0]},
         "lists": [{"kind": kind, "precision": 0.5, "images": images} for kind in ("worst", "any")],
         "cameras": [{"asking": 3, "answering": camera, "mAP": 0.5} for camera in (1, 2)],
@@ -54,6 +57,7 @@ def write_logs(run, **scalars):
         for step in range(5):
             for name, value in scalars.items():
                 tf.summary.scalar(name.replace("__", "/"), value / (step + 1), step=step)
+            tf.summary.image("probability_by_epoch", tf.zeros([1, 4, 4, 1]), step=step)
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +97,12 @@ def charts_of(page):
     return [json.loads(each) for each in found]
 
 
+def without_code(page):
+    return page.partition('<script type="module">')[0]
+
+
 def titles_of(page):
-    return re.findall(r"<h[23]>(.*?)</h[23]>", page.partition('<script type="module">')[0])
+    return re.findall(r"<h[23]>(.*?)</h[23]>", without_code(page))
 
 
 def test_a_training_is_shown_with_what_was_measured(training, tmp_path):
@@ -104,8 +112,10 @@ def test_a_training_is_shown_with_what_was_measured(training, tmp_path):
         "How it was trained",
         "Loss of the weights, by term",
         "Retrieval of people who were held out",
+        "Seconds that a step takes, in the median of some steps, so that no pause counts",
         "Measured: regdb, trial 1",
         "Queries whose person is among the first k",
+        "How many right ones are found, and how many wrong ones with them",
         "What went most wrong: the queries of the lowest precision",
         "What it is like: some queries drawn at random",
         "Which cameras find each other",
@@ -113,13 +123,14 @@ def test_a_training_is_shown_with_what_was_measured(training, tmp_path):
         "Some people, mapped by t-SNE",
         "Where it comes from",
     ]
-    losses, held_out, cmc, *_ = charts_of(page)
-    points = [(value["x"], value["y"]) for value in losses["data"]["values"]]
+    losses, held_out, _, cmc, precision, *_ = charts_of(page)
+    points = [(value["x"], value["y"]) for value in losses["layer"][0]["data"]["values"]]
     assert points == [(step, pytest.approx(5 / (step + 1))) for step in range(5)]
-    assert held_out["data"]["values"][0]["name"] == "mAP"
-    assert [value["y"] for value in cmc["data"]["values"]] == [50, 75, 100]
-    for picture in re.findall(r"data:image/png;base64,([^\"]+)", page):
-        assert base64.b64decode(picture).startswith(b"\x89PNG")
+    assert held_out["layer"][0]["data"]["values"][0]["name"] == "mAP"
+    assert [value["x"] for value in precision["layer"][0]["data"]["values"]] == [0, 50, 100]
+    assert [value["y"] for value in cmc["layer"][0]["data"]["values"]] == [50, 75, 100]
+    pictures = re.findall(r"data:image/jpeg;base64,([^\"]+)", page)
+    assert [base64.b64decode(picture)[:2] for picture in pictures] == 2 * [b"\xff\xd8"]
     for measured in record()["results"].values():
         assert f"<td>{100 * measured['mAP']:.2f}</td>" in page
 
@@ -147,9 +158,40 @@ def test_names_are_shown_and_not_obeyed(training, tmp_path):
 def test_a_search_that_goes_on(search, tmp_path):
     write_report([str(search.path)], tmp_path / "page.html")
     (leaned,) = charts_of((tmp_path / "page.html").read_text())
-    stem = [v["probability"] for v in leaned["data"]["values"] if v["decision"] == "stem"]
+    stem = [
+        v["probability"] for v in leaned["layer"][0]["data"]["values"] if v["decision"] == "stem"
+    ]
     assert stem == [0.7, 0.9]
     assert "Nearly even at the end: layer1.0.bn1" in (tmp_path / "page.html").read_text()
+
+
+def test_a_search_for_cells_shows_them(tmp_path):
+    """Of its 196 decisions those it made; each cell as a graph whose edges are named."""
+    found = "tests/earlier_version/cells_search_finished"
+    write_report([found], tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    genotype = Architecture.load(f"{found}/architecture.json").backbone.genotype
+    chosen = CellSpace().chosen(Architecture.load(f"{found}/architectures/epoch_0002.json"))
+    (leaned,) = charts_of(page)
+    values = leaned["layer"][0]["data"]["values"]
+    assert [v["decision"] for v in values if v["epoch"] == 2] == chosen
+    assert leaned["layer"][0]["encoding"]["color"]["scale"]["domain"] == [0, 1 / 7, 1]
+    for kind in KINDS:
+        drawn = page.partition(f'aria-label="The {kind} cell: ')[2].partition("</svg>")[0]
+        for node, edges in genotype.cell(kind).items():
+            for source, operation in edges.items():
+                assert f"{operation} from {source} to {node}" in drawn
+        assert drawn.count("<path") == 8 and drawn.count("<circle") == 6
+
+
+@pytest.mark.parametrize("count", [3, 12, 101])
+def test_the_time_of_a_step_is_a_median_that_no_pause_moves(count):
+    """Two steps a second, of which every other one was kept; an hour before one of them."""
+    when = {2 * n: n + 3600.0 * (n > count // 2) for n in range(count)}
+    times = of_run._times(when)
+    assert [step for step, _ in times] == [2 * n for n in range(1, count)]
+    if count > 3:
+        assert {seconds for _, seconds in times} == {0.5}
 
 
 def test_several_stand_beside_each_other(training, search, tmp_path):
@@ -162,18 +204,49 @@ def test_several_stand_beside_each_other(training, search, tmp_path):
     assert {"run: What the search decided", "again: Measured: regdb, trial 1"} <= set(titles)
 
 
-def test_a_study(tmp_path):
-    (tmp_path / "a.png").write_bytes(b"\x89PNG")
-    table = "| | mAP |\n|---|---|\n| `x` | 3.5 |"
-    text = f"# Does `x` help?\n\n- yes\n\n## Scores\n\n{table}\n\n![a](a.png)\n"
-    (tmp_path / "study.md").write_text(text)
-    write_report([str(tmp_path)], tmp_path / "page.html")
+@pytest.fixture
+def finished_study(tmp_path):
+    shutil.copytree("tests/earlier_version/study", tmp_path / "study")
+    return tmp_path / "study"
+
+
+def test_a_study_of_an_earlier_version(finished_study, tmp_path):
+    with (finished_study / "study.md").open("a") as told:
+        told.write("\nThere are no pictures: some package is missing.\n")
+    write_report([str(finished_study)], tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
-    assert titles_of(page) == ["Does x help?", "Scores", "a"]
-    assert "<td>x</td><td>3.5</td>" in page and "<p>yes</p>" in page
-    (tmp_path / "a.png").unlink()
-    with pytest.raises(BadInput, match=r"a\.png is missing"):
-        write_report([str(tmp_path)], tmp_path / "page.html")
+    assert "There are no pictures" not in page
+    found = json.loads((finished_study / "study.json").read_text())
+    titles = titles_of(page)
+    assert titles[:3] == [
+        "Does searched help?",
+        "In pictures",
+        "all_single_shot: Rank-1 of seeds, and their mean with its 95 % interval",
+    ]
+    assert {"Scores: all_single_shot", "What the searches chose"} <= set(titles)
+    assert "<button></button>" not in page  # a head without a name, which nobody could hear
+    assert "<td>shared</td><td>1</td>" in page and "<img" not in without_code(page)
+    scores = found["scores"]["all_single_shot"]["mAP"]
+    layers = charts_of(page)[1]["layer"]
+    points = {(v["arm"], v["seed"]): v["score"] for v in layers[0]["data"]["values"]}
+    assert points == {
+        (arm, seed): round(100 * value, 2)
+        for arm, by in scores.items()
+        for seed, value in by["seeds"].items()
+    }
+    (mean,) = (v for v in layers[2]["data"]["values"] if v["arm"] == "searched")
+    assert mean["score"] == round(100 * scores["searched"]["mean"], 2) and mean["about"]
+
+
+def test_no_page_of_a_study_without_its_findings(finished_study, tmp_path):
+    file = finished_study / "study.json"
+    for content, why in (("{}", "is not what a study found .*settings"), ("[]", "must be dict")):
+        file.write_text(content)
+        with pytest.raises(BadInput, match=why):
+            write_report([str(finished_study)], tmp_path / "page.html")
+    file.unlink()
+    with pytest.raises(FileNotFoundError, match=r"study\.json"):
+        write_report([str(finished_study)], tmp_path / "page.html")
 
 
 def test_no_report_of_anything_else(tmp_path, training):
@@ -199,10 +272,10 @@ def test_by_default_the_page_lies_in_the_run(training, capsys):
 
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
-def test_a_browser_draws_every_chart_and_asks_nobody(training, search, tmp_path):
+def test_a_browser_draws_every_chart_and_asks_nobody(training, search, finished_study, tmp_path):
     """From the disk; an error would stop the script before the last line of this page."""
     page = tmp_path / "page.html"
-    write_report([str(training.path), str(search.path)], page)
+    write_report([str(training.path), str(search.path), str(finished_study)], page)
     text = page.read_text()
     last = "<script type='module'>document.title = 'to the end'</script></body>"
     page.write_text(last.join(text.rsplit("</body>", 1)))

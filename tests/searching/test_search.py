@@ -6,7 +6,9 @@ import os
 import signal
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
 from cmnas_tf import architecture
 from cmnas_tf.architecture import Architecture
@@ -29,6 +31,17 @@ def files_in(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def pictures_in(folder):
+    """Of the probabilities, by step, [decisions, epochs] times 10."""
+    return {
+        event.step: tf.io.decode_png(tf.make_ndarray(value.tensor)[2]).numpy()[..., 0]
+        for file in folder.iterdir()
+        for event in tf.compat.v1.train.summary_iterator(str(file))
+        for value in event.summary.value
+        if value.tag == "probability_by_epoch"
+    }
+
+
 @pytest.mark.slow
 def test_what_a_search_gives_and_leaves(people, one_block, tmp_path, monkeypatch):
     """Without a folder too, where it vanishes with what was found; nothing is computed again of a
@@ -45,6 +58,11 @@ def test_what_a_search_gives_and_leaves(people, one_block, tmp_path, monkeypatch
     assert Architecture.load(run.path) == found.architecture
     after = [Architecture.load(run.architecture_after(epoch)) for epoch in (1, 2)]
     assert after[1] == found.architecture
+    pictures = pictures_in(run.tensorboard)
+    height = 10 * len(sites)
+    assert {n: p.shape for n, p in pictures.items()} == {1: (height, 10), 3: (height, 20)}
+    at_end = [255 * value for value in found.probabilities.values()]
+    np.testing.assert_allclose(pictures[3][::10, -1], at_end, atol=0.51)
     settings = found.architecture.provenance["settings"]
     assert (settings["search_space"], settings["algorithm"]) == ("norm", "darts")
     assert json.loads(run.description.read_text())["settings"] == settings

@@ -2,12 +2,14 @@
 
 import json
 import re
+import sys
 
 import pytest
 
 from cmnas_tf.errors import BadInput
 from cmnas_tf.search_spaces.named_architecture import NetworkChoice
-from cmnas_tf.studies.findings import findings
+from cmnas_tf.studies.charts import charts_of
+from cmnas_tf.studies.findings import MEASURES, findings
 from cmnas_tf.studies.report import report
 from cmnas_tf.studies.statistics import separate_shares
 from tests.studies.small import finish, study
@@ -112,6 +114,34 @@ def test_the_report_tells_all_of_it(tmp_path):
     for name in (f"{MAIN}_rank1", f"{MAIN}_mAP", f"{MAIN}_mINP", "choices", "ranking"):
         assert f"![{name}.png]({name}.png)" in text
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_what_draws_pictures_the_report_says_so(tmp_path, monkeypatch):
+    plan = filled(tmp_path)
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    assert "There are no pictures: " in told(plan) and '"cmnas_tf[report]"' in told(plan)
+    assert not list(tmp_path.glob("*.png"))
+
+
+def test_the_charts_show_what_was_found(tmp_path):
+    """An arm of one seed has a mean, whose interval has no length."""
+    plan = filled(tmp_path)
+    (plan.cell("shared/seed1").folder / "results.json").unlink()
+    drawn = charts_of(findings(plan))
+    assert set(drawn) == {*(f"{MAIN}_{m}" for m in MEASURES), "choices", "ranking"}
+    seeds, intervals, means = (each["data"]["values"] for each in drawn[f"{MAIN}_mAP"]["layer"])
+    assert {"arm": "searched", "score": 60.0, "seed": "1"} in seeds
+    alone = {"arm": "shared", "score": 40.0, "low": 40.0, "high": 40.0, "about": False}
+    assert alone in means and intervals == means
+    chosen = drawn["choices"]["layer"][0]["data"]["values"]
+    assert {"decision": "stem", "seed": 0, "probability": 0.9} in chosen
+    assert {"decision": "layer1.0.bn1", "seed": 0, "probability": 0.2} in chosen
+    (found,) = (
+        value
+        for value in drawn["ranking"]["layer"][0]["data"]["values"]
+        if value["seed"].startswith("0: tau 0.") and value["architecture"] == "random_2"
+    )
+    assert (found["supernet"], found["trained"]) == (65.0, 50.0)
 
 
 def test_what_a_stage_is_worth_beside_what_the_search_separated(tmp_path):

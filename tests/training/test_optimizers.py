@@ -16,6 +16,7 @@ from cmnas_tf.training.optimizers import (
     along_cosine,
     factor_at,
     in_steps,
+    rates_at,
     warm_up,
     weight_optimizer,
 )
@@ -232,6 +233,13 @@ def test_the_factor_moves_by_epochs_or_by_steps():
     assert factors_of((0, 2, 4, 8, 11, 12), schedule_every="step", **options) == pytest.approx(
         [0.01, 0.2575, 0.505, 1.0, 1.0, 0.1]
     )
+
+
+def test_each_part_has_a_learning_rate_of_its_own():
+    full = {"backbone_learning_rate": 0.5, "head_learning_rate": 2.0}
+    chosen = WeightOptimizer(**full, decay_epochs=(3.0,), learning_rate_warmup=0.0)
+    rates = {"learning_rate/backbone": 0.05, "learning_rate/head": 0.2}
+    assert rates_at(16, 4, 10, chosen) == pytest.approx(rates)
 
 
 def test_a_cosine_over_the_whole_run():
