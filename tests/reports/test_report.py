@@ -47,7 +47,7 @@ def look(root):
         "similarities": {"the same person, same modality": [0, 3, 1], "others": [2, 0, 0]},
         "mapped": [
             {"pid": n % 3, "modality": ("visible", "infrared")[n % 2], "at": at}
-            for n, at in enumerate(random.standard_normal((12, 4)).tolist())
+            for n, at in enumerate(random.uniform(-1, 1, (12, 4)).tolist())
         ],
     }
 
