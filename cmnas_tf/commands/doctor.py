@@ -135,7 +135,7 @@ def cuda(version: str, build: dict, gpus: int) -> Finding:
     if absent := [name for name in names if not _loads(name)]:
         install = f"pip install 'tensorflow[and-cuda]=={version}'; then unset LD_LIBRARY_PATH"
         return Finding("TensorFlow", f"{said}; the loader misses {', '.join(absent)}", install)
-    seen = "look at nvidia-smi and CUDA_VISIBLE_DEVICES, then at BUILD.md, GPU"
+    seen = "look at nvidia-smi and CUDA_VISIBLE_DEVICES, then at docs/devices.md"
     return Finding("TensorFlow", f"{said}, which are there; yet it sees no GPU", seen)
 
 

@@ -58,7 +58,7 @@ def make_strategy(
         if devices.strategy == "multi_worker":
             raise BadInput(
                 "strategy=multi_worker finds no cluster in the environment variable TF_CONFIG; "
-                "set it for each process, see BUILD.md, or give strategy=mirrored."
+                "set it for each process, see docs/devices.md, or give strategy=mirrored."
             )
     os.environ.pop("TF_CONFIG", None)  # TensorFlow reads it for every strategy
     # Mirrored variables of one GPU would be summed over it, each by itself, in a compiled step.

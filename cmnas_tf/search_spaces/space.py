@@ -70,12 +70,12 @@ class SearchSpace(Options):
     def expected_cost(
         self, supernet: "ReidNetwork", height: int, width: int
     ) -> "Callable[[], tf.Tensor]":
-        """Gives a function of what the mixture costs, a scalar >= 0, to be differentiated for the
-        logits.
+        """Gives a function of what the mixture costs: a scalar >= 0 with gradients for the logits.
 
         Args:
           supernet: of this space.
-          height, width: of the images, in pixels.
+          height: of the images, in pixels.
+          width: of the images, in pixels.
 
         Raises:
           BadInput: every architecture of the space costs the same, as of norms: whether one is
