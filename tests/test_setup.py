@@ -385,16 +385,17 @@ def test_real_pip_without_a_network(checkout):
 
 
 FILES = ("requirements-build.txt", "requirements-dev.txt")  # of both lines
+DOCS = "requirements-docs.txt"  # of both lines, and not part of what `make install` makes
 LINES = {"2.15": "requirements.txt", "2.20": "requirements-2.20.txt"}
 RUNNING = "2.15" if sys.version_info < (3, 12) else "2.20"
 
 every_line = pytest.mark.parametrize("line", LINES)
 
 
-def pins(line: str) -> list[tuple[str, str, str]]:
+def pins(line: str, *others: str) -> list[tuple[str, str, str]]:
     """Name, version and environment marker of every package pinned for a line."""
     found = []
-    for name in (*FILES, LINES[line]):
+    for name in (*FILES, LINES[line], *others):
         for text in (ROOT / name).read_text().splitlines():
             text = re.sub(r"\s*#.*", "", text)
             if text and not text.startswith("-r requirements"):
@@ -409,13 +410,13 @@ def pins(line: str) -> list[tuple[str, str, str]]:
 @every_line
 def test_every_package_is_pinned_once(line):
     """But that one may be needed for running and for testing: at the same version then."""
-    found = pins(line)
+    found = pins(line, DOCS)
     names = [name for name, _, _ in set(found)]
     assert len(names) == len(set(names)) > 100
 
 
 def test_all_files_of_pins_belong_to_a_line():
-    assert {path.name for path in ROOT.glob("requirements*.txt")} == {*FILES, *LINES.values()}
+    assert {path.name for path in ROOT.glob("requirements*.txt")} == {*FILES, DOCS, *LINES.values()}
 
 
 @pytest.mark.parametrize(
@@ -459,7 +460,7 @@ def test_the_second_line_does_without_addons():
 @every_line
 def test_the_pins_lie_within_the_bounds_of_the_package(line):
     """Those of pyproject.toml, as its markers choose them for the line's Pythons."""
-    pinned = {name: version for name, version, _ in pins(line)}
+    pinned = {name: version for name, version, _ in pins(line, DOCS)}
     tomllib = pytest.importorskip("tomllib", reason="Python 3.10 has no reader of TOML")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
@@ -468,6 +469,7 @@ def test_the_pins_lie_within_the_bounds_of_the_package(line):
         *extras["serving"],
         *extras["faiss"],
         *extras["report"],
+        *extras["docs"],
         *extras["dev"],
     ]
     for python in {"2.15": ("3.10", "3.11"), "2.20": ("3.12", "3.13")}[line]:
@@ -494,8 +496,9 @@ def test_environment_holds_the_pins_and_nothing_else():
         for package in importlib.metadata.distributions(path=[sysconfig.get_path("purelib")])
     }
     del installed["pip"]  # comes with the interpreter
-    cuda = {name for name in installed if name.startswith("nvidia-")}  # see "GPU" in BUILD.md
-    assert {name: installed[name] for name in installed.keys() - cuda} == wanted
+    cuda = {name for name in installed if name.startswith("nvidia-")}  # see docs/devices.md
+    docs = {name for name, *_ in pins(RUNNING, DOCS)} - {name for name, *_ in pins(RUNNING)}
+    assert {name: installed[name] for name in installed.keys() - cuda - docs} == wanted
 
 
 def test_make_runs_lint_then_every_test():
