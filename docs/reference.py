@@ -73,7 +73,8 @@ def _with_options(found: re.Match[str]) -> str:
         for line in (f"*{_plain(title)}*", *(_entry(o.name, o, o.help) for o in options))
     ]
     # Its fields are those options, which the signature would show as calls.
-    hidden = "    options: { show_signature: false, filters: ['!^_', '!^[a-z_]+$'] }"
+    fields = "|".join(field.name for field in dataclasses.fields(component))
+    hidden = f"    options: {{ show_signature: false, filters: ['!^_', '!^({fields})$'] }}"
     return "\n\n".join([f"{found[0]}\n{hidden}", *lines])
 
 

@@ -40,12 +40,27 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
 
 
 def _drawing() -> str:
+    """An SVG: a row and a column for each room, from the top floor down."""
     found = imports()
     heights = floors(found)
     rooms = sorted(heights, key=lambda room: (-heights[room], room))
-    lines = [["floor", "room", *(str(number) for number in range(1, len(rooms) + 1))]]
-    lines.append(["--:", "---", *[":-:"] * len(rooms)])
-    for number, room in enumerate(rooms, start=1):
-        marks = ["●" if other in found[room] else "" for other in rooms]
-        lines.append([str(heights[room]), f"{number} `{room}`", *marks])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    places = {room: 40 + 24 * number for number, room in enumerate(rooms)}
+    drawn = [_text(10, 16, "floor"), _text(60, 16, "room")]
+    for row, y in places.items():
+        number = rooms.index(row) + 1
+        drawn += [_text(20, y, heights[row]), _text(60, y, f"{number} {row}")]
+        drawn.append(_text(150 + y, 16, number))
+        drawn += [
+            f'<circle cx="{155 + places[other]}" cy="{y - 4}" r="5" fill="#0072B2">'
+            f"<title>{row} imports {other}</title></circle>"
+            for other in found[row]
+        ]
+    side = 24 * len(rooms) + 50
+    lines = "".join(f"M10 {y + 8}H{side + 130}" for y in places.values())
+    drawn.append(f'<path d="{lines}" stroke="currentColor" opacity=".2"/>')
+    box = f'viewBox="0 0 {side + 140} {side}" role="img" aria-label="who imports whom"'
+    return f'<svg {box} font-size="13" fill="currentColor">{"".join(drawn)}</svg>'
+
+
+def _text(x: int, y: int, text: object) -> str:
+    return f'<text x="{x}" y="{y}">{text}</text>'

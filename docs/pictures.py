@@ -1,0 +1,46 @@
+"""Draws the picture at the top of README from the runs of the demonstration: ``make pictures``.
+
+Left how the search leaned from epoch to epoch, right some queries of the network that it led to.
+
+python -m docs.pictures runs/demo
+"""
+
+import io
+import sys
+from pathlib import Path
+
+import vl_convert
+from PIL import Image
+
+from cmnas_tf.architecture import Architecture
+from cmnas_tf.evaluation.results_file import read_look, results_files
+from cmnas_tf.reports import charts
+from cmnas_tf.reports.ranked_lists import ranked_lists
+from cmnas_tf.runs.run_folder import RunFolder
+from cmnas_tf.search_spaces import NormSpace
+
+HEIGHT, GAP = 720, 40  # pixels
+QUERIES = "What it is like: some queries drawn at random"
+
+
+def main(demo: Path, output: Path) -> None:
+    """Joins the two pictures."""
+    search, searched = RunFolder(demo / "search"), RunFolder(demo / "searched")
+    files = sorted(search.architecture_after(1).parent.glob("epoch_*.json"))
+    leaned = charts.decisions([NormSpace().probabilities(Architecture.load(f)) for f in files])
+    look = read_look(results_files(searched)[0], searched)
+    assert look is not None
+    drawn = (
+        vl_convert.vegalite_to_png(leaned | {"width": 360}, scale=2),
+        ranked_lists(look)[QUERIES],
+    )
+    parts = [Image.open(io.BytesIO(png)).convert("RGB") for png in drawn]
+    parts = [part.resize((part.width * HEIGHT // part.height, HEIGHT)) for part in parts]
+    whole = Image.new("RGB", (sum(part.width for part in parts) + GAP, HEIGHT), "white")
+    whole.paste(parts[0], (0, 0))
+    whole.paste(parts[1], (parts[0].width + GAP, 0))
+    whole.quantize(256).save(output, optimize=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(__file__).parent / "search.png")
