@@ -14,7 +14,9 @@ import pytest
 import cmnas_tf as reid
 from cmnas_tf.commands import command_line
 from cmnas_tf.commands.cmnas import COMMANDS, load
+from cmnas_tf.data import LAYOUTS
 from cmnas_tf.errors import BadInput
+from cmnas_tf.searching import ALGORITHMS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -133,6 +135,19 @@ def computed_by(source: str) -> list[str]:
 
 def _is_docstring(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+@pytest.mark.parametrize(
+    ("mark", "registry", "name"),
+    [("register_dataset(", LAYOUTS, "my_people"), ("ALGORITHMS", ALGORITHMS, "first_come")],
+)
+def test_a_registration_in_the_guide_is_one(mark, registry, name):
+    (printed,) = [b for b in blocks(DOCS / "extending.md", "python") if mark in b]
+    try:
+        exec(printed, {"__name__": __name__})
+        assert name in registry
+    finally:
+        registry.unregister(name)
 
 
 @cache
