@@ -10,12 +10,16 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
 import cmnas_tf as reid
+from cmnas_tf.architecture import BACKBONES, Architecture
 from cmnas_tf.commands import command_line
 from cmnas_tf.commands.cmnas import COMMANDS, load
 from cmnas_tf.data import LAYOUTS
 from cmnas_tf.errors import BadInput
+from cmnas_tf.models import two_stream
+from cmnas_tf.models.backbones import BUILDERS
 from cmnas_tf.searching import ALGORITHMS
 
 ROOT = Path(__file__).parents[1]
@@ -150,6 +154,18 @@ def test_a_registration_in_the_guide_is_one(mark, registry, name):
         registry.unregister(name)
 
 
+def test_the_backbone_in_the_guide_is_a_network():
+    (printed,) = [b for b in blocks(DOCS / "extending.md", "python") if "register_backbone" in b]
+    try:
+        exec(printed, {"__name__": __name__})
+        network = two_stream(Architecture.separate_until("stage2", "plain3"), 5, "plain3")
+        images = tf.zeros([2, 32, 16, 3])
+        assert network((images, images)).logits.shape == (4, 5)
+    finally:
+        BACKBONES.unregister("plain3")
+        BUILDERS.unregister("plain")
+
+
 @cache
 def anchors(document: Path) -> set[str]:
     """Those that a reader of Markdown gives to the headings."""
@@ -225,7 +241,9 @@ def test_the_site_builds_without_a_warning(tmp_path):
         text=True,
     )
     assert built.returncode == 0, built.stderr
-    page = (tmp_path / "site/commands/train.html").read_text()
-    assert "--hetero_center_weight" in page
-    links = re.findall(r'(?:src|href)="(https?:[^"]*)"', page)
-    assert all("unpkg" not in link and "fonts" not in link for link in links), links
+    site = tmp_path / "site"
+    assert {page.stem for page in site.glob("commands/*.html")} == {"index", *COMMANDS}
+    assert "--hetero_center_weight" in (site / "commands/train.html").read_text()
+    assert "commands imports training" in (site / "architecture.html").read_text()
+    for page in site.rglob("*.html"):  # which are read without a network
+        assert not re.search(r'<(?:script|link|img)[^>]*(?:src|href)="https?:', page.read_text())
