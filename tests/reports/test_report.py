@@ -24,6 +24,7 @@ from cmnas_tf.reports.page import Figure, Section, Table, write_page
 from cmnas_tf.reports.report import write_report
 from cmnas_tf.runs.run_folder import Description, RunFolder
 from cmnas_tf.search_spaces.cell_space import CellSpace
+from docs import pictures
 from tests.evaluation.records import record
 
 pytest.importorskip("vl_convert")
@@ -297,3 +298,13 @@ def test_a_page_of_nothing_but_words(tmp_path):
     for expected in ("<title>Title &amp; more</title>", "<td>1 &lt; 2</td>", "<p>so it is</p>"):
         assert expected in page
     assert 'alt="F"' in page and "<figcaption>see</figcaption>" in page
+
+
+def test_the_picture_of_readme_is_drawn_from_runs(search, training, tmp_path):
+    """A heat map, of two epochs here, beside a ranked list."""
+    (tmp_path / "search").symlink_to(search.path)
+    (tmp_path / "searched").symlink_to(training.path)
+    pictures.main(tmp_path, tmp_path / "drawn.png")
+    with Image.open(tmp_path / "drawn.png") as drawn:
+        assert drawn.height == pictures.HEIGHT < drawn.width
+        assert len(drawn.convert("RGB").getcolors(1 << 20)) > 10
