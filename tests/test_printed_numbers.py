@@ -1,0 +1,75 @@
+"""Numbers in the documents are those of the files that they come from."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+
+ROWS = {
+    "searched": "searched",
+    "all shared": "shared",
+    "all separate": "separate",
+    "random, as many separate": "random",
+    "separate up to layer1": "until_layer1",
+    "separate up to layer3": "until_layer3",
+    "searched without C3MMD": "no_c3mmd",
+}
+
+
+@pytest.mark.parametrize("document", [ROOT / "README.md", DOCS / "results.md"])
+def test_scores_are_those_of_the_studies(document):
+    """mAP, and in the results Rank-1 and the spread of mAP too."""
+    studies = [
+        json.loads((DOCS / name / "study.json").read_text())["scores"]["all_single_shot"]
+        for name in ("study_synthetic", "study_synthetic_hard")
+    ]
+    rows = re.findall(r"^\| ([\w, ]+) \| (\S.*) \| (\S.*) \|$", document.read_text(), re.MULTILINE)
+    cells = {name: rest for name, *rest in rows if name in ROWS}
+    assert len(cells) >= 6
+    for name, printed in cells.items():
+        measures = ["rank1", "mAP"] if document.name == "results.md" else ["mAP"]
+        for cell, study in zip(printed, studies, strict=True):
+            wanted = [_percent(study[each][ROWS[name]]["seeds"]) for each in measures]
+            assert re.findall(r"[\d.]+", cell)[: len(wanted)] == wanted, (name, cell)
+
+
+RATIOS = {
+    "fused mixed norm over three plain ones": ("fused_over_naive_norm",),
+    "supernet's step over a derived network's; its memory": (
+        "supernet_over_derived_step",
+        "supernet_over_derived_memory",
+    ),
+    "search, both updates, over two trainings' steps": ("search_step_over_two_training_steps",),
+    "bfloat16 step over float32": ("bfloat16_over_float32_step",),
+    "step over PyTorch's; in bfloat16": (
+        "tensorflow_over_torch_step",
+        "tensorflow_over_torch_step_bfloat16",
+    ),
+    "pipeline's images a second over a PIL loop's": ("pipeline_over_pil_loop",),
+    "ranking, speed over a loop of queries": ("ranking_over_query_loop",),
+    "exported model, one image, over PyTorch; `--frozen`": (
+        "export_over_torch",
+        "frozen_export_over_torch",
+    ),
+    "exported model, 32 images, over PyTorch": ("export_over_torch_32_images",),
+}
+
+
+def test_ratios_are_those_of_the_benchmarks():
+    """Of the newest run of all of them, with the digits that are printed."""
+    measured = json.loads((ROOT / "benchmarks/results/latest.json").read_text())
+    text = (DOCS / "results.md").read_text()
+    for row, names in RATIOS.items():
+        (printed,) = re.findall(rf"^\| {re.escape(row)} \| (.*) \|$", text, re.MULTILINE)
+        numbers = printed.split("; ")
+        for number, name in zip(numbers, names, strict=True):
+            digits = len(number.partition(".")[2])
+            assert number == f"{measured[name]:.{digits}f}", name
+
+
+def _percent(of_seeds: dict[str, float]) -> str:
+    return f"{100 * sum(of_seeds.values()) / len(of_seeds):.1f}"
