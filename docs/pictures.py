@@ -9,12 +9,11 @@ import io
 import sys
 from pathlib import Path
 
-import vl_convert
 from PIL import Image
 
+from cmnas_tf import charts
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.evaluation.results_file import read_look, results_files
-from cmnas_tf.reports import charts
 from cmnas_tf.reports.ranked_lists import ranked_lists
 from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.search_spaces import NormSpace
@@ -27,13 +26,14 @@ def main(demo: Path, output: Path) -> None:
     """Joins the two pictures."""
     search, searched = RunFolder(demo / "search"), RunFolder(demo / "searched")
     files = sorted(search.architecture_after(1).parent.glob("epoch_*.json"))
-    leaned = charts.decisions([NormSpace().probabilities(Architecture.load(f)) for f in files])
+    by_epoch = {
+        epoch: NormSpace().probabilities(Architecture.load(file))
+        for epoch, file in enumerate(files, start=1)
+    }
+    heat_map = charts.png(charts.decisions(by_epoch, "epoch", width=360))
     look = read_look(results_files(searched)[0], searched)
     assert look is not None
-    drawn = (
-        vl_convert.vegalite_to_png(leaned | {"width": 360}, scale=2),
-        ranked_lists(look)[QUERIES],
-    )
+    drawn = heat_map, ranked_lists(look)[QUERIES]
     parts = [Image.open(io.BytesIO(png)).convert("RGB") for png in drawn]
     parts = [part.resize((part.width * HEIGHT // part.height, HEIGHT)) for part in parts]
     whole = Image.new("RGB", (sum(part.width for part in parts) + GAP, HEIGHT), "white")
