@@ -87,7 +87,7 @@ def _means(found: Findings, mean: str, y: Chart, x: Chart, subject: str = "") ->
 def _choices(search: Findings, subject: str) -> Chart:
     """How much each seed's search was for each decision; of very many, those that a seed made."""
     probabilities = search.get("probabilities") or search["leanings"]  # of an earlier version
-    names = list(next(iter(probabilities.values())))
+    names = list(next(iter(probabilities.values()), ()))
     if len(names) > MANY:
         made = {name for chosen in search["chosen"].values() for name in chosen}
         names = [name for name in names if name in made]
