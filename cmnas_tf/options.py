@@ -75,7 +75,7 @@ class Option:
         Raises:
           BadInput: it is not finite, out of range or none of the choices; the option is named.
         """
-        numbers = value if isinstance(value, tuple) else (value,)
+        numbers = value if isinstance(value, tuple | list) else (value,)  # a list: as recorded
         if any(isinstance(n, float) and not math.isfinite(n) for n in numbers):
             raise BadInput(f"{self.name}={value} must be finite.")
         each = value.split(",") if self.several else [value]

@@ -83,7 +83,7 @@ class Data(DataFolder):
         each = [d if LAYOUTS[d.layout].trials > 1 else replace(d, trial=1) for d in each]
         return join_datasets([data.load("train", grey16) for data in each])
 
-    def load(self, part: str, grey16: Range) -> "Dataset":
+    def load(self, part: str, grey16: Range = ()) -> "Dataset":
         """The data set; where it is asked for without the unreadable images of a part."""
         found = self.load_listed()
         if not self.skip_unreadable:
