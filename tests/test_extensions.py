@@ -149,7 +149,7 @@ def test_a_data_set_of_another_package(numbers):
     )
     scores = evaluate_network(model, dataset, devices=Devices(strategy="one_device"))
     assert list(scores) == ["single_query"]
-    assert scores["single_query"].trials["single_query"].queries == 2
+    assert scores["single_query"].trials["single_query"].counts.counted == 2
     assert 0 <= scores.rank1 <= 1
 
 
