@@ -19,7 +19,7 @@ def vectorised() -> Callable[[], None]:
 def query_loop() -> Callable[[], None]:
     """As the protocol reads: one query after the other."""
     test = _random_test()
-    for found, expected in zip(_rank_one_by_one(*test), rank(*test, "sysu"), strict=True):
+    for found, expected in zip(_rank_one_by_one(*test), rank(*test, "sysu")[:3], strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-9)
     return lambda: _keep(_rank_one_by_one(*test))
 
