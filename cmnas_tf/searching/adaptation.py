@@ -20,8 +20,8 @@ class Adaptation:
     """Trains the weights of a supernet for what its logits are set to, and puts them back.
 
     Weights that a mixture shares serve some of its architectures worse than others: those that
-    separate norms near the end do far better once trained than the supernet says. Every
-    architecture starts from the same weights and sees the same batches. All of it is our choice.
+    separate norms near the end retrieve far better after an epoch of their own. Every architecture
+    starts from the same weights and sees the same batches. All of it is our choice.
 
     Attributes:
       bilevel: of the search, with the weights and the state of its last step.
