@@ -1,8 +1,8 @@
 """What a search space is, and the registry of spaces.
 
 A space knows its decisions, builds the supernet of all choices, and draws and changes choices at
-random. It knows nothing of how it is searched. Listing spaces and
-their options needs no TensorFlow; a space imports it when it builds a network.
+random. It knows nothing of how it is searched. Listing spaces and their options needs no
+TensorFlow; a space imports it when it builds a network.
 """
 
 from collections.abc import Callable, Collection, Mapping
