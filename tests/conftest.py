@@ -22,6 +22,9 @@ import tensorflow as tf
 import tf_keras as keras
 from tensorflow.python import pywrap_tfe
 
+from cmnas_tf.architecture import BACKBONES
+from tests.tiny_people import ONE_BLOCK
+
 # What `nohup` has ignored would be so in the programs that tests begin, too.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
@@ -64,6 +67,12 @@ def _seed_of(name: str) -> int:
 def seeded(request):
     """Python's, NumPy's and TensorFlow's generators, and those of Keras's initializers."""
     _set_seed(_seed_of(request.node.name))
+
+
+@pytest.fixture
+def one_block(monkeypatch):
+    """ResNet-18 is left with one block."""
+    monkeypatch.setitem(BACKBONES.entries, "resnet18", ONE_BLOCK)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 
 import cmnas_tf as reid
-from cmnas_tf.architecture import BACKBONES
-from tests.searching.small import ONE_BLOCK
 from tests.tiny_people import write_people
 
 ROOT = Path(__file__).parents[1]
@@ -48,9 +46,8 @@ def test_a_name_that_is_not_there():
 
 
 @pytest.mark.slow
-def test_the_first_block_of_readme(tmp_path, monkeypatch):
+def test_the_first_block_of_readme(one_block, tmp_path, monkeypatch):
     """Executed as it is printed, with components that are small unless told otherwise."""
-    monkeypatch.setitem(BACKBONES.entries, "resnet18", ONE_BLOCK)
     people = write_people(tmp_path / "SYSU-MM01")
     images = sorted(people.glob("cam1/*/*.jpg"))
     for name, image in zip(("a.jpg", "b.jpg"), images, strict=False):

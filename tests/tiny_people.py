@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from cmnas_tf.architecture import ResNetPlan
 from cmnas_tf.data.synthetic import write_dataset
 from cmnas_tf.data.synthetic_plan import SyntheticPeople
 
@@ -18,6 +19,8 @@ TINY = (
 # A package beside the installed ones, whose backbone processes can name that are given its folder.
 PLUGIN = Path(__file__).parent / "plugin"
 TINIEST = ("--backbone=tiny_resnet", *TINY[1:])
+# What the fixture ``one_block`` leaves of ResNet-18.
+ONE_BLOCK = ResNetPlan((1, 0, 0, 0), bottleneck=False)
 
 
 def write_people(folder: Path, **changes) -> Path:

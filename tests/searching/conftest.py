@@ -2,16 +2,8 @@
 
 import pytest
 
-from cmnas_tf import architecture
 from cmnas_tf.data import load_dataset
-from tests.searching.small import ONE_BLOCK
 from tests.tiny_people import write_people
-
-
-@pytest.fixture
-def one_block(monkeypatch):
-    """ResNet-18 is left with one block."""
-    monkeypatch.setitem(architecture.BACKBONES.entries, "resnet18", ONE_BLOCK)
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,9 @@
 
 import tensorflow as tf
 
-from cmnas_tf.architecture import ResNetPlan
 from cmnas_tf.search_spaces import NormSpace
 from cmnas_tf.searching.search import find_architecture
 
-ONE_BLOCK = ResNetPlan((1, 0, 0, 0), bottleneck=False)
 SPACE = NormSpace("resnet18", width=1 / 16)
 # Options of every training of weights, for people of 32 x 16 pixels.
 SMALL = {

@@ -8,7 +8,6 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from cmnas_tf import architecture
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.data import Image, Images, load_dataset
 from cmnas_tf.data.pipeline import ImageSource, Share
@@ -23,7 +22,7 @@ from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.searching import Darts, fitness
 from cmnas_tf.searching.fitness import supernet_scores
 from cmnas_tf.training.inputs import TrainingImages
-from tests.searching.small import ONE_BLOCK, SMALL, SPACE, find
+from tests.searching.small import SMALL, SPACE, find
 from tests.tiny_people import write_people
 
 BATCHES = 3
@@ -110,10 +109,9 @@ def test_at_most_four_images_of_a_person_from_a_camera():
 
 
 @pytest.mark.slow
-def test_scores_are_those_of_the_derived_networks(tmp_path, monkeypatch):
+def test_scores_are_those_of_the_derived_networks(one_block, tmp_path, monkeypatch):
     """With the supernet's weights and with running statistics of the same batches; each score is
     the same whatever was asked before."""
-    monkeypatch.setitem(architecture.BACKBONES.entries, "resnet18", ONE_BLOCK)
     monkeypatch.setattr(fitness, "_STATISTICS_BATCHES", BATCHES)
     people = load_dataset("sysu_mm01", write_people(tmp_path / "people"))
     darts = Darts(epochs=2, warmup_epochs=1).with_values(**SMALL)

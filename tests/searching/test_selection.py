@@ -1,6 +1,7 @@
 """What is kept of a trained supernet."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -157,31 +158,11 @@ def test_fitness_needs_people_whom_the_weights_never_saw(eight_people, one_block
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["stages", "perturbation", "evolution"])
-def test_a_search_keeps_what_is_selected(name, eight_people, one_block, tmp_path):
-    """Its fitness is in the run's folder, and measured again it is the same."""
-    algorithm = darts(selection=name)
-    found = find(eight_people, algorithm, tmp_path / "run")
-    kept = json.loads((tmp_path / "run" / "fitness.json").read_text())
-    assert found.architecture == Architecture.load(tmp_path / "run")
-    by_architecture = {
-        Architecture.from_json(each["architecture"]): each["fitness"]["mean_ap"]
-        for each in kept
-        if "architecture" in each
-    }
-    assert found.architecture.provenance["fitness"] == by_architecture[found.architecture]
-    assert found.architecture.provenance["settings"]["selection"] == name
-    again = fitness.supernet_scores(
-        eight_people, SPACE, algorithm, {"kept": found.architecture}, found.run, seed=0
-    )
-    assert again["kept"] == pytest.approx(by_architecture[found.architecture], abs=1e-6)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["stages", "perturbation", "evolution"])
-def test_a_killed_selection_resumes_and_measures_nothing_twice(
+def test_a_search_keeps_what_is_selected_and_a_killed_one_measures_nothing_twice(
     name, eight_people, one_block, tmp_path, monkeypatch
 ):
-    """Nor does a finished search measure anything, or read an image for it, when asked again."""
+    """Its fitness is in the run's folder, and measured again it is the same. Nor does a finished
+    search measure anything, or read an image for it, when asked again."""
     measure, done, killed_after = SupernetFitness._measure, [], None
 
     def counting(self):
@@ -192,21 +173,42 @@ def test_a_killed_selection_resumes_and_measures_nothing_twice(
 
     monkeypatch.setattr(SupernetFitness, "_measure", counting)
     undisturbed = find(eight_people, darts(selection=name), tmp_path / "one")
+    kept = json.loads((tmp_path / "one" / "fitness.json").read_text())
+    assert undisturbed.architecture == Architecture.load(tmp_path / "one")
+    by_architecture = {
+        Architecture.from_json(each["architecture"]): each["fitness"]["mean_ap"]
+        for each in kept
+        if "architecture" in each
+    }
+    provenance = undisturbed.architecture.provenance
+    assert provenance["fitness"] == by_architecture[undisturbed.architecture]
+    assert provenance["settings"]["selection"] == name
+
     in_all, done[:], killed_after = len(done), [], 3
+    killed = shutil.copytree(tmp_path / "one", tmp_path / "two")
+    for path in killed.glob("*.*"):
+        if path.name.startswith(("architecture.", "fitness.", "latency.")):
+            path.unlink()
     with pytest.raises(KeyboardInterrupt):
-        find(eight_people, darts(selection=name), tmp_path / "two")
-    assert not (tmp_path / "two" / "architecture.json").exists()
-    assert len(json.loads((tmp_path / "two" / "fitness.json").read_text())) == 3
+        find(eight_people, darts(selection=name), killed)
+    assert not (killed / "architecture.json").exists()
+    assert len(json.loads((killed / "fitness.json").read_text())) == 3
     done[:], killed_after = [], None
-    resumed = find(eight_people, darts(selection=name), tmp_path / "two")
+    resumed = find(eight_people, darts(selection=name), killed)
     assert len(done) == in_all - 3
     assert resumed.architecture == undisturbed.architecture
     one, two = (tmp_path / name / "fitness.json" for name in ("one", "two"))
     assert one.read_text() == two.read_text()
+
+    again = fitness.supernet_scores(
+        eight_people, SPACE, darts(selection=name), {"kept": resumed.architecture}, resumed.run, 0
+    )
+    kept_fitness = by_architecture[undisturbed.architecture]
+    assert again["kept"] == pytest.approx(kept_fitness, abs=1e-6)
     done[:], killed_after = [], 0
     monkeypatch.setattr(SupernetFitness, "_statistics_from", None)
-    again = find(eight_people, darts(selection=name), tmp_path / "two")
-    assert again.architecture == undisturbed.architecture
+    read = find(eight_people, darts(selection=name), killed)
+    assert read.architecture == undisturbed.architecture
 
 
 @pytest.mark.slow

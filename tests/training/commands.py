@@ -5,9 +5,10 @@ import json
 import os
 from pathlib import Path
 
-from cmnas_tf import architecture
+from cmnas_tf.architecture import BACKBONES
 from cmnas_tf.runs.checkpoints import Checkpoints
 from tests.forked import Forked
+from tests.tiny_people import ONE_BLOCK
 
 
 class Command(Forked):
@@ -37,8 +38,7 @@ def _prepare(tf_config, fault):
     os.environ.pop("TF_CONFIG", None)
     if tf_config:
         os.environ["TF_CONFIG"] = json.dumps(tf_config)
-    small = architecture.ResNetPlan((1, 0, 0, 0), bottleneck=False)
-    architecture.BACKBONES.entries["resnet18"] = small
+    BACKBONES.entries["resnet18"] = ONE_BLOCK
     if fault is not None:
         fault()
 

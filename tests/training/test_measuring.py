@@ -117,7 +117,7 @@ def train(people, folder, **changes):
 
 
 @pytest.mark.slow
-def test_measuring_changes_nothing_and_keeps_the_best(people, tmp_path):
+def test_measuring_changes_nothing_and_keeps_the_best(people, one_block, tmp_path):
     plain = train(people, tmp_path / "plain")
     measured = train(people, tmp_path / "measured", measure_every=1, measure_on="test")
     for name, tensor in plain.checkpoint.tensors.items():
@@ -141,7 +141,9 @@ def test_measuring_changes_nothing_and_keeps_the_best(people, tmp_path):
 
 
 @pytest.mark.slow
-def test_held_out_people_have_no_class_and_a_longer_training_ends_the_same(people, tmp_path):
+def test_held_out_people_have_no_class_and_a_longer_training_ends_the_same(
+    people, one_block, tmp_path
+):
     at_once = train(people, tmp_path / "at once", measure_every=1, held_out=0.3)
     assert at_once.specification.num_classes == 4
     folder = tmp_path / "in two"
@@ -158,7 +160,7 @@ def test_held_out_people_have_no_class_and_a_longer_training_ends_the_same(peopl
 
 
 @pytest.mark.slow
-def test_who_is_held_out_cannot_change_in_a_run(people, tmp_path):
+def test_who_is_held_out_cannot_change_in_a_run(people, one_block, tmp_path):
     train(people, tmp_path, epochs=1)
     with pytest.raises(BadInput, match="measure_every"):
         train(people, tmp_path, measure_every=1)

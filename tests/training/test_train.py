@@ -8,8 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from cmnas_tf import architecture
-from cmnas_tf.architecture import Architecture, ResNetPlan
+from cmnas_tf.architecture import BACKBONES, Architecture
 from cmnas_tf.data import load_dataset
 from cmnas_tf.data.synthetic import write_dataset
 from cmnas_tf.data.synthetic_plan import SyntheticPeople
@@ -20,12 +19,15 @@ from cmnas_tf.models.specification import Specification
 from cmnas_tf.network_parts import NetworkParts
 from cmnas_tf.runs import checkpoints
 from cmnas_tf.runs.how_it_runs import Checkpointing
+from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.search_spaces import NormSpace
 from cmnas_tf.searching import Darts
 from cmnas_tf.searching.search import find_architecture
 from cmnas_tf.training import initial_weights, trainer
 from cmnas_tf.training.recipe import Recipe
 from cmnas_tf.training.train import train_network
+from cmnas_tf.training.trained import load_network
+from tests.tiny_people import ONE_BLOCK
 from tests.training import tiny
 
 pytestmark = pytest.mark.slow
@@ -144,11 +146,20 @@ def test_a_resumed_run_ends_as_an_undisturbed_one(train, adopting, tmp_path, aft
     assert all(same(found[step], again[step]) for step in found)
 
 
+@pytest.fixture(scope="module")
+def trained_once(people, tmp_path_factory):
+    """The folder of a training, which nobody changes."""
+    folder = tmp_path_factory.mktemp("runs") / "trained"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(BACKBONES.entries, "resnet18", ONE_BLOCK)
+        train_small(people, run_dir=folder)
+    return folder
+
+
 @pytest.fixture
-def one_block(monkeypatch):
-    """Leaves one block to ResNet-18."""
-    small = ResNetPlan((1, 0, 0, 0), bottleneck=False)
-    monkeypatch.setitem(architecture.BACKBONES.entries, "resnet18", small)
+def finished(trained_once, one_block, tmp_path):
+    """A copy of it."""
+    return shutil.copytree(trained_once, tmp_path / "finished")
 
 
 def train_small(people, chosen=None, run_dir=None, seed=3, epochs=1, how=None, **changes):
@@ -172,44 +183,41 @@ def test_without_a_folder_the_run_lies_in_one_that_vanishes_with_the_network(peo
     assert not folder.exists()
 
 
-def test_names_of_people_are_kept_with_the_weights(people, one_block):
+def test_names_of_people_are_kept_with_the_weights(people, finished):
     """In the order of the classifier's outputs; where people have numbers, nothing is kept."""
-    assert "people" not in train_small(people).checkpoint.metadata
+    assert "people" not in RunFolder(finished).newest().metadata
     named = dataclasses.replace(people, names=tuple("zyxwvut"))
     kept = train_small(named).checkpoint.metadata["people"]
     assert kept == [named.names[pid] for pid in sorted(set(people.train.pids))]
 
 
-def test_where_it_lies_makes_no_difference(people, one_block, tmp_path):
-    """Nor does that the run of a temporary folder came before, from other random numbers."""
-    one, other = train_small(people), train_small(people, run_dir=tmp_path / "run")
-    assert (
-        same(one.checkpoint, other.checkpoint) and one.checkpoint.digest == other.checkpoint.digest
-    )
-    third = train_small(people, seed=4)
-    assert not same(one.checkpoint, third.checkpoint)
+def test_where_it_lies_makes_no_difference(people, finished):
+    """Nor does that another run came before, from other random numbers."""
+    third, one = train_small(people, seed=4).checkpoint, train_small(people).checkpoint
+    other = RunFolder(finished).newest()
+    assert same(one, other) and one.digest == other.digest
+    assert not same(one, third)
 
 
-def test_a_finished_run_is_read_and_nothing_is_computed(people, one_block, tmp_path, monkeypatch):
-    first = train_small(people, run_dir=tmp_path)
-    files = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
+def test_a_finished_run_is_read_and_nothing_is_computed(people, finished, tmp_path, monkeypatch):
+    first = load_network(finished)
+    files = {path: path.read_bytes() for path in finished.rglob("*.*") if path.is_file()}
 
     def must_not_run(*_):
         raise AssertionError("a step was taken")
 
     monkeypatch.setattr(trainer, "gradient_step", must_not_run)
-    again = train_small(people, run_dir=tmp_path)
+    again = train_small(people, run_dir=finished)
     assert again.checkpoint.digest == first.checkpoint.digest
     np.testing.assert_allclose(again.embed_dataset(people), first.embed_dataset(people), atol=1e-6)
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()} == files
+    assert {path: path.read_bytes() for path in finished.rglob("*.*") if path.is_file()} == files
     with pytest.raises(AssertionError, match="a step was taken"):
         train_small(people, run_dir=tmp_path / "another")
 
 
-def test_another_run_is_refused_by_what_differs(people, one_block, tmp_path):
+def test_another_run_is_refused_by_what_differs(people, finished):
     """Options, seed, width, images and architecture; the folder stays as it was."""
-    train_small(people, run_dir=tmp_path)
-    files = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    files = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
     others = people.of_modality("visible")
     for given, message in (
         ({"erase_probability": 0.1}, r"other settings \(erase_probability=0\.5 then, 0\.1 now\)"),
@@ -223,14 +231,14 @@ def test_another_run_is_refused_by_what_differs(people, one_block, tmp_path):
         ({"how": {"last_stride": 2}}, r"\(last_stride=1 then, 2 now\)"),
         (
             {"chosen": Architecture.shared("resnet18")},
-            rf"`architecture` is not the one that run_dir={tmp_path} began with, which is in",
+            rf"`architecture` is not the one that run_dir={finished} began with, which is in",
         ),
     ):
         with pytest.raises(BadInput, match=message):
-            train_small(people, run_dir=tmp_path, **given)
+            train_small(people, run_dir=finished, **given)
     with pytest.raises(BadInput, match=r"other settings \(correlation_weight=5\.0 then, 0\.0 now"):
-        train_small(others, run_dir=tmp_path)
-    found = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        train_small(others, run_dir=finished)
+    found = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
     assert found == files
 
 
@@ -284,11 +292,10 @@ def test_agw_is_trained_and_resumed(people, one_block, tmp_path):
         train_small(people, run_dir=again, epochs=2, **given)
 
 
-def test_a_resumed_run_has_its_own_weights(people, one_block, tmp_path, monkeypatch):
+def test_a_resumed_run_has_its_own_weights(people, finished, tmp_path, monkeypatch):
     """The initial ones are not loaded again; but they must be the same, wherever they lie now."""
-    begun = train_small(people, run_dir=tmp_path / "first").checkpoint.path
     initial = tmp_path / "initial.safetensors"
-    shutil.copy(begun, initial)
+    shutil.copy(RunFolder(finished).newest().path, initial)
     calls = []
     start_from = initial_weights.start_from
 
@@ -303,8 +310,10 @@ def test_a_resumed_run_has_its_own_weights(people, one_block, tmp_path, monkeypa
     moved = shutil.move(initial, tmp_path / "moved.safetensors")
     again = train_small(people, run_dir=run, initial_weights=str(moved))
     assert calls == [str(initial)] and again.checkpoint.digest == one.checkpoint.digest
-    another = train_small(people, run_dir=tmp_path / "another", seed=4)
-    for other in ("", str(another.checkpoint.path), str(tmp_path / "another")):
+    another = RunFolder(finished).newest()
+    tensors = {name: tensor + 1 for name, tensor in another.tensors.items()}
+    checkpoints.write(another.path, another.step, tensors, another.metadata)
+    for other in ("", str(another.path), str(finished)):
         with pytest.raises(BadInput, match=r"\(initial_weights='sha256:[0-9a-f]{64}' then, '"):
             train_small(people, run_dir=run, initial_weights=other)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cmnas_tf.architecture import BACKBONES, Architecture
+from cmnas_tf.architecture import Architecture
 from cmnas_tf.data.pipeline import Batch
 from cmnas_tf.data.sampling import Sampling
 from cmnas_tf.losses import Objective
@@ -14,7 +14,8 @@ from cmnas_tf.training.gradient_step import gradient_step
 from cmnas_tf.training.loss_scale import LossScaled
 from cmnas_tf.training.recipe import WeightOptimizer, WeightTraining
 from cmnas_tf.training.trainer import Trainer
-from tests.searching.small import ONE_BLOCK
+
+pytestmark = pytest.mark.usefixtures("one_block")
 
 TRAINING = WeightTraining(
     sampling=Sampling(identities_per_batch=3, images_per_identity=2),
@@ -58,17 +59,16 @@ def test_a_step_descends_and_the_average_follows():
         np.testing.assert_allclose(trainer.average.variables[path], average, rtol=1e-5, atol=1e-7)
 
 
-def graph_and_compiled(monkeypatch, **numbers):
-    monkeypatch.setitem(BACKBONES.entries, "resnet18", ONE_BLOCK)
+def graph_and_compiled(**numbers):
     return [
         begin(TRAINING.with_values(**numbers, xla=xla), average_decay=0.5) for xla in ("off", "on")
     ]
 
 
 @pytest.mark.parametrize("recompute", [False, True])
-def test_a_step_that_xla_compiles_is_the_same_step(recompute, monkeypatch):
+def test_a_step_that_xla_compiles_is_the_same_step(recompute):
     """Two of them, since the second shows what the first left in the optimizer and the average."""
-    graph, compiled = graph_and_compiled(monkeypatch, recompute=recompute)
+    graph, compiled = graph_and_compiled(recompute=recompute)
     for _ in range(2):
         expected, terms = (trainer.train_step(batch())["weights"] for trainer in (graph, compiled))
         assert set(terms) == set(expected)
@@ -81,10 +81,10 @@ def test_a_step_that_xla_compiles_is_the_same_step(recompute, monkeypatch):
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_compiled_in_half_precision_it_keeps_at_least_the_graphs_digits(precision, monkeypatch):
+def test_compiled_in_half_precision_it_keeps_at_least_the_graphs_digits(precision):
     """Within a kernel XLA keeps float32, so a gradient that float16 cannot hold may come through
     and the loss scale fall later: the second step is another one."""
-    graph, compiled = graph_and_compiled(monkeypatch, precision=precision)
+    graph, compiled = graph_and_compiled(precision=precision)
     expected, terms = (trainer.train_step(batch())["weights"] for trainer in (graph, compiled))
     for name, value in expected.items():
         np.testing.assert_allclose(terms[name], value, rtol=1e-3, atol=1e-4)
