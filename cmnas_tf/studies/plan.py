@@ -3,7 +3,8 @@
 import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -108,25 +109,16 @@ class StudyData:
 
 @dataclass(frozen=True)
 class StudyCell:
-    """An arm with a seed.
+    """An arm of a study with a seed: of its split, its weights, its batches."""
 
-    Attributes:
-      seed: of its split, its weights, its batches.
-      folder: ``RUN_DIR/ARM/seedN``, see the properties.
-      data: its images; their trial is the seed's.
-      searching: its search; None where it does not search.
-      training: its training; without an architecture where that is found or drawn.
-      after: what must be finished before: the subject's cell, where a random one is drawn like it.
-    """
-
+    study: "Study" = field(hash=False, repr=False)
     arm: Arm
     seed: int
-    folder: Path
-    data: StudyData
-    searching: Searching | None
-    training: Training
-    evaluating: Evaluating
-    after: "StudyCell | None" = None
+
+    @property
+    def folder(self) -> Path:
+        """Of the cell: ``RUN_DIR/ARM/seedN``."""
+        return self.study.folder / self.arm.name / f"seed{self.seed}"
 
     @property
     def name(self) -> str:
@@ -161,12 +153,39 @@ class StudyCell:
     @property
     def trial(self) -> int:
         """The split of the data set."""
-        return (self.data.trial - 1 + self.seed) % LAYOUTS[self.data.layout].trials + 1
+        data = self.study.data
+        return (data.trial - 1 + self.seed) % LAYOUTS[data.layout].trials + 1
+
+    @cached_property
+    def searching(self) -> Searching | None:
+        """Its search; None where it does not search."""
+        if self.arm.changes is None:
+            return None
+        found = self.study.searching.with_values(**self.arm.changes)
+        # What was given for the space or algorithm of another arm is that one's.
+        return replace(
+            found,
+            space=found.space.of_entry(found.space.name),
+            algorithm=found.algorithm.of_entry(found.algorithm.name),
+        )
+
+    @property
+    def training(self) -> Training:
+        """Its training; without an architecture where that is found or drawn."""
+        training, named = self.study.training, self.arm.architecture
+        if not named:
+            return training
+        return replace(training, network=replace(training.network, architecture=named))
+
+    @property
+    def after(self) -> "StudyCell | None":
+        """What must be finished before: the subject's cell, where a random one is drawn like it."""
+        return self.study.of_seed(self.seed)[0] if self.arm.draw else None
 
     @property
     def settings(self) -> dict[str, dict[str, Any] | None]:
         """The options that affect its result, by what is done."""
-        data, search = {"dataset": self.data.layout, "trial": self.trial}, None
+        data, search = {"dataset": self.study.data.layout, "trial": self.trial}, None
         if searching := self.searching:
             search = {
                 **data,
@@ -178,7 +197,7 @@ class StudyCell:
         return {
             "search": search,
             "train": {**data, "seed": self.seed, **described([self.training])},
-            "evaluate": {**data, "weights": "average", **described([self.evaluating])},
+            "evaluate": {**data, "weights": "average", **described([self.study.evaluating])},
         }
 
     def results(self) -> dict[str, Any] | None:
@@ -324,14 +343,12 @@ class Study:
         return next(filter(None, (run.threads() for run in runs)), 0)
 
     def of_seed(self, seed: int) -> list[StudyCell]:
-        """The cells of a seed."""
-        subject = next(arm for arm in self.arms if arm.name == self.comparison.subject)
-        first = self._cell(subject, seed)
-        others = sorted(
-            (arm for arm in self.arms if arm.name != subject.name),
-            key=lambda arm: (arm.draw, arm.changes is None),
+        """The cells of a seed, the subject's first."""
+        subject = self.comparison.subject
+        in_order = sorted(
+            self.arms, key=lambda arm: (arm.name != subject, arm.draw, arm.changes is None)
         )
-        return [first, *(self._cell(a, seed, first if a.draw else None) for a in others)]
+        return [StudyCell(self, arm, seed) for arm in in_order]
 
     def cell(self, name: str) -> StudyCell:
         """The cell called ``name``.
@@ -343,26 +360,6 @@ class Study:
             if cell.name == name:
                 return cell
         raise BadInput(f"cell={name}: no such cell; `dry_run` lists them.")
-
-    def _cell(self, arm: Arm, seed: int, after: StudyCell | None = None) -> StudyCell:
-        searching, training = None, self.training
-        if arm.changes is not None:
-            searching = self._changed(arm.changes)
-        if arm.architecture:
-            network = replace(training.network, architecture=arm.architecture)
-            training = replace(training, network=network)
-        folder = self.folder / arm.name / f"seed{seed}"
-        return StudyCell(arm, seed, folder, self.data, searching, training, self.evaluating, after)
-
-    def _changed(self, changes: Mapping[str, Any]) -> Searching:
-        """The study's search with some options changed."""
-        found = self.searching.with_values(**changes)
-        # What was given for the space or algorithm of another arm is that one's.
-        return replace(
-            found,
-            space=found.space.of_entry(found.space.name),
-            algorithm=found.algorithm.of_entry(found.algorithm.name),
-        )
 
 
 def _shortened(component: Any) -> Any:
