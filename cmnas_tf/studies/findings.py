@@ -40,7 +40,10 @@ def findings(study: Study) -> dict[str, Any]:
         scores[setting], differences[setting] = {}, {}
         for measure in MEASURES:
             by_row = _scores(finished, setting, measure)
-            scores[setting][measure] = {row: _described(by_row[row]) for row in by_row}
+            scores[setting][measure] = {
+                row: {"seeds": by_seed, **statistics.summarise([*by_seed.values()])}
+                for row, by_seed in by_row.items()
+            }
             others = {row: by_row[row] for row in against if row in by_row}
             found = statistics.differences(by_row.get(subject, {}), others)
             differences[setting][measure] = found
@@ -87,10 +90,6 @@ def _scores(
         row: {seed: float(np.mean(values)) for seed, values in by_seed.items()}
         for row, by_seed in found.items()
     }
-
-
-def _described(by_seed: Mapping[int, float]) -> dict[str, Any]:
-    return {"seeds": dict(by_seed), **statistics.summarise(list(by_seed.values()))._asdict()}
 
 
 def _searches(finished: Mapping[StudyCell, CellResults]) -> dict[str, Any]:
@@ -145,7 +144,7 @@ def _ranking(finished: Mapping[StudyCell, CellResults], subject: str) -> dict[st
     taus = [found["kendall"] for found in by_seed.values() if found["kendall"] is not None]
     return {
         "seeds": by_seed,
-        "kendall": statistics.summarise(taus)._asdict() if taus else None,
+        "kendall": statistics.summarise(taus) if taus else None,
     }
 
 
