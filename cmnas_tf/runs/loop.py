@@ -179,7 +179,7 @@ class Loop:
                 while asked and unread:
                     report()
                 if saves or (chief and asked):
-                    checkpoints.save_in_background(number + 1, self.state, self.metadata)
+                    checkpoints.save(number + 1, self.state, self.metadata)
                 if asked:
                     raise Stopped(asked, f"step {number + 1}")
 
