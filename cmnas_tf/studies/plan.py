@@ -107,54 +107,35 @@ class StudyData:
         return tuple(m for m in MODALITIES if f"train {m}" in published) or MODALITIES
 
 
-@dataclass(frozen=True)
+@dataclass(unsafe_hash=True)
 class StudyCell:
-    """An arm of a study with a seed: of its split, its weights, its batches."""
+    """An arm of a study with a seed: of its split, its weights, its batches.
+
+    Attributes:
+      name: ``ARM/seedN``.
+      trial: the split of the data set.
+      folder: of all that is kept of it.
+      search_run: the run of its search.
+      train_run: the run of its training, evaluated there.
+      results_file: what it found; written last.
+      failure_file: why its last attempt failed, if it did.
+      log_file: what its processes said.
+    """
 
     study: "Study" = field(hash=False, repr=False)
     arm: Arm
     seed: int
 
-    @property
-    def folder(self) -> Path:
-        """Of the cell: ``RUN_DIR/ARM/seedN``."""
-        return self.study.folder / self.arm.name / f"seed{self.seed}"
-
-    @property
-    def name(self) -> str:
-        """Of the cell: ``ARM/seedN``."""
-        return f"{self.arm.name}/seed{self.seed}"
-
-    @property
-    def search_run(self) -> RunFolder:
-        """The run of its search."""
-        return RunFolder(self.folder / "search")
-
-    @property
-    def train_run(self) -> RunFolder:
-        """The run of its training, evaluated there."""
-        return RunFolder(self.folder / "train")
-
-    @property
-    def results_file(self) -> Path:
-        """What it found; written last."""
-        return self.folder / "results.json"
-
-    @property
-    def failure_file(self) -> Path:
-        """Why its last attempt failed, if it did."""
-        return self.folder / "failure.json"
-
-    @property
-    def log_file(self) -> Path:
-        """What its processes said."""
-        return self.folder / "log.txt"
-
-    @property
-    def trial(self) -> int:
-        """The split of the data set."""
+    def __post_init__(self) -> None:
         data = self.study.data
-        return (data.trial - 1 + self.seed) % LAYOUTS[data.layout].trials + 1
+        self.name = f"{self.arm.name}/seed{self.seed}"
+        self.trial = (data.trial - 1 + self.seed) % LAYOUTS[data.layout].trials + 1
+        self.folder = self.study.folder / self.name
+        self.search_run = RunFolder(self.folder / "search")
+        self.train_run = RunFolder(self.folder / "train")
+        self.results_file = self.folder / "results.json"
+        self.failure_file = self.folder / "failure.json"
+        self.log_file = self.folder / "log.txt"
 
     @cached_property
     def searching(self) -> Searching | None:
