@@ -259,9 +259,9 @@ class Study:
             compared by.
         """
         with of_part("train"):
-            shared = replace(training.network, architecture=SHARED).make()
+            backbone = replace(training.network, architecture=SHARED).make().backbone
             training = replace(training, recipe=training.recipe.for_modalities(data.modalities))
-        arms = arms_of(comparison.arms, shared, comparison.random_architectures)
+        arms = arms_of(comparison.arms, backbone, comparison.random_architectures)
         searches = [arm.changes for arm in arms if arm.changes is not None]
         with of_part("search"):
             only = searching.modality.modality
