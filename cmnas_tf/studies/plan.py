@@ -22,7 +22,7 @@ from cmnas_tf.search_spaces.named_architecture import NetworkChoice
 from cmnas_tf.searching import AlgorithmChoice, SearchAlgorithm
 from cmnas_tf.searching.algorithm import Modality
 from cmnas_tf.studies.arms import Arm, Comparison, arms_of
-from cmnas_tf.training.recipe import Recipe, WeightTraining
+from cmnas_tf.training.recipe import TOLD_OTHERWISE, Recipe, WeightTraining
 from cmnas_tf.training.recipes import ByRecipe
 
 SCHEMA = 1  # of a cell's results and of study.json
@@ -36,8 +36,6 @@ _RESULTS = {
 _REMOVE = "Remove it to do the cell again."
 
 _QUICK_SEEDS, _QUICK_PART = 2, 4
-# What earlier versions recorded of a cell besides, and nothing follows from.
-_MADE_NO_DIFFERENCE = ("skip_unreadable", "checkpoint", "backbone", "cells")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,7 +212,7 @@ def _differences(before: Mapping[str, Any], cell: StudyCell) -> list[str]:
         if old is not None and now is not None:
             options = PARTS[part].options()
             others: dict[str, Any] = {o.name: o.recorded(o.default) for o in options}
-            others |= {"algorithm": "darts", **dict.fromkeys(_MADE_NO_DIFFERENCE, ANYTHING)}
+            others |= {"algorithm": "darts", "checkpoint": ANYTHING, **TOLD_OTHERWISE}
             found += [f"{part}: {what}" for what in changed(old, now, options, others)]
         elif old is not now:
             found.append(f"{part}: {'not' if now is None else 'only'} done now")
