@@ -156,7 +156,7 @@ class StudyCell:
             return training
         return replace(training, network=replace(training.network, architecture=named))
 
-    @property
+    @cached_property
     def after(self) -> "StudyCell | None":
         """What must be finished before: the subject's cell, where a random one is drawn like it."""
         return self.study.of_seed(self.seed)[0] if self.arm.draw else None
