@@ -7,7 +7,7 @@ downsample's batch norm first, then bn1, bn2, bn3.
 """
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -209,20 +209,21 @@ class Architecture:
     @classmethod
     def separate_until(cls, stage: str, backbone: Backbone = "resnet50") -> "Architecture":
         """Separate from the stem to the end of ``stage`` (``stem``, ``layer1`` .. ``layer4``)."""
-        stages = stages_of(backbone)
-        _require_stage(stage, stages)
-        return cls._separate_in(stages[: stages.index(stage) + 1], backbone)
+        return cls._separate_between(stages_of(backbone)[0], stage, backbone)
 
     @classmethod
     def separate_within(cls, stage: str, backbone: Backbone = "resnet50") -> "Architecture":
         """Separate in ``stage`` (``stem``, ``layer1`` .. ``layer4``) and nowhere else."""
-        _require_stage(stage, stages_of(backbone))
-        return cls._separate_in((stage,), backbone)
+        return cls._separate_between(stage, stage, backbone)
 
     @classmethod
-    def _separate_in(cls, stages: Collection[str], backbone: Backbone) -> "Architecture":
+    def _separate_between(cls, first: str, last: str, backbone: Backbone) -> "Architecture":
+        stages = stages_of(backbone)
+        if last not in stages:
+            raise BadInput(f"No stage {last!r}; it must be one of {', '.join(stages)}.")
+        separate = stages[stages.index(first) : stages.index(last) + 1]
         choices = {
-            site: SEPARATE if stage_of(site) in stages else SHARED for site in sites_of(backbone)
+            site: SEPARATE if stage_of(site) in separate else SHARED for site in sites_of(backbone)
         }
         return cls(choices, backbone)
 
@@ -367,11 +368,6 @@ def stage_of(site: str) -> str:
 def stages_of(backbone: Backbone) -> tuple[str, ...]:
     """The stages of a backbone, in the order a batch goes through them."""
     return tuple(dict.fromkeys(stage_of(site) for site in sites_of(backbone)))
-
-
-def _require_stage(stage: str, stages: Collection[str]) -> None:
-    if stage not in stages:
-        raise BadInput(f"No stage {stage!r}; it must be one of {', '.join(stages)}.")
 
 
 def _some(word: str, sites: list[str]) -> str:

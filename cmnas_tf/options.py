@@ -102,20 +102,19 @@ class _Part(NamedTuple):
     component: "type[Options]"
     prefix: str
 
-    def named(self, options: list[Option]) -> list[Option]:
-        """Its options as they are called there; behind a prefix they never had an old name."""
+    def groups(self) -> list[tuple[str, list[Option]]]:
+        """Its groups as they are called there; behind a prefix they never had an old name."""
+        groups = self.component.groups()
         if not self.prefix:
-            return options
-        known = self.component.options()
-        return [
-            dataclasses.replace(
-                option,
-                name=f"{self.prefix}{option.name}",
-                help=behind(self.prefix, option.help, known),
-                old_names=(),
-            )
-            for option in options
-        ]
+            return groups
+        known = [option for _, group in groups for option in group]
+
+        def named(option: Option) -> Option:
+            name, help = f"{self.prefix}{option.name}", behind(self.prefix, option.help, known)
+            return dataclasses.replace(option, name=name, help=help, old_names=())
+
+        mark = self.prefix.removesuffix(".")
+        return [(f"{title} ({mark})", list(map(named, group))) for title, group in groups]
 
     def own(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Of values by their names there those that may be its own, by their own names."""
@@ -180,21 +179,15 @@ class Options:
     @classmethod
     def options(cls) -> list[Option]:
         """Its own options, then those of its parts."""
-        parts = cls._parts().values()
-        inner = [option for part in parts for option in part.named(part.component.options())]
-        return cls._own_options() + inner
+        return [option for _, group in cls.groups() for option in group]
 
     @classmethod
     def groups(cls) -> list[tuple[str, list[Option]]]:
         """The options by the component that they belong to, under its first line."""
         title = (inspect.getdoc(cls) or cls.__name__).partition("\n")[0]
+        inner = [group for part in cls._parts().values() for group in part.groups()]
         own = cls._own_options()
-        found = [(title, own)] if own else []
-        for part in cls._parts().values():
-            mark = f" ({part.prefix.removesuffix('.')})" if part.prefix else ""
-            groups = part.component.groups()
-            found += [(f"{title}{mark}", part.named(options)) for title, options in groups]
-        return found
+        return [(title, own), *inner] if own else inner
 
     @classmethod
     def of_values(cls: type[C], values: Mapping[str, Any]) -> C:

@@ -111,7 +111,7 @@ def main(command: StudyCommand) -> None:
     if command.cell:
         from cmnas_tf.studies.run_cell import run_cell
 
-        run_cell(study, study.cell(command.cell), threads)
+        run_cell(study.cell(command.cell), threads)
         return
 
     from cmnas_tf.studies.queue import Queue

@@ -3,7 +3,7 @@
 Whatever interrupted it, rerun the same command to resume; what is finished is not done again.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from cmnas_tf.commands.command_line import arguments
@@ -69,16 +69,9 @@ def trials_of(command: Trials) -> list[tuple[TrialRun, Train, Evaluate]]:
 
 def _trial(command: Trials, number: int) -> tuple[TrialRun, Train, Evaluate]:
     folder = str(Path(command.run.run_dir) / f"trial_{number:02d}")
-    train = Train(
-        run=replace(command.run, run_dir=folder),
-        data=replace(command.data, trial=number),
-        network=command.network,
-        recipe=command.recipe,
-        threads=command.threads,
-        how=command.how,
-    )
-    # What both have, the precision too, has one name.
-    evaluate = Evaluate.of_values({**command.values(), **train.values()})
+    # What the two have in common, the precision too, has one name.
+    values = {**command.values(), "run_dir": folder, "trial": number}
+    train, evaluate = Train.of_values(values), Evaluate.of_values(values)
     trial = TrialRun(
         number,
         folder,

@@ -17,7 +17,6 @@ _COMMAND_OF = {
     "build_gallery": "cmnas build_index",
     "build_faiss_index": "cmnas build_faiss_index",
     "serve_locally": "cmnas local_server",
-    "run_trials": "cmnas trials",
 }
 
 

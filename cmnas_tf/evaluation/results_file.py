@@ -53,12 +53,11 @@ def read_results(path: str | os.PathLike[str]) -> dict[str, Any]:
     path = Path(path)
     if path.is_dir():
         path = RunFolder(path).results
+    advice = "give the results.json that an evaluation wrote."
     if not path.is_file():
-        raise BadInput(f"{path} does not exist; give the results.json that an evaluation wrote.")
-    advice = "Give the results.json that an evaluation wrote."
-    content = read_json(path, _MARKS, "a results file", advice)
-    schema = content.get("schema", 0)
-    if schema != SCHEMA:
+        raise BadInput(f"{path} does not exist; {advice}")
+    content = read_json(path, _MARKS, "a results file", advice.capitalize())
+    if (schema := content.get("schema", 0)) != SCHEMA:
         raise BadInput(
             f"{path} has schema {schema}, and this program reads schema {SCHEMA}: another version "
             "wrote it. Evaluate that checkpoint again."

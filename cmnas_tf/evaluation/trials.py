@@ -1,5 +1,6 @@
 """The trials of a data set that comes with several splits: what is done, their mean and spread."""
 
+import contextlib
 import os
 import re
 import statistics
@@ -19,8 +20,6 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.evaluation.matching import Matching, evaluation_settings
 from cmnas_tf.evaluation.results_file import SCHEMA, read_results, results_files
 from cmnas_tf.files import write_json
-from cmnas_tf.network_parts import NetworkParts
-from cmnas_tf.options import Options
 from cmnas_tf.retrieval.measure import MEASURES, percent
 from cmnas_tf.runs.run_folder import ANYTHING, RunFolder, changed
 from cmnas_tf.search_spaces.named_architecture import NetworkChoice
@@ -35,7 +34,7 @@ class TrialRun:
       number: which of the data set's splits, from 1.
       run: the folder of its training, evaluated there.
       training, evaluation: the options that affect its result, by name.
-      components: whose options those of the evaluation are.
+      of_training, of_evaluation: what there is to know of these options.
     """
 
     def __init__(
@@ -58,27 +57,25 @@ class TrialRun:
         self.evaluation = evaluation_settings(
             dataset, protocol, matching, "average", self.recipe.numerics.precision
         )
-        self.components: tuple[Options, ...] = (protocol, matching)
+        self.of_training = [*self.recipe.options(), *network.parts.options()]
+        self.of_evaluation = [*protocol.options(), *matching.options()]
 
     def results(self) -> dict[str, Any] | None:
         """Its results, if they are of its newest checkpoint, these options and these images."""
-        found = filter(self._is_of, results_files(self.run))
-        return next(map(read_results, found), None)
+        for file in results_files(self.run):
+            with contextlib.suppress(BadInput):
+                if self._gave(found := read_results(file)):
+                    return found
+        return None
 
-    def _is_of(self, file: Path) -> bool:
-        try:
-            found = read_results(file)
-        except BadInput:
-            return False
+    def _gave(self, found: dict[str, Any]) -> bool:
         test = self.dataset.test
         kept = test[~np.isin(test.paths, found["dataset"]["left_out"])]
         training, evaluation = found["training"]["settings"] or {}, found["evaluation"]["settings"]
-        of_training = [*self.recipe.options(), *NetworkParts.options()]
-        options = [option for part in self.components for option in part.options()]
-        others: dict[str, Any] = dict.fromkeys([*evaluation], ANYTHING)
+        others = dict.fromkeys(evaluation, ANYTHING)
         return (
-            not changed(training, self.training, of_training, TOLD_OTHERWISE)
-            and not changed(evaluation, self.evaluation, options, others)
+            not changed(training, self.training, self.of_training, TOLD_OTHERWISE)
+            and not changed(evaluation, self.evaluation, self.of_evaluation, others)
             and Architecture.load(self.run.architecture) == self.architecture
             and found["checkpoint"]["sha256"] == self.run.newest_digest()
             and found["dataset"]["fingerprint"] == replace(self.dataset, test=kept).fingerprint
@@ -86,10 +83,13 @@ class TrialRun:
 
     def is_finished(self) -> bool:
         """Whether there are such results, of a training that went to its end."""
-        found = self.results()
-        return found is not None and found["checkpoint"]["step"] == self._steps()
+        if not (found := self.results()):
+            return False
+        planned = found["training"].get("planned_steps") or self._steps()
+        return bool(found["checkpoint"]["step"] == planned)
 
     def _steps(self) -> int:
+        """Of the whole training, of all its images; earlier versions did not record them."""
         images, sampling = self.dataset.train, self.recipe.sampling
         sampler = IdentitySampler(images, np.unique(images.pids), sampling, 0, 0)
         return self.recipe.epochs * sampler.steps_per_epoch

@@ -89,18 +89,9 @@ class Checkpoints:
         found = self.folder.iterdir() if self.folder.is_dir() else ()
         return sorted(path for path in found if _NAME.match(path.name) and path.is_file())
 
-    def save(self, step: int, state: RunState, metadata: Mapping[str, Any]) -> Path:
-        """Writes a checkpoint after ``step`` steps, then removes the oldest beyond ``keep``.
-
-        Raises:
-          TrainingDiverged: a variable is not finite; nothing is written.
-        """
-        self.save_in_background(step, state, metadata)
-        self.wait()
-        return self._path(step)
-
-    def save_in_background(self, step: int, state: RunState, metadata: Mapping[str, Any]) -> None:
-        """Copies the state, and writes it like :meth:`save` in the background.
+    def save(self, step: int, state: RunState, metadata: Mapping[str, Any]) -> None:
+        """Copies the state after ``step`` steps; in the background writes it as a checkpoint, then
+        removes the oldest beyond ``keep``.
 
         Raises:
           TrainingDiverged: a variable is not finite; nothing is written.
@@ -132,16 +123,13 @@ class Checkpoints:
     def _write(
         self, step: int, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]
     ) -> None:
-        write(self._path(step), step, tensors, metadata)
+        write(self.folder / f"step-{step:08d}.safetensors", step, tensors, metadata)
         self.prune()
 
     def prune(self) -> None:
         """Removes the oldest beyond ``keep``."""
         for old in self.paths()[: -self.keep]:
             old.unlink()
-
-    def _path(self, step: int) -> Path:
-        return self.folder / f"step-{step:08d}.safetensors"
 
     def newest(self) -> Checkpoint | None:
         """The newest checkpoint that is undamaged, or None when there is no file at all.

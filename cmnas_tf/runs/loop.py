@@ -179,7 +179,7 @@ class Loop:
                 while asked and unread:
                     report()
                 if saves or (chief and asked):
-                    checkpoints.save_in_background(number + 1, self.state, self.metadata)
+                    checkpoints.save(number + 1, self.state, self.metadata)
                 if asked:
                     raise Stopped(asked, f"step {number + 1}")
 
@@ -231,15 +231,12 @@ def _in_short(terms: Terms) -> str:
     return " ".join(f"{short_name(name)} {value:.3g}" for name, value in shown.items())
 
 
-def checkpoint_due(
-    every: str, steps_per_epoch: int, clock: Callable[[], float] = time.monotonic
-) -> Callable[[int], bool]:
+def checkpoint_due(every: str, steps_per_epoch: int) -> Callable[[int], bool]:
     """Makes the function that says after how many steps a checkpoint is due.
 
     Args:
       every: ``"epoch"``, a number of steps such as ``"500"``, or minutes such as ``"10m"``.
       steps_per_epoch: steps of an epoch.
-      clock: gives seconds.
 
     Raises:
       BadInput: ``every`` is nothing of these.
@@ -254,13 +251,13 @@ def checkpoint_due(
             f"checkpoint_every={every!r} must be epoch, a number of steps such as 500, or "
             "minutes such as 10m."
         )
-    last = clock()
+    last = time.monotonic()
 
     def due(_: int) -> bool:
         nonlocal last
-        if clock() - last < 60.0 * float(minutes[1]):
+        if time.monotonic() - last < 60.0 * float(minutes[1]):
             return False
-        last = clock()
+        last = time.monotonic()
         return True
 
     return due

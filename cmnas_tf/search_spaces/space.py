@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.errors import BadInput
+from cmnas_tf.listed_options import OneOf
 from cmnas_tf.network_parts import PLAIN, NetworkParts
-from cmnas_tf.one_of import OneOf
 from cmnas_tf.options import Option, Options
 from cmnas_tf.registry import Registry
 

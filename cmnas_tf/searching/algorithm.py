@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cmnas_tf.architecture import Architecture
-from cmnas_tf.one_of import OneOf
+from cmnas_tf.listed_options import OneOf
 from cmnas_tf.options import Option, Options, option
 from cmnas_tf.registry import Registry
 from cmnas_tf.runs.how_it_runs import Checkpointing

@@ -13,7 +13,7 @@ import numpy as np
 
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.errors import BadInput
-from cmnas_tf.one_of import OneOf
+from cmnas_tf.listed_options import OneOf
 from cmnas_tf.options import Option, Options, advanced, option
 from cmnas_tf.registry import Registry
 from cmnas_tf.search_spaces import SearchSpace

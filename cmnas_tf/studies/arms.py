@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cmnas_tf.architecture import Architecture, hand_drawn
+from cmnas_tf.architecture import Backbone, hand_drawn
 from cmnas_tf.errors import BadInput
 from cmnas_tf.losses import LOSSES
 from cmnas_tf.options import Options, advanced, option
@@ -115,26 +115,26 @@ class Arm:
         return RANDOM if self.draw else self.name
 
 
-def arms_of(words: Sequence[str], shared: Architecture, draws: int) -> list[Arm]:
+def arms_of(words: Sequence[str], backbone: Backbone, draws: int) -> list[Arm]:
     """The arms that words name, in their order.
 
     Args:
       words: names of :func:`searches`, ``random``, ``until``, ``within``, and whatever the option
         ``architecture`` of a training takes.
-      shared: any architecture of the backbone that is trained.
+      backbone: that is trained.
       draws: number of random architectures.
 
     Raises:
       BadInput: two arms have the same name.
     """
-    arms = [arm for word in words for arm in _arms(word, shared, draws)]
+    arms = [arm for word in words for arm in _arms(word, backbone, draws)]
     names = [arm.name for arm in arms]
     if twice := [name for name in names if names.count(name) > 1]:
         raise BadInput(f"arms={','.join(words)} names {twice[0]} twice; leave one out.")
     return arms
 
 
-def _arms(word: str, shared: Architecture, draws: int) -> Iterator[Arm]:
+def _arms(word: str, backbone: Backbone, draws: int) -> Iterator[Arm]:
     known = searches()
     if word in known:
         yield Arm(word, changes=known[word])
@@ -142,7 +142,7 @@ def _arms(word: str, shared: Architecture, draws: int) -> Iterator[Arm]:
         for draw in range(1, draws + 1):
             yield Arm(f"{RANDOM}_{draw}", draw=draw)
     elif word in BY_STAGE:
-        for name in hand_drawn(shared.backbone):
+        for name in hand_drawn(backbone):
             if name.startswith(f"{word}:"):
                 yield Arm(name.replace(":", "_"), architecture=name)
     else:

@@ -1,7 +1,7 @@
 """From the results of finished cells to what a study found, JSON-ready."""
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,6 @@ from cmnas_tf.studies.statistics import separate_shares, stage_worth
 MEASURES = {"rank1": "Rank-1", "mAP": "mAP", "mINP": "mINP"}
 
 CellResults = Mapping[str, Any]
-ScoresByRow = dict[str, dict[int, float]]
 
 
 def findings(study: Study) -> dict[str, Any]:
@@ -32,21 +31,22 @@ def findings(study: Study) -> dict[str, Any]:
     cells = study.cells()
     finished = {cell: found for cell in cells if (found := cell.results()) is not None}
     _require_same_images(finished)
-    comparison = study.comparison
+    subject, against = study.comparison.subject, study.comparison.against
     nothing: CellResults = {"results": {}, "chance": {}}
     any_results = next(iter(finished.values()), nothing)
-    scores = {
-        setting: {measure: _scores(finished, setting, measure) for measure in MEASURES}
-        for setting in any_results["results"]
-    }
-
-    def of_each(found_in: Callable[[ScoresByRow], dict[str, Any]]) -> dict[str, Any]:
-        """By setting and measure what is found in the scores of all rows."""
-        return {
-            setting: {measure: found_in(by_row) for measure, by_row in by_measure.items()}
-            for setting, by_measure in scores.items()
-        }
-
+    scores: dict[str, Any] = {}
+    differences: dict[str, Any] = {}
+    for setting in any_results["results"]:
+        scores[setting], differences[setting] = {}, {}
+        for measure in MEASURES:
+            by_row = _scores(finished, setting, measure)
+            scores[setting][measure] = {
+                row: {"seeds": by_seed, **statistics.summarise([*by_seed.values()])}
+                for row, by_seed in by_row.items()
+            }
+            others = {row: by_row[row] for row in against if row in by_row}
+            found = statistics.differences(by_row.get(subject, {}), others)
+            differences[setting][measure] = found
     return {
         "schema": SCHEMA,
         "settings": study.settings,
@@ -54,13 +54,11 @@ def findings(study: Study) -> dict[str, Any]:
         "like_subject": list(study.like_subject),
         "rows": list(dict.fromkeys(arm.row for arm in study.arms)),
         "chance": any_results["chance"],
-        "scores": of_each(lambda by_row: {row: _described(of) for row, of in by_row.items()}),
-        "differences": of_each(
-            lambda by_row: _differences(by_row, comparison.subject, comparison.against)
-        ),
+        "scores": scores,
+        "differences": differences,
         "searches": _searches(finished),
-        "ranking": _ranking(finished, comparison.subject),
-        "stages": _stages(finished, comparison.subject),
+        "ranking": _ranking(finished, subject),
+        "stages": _stages(finished, subject),
         "unfinished": {
             cell.name: (cell.failure() or {}).get("message")
             for cell in cells
@@ -80,7 +78,9 @@ def _require_same_images(finished: Mapping[StudyCell, CellResults]) -> None:
             )
 
 
-def _scores(finished: Mapping[StudyCell, CellResults], setting: str, measure: str) -> ScoresByRow:
+def _scores(
+    finished: Mapping[StudyCell, CellResults], setting: str, measure: str
+) -> dict[str, dict[int, float]]:
     """By row and seed, 0..1; of several random architectures their mean."""
     found: dict[str, dict[int, list[float]]] = {}
     for cell, results in finished.items():
@@ -90,15 +90,6 @@ def _scores(finished: Mapping[StudyCell, CellResults], setting: str, measure: st
         row: {seed: float(np.mean(values)) for seed, values in by_seed.items()}
         for row, by_seed in found.items()
     }
-
-
-def _described(by_seed: Mapping[int, float]) -> dict[str, Any]:
-    return {"seeds": dict(by_seed), **statistics.summarise(list(by_seed.values()))._asdict()}
-
-
-def _differences(scores: ScoresByRow, subject: str, against: Sequence[str]) -> dict[str, Any]:
-    others = {row: scores[row] for row in against if row in scores}
-    return statistics.differences(scores.get(subject, {}), others)
 
 
 def _searches(finished: Mapping[StudyCell, CellResults]) -> dict[str, Any]:
@@ -153,7 +144,7 @@ def _ranking(finished: Mapping[StudyCell, CellResults], subject: str) -> dict[st
     taus = [found["kendall"] for found in by_seed.values() if found["kendall"] is not None]
     return {
         "seeds": by_seed,
-        "kendall": statistics.summarise(taus)._asdict() if taus else None,
+        "kendall": statistics.summarise(taus) if taus else None,
     }
 
 

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,7 +22,7 @@ from cmnas_tf.search_spaces.named_architecture import NetworkChoice
 from cmnas_tf.searching import AlgorithmChoice, SearchAlgorithm
 from cmnas_tf.searching.algorithm import Modality
 from cmnas_tf.studies.arms import Arm, Comparison, arms_of
-from cmnas_tf.training.recipe import Recipe, WeightTraining
+from cmnas_tf.training.recipe import TOLD_OTHERWISE, Recipe, WeightTraining
 from cmnas_tf.training.recipes import ByRecipe
 
 SCHEMA = 1  # of a cell's results and of study.json
@@ -35,8 +36,6 @@ _RESULTS = {
 _REMOVE = "Remove it to do the cell again."
 
 _QUICK_SEEDS, _QUICK_PART = 2, 4
-# What earlier versions recorded of a cell besides, and nothing follows from.
-_MADE_NO_DIFFERENCE = ("skip_unreadable", "checkpoint", "backbone", "cells")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,67 +105,66 @@ class StudyData:
         return tuple(m for m in MODALITIES if f"train {m}" in published) or MODALITIES
 
 
-@dataclass(frozen=True)
+@dataclass(unsafe_hash=True)
 class StudyCell:
-    """An arm with a seed.
+    """An arm of a study with a seed: of its split, its weights, its batches.
 
     Attributes:
-      seed: of its split, its weights, its batches.
-      folder: ``RUN_DIR/ARM/seedN``, see the properties.
-      data: its images; their trial is the seed's.
-      searching: its search; None where it does not search.
-      training: its training; without an architecture where that is found or drawn.
-      after: what must be finished before: the subject's cell, where a random one is drawn like it.
+      name: ``ARM/seedN``.
+      trial: the split of the data set.
+      folder: of all that is kept of it.
+      search_run: the run of its search.
+      train_run: the run of its training, evaluated there.
+      results_file: what it found; written last.
+      failure_file: why its last attempt failed, if it did.
+      log_file: what its processes said.
     """
 
+    study: "Study" = field(hash=False, repr=False)
     arm: Arm
     seed: int
-    folder: Path
-    data: StudyData
-    searching: Searching | None
-    training: Training
-    evaluating: Evaluating
-    after: "StudyCell | None" = None
+
+    def __post_init__(self) -> None:
+        data = self.study.data
+        self.name = f"{self.arm.name}/seed{self.seed}"
+        self.trial = (data.trial - 1 + self.seed) % LAYOUTS[data.layout].trials + 1
+        self.folder = self.study.folder / self.name
+        self.search_run = RunFolder(self.folder / "search")
+        self.train_run = RunFolder(self.folder / "train")
+        self.results_file = self.folder / "results.json"
+        self.failure_file = self.folder / "failure.json"
+        self.log_file = self.folder / "log.txt"
+
+    @cached_property
+    def searching(self) -> Searching | None:
+        """Its search; None where it does not search."""
+        if self.arm.changes is None:
+            return None
+        found = self.study.searching.with_values(**self.arm.changes)
+        # What was given for the space or algorithm of another arm is that one's.
+        return replace(
+            found,
+            space=found.space.of_entry(found.space.name),
+            algorithm=found.algorithm.of_entry(found.algorithm.name),
+        )
 
     @property
-    def name(self) -> str:
-        """Of the cell: ``ARM/seedN``."""
-        return f"{self.arm.name}/seed{self.seed}"
+    def training(self) -> Training:
+        """Its training; without an architecture where that is found or drawn."""
+        training, named = self.study.training, self.arm.architecture
+        if not named:
+            return training
+        return replace(training, network=replace(training.network, architecture=named))
 
-    @property
-    def search_run(self) -> RunFolder:
-        """The run of its search."""
-        return RunFolder(self.folder / "search")
-
-    @property
-    def train_run(self) -> RunFolder:
-        """The run of its training, evaluated there."""
-        return RunFolder(self.folder / "train")
-
-    @property
-    def results_file(self) -> Path:
-        """What it found; written last."""
-        return self.folder / "results.json"
-
-    @property
-    def failure_file(self) -> Path:
-        """Why its last attempt failed, if it did."""
-        return self.folder / "failure.json"
-
-    @property
-    def log_file(self) -> Path:
-        """What its processes said."""
-        return self.folder / "log.txt"
-
-    @property
-    def trial(self) -> int:
-        """The split of the data set."""
-        return (self.data.trial - 1 + self.seed) % LAYOUTS[self.data.layout].trials + 1
+    @cached_property
+    def after(self) -> "StudyCell | None":
+        """What must be finished before: the subject's cell, where a random one is drawn like it."""
+        return self.study.of_seed(self.seed)[0] if self.arm.draw else None
 
     @property
     def settings(self) -> dict[str, dict[str, Any] | None]:
         """The options that affect its result, by what is done."""
-        data, search = {"dataset": self.data.layout, "trial": self.trial}, None
+        data, search = {"dataset": self.study.data.layout, "trial": self.trial}, None
         if searching := self.searching:
             search = {
                 **data,
@@ -178,7 +176,7 @@ class StudyCell:
         return {
             "search": search,
             "train": {**data, "seed": self.seed, **described([self.training])},
-            "evaluate": {**data, "weights": "average", **described([self.evaluating])},
+            "evaluate": {**data, "weights": "average", **described([self.study.evaluating])},
         }
 
     def results(self) -> dict[str, Any] | None:
@@ -214,7 +212,7 @@ def _differences(before: Mapping[str, Any], cell: StudyCell) -> list[str]:
         if old is not None and now is not None:
             options = PARTS[part].options()
             others: dict[str, Any] = {o.name: o.recorded(o.default) for o in options}
-            others |= {"algorithm": "darts", **dict.fromkeys(_MADE_NO_DIFFERENCE, ANYTHING)}
+            others |= {"algorithm": "darts", "checkpoint": ANYTHING, **TOLD_OTHERWISE}
             found += [f"{part}: {what}" for what in changed(old, now, options, others)]
         elif old is not now:
             found.append(f"{part}: {'not' if now is None else 'only'} done now")
@@ -259,9 +257,9 @@ class Study:
             compared by.
         """
         with of_part("train"):
-            shared = replace(training.network, architecture=SHARED).make()
+            backbone = replace(training.network, architecture=SHARED).make().backbone
             training = replace(training, recipe=training.recipe.for_modalities(data.modalities))
-        arms = arms_of(comparison.arms, shared, comparison.random_architectures)
+        arms = arms_of(comparison.arms, backbone, comparison.random_architectures)
         searches = [arm.changes for arm in arms if arm.changes is not None]
         with of_part("search"):
             only = searching.modality.modality
@@ -324,14 +322,12 @@ class Study:
         return next(filter(None, (run.threads() for run in runs)), 0)
 
     def of_seed(self, seed: int) -> list[StudyCell]:
-        """The cells of a seed."""
-        subject = next(arm for arm in self.arms if arm.name == self.comparison.subject)
-        first = self._cell(subject, seed)
-        others = sorted(
-            (arm for arm in self.arms if arm.name != subject.name),
-            key=lambda arm: (arm.draw, arm.changes is None),
+        """The cells of a seed, the subject's first."""
+        subject = self.comparison.subject
+        in_order = sorted(
+            self.arms, key=lambda arm: (arm.name != subject, arm.draw, arm.changes is None)
         )
-        return [first, *(self._cell(a, seed, first if a.draw else None) for a in others)]
+        return [StudyCell(self, arm, seed) for arm in in_order]
 
     def cell(self, name: str) -> StudyCell:
         """The cell called ``name``.
@@ -343,26 +339,6 @@ class Study:
             if cell.name == name:
                 return cell
         raise BadInput(f"cell={name}: no such cell; `dry_run` lists them.")
-
-    def _cell(self, arm: Arm, seed: int, after: StudyCell | None = None) -> StudyCell:
-        searching, training = None, self.training
-        if arm.changes is not None:
-            searching = self._changed(arm.changes)
-        if arm.architecture:
-            network = replace(training.network, architecture=arm.architecture)
-            training = replace(training, network=network)
-        folder = self.folder / arm.name / f"seed{seed}"
-        return StudyCell(arm, seed, folder, self.data, searching, training, self.evaluating, after)
-
-    def _changed(self, changes: Mapping[str, Any]) -> Searching:
-        """The study's search with some options changed."""
-        found = self.searching.with_values(**changes)
-        # What was given for the space or algorithm of another arm is that one's.
-        return replace(
-            found,
-            space=found.space.of_entry(found.space.name),
-            algorithm=found.algorithm.of_entry(found.algorithm.name),
-        )
 
 
 def _shortened(component: Any) -> Any:

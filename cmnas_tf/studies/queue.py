@@ -1,54 +1,46 @@
 """The queue: cells in processes of their own, several at a time, until all are done."""
 
-import logging
 import signal
 import statistics
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from cmnas_tf.errors import Stopped
 from cmnas_tf.files import write_json
 from cmnas_tf.interrupt import StopRequest
 from cmnas_tf.studies.plan import StudyCell
 
-logger = logging.getLogger(__name__)
-
 _POLL_SECONDS = 0.2
 
 
+@dataclass
 class Queue:
     """Runs all cells that are not finished.
 
     Attributes:
-      failed: by the name of a cell, what went wrong with it.
-
-    Args:
       cells: all of the study, each after the one that it depends on.
       jobs: how many are worked on at a time.
       start: begins a cell's work in a process that ends with 0 once the cell is finished.
       say: is told, a line at a time, what is done and how long the rest takes.
+      failed: by the name of a cell, what went wrong with it.
 
     Raises:
       BadInput: a finished cell is of other settings.
     """
 
-    def __init__(
-        self,
-        cells: Sequence[StudyCell],
-        jobs: int,
-        start: Callable[[StudyCell], subprocess.Popen],
-        say: Callable[[str], None] = logger.info,
-    ):
-        self.failed: dict[str, str] = {}
-        self._total = len(cells)
-        self._jobs = jobs
-        self._start = start
-        self._say = say
+    cells: Sequence[StudyCell]
+    jobs: int
+    start: Callable[[StudyCell], subprocess.Popen]
+    say: Callable[[str], None]
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
         self._running: dict[StudyCell, tuple[subprocess.Popen, float]] = {}  # and when it began
         self._waiting: list[StudyCell] = []
         self._durations: dict[str, list[float]] = {}
-        for cell in cells:
+        for cell in self.cells:
             found = cell.results()
             if found is None:
                 self._waiting.append(cell)
@@ -62,7 +54,7 @@ class Queue:
           Stopped: a signal asked for it; the cells at work were told to save what they
             did, and were waited for.
         """
-        self._say(f"{self._total} cells, {self._total - len(self._waiting)} finished before")
+        self.say(f"{len(self.cells)} cells, {len(self.cells) - len(self._waiting)} finished before")
         with StopRequest.listening() as request:
             while (self._waiting or self._running) and not request.signal:
                 self._begin()
@@ -81,9 +73,9 @@ class Queue:
             if needed is not None and needed.name in self.failed:
                 self._waiting.remove(cell)
                 self._fail(cell, 1, f"not begun, since {needed.name} failed")
-            elif len(self._running) < self._jobs and (needed is None or needed.results()):
+            elif len(self._running) < self.jobs and (needed is None or needed.results()):
                 self._waiting.remove(cell)
-                self._running[cell] = self._start(cell), time.monotonic()
+                self._running[cell] = self.start(cell), time.monotonic()
 
     def _end(self, cell: StudyCell, code: int, seconds: float) -> None:
         found = cell.results()
@@ -101,9 +93,9 @@ class Queue:
 
     def _tell(self, cell: StudyCell, what: str) -> None:
         left = [*self._waiting, *self._running]
-        minutes = seconds_left(self._durations, [kind_of(c) for c in left], self._jobs) / 60
-        done = f"{self._total - len(left)}/{self._total}"
-        self._say(f"{done:>9}  {cell.name:<24} {what}; about {minutes:.0f} minutes left")
+        minutes = seconds_left(self._durations, [kind_of(c) for c in left], self.jobs) / 60
+        done = f"{len(self.cells) - len(left)}/{len(self.cells)}"
+        self.say(f"{done:>9}  {cell.name:<24} {what}; about {minutes:.0f} minutes left")
 
     def _note(self, cell: StudyCell, seconds: float) -> None:
         self._durations.setdefault(kind_of(cell), []).append(seconds)
@@ -113,8 +105,8 @@ class Queue:
             process.send_signal(number)
         for process, _ in self._running.values():
             process.wait()
-        done = self._total - len(self._waiting) - len(self._running)
-        raise Stopped(number, f"{done} of {self._total} cells")
+        done = len(self.cells) - len(self._waiting) - len(self._running)
+        raise Stopped(number, f"{done} of {len(self.cells)} cells")
 
 
 def kind_of(cell: StudyCell) -> str:

@@ -18,14 +18,14 @@ from cmnas_tf.reading import read_json
 from cmnas_tf.retrieval.measure import MEASURES
 from cmnas_tf.searching.fitness import supernet_scores
 from cmnas_tf.searching.search import find_architecture
-from cmnas_tf.studies.plan import SCHEMA, Study, StudyCell, of_part
+from cmnas_tf.studies.plan import SCHEMA, StudyCell, of_part
 from cmnas_tf.training.train import train_network
 from cmnas_tf.training.trained import load_network
 
 logger = logging.getLogger(__name__)
 
 
-def run_cell(study: Study, cell: StudyCell, threads: int = 0) -> None:
+def run_cell(cell: StudyCell, threads: int = 0) -> None:
     """Does what is left to do of a cell with so many threads; writes its results last of all.
 
     Raises:
@@ -35,7 +35,8 @@ def run_cell(study: Study, cell: StudyCell, threads: int = 0) -> None:
     if cell.results() is not None:
         logger.info("%s is there already", cell.results_file)
         return
-    dataset = load_dataset(cell.data.layout, cell.data.root, cell.trial)
+    data, evaluating = cell.study.data, cell.study.evaluating
+    dataset = load_dataset(data.layout, data.root, cell.trial)
     clocks = {name: cell.folder / f"{name}_seconds.json" for name in ("search", "train")}
     if cell.searching is not None:
         with timed(clocks["search"]), of_part("search"):
@@ -65,12 +66,11 @@ def run_cell(study: Study, cell: StudyCell, threads: int = 0) -> None:
             parts=network.parts,
             **cell.training.how.arguments(),
         )
-    evaluating = cell.evaluating
     with of_part("evaluate"):
         scores = evaluate_network(
             load_network(cell.train_run, precision=evaluating.arithmetic.precision),
             dataset,
-            evaluating.protocol.make(cell.data.layout),
+            evaluating.protocol.make(data.layout),
             evaluating.matching,
             devices=evaluating.how.devices,
             progress=evaluating.how.progress.progress,
@@ -92,7 +92,7 @@ def run_cell(study: Study, cell: StudyCell, threads: int = 0) -> None:
             "seconds": {name: seconds_in(clock) for name, clock in clocks.items()},
             "results": _values(measured["results"]),
             "chance": _values(measured["chance"]),
-            "supernet_scores": _supernet_scores(study, cell, dataset),
+            "supernet_scores": _supernet_scores(cell, dataset),
         },
     )
     cell.failure_file.unlink(missing_ok=True)
@@ -116,14 +116,14 @@ def _architecture(cell: StudyCell) -> Architecture:
     return space.random_like(Architecture.load(found), cell.seed * 1000 + cell.arm.draw)
 
 
-def _supernet_scores(study: Study, cell: StudyCell, dataset: Dataset) -> dict[str, Any] | None:
+def _supernet_scores(cell: StudyCell, dataset: Dataset) -> dict[str, Any] | None:
     """What the subject's supernet says of what the seed trains; None of other cells
     and where the subject is hand-drawn."""
-    comparison = study.comparison
+    comparison = cell.study.comparison
     if not comparison.rank_check or cell.arm.name != comparison.subject or cell.searching is None:
         return None
     space, algorithm = cell.searching.make()
-    others = [other for other in study.of_seed(cell.seed) if other.searching is None]
+    others = [other for other in cell.study.of_seed(cell.seed) if other.searching is None]
     scores = supernet_scores(
         dataset.of_modality(cell.searching.modality.modality),
         space,

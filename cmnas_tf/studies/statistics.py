@@ -1,7 +1,7 @@
 """What a few seeds say: means with intervals, paired differences, agreement, worths of stages."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -13,30 +13,20 @@ _CONFIDENCE = 0.95
 _WILCOXON_PAIRS = 6
 
 
-class Summary(NamedTuple):
-    """Some numbers in short.
+def summarise(values: Sequence[float]) -> dict[str, Any]:
+    """One or more numbers in short.
 
-    Attributes:
-      number: how many.
-      mean: their mean.
-      deviation: sample standard deviation (n - 1); None of a single number.
-      interval: the 95 % interval of the mean by Student's t; None of a single number.
+    Returns:
+      ``number``, how many; their ``mean``; ``deviation``, of the sample (n - 1), and ``interval``,
+      the 95 % interval of the mean by Student's t; None of a single number.
     """
-
-    number: int
-    mean: float
-    deviation: float | None
-    interval: tuple[float, float] | None
-
-
-def summarise(values: Sequence[float]) -> Summary:
-    """One or more numbers in short."""
     number, mean = len(values), float(np.mean(values))
-    if number == 1:
-        return Summary(number, mean, None, None)
-    deviation = float(np.std(values, ddof=1))
-    reach = _t_quantile(number - 1) * deviation / number**0.5
-    return Summary(number, mean, deviation, (mean - reach, mean + reach))
+    deviation = interval = None
+    if number > 1:
+        deviation = float(np.std(values, ddof=1))
+        reach = _t_quantile(number - 1) * deviation / number**0.5
+        interval = (mean - reach, mean + reach)
+    return {"number": number, "mean": mean, "deviation": deviation, "interval": interval}
 
 
 def _t_quantile(freedom: int) -> float:
@@ -54,8 +44,8 @@ def differences(
       others: by name, scores by seed; those that share no seed with the subject are left out.
 
     Returns:
-      By name what there is to say of the differences, subject minus other: the fields of
-      :class:`Summary`; ``t_test``, two-sided p of the paired t-test, None where it has none (one
+      By name what there is to say of the differences, subject minus other: that of
+      :func:`summarise`; ``t_test``, two-sided p of the paired t-test, None where it has none (one
       pair, or all differences alike); ``wilcoxon``, two-sided exact p of the signed-rank test, None
       of fewer than six pairs, which cannot be significant, and where differences are 0;
       ``adjusted``, the ``t_test`` corrected for all these comparisons (Holm).
@@ -76,7 +66,7 @@ def _difference(values: Sequence[float]) -> dict[str, Any]:
         t_test = float(stats.ttest_1samp(values, 0.0).pvalue)
     if len(values) >= _WILCOXON_PAIRS and all(values):
         wilcoxon = float(stats.wilcoxon(values, method="exact").pvalue)
-    return {**summarise(values)._asdict(), "t_test": t_test, "wilcoxon": wilcoxon}
+    return {**summarise(values), "t_test": t_test, "wilcoxon": wilcoxon}
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -139,4 +139,4 @@ def test_the_study_has_what_was_said():
     cell = made.cells()[0]
     assert cell.searching.algorithm.make().epochs == 20
     assert cell.training.recipe.epochs == 7
-    assert cell.evaluating.matching.rerank is True
+    assert cell.study.evaluating.matching.rerank is True

@@ -85,7 +85,7 @@ def test_a_cell_is_started_by_the_same_command(tmp_path, started):
 
 def test_one_cell_alone_is_done_here(tmp_path, monkeypatch):
     done = []
-    monkeypatch.setattr(run_cell, "run_cell", lambda _, *given: done.append(given))
+    monkeypatch.setattr(run_cell, "run_cell", lambda *given: done.append(given))
     own = command(tmp_path, "--cell=shared/seed1", "--threads=3")
     study.main(own)
     assert done == [(make(own).cell("shared/seed1"), 3)]

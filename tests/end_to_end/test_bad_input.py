@@ -12,9 +12,9 @@ from cmnas_tf.commands import command_line
 from cmnas_tf.commands.cmnas import load
 from cmnas_tf.files import write_json
 from cmnas_tf.options import described
-from cmnas_tf.runs.checkpoints import Checkpoints
 from cmnas_tf.runs.run_folder import RunFolder
 from tests.models.genotypes import EVERYTHING
+from tests.runs.saving import save
 from tests.tiny_people import TINY, write_people
 
 MARKET = ("--dataset=market1501",)
@@ -260,7 +260,7 @@ def write_run(folder, command, **changes):
     settings = {**described([made.run, made.data, made.network, made.recipe]), **changes}
     run = {"command": command, "data": "", "settings": settings, "devices": 1}
     write_json(folder / "run.json", run)
-    Checkpoints(folder / "checkpoints").save(1, {"network": {"x": tf.Variable([1.0])}}, {})
+    save(folder / "checkpoints", 1, {"network": {"x": tf.Variable([1.0])}}, {})
 
 
 @pytest.mark.parametrize(
@@ -373,7 +373,7 @@ def test_checkpoints_that_cannot_be_evaluated(refused, trees, run_dir, tmp_path)
     run_dir.mkdir()
     assert "holds no checkpoint" in refused("evaluate", data, f"--run_dir={run_dir}")
     state = {"network": {"x": tf.Variable([1.0])}}
-    path = Checkpoints(run_dir / "checkpoints").save(1, state, {"settings": {}})
+    path = save(run_dir / "checkpoints", 1, state, {"settings": {}})
     said = refused("evaluate", data, f"--run_dir={run_dir}")
     assert "is a checkpoint of a search; train the architecture it found" in said
     path.write_bytes(path.read_bytes()[:-3])

@@ -25,6 +25,7 @@ from cmnas_tf.retrieval.measure import measure
 from cmnas_tf.runs.checkpoints import Checkpoints
 from cmnas_tf.runs.provenance import commit
 from cmnas_tf.training.trained import SPECIFICATION, load_network
+from tests.runs.saving import save
 from tests.tiny_people import write_people
 
 ARCHITECTURE = Architecture.separate_until("layer1", "resnet18")
@@ -56,7 +57,8 @@ def write_run(folder, specification, trained=TRAINED):
     keras.utils.set_random_seed(0)
     paths = specification.build().get_weight_paths()
     ones = {name: tf.Variable(tf.ones_like(variable)) for name, variable in paths.items()}
-    Checkpoints(folder / "checkpoints").save(
+    save(
+        folder / "checkpoints",
         3,
         {"average": paths, "network": ones},
         {SPECIFICATION: specification.to_json(), **trained},

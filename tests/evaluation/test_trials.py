@@ -114,6 +114,14 @@ def test_a_finished_trial(trial):
     assert trial.is_finished()
 
 
+def test_a_training_that_left_out_images_is_finished_after_the_steps_that_it_planned(trial):
+    """Held-out people and unreadable images make fewer steps than all images would."""
+    finish(trial, step=6, changes={("training", "planned_steps"): 6})
+    assert trial.is_finished()
+    finish(trial, step=LAST_STEP, changes={("training", "planned_steps"): LAST_STEP + 3})
+    assert not trial.is_finished()
+
+
 @pytest.mark.parametrize(
     ("place", "value"),
     [

@@ -1,13 +1,15 @@
 """When a checkpoint is due."""
 
+import time
+
 import pytest
 
 from cmnas_tf.errors import BadInput
 from cmnas_tf.runs.loop import checkpoint_due
 
 
-def due_steps(every, steps=10, clock=lambda: 0.0):
-    due = checkpoint_due(every, steps_per_epoch=4, clock=clock)
+def due_steps(every, steps=10):
+    due = checkpoint_due(every, steps_per_epoch=4)
     return [done for done in range(1, steps + 1) if due(done)]
 
 
@@ -18,18 +20,14 @@ def test_every_epoch_and_every_so_many_steps():
     assert due_steps("1") == list(range(1, 11))
 
 
-def test_every_so_many_minutes():
+def test_every_so_many_minutes(monkeypatch):
     """A step takes 40 s, a checkpoint is due every 1.5 minutes: after 120 s (step 3), then 6, 9."""
-    seconds = iter(40.0 * n for n in range(100))
-    now = [next(seconds)]
-
-    def clock():
-        return now[0]
-
-    due = checkpoint_due("1.5m", steps_per_epoch=4, clock=clock)
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    due = checkpoint_due("1.5m", steps_per_epoch=4)
     found = []
     for done in range(1, 11):
-        now[0] = next(seconds)
+        now = 40.0 * done
         if due(done):
             found.append(done)
     assert found == [3, 6, 9]

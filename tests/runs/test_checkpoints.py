@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 from cmnas_tf.errors import BadInput, TrainingDiverged
 from cmnas_tf.runs import checkpoints
 from cmnas_tf.runs.checkpoints import Checkpoints
+from tests.runs.saving import save
 
 METADATA = {"settings": {"seed": 3, "decay_epochs": [40.0, 70.0]}, "name": "größer"}
 
@@ -35,7 +36,7 @@ def values_of(state):
 
 
 def saved(folder, step=5, **values):
-    return Checkpoints(folder).save(step, state_of(**values), METADATA)
+    return save(folder, step, state_of(**values), METADATA)
 
 
 def test_round_trip(tmp_path):
@@ -59,7 +60,7 @@ def test_equal_states_are_equal_bytes(tmp_path):
 
 def test_words_that_are_not_ascii_are_kept(tmp_path):
     metadata = {"people": ["Zoë", "李", '"\\']}
-    path = Checkpoints(tmp_path).save(5, state_of(), metadata)
+    path = save(tmp_path, 5, state_of(), metadata)
     assert checkpoints.read(path).metadata == metadata
 
 
@@ -126,7 +127,7 @@ def test_the_newest_are_kept(tmp_path):
     kept = Checkpoints(tmp_path, keep=2)
     assert kept.newest() is None
     for step in (9, 80, 700, 10_000_000):
-        kept.save(step, state_of(count=step), {})
+        save(tmp_path, step, state_of(count=step), {})
     assert [path.name for path in kept.paths()] == [
         "step-00000700.safetensors",
         "step-10000000.safetensors",
@@ -232,7 +233,7 @@ def test_what_is_saved_in_the_background_is_the_state_of_that_moment(tmp_path, m
 
     monkeypatch.setattr(checkpoints, "write", waiting)
     state, kept = state_of(count=7), Checkpoints(tmp_path)
-    kept.save_in_background(1, state, METADATA)
+    kept.save(1, state, METADATA)
     state["optimizer"]["0"].assign(8)
     assert kept.paths() == []
     may_write.set()
@@ -242,14 +243,14 @@ def test_what_is_saved_in_the_background_is_the_state_of_that_moment(tmp_path, m
 
 def test_a_full_disk_in_the_background_is_told_and_leaves_the_old_one(tmp_path, monkeypatch):
     kept = Checkpoints(tmp_path)
-    kept.save(1, state_of(), METADATA)
+    save(tmp_path, 1, state_of(), METADATA)
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", full)
-        kept.save_in_background(2, state_of(), METADATA)
+        kept.save(2, state_of(), METADATA)
         with pytest.raises(OSError, match="No space left"), kept.finishing():
             pass
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000001.safetensors"]

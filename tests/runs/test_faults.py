@@ -92,7 +92,7 @@ def dying(moment, number):
         "built": (Loop, "steps"),
         "restored": (loop, "check_agreement"),
         "computed": (Loop, "_check_finite"),
-        "saving": (Checkpoints, "save_in_background"),
+        "saving": (Checkpoints, "save"),
     }
     before, after = ("built", "restored", "computed"), ("described", "split", "saving")
     if moment in places:
@@ -175,14 +175,14 @@ def failing_disk(number):
 
 def deleting(path, step):
     """Deletes an image when the checkpoint after a step is due."""
-    save = Checkpoints.save_in_background
+    save = Checkpoints.save
 
     def save_and_delete(self, number, *arguments):
         if number == step:
             path.unlink()
         return save(self, number, *arguments)
 
-    Checkpoints.save_in_background = save_and_delete
+    Checkpoints.save = save_and_delete
 
 
 def spoiling(step):

@@ -332,13 +332,13 @@ def test_a_disk_without_room_for_the_log_is_named(tmp_path):
 
 def test_a_write_that_failed_ends_the_run_before_the_next_one_is_due(tmp_path, monkeypatch):
     """Of a checkpoint after each fifth step; what follows would be computed again."""
-    save = Checkpoints.save_in_background
+    save = Checkpoints.save
 
     def save_and_wait(self, *arguments):
         save(self, *arguments)
         concurrent.futures.wait([self._writing])
 
-    monkeypatch.setattr(Checkpoints, "save_in_background", save_and_wait)
+    monkeypatch.setattr(Checkpoints, "save", save_and_wait)
     monkeypatch.setattr(loop, "log", lambda *_: None)
     run = Run(tmp_path, every="5")
     with pytest.raises(OSError, match="File too large"), room_for(100):

@@ -24,6 +24,7 @@ from cmnas_tf.runs.run_folder import ANYTHING, Description, RunFolder, changed, 
 from cmnas_tf.search_spaces import NormSpace
 from cmnas_tf.training.recipe import TOLD_OTHERWISE, Recipe
 from tests.models.genotypes import EVERYTHING
+from tests.runs.saving import save
 
 ROOT = Path(__file__).parents[2]
 
@@ -81,7 +82,7 @@ def test_how_many_threads_it_began_with(tmp_path):
     with run.opened(description, Recipe.options()):
         assert recorded(tmp_path)["threads"] == 3
         assert run.threads() == 0
-    run.checkpoints().save(1, {}, {})
+    save(run.checkpoint_folder, 1, {}, {})
     assert run.threads() == 3
     without = {name: value for name, value in recorded(tmp_path).items() if name != "threads"}
     write_json(run.description, without)

@@ -165,8 +165,8 @@ def test_a_begun_search_is_not_mixed_with_another(
         return save(self, step, *arguments)
 
     with monkeypatch.context() as patch:
-        save = Checkpoints.save_in_background
-        patch.setattr(Checkpoints, "save_in_background", stop)
+        save = Checkpoints.save
+        patch.setattr(Checkpoints, "save", stop)
         with pytest.raises(Stopped, match="SIGTERM after step 3"):
             find(people, TWO, tmp_path)
     no_step()
@@ -196,7 +196,7 @@ THREE = (*TINY, "--algorithm=random", "--candidates=3", "--epochs=3", "--checkpo
 def noting(file, moment):
     """Notes in a file each fitness that was measured, and kills the process at a moment."""
     kill = functools.partial(os.kill, os.getpid(), signal.SIGKILL)
-    measure, save = fitness.fitness, Checkpoints.save_in_background
+    measure, save = fitness.fitness, Checkpoints.save
     write_json = random_search.write_json
 
     def measuring(network, source, rule):
@@ -224,7 +224,7 @@ def noting(file, moment):
         if (moment, of) == ("between candidates", "candidate_01"):
             kill()
 
-    fitness.fitness, Checkpoints.save_in_background = measuring, saving
+    fitness.fitness, Checkpoints.save = measuring, saving
     random_search.write_json = writing
 
 

@@ -121,14 +121,14 @@ def test_a_search_that_was_asked_to_stop_resumes_to_the_same_end(people, one_blo
 @pytest.mark.slow
 def test_a_begun_search_is_resumed_by_the_same_options_alone(people, one_block, tmp_path):
     """Of the algorithm, the run and the space; and by the same algorithm in the same space."""
-    save = Checkpoints.save_in_background
+    save = Checkpoints.save
 
     def stopping(self, *arguments):
         save(self, *arguments)
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Checkpoints, "save_in_background", stopping)
+        patch.setattr(Checkpoints, "save", stopping)
         with pytest.raises(KeyboardInterrupt):
             find(people, TWO, tmp_path)
     before = files_in(tmp_path)

@@ -8,12 +8,10 @@ from cmnas_tf.losses import LOSSES
 from cmnas_tf.studies.arms import arms_of, searches
 from tests.studies.small import study
 
-RESNET18 = Architecture.shared("resnet18")
-
 
 def test_stages_and_draws_are_arms_each():
     """Until the last stage is all separate, and within the stem is until the stem."""
-    found = arms_of(("until", "within", "random"), RESNET18, draws=2)
+    found = arms_of(("until", "within", "random"), "resnet18", draws=2)
     assert [(arm.name, arm.architecture, arm.draw, arm.row) for arm in found] == [
         ("until_stem", "until:stem", 0, "until_stem"),
         ("until_layer1", "until:layer1", 0, "until_layer1"),
@@ -30,15 +28,15 @@ def test_stages_and_draws_are_arms_each():
 
 
 def test_an_architecture_of_a_file_is_named_by_the_file(tmp_path):
-    RESNET18.save(tmp_path / "by_hand.json")
-    file, word = arms_of((str(tmp_path / "by_hand.json"), "until:layer2"), RESNET18, draws=1)
+    Architecture.shared("resnet18").save(tmp_path / "by_hand.json")
+    file, word = arms_of((str(tmp_path / "by_hand.json"), "until:layer2"), "resnet18", draws=1)
     assert (file.name, file.architecture) == ("by_hand", str(tmp_path / "by_hand.json"))
     assert (word.name, word.architecture) == ("until_layer2", "until:layer2")
 
 
 def test_no_arm_twice():
     with pytest.raises(BadInput, match=r"^arms=until,until:layer1 names until_layer1 twice"):
-        arms_of(("until", "until:layer1"), RESNET18, draws=1)
+        arms_of(("until", "until:layer1"), "resnet18", draws=1)
 
 
 DIFFERENCES = {

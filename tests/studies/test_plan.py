@@ -1,6 +1,5 @@
 """The cells of a study: their order, their settings, and what a finished one is worth."""
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -46,13 +45,13 @@ def test_all_arms_have_the_same_recipe_data_and_seed(tmp_path):
     searched, gumbel = (cell.settings["search"] for cell in cells[:2])
     assert {name for name in searched if searched[name] != gumbel[name]} == {"relaxation"}
     assert [cell.settings["search"] for cell in cells[2:]] == [None, None]
-    assert {(cell.data.root, cell.trial) for cell in cells} == {("people", 1)}
+    assert {(cell.study.data.root, cell.trial) for cell in cells} == {("people", 1)}
     folder = tmp_path / "searched" / "seed1"
     assert (cells[0].search_run.path, cells[0].train_run.path) == (
         folder / "search",
         folder / "train",
     )
-    assert all(cell.evaluating is cells[0].evaluating for cell in cells)
+    assert all(cell.study is cells[0].study for cell in cells)
 
 
 def test_a_seed_takes_a_split_of_its_own_where_there_are_several(tmp_path):
@@ -252,7 +251,8 @@ def test_a_cell_is_found_by_its_name(tmp_path):
 
 def test_every_setting_of_a_cell_shapes_its_results_file(tmp_path):
     """All that a result could follow from of the three parts, and nothing besides."""
-    cell = study(tmp_path).cells()[0]
+    made = study(tmp_path)
+    cell = made.cells()[0]
     data = {"dataset": "sysu_mm01", "trial": 1}
     algorithm, space = cell.searching.algorithm.make(), cell.searching.space.make()
     assert cell.settings == {
@@ -264,9 +264,10 @@ def test_every_setting_of_a_cell_shapes_its_results_file(tmp_path):
             "algorithm": "darts",
         },
         "train": {**described([cell.training]), **data, "seed": 0},
-        "evaluate": {**described([cell.evaluating]), **data, "weights": "average"},
+        "evaluate": {**described([cell.study.evaluating]), **data, "weights": "average"},
     }
-    assert dataclasses.replace(cell, searching=None).settings["search"] is None
+    assert made.cell("shared/seed0").settings["search"] is None
+    assert made.cell("shared/seed0").settings["search"] is None
     assert cell.results_file == cell.folder / "results.json"
     assert {"strategy", "progress", "cache", "recipe"}.isdisjoint(cell.settings["train"])
 

@@ -92,13 +92,6 @@ def test_all_cells_are_done_in_order_and_never_again(tmp_path, pipes):
     assert said == ["6 cells, 6 finished before"]
 
 
-def test_it_logs_where_nobody_listens(tmp_path, pipes, caplog):
-    caplog.set_level("INFO", "cmnas_tf.studies.queue")
-    Queue(study(tmp_path, seeds=1).cells(), 1, Cells(pipes())).run()
-    assert caplog.messages[0] == "3 cells, 0 finished before"
-    assert len(caplog.messages) == 4
-
-
 def test_what_depends_on_a_cell_waits_for_it_and_others_do_not(tmp_path, pipes):
     """With three jobs the random one of seed 0 waits, and its place goes to seed 1's search, whose
     end is what seed 0's search ends by."""

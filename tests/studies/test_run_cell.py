@@ -16,7 +16,7 @@ def test_a_random_architecture_waits_for_the_one_it_is_like(tmp_path, monkeypatc
     monkeypatch.setattr(run_cell, "load_dataset", lambda *_: None)
     plan = study(tmp_path)
     with pytest.raises(BadInput, match=r"like that of searched/seed1.*Do cell=searched/seed1"):
-        run_cell.run_cell(plan, plan.cell("random_1/seed1"))
+        run_cell.run_cell(plan.cell("random_1/seed1"))
 
 
 def test_what_is_finished_is_left_alone(tmp_path, monkeypatch, caplog):
@@ -25,7 +25,7 @@ def test_what_is_finished_is_left_alone(tmp_path, monkeypatch, caplog):
     plan = study(tmp_path)
     cell = plan.cell("shared/seed0")
     finish(cell)
-    run_cell.run_cell(plan, cell)
+    run_cell.run_cell(cell)
     assert caplog.messages == [f"{cell.folder / 'results.json'} is there already"]
 
 

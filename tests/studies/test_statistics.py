@@ -24,13 +24,13 @@ def test_summary_by_hand():
     s = 1.5811. Student's t for 4 degrees of freedom is 2.7764 (of any table); 2.7764 * 1.5811 /
     sqrt(5) = 1.9632."""
     found = summarise([1.0, 2.0, 3.0, 4.0, 5.0])
-    assert (found.number, found.mean) == (5, 3.0)
-    assert found.deviation == pytest.approx(1.5811, abs=1e-4)
-    assert found.interval == pytest.approx((3 - 1.9632, 3 + 1.9632), abs=1e-4)
+    assert (found["number"], found["mean"]) == (5, 3.0)
+    assert found["deviation"] == pytest.approx(1.5811, abs=1e-4)
+    assert found["interval"] == pytest.approx((3 - 1.9632, 3 + 1.9632), abs=1e-4)
 
 
 def test_one_number_has_no_spread():
-    assert summarise([0.5]) == (1, 0.5, None, None)
+    assert tuple(summarise([0.5]).values()) == (1, 0.5, None, None)
 
 
 def test_paired_differences_by_hand():

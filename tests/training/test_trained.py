@@ -16,9 +16,9 @@ from cmnas_tf.data.pipeline import ImageSource
 from cmnas_tf.errors import BadInput
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.retrieval.embed import embed
-from cmnas_tf.runs.checkpoints import Checkpoints
 from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.training.trained import SPECIFICATION, load_network
+from tests.runs.saving import save
 from tests.tiny_people import write_people
 
 SPECIFICATION_OF_RUN = Specification(
@@ -40,10 +40,10 @@ def run(tmp_path_factory):
         }
         for part in ("network", "average")
     }
-    kept = Checkpoints(folder / "checkpoints")
+    checkpoints = folder / "checkpoints"
     metadata = {SPECIFICATION: SPECIFICATION_OF_RUN.to_json()}
-    kept.save(7, {part: network.get_weight_paths() for part in parts}, metadata)
-    kept.save(9, parts, metadata)
+    save(checkpoints, 7, {part: network.get_weight_paths() for part in parts}, metadata)
+    save(checkpoints, 9, parts, metadata)
     return folder, parts
 
 
@@ -99,7 +99,7 @@ def test_what_is_not_there_is_named(run, tmp_path):
 
 
 def test_a_searchs_checkpoint_is_refused(tmp_path):
-    path = Checkpoints(tmp_path).save(1, {"network": {"x": tf.Variable([1.0])}}, {"settings": {}})
+    path = save(tmp_path, 1, {"network": {"x": tf.Variable([1.0])}}, {"settings": {}})
     with pytest.raises(BadInput, match=r"is a checkpoint of a search; train the architecture"):
         load_network(path)
 
@@ -108,12 +108,12 @@ def test_a_checkpoint_without_the_asked_weights_is_refused(tmp_path):
     """No moving average in it, or not all of the network's weights."""
     paths = SPECIFICATION_OF_RUN.build().get_weight_paths()
     metadata = {SPECIFICATION: SPECIFICATION_OF_RUN.to_json()}
-    path = Checkpoints(tmp_path).save(1, {"network": paths}, metadata)
+    path = save(tmp_path, 1, {"network": paths}, metadata)
     load_network(path, "live")
     with pytest.raises(BadInput, match=r"average/\S+ is missing"):
         load_network(path, "average")
     paths.pop("head.classifier.kernel")
-    path = Checkpoints(tmp_path).save(2, {"network": paths}, metadata)
+    path = save(tmp_path, 2, {"network": paths}, metadata)
     with pytest.raises(BadInput, match=r"network/head\.classifier\.kernel is missing"):
         load_network(path, "live")
 
@@ -136,7 +136,7 @@ def model(tmp_path_factory):
             variable.assign(random.uniform(0.5, 1.5, variable.shape))
     metadata = {SPECIFICATION: SPECIFICATION_OF_RUN.to_json()}
     folder = tmp_path_factory.mktemp("model")
-    return load_network(Checkpoints(folder).save(1, {"average": paths}, metadata))
+    return load_network(save(folder, 1, {"average": paths}, metadata))
 
 
 def of(people, modality):
@@ -215,7 +215,7 @@ def test_a_modality_that_it_was_not_trained_on_is_refused(tmp_path, people):
     keras.utils.set_random_seed(0)
     alone = replace(SPECIFICATION_OF_RUN, modalities=("visible",))
     variables = alone.build().get_weight_paths()
-    path = Checkpoints(tmp_path).save(1, {"average": variables}, {SPECIFICATION: alone.to_json()})
+    path = save(tmp_path, 1, {"average": variables}, {SPECIFICATION: alone.to_json()})
     model, image = load_network(path), np.zeros((1, 8, 8, 3), np.uint8)
     assert model.embed_images(image, "visible").shape == (1, 32)
     for call in (

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from cmnas_tf.errors import BadInput
-from cmnas_tf.one_of import OneOf
+from cmnas_tf.listed_options import OneOf
 from cmnas_tf.options import Option, Options, option
 from cmnas_tf.registry import Registry
 
