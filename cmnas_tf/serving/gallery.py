@@ -44,6 +44,10 @@ class Matches(NamedTuple):
     cameras: np.ndarray
     scores: np.ndarray
 
+    def of_query(self, row: int) -> list[tuple[str, str, float]]:
+        """The id, camera and score of each match of a query."""
+        return list(zip(*(column[row].tolist() for column in self), strict=True))
+
 
 class Entry(NamedTuple):
     """What is known of a gallery image besides its embedding."""

@@ -21,6 +21,10 @@ class ImageFile(NamedTuple):
     camera: str
     pid: str
 
+    def shows(self, pid: str) -> bool | None:
+        """Whether it is an image of this person; None where its own is not known."""
+        return self.pid == pid if self.pid else None
+
 
 def find_images(place: str, modality: str) -> list[ImageFile]:
     """The images of a folder and its subfolders, sorted, or a single one.
