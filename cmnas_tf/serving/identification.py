@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from cmnas_tf.serving.gallery import Gallery
-from cmnas_tf.serving.signatures import CAMERAS, COUNT, IDS, SCORES, of_rows, require
+from cmnas_tf.serving.signatures import of_rows, require
 
 RANGE = "k must be 1 to the number of gallery entries that may be answered. Row, k, entries:"
 # Float32 sums of 2,048 products differ by 1e-7 with their order; that many entries more are summed
@@ -61,10 +61,10 @@ class Identification(tf.Module):
         is_answer = tf.sequence_mask(k)  # [N, K]
         cameras = tf.gather(tf.constant(self._known), tf.gather(self._numbers, best))
         return {
-            IDS: tf.where(is_answer, tf.gather(tf.constant(self._ids), best), ""),
-            CAMERAS: tf.where(is_answer, cameras, ""),
-            SCORES: tf.where(is_answer, found, 0.0),
-            COUNT: k,
+            "ids": tf.where(is_answer, tf.gather(tf.constant(self._ids), best), ""),
+            "cameras": tf.where(is_answer, cameras, ""),
+            "scores": tf.where(is_answer, found, 0.0),
+            "count": k,
         }
 
     def _ordered(self, embedding: tf.Tensor, scores: tf.Tensor, k: tf.Tensor) -> tuple:

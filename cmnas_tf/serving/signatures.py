@@ -5,22 +5,17 @@ from typing import Any, NamedTuple, TypeVar
 
 import tensorflow as tf
 
-IMAGE_BYTES, PIXELS, MODALITY = "image_bytes", "pixels", "modality"
-CAMERA, K = "camera", "k"
-EMBEDDING = "embedding"
-IDS, CAMERAS, SCORES, COUNT = "ids", "cameras", "scores", "count"
-
 EMPTY = "The batch is empty; it must have at least one image."
 ROWS = "Every input must have a row for each image. Images, input, its rows:"
 
 T = TypeVar("T")
 
 INPUTS = {
-    IMAGE_BYTES: tf.TensorSpec([None], tf.string, IMAGE_BYTES),
-    PIXELS: tf.TensorSpec([None, None, None, 3], tf.uint8, PIXELS),
-    MODALITY: tf.TensorSpec([None], tf.string, MODALITY),
-    CAMERA: tf.TensorSpec([None], tf.string, CAMERA),
-    K: tf.TensorSpec([None], tf.int32, K),
+    "image_bytes": tf.TensorSpec([None], tf.string, "image_bytes"),
+    "pixels": tf.TensorSpec([None, None, None, 3], tf.uint8, "pixels"),
+    "modality": tf.TensorSpec([None], tf.string, "modality"),
+    "camera": tf.TensorSpec([None], tf.string, "camera"),
+    "k": tf.TensorSpec([None], tf.int32, "k"),
 }
 
 
@@ -78,6 +73,6 @@ def _shape(name: str, x: tf.Tensor) -> tuple[Any, ...]:
     # Behind this op nothing is known of it, or TensorFlow would take the check for superfluous.
     shape = tf.shape(tf.compat.v1.placeholder_with_default(x, None))
     wanted, fits = "[images]", tf.size(shape) == INPUTS[name].shape.rank
-    if name == PIXELS:
+    if name == "pixels":
         wanted, fits = "[images, height, width, 3]", fits & tf.reduce_all(shape[-1:] == 3)
     return fits, f"{name} must have the shape {wanted}. It has", shape

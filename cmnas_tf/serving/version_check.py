@@ -16,7 +16,6 @@ from cmnas_tf.reading import read_json
 from cmnas_tf.serving.call_error import CallError, in_words
 from cmnas_tf.serving.exported_model import BESIDE, versions_in
 from cmnas_tf.serving.reading_images import LARGEST
-from cmnas_tf.serving.signatures import IMAGE_BYTES
 from cmnas_tf.tables import table
 
 with needing("serving"):
@@ -98,8 +97,8 @@ def _asked(
             line.append(f"{1000 * statistics.median(seconds):.1f}")
         lines.append([*line, f"{(memory().rss - before) / 1e6:.0f}"])
         too_much = {f"at most {max_images} images": _repeated(one, max_images + 1)}
-        if IMAGE_BYTES in one and (files := max_pixels // LARGEST**2 + 1) <= max_images:
-            pngs = {**one, IMAGE_BYTES: np.array([_PNG], object)}
+        if "image_bytes" in one and (files := max_pixels // LARGEST**2 + 1) <= max_images:
+            pngs = {**one, "image_bytes": np.array([_PNG], object)}
             too_much[f"at most {max_pixels} pixels"] = _repeated(pngs, files)
         for limit, inputs in too_much.items():
             try:
