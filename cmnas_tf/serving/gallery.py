@@ -174,14 +174,11 @@ class Gallery:
 
 def _columns_in(path: Path, names: Sequence[str]) -> dict[str, Any]:
     """The arrays of a gallery file; raises any error if they are not of one form and range."""
-    columns: dict[str, Any] = {}
-    with zipfile.ZipFile(path) as archive:
-        for name in names:
-            member = archive.getinfo(f"{name}.npy")
+    with np.load(path, allow_pickle=False) as archive:
+        for member in archive.zip.infolist():
             if member.compress_type != zipfile.ZIP_STORED:  # a little would unfold to much
-                raise ValueError(f"{name} is compressed")
-            with archive.open(member) as file:
-                columns[name] = np.lib.format.read_array(file, allow_pickle=False)
+                raise ValueError(f"{member.filename} is compressed")
+        columns = {name: archive[name] for name in names}
     network, embeddings, *texts = (columns[name] for name in names)
     kinds = {(text.shape, text.dtype.kind, text.dtype.itemsize > 0) for text in texts}
     if network.shape or kinds != {(embeddings.shape[:1], "U", True)}:
