@@ -19,7 +19,8 @@ from cmnas_tf.progress import progress_bar
 from cmnas_tf.reading import read_bytes
 from cmnas_tf.runs.checkpoints import state_digest
 from cmnas_tf.serving.encoder import Encoder
-from cmnas_tf.serving.gallery import Entry, Gallery, entries_of
+from cmnas_tf.serving.entries import Entry, entries_of
+from cmnas_tf.serving.gallery import Gallery
 from cmnas_tf.serving.reading_images import read_files
 from cmnas_tf.training.trained import TrainedNetwork
 

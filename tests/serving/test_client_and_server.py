@@ -21,7 +21,8 @@ from cmnas_tf.serving.call_error import CallError
 from cmnas_tf.serving.client.asking import Request, ask
 from cmnas_tf.serving.client.remote_model import RemoteModel, Retries
 from cmnas_tf.serving.client.server import Server
-from cmnas_tf.serving.gallery import Entry, Gallery
+from cmnas_tf.serving.entries import Entry
+from cmnas_tf.serving.gallery import Gallery
 from tests.mutations import MUTATIONS, SEED, mutated
 from tests.serving import stand_in
 from tests.serving.conftest import PEOPLE, local_server, tensorflow_serving

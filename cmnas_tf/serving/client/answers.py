@@ -9,7 +9,7 @@ import numpy as np
 
 from cmnas_tf.files import write_arrays
 from cmnas_tf.options import Options, advanced, path_option
-from cmnas_tf.serving.client.image_files import ImageFile
+from cmnas_tf.serving.entries import Entry
 from cmnas_tf.serving.gallery import Matches
 from cmnas_tf.tables import table
 
@@ -26,7 +26,7 @@ class Answers:
       matches: None where nobody was to be identified.
     """
 
-    images: Sequence[ImageFile]
+    images: Sequence[Entry]
     embeddings: np.ndarray
     matches: Matches | None = None
 
@@ -39,21 +39,21 @@ class Answers:
         lines = [["image", "modality", "size", *heads]]
         for image, row in zip(self.images, self.embeddings, strict=True):
             numbers = [f"{value:+.4f}" for value in row[:SHOWN]]
-            lines.append([str(image.path), image.modality, str(len(row)), *numbers])
+            lines.append([image.name, image.modality, str(len(row)), *numbers])
         return table(lines)
 
     def _matches(self, matches: Matches) -> str:
         """A line for each match, and how often the first one is right where that is known."""
         lines = [["image", "person", "rank", "match", "camera", "score", ""]]
         for row, image in enumerate(self.images):
-            person = [str(image.path), image.pid or "?"]
+            person = [image.name, image.id or "?"]
             for rank, (match, camera, score) in enumerate(matches.of_query(row), 1):
                 verdict = {True: "right", False: "wrong", None: ""}[image.shows(match)]
                 lines.append([*person, str(rank), match, camera, f"{score:.4f}", verdict])
                 person = ["", ""]
         firsts = zip(self.images, matches.ids[:, 0], strict=True)
-        right = [image.shows(first) for image, first in firsts if image.pid]
-        counted = f"\n\nfirst match right: {sum(map(bool, right))} of {len(right)}" if right else ""
+        right = [first == image.id for image, first in firsts if image.id]
+        counted = f"\n\nfirst match right: {sum(right)} of {len(right)}" if right else ""
         return f"{table(lines)}{counted}"
 
     def to_json(self) -> str:
@@ -61,10 +61,10 @@ class Answers:
         answers = []
         for row, image in enumerate(self.images):
             answer: dict[str, Any] = {
-                "image": str(image.path),
+                "image": image.name,
                 "modality": image.modality,
                 "camera": image.camera or None,
-                "id": image.pid or None,
+                "id": image.id or None,
             }
             if self.matches is None:
                 answer["embedding"] = self.embeddings[row].tolist()
@@ -78,10 +78,10 @@ class Answers:
         """Writes an .npz file with ``embeddings`` [N, D] float32 and ``images``, ``modalities``,
         ``cameras``, ``ids`` [N] of what is known of each row."""
         columns = {
-            "images": [str(image.path) for image in self.images],
+            "images": [image.name for image in self.images],
             "modalities": [image.modality for image in self.images],
             "cameras": [image.camera for image in self.images],
-            "ids": [image.pid for image in self.images],
+            "ids": [image.id for image in self.images],
         }
         write_arrays(path, {"embeddings": self.embeddings, **columns})
 

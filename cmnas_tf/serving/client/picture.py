@@ -52,7 +52,7 @@ def write_picture(answer: Answer, found: Answers, matches: Matches) -> None:
     for row in np.unique(shown):
         image, of_image = found.images[row], matches.of_query(row)
         camera = f"camera {image.camera}" if image.camera else image.modality
-        line = [Tile(opened(image.path), (f"query {image.pid or '?'}", camera))]
+        line = [Tile(opened(Path(image.name)), (f"query {image.id or '?'}", camera))]
         entries = gallery_entries(gallery, found.embeddings[row], of_image)
         for entry, (match, camera, score) in zip(entries, of_image, strict=True):
             path = Path(answer.gallery_dir) / gallery.names[entry]

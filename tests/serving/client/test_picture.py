@@ -18,7 +18,8 @@ from cmnas_tf.serving.client.picture import (
     gallery_entries,
     opened,
 )
-from cmnas_tf.serving.gallery import Entry, Gallery
+from cmnas_tf.serving.entries import Entry
+from cmnas_tf.serving.gallery import Gallery
 
 
 def tile(colour, right=None):
