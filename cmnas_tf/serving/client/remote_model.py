@@ -26,7 +26,7 @@ class Transport(Protocol):
     """
 
     def signatures(self, seconds: float) -> dict[str, list[str]]:
-        """The names of what each signature takes, by the signature's; of all that a server lists."""
+        """The names of what each signature takes, by the signature's; all that a server lists."""
 
     def predict(self, signature: str, inputs: Arrays, seconds: float) -> Arrays:
         """What a signature gives, by name; strings are object arrays, of bytes in, of str out."""
