@@ -37,6 +37,7 @@ class GrpcTransport:
 
     def __init__(self, address: str, model: str, version: int = 0):
         self._channel = grpc.insecure_channel(address, options=_OPTIONS)
+        self.close = self._channel.close
         self._service = PredictionServiceStub(self._channel)
         self._spec = ModelSpec(name=model, version={"value": version} if version else None)
 
@@ -57,10 +58,6 @@ class GrpcTransport:
         answer = _call(self._service.Predict, request, seconds)
         with reading_answer():
             return {key: _array(tensor) for key, tensor in answer.outputs.items()}
-
-    def close(self) -> None:
-        """Ends the connection."""
-        self._channel.close()
 
 
 def _call(method: Callable[..., Any], request: Any, seconds: float) -> Any:

@@ -48,15 +48,12 @@ class Retries:
       first_wait: longest wait before the first retry, in seconds.
       deadline: seconds that a call may take, its retries included.
       random: draws the waits.
-      sleep, clock: of the time that passes, in seconds.
     """
 
     times: int
     first_wait: float
     deadline: float
     random: np.random.Generator
-    sleep: Callable[[float], None] = time.sleep
-    clock: Callable[[], float] = time.monotonic
 
     def call(self, attempt: Callable[[float], T]) -> T:
         """What ``attempt`` returns, called with the seconds that are left.
@@ -64,16 +61,16 @@ class Retries:
         Raises:
           CallError: of the last attempt.
         """
-        end, retry = self.clock() + self.deadline, 0
+        end, retry = time.monotonic() + self.deadline, 0
         while True:
             try:
-                return attempt(max(end - self.clock(), 0.001))
+                return attempt(max(end - time.monotonic(), 0.001))
             except CallError as error:
                 wait = self.random.uniform(0, min(LONGEST_WAIT, self.first_wait * 2**retry))
-                late = self.clock() + wait >= end
+                late = time.monotonic() + wait >= end
                 if error.code not in WORTH_REPEATING or retry == self.times or late:
                     raise
-            self.sleep(wait)
+            time.sleep(wait)
             retry += 1
 
 

@@ -43,6 +43,7 @@ class RestTransport:
         # Without repeating calls, following redirections or asking proxies.
         self._pool = urllib3.connection_from_url(f"http://{address}", retries=False)
         self._pool.ConnectionCls = _Connection
+        self.close = self._pool.close
         self._path = f"/v1/models/{model}" + (f"/versions/{version}" if version else "")
 
     def signatures(self, seconds: float) -> dict[str, list[str]]:
@@ -63,10 +64,6 @@ class RestTransport:
             if not isinstance(outputs, dict):  # an output that is alone goes without its name
                 outputs = {"embedding": outputs}
             return {key: _array(values) for key, values in outputs.items()}
-
-    def close(self) -> None:
-        """Ends the connection."""
-        self._pool.close()
 
     def _exchange(self, method: str, path: str, body: str | None, seconds: float) -> dict[str, Any]:
         how: dict[str, Any] = {
