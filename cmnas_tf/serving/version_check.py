@@ -80,16 +80,16 @@ def _asked(
     logs, memory, differences = list(recorded(folder)), psutil.Process().memory_info, [0.0]
     lines = [["signature", *(f"{size} images, ms" for size in _SIZES), "memory, MB"]]
     for name in sorted(version.asked):
-        before, one = memory().rss, None
-        for log in logs:
-            if log.request.model_spec.signature_name == name:
-                inputs = arrays(log.request.inputs)
-                one, answer = one or inputs, version.predict(name, inputs)
-                for key, wanted in arrays(log.response.outputs).items():
-                    if wanted.dtype != object:
-                        differences.append(float(np.abs(answer[key] - wanted).max()))
-        if one is None:
+        before = memory().rss
+        known = [log for log in logs if log.request.model_spec.signature_name == name]
+        if not known:
             raise BadInput(f"signature {name} has no recorded request to warm it up. {_NEXT}")
+        for log in known:
+            answer = version.predict(name, arrays(log.request.inputs))
+            for key, wanted in arrays(log.response.outputs).items():
+                if wanted.dtype != object:
+                    differences.append(float(np.abs(answer[key] - wanted).max()))
+        one = arrays(known[0].request.inputs)
         line = [name]
         for size in _SIZES:
             many = _repeated(one, min(size, max_images))

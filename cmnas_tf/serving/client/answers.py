@@ -77,13 +77,9 @@ class Answers:
     def save_embeddings(self, path: str) -> None:
         """Writes an .npz file with ``embeddings`` [N, D] float32 and ``images``, ``modalities``,
         ``cameras``, ``ids`` [N] of what is known of each row."""
-        columns = {
-            "images": [image.name for image in self.images],
-            "modalities": [image.modality for image in self.images],
-            "cameras": [image.camera for image in self.images],
-            "ids": [image.id for image in self.images],
-        }
-        write_arrays(path, {"embeddings": self.embeddings, **columns})
+        names, ids, cameras, modalities = zip(*self.images, strict=True)
+        known = {"images": names, "modalities": modalities, "cameras": cameras, "ids": ids}
+        write_arrays(path, {"embeddings": self.embeddings, **known})
 
 
 @dataclass(frozen=True, kw_only=True)
