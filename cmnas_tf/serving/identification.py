@@ -6,7 +6,6 @@ import tensorflow as tf
 from cmnas_tf.serving.gallery import Gallery
 from cmnas_tf.serving.signatures import of_rows, require
 
-RANGE = "k must be 1 to the number of gallery entries that may be answered. Row, k, entries:"
 # Float32 sums of 2,048 products differ by 1e-7 with their order; that many entries more are summed
 # again in float64, and rounded: equal entries get equal scores.
 _MARGIN = 16
@@ -56,7 +55,8 @@ class Identification(tf.Module):
         left_out = number[:, None] == tf.constant(self._numbers)  # [N, G]
         scores = tf.where(left_out, -np.inf, scores)
         entries = tf.reduce_sum(tf.cast(~left_out, tf.int32), axis=1)
-        k = require(k, of_rows((k >= 1) & (k <= entries), RANGE, k, entries))
+        said = "k must be 1 to the number of gallery entries that may be answered. Row, k, entries:"
+        k = require(k, of_rows((k >= 1) & (k <= entries), said, k, entries))
         best, found = self._ordered(embedding, scores, tf.reduce_max(k))
         is_answer = tf.sequence_mask(k)  # [N, K]
         cameras = tf.gather(tf.constant(self._known), tf.gather(self._numbers, best))

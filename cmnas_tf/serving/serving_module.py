@@ -25,9 +25,6 @@ from cmnas_tf.serving.signatures import INPUTS, Signature, checked, of_rows, req
 with needing("serving"):
     from official.core import export_base
 
-UNKNOWN = "modality must be one of the network's, {}. Row, received:"
-DEFAULT = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
-
 _BATCHES_AT_A_TIME = 2
 _MOST_IMAGES = 4096  # of a request
 
@@ -71,7 +68,8 @@ class ServingModule(export_base.ExportModule):
             found[f"embed_{modality}"] = Signature(("image_bytes",), modality)
             found[f"embed_{modality}_pixels"] = Signature(("pixels",), modality)
         found["embed"] = Signature(("image_bytes", "modality"))
-        found[DEFAULT] = found["embed" if len(modalities) > 1 else f"embed_{modalities[0]}"]
+        default = "embed" if len(modalities) > 1 else f"embed_{modalities[0]}"
+        found[tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY] = found[default]
         if self.identification is not None:
             found["identify"] = Signature(("image_bytes", "modality", "camera", "k"))
         chosen = self.form.signatures or tuple(found)
@@ -143,7 +141,8 @@ class ServingModule(export_base.ExportModule):
         """Each image by the graph of its own modality."""
         allowed = self.params.modalities
         known = tf.reduce_any(modality[:, None] == tf.constant(allowed), axis=1)
-        said, received = UNKNOWN.format(", ".join(allowed)), tf.strings.substr(modality, 0, 40)
+        said = f"modality must be one of the network's, {', '.join(allowed)}. Row, received:"
+        received = tf.strings.substr(modality, 0, 40)
         modality = require(modality, of_rows(known, said, received))
         rows, parts = [], []
         for name in allowed:

@@ -5,9 +5,6 @@ from typing import Any, NamedTuple, TypeVar
 
 import tensorflow as tf
 
-EMPTY = "The batch is empty; it must have at least one image."
-ROWS = "Every input must have a row for each image. Images, input, its rows:"
-
 T = TypeVar("T")
 
 INPUTS = {
@@ -63,9 +60,11 @@ def checked(given: Mapping[str, tf.Tensor], max_images: int) -> dict[str, tf.Ten
     shaped = {name: require(x, _shape(name, x)) for name, x in given.items()}
     rows = {name: tf.shape(x)[0] for name, x in shaped.items()}
     images, *_ = rows.values()
+    some = (images > 0, "The batch is empty; it must have at least one image.")
     few = (images <= max_images, f"A request must have at most {max_images} images. It has", images)
-    same = [(found == images, ROWS, images, name, found) for name, found in rows.items()]
-    return require(shaped, (images > 0, EMPTY), few, *same)
+    said = "Every input must have a row for each image. Images, input, its rows:"
+    same = [(found == images, said, images, name, found) for name, found in rows.items()]
+    return require(shaped, some, few, *same)
 
 
 def _shape(name: str, x: tf.Tensor) -> tuple[Any, ...]:
