@@ -98,7 +98,7 @@ class _Paths:
         unread = method == "POST" or _CHUNKED in asked_with
         try:
             size = self._size(asked_with) if unread else 0
-            async with self._bodies:
+            async with self._bodies if unread else contextlib.nullcontext():
                 body = await _read(receive, size)
                 unread = False
                 path = scope["raw_path"].decode("latin-1")
