@@ -14,7 +14,7 @@ from cmnas_tf.modality import MODALITIES, VISIBLE
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.serving.exported_model import ServedForm
-from cmnas_tf.serving.serving_module import EMBEDDING, PIXELS, ServingModule
+from cmnas_tf.serving.serving_module import ServingModule
 
 ONE, MANY = 1, 32  # images
 CALLS = 10  # of one run with one image
@@ -57,7 +57,7 @@ def _exported(images: int, frozen: bool) -> Callable[[], None]:
 
     def run() -> None:
         for _ in range(CALLS if images == ONE else 1):
-            loaded.signatures[name](**{PIXELS: pixels})[EMBEDDING].numpy()
+            loaded.signatures[name](pixels=pixels)["embedding"].numpy()
 
     return run
 

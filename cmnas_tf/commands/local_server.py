@@ -3,29 +3,20 @@
 import logging
 import signal
 import threading
-from dataclasses import dataclass
 
 from cmnas_tf.extras import needing
 from cmnas_tf.interrupt import signals_handled_by
-from cmnas_tf.options import Options
 from cmnas_tf.serving.development_server.local_serving import LocalServing
 
 
-@dataclass(frozen=True, kw_only=True)
-class LocalServer(Options):
-    """Serves an exported model by gRPC and REST, for development and tests."""
-
-    serving: LocalServing = LocalServing()
-
-
-def main(command: LocalServer) -> None:
+def main(served: LocalServing) -> None:
     """Serves until Ctrl-C, SIGTERM or SIGHUP; answers what is under way, and ends with code 0."""
     with needing("serving"):
         from cmnas_tf.serving.development_server.server import serve_locally
 
     # TensorFlow calls sessions deprecated, in two lines for each version.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    stop, served, asked = threading.Event(), command.serving, []
+    stop, asked = threading.Event(), []
 
     def end(number: int, _: object) -> None:
         asked.append(number)

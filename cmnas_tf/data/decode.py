@@ -18,6 +18,7 @@ CMYK = "a JPEG of four colours (CMYK), which depend on a profile; save it as RGB
 TURNED = "an image that its EXIF turns, and readers do or do not; save it upright, without EXIF"
 PALETTE = "a BMP with a palette, masks of its own or compressed; save it as PNG"
 REFUSALS = (OTHER, BITS, ANIMATED, CMYK, TURNED, PALETTE)
+Faults = list[tuple[tf.Tensor, str]]  # whether a file is so, and one of the refusals
 
 _HEAD = 4096  # bytes, in which writers put what is looked for
 # The tag of the orientation (CIPA DC-008, 0x0112), in a segment of a JPEG or a chunk of a PNG.
@@ -25,6 +26,7 @@ _TURNED = (
     r"\C*(?:Exif\x00\x00|eXIf)(?:II\C{6,160}?\x12\x01\x03\x00\x01\x00\x00\x00[\x02-\x08]|"
     r"MM\C{6,160}?\x01\x12\x00\x03\x00\x00\x00\x01\x00[\x02-\x08])"
 )
+_FRAMES = r"\C*\x00\x00\x00\x08acTL"  # a chunk that announces them
 _DEEP = r"\CPNG\C{20}\x10"  # the depth is the 25th byte; behind it, 0 is greyscale
 # Length of the second header, bits of a pixel, compression: none, or masks as they are without.
 _BMP = r"BM\C{12}[\x28-\x7f]\x00{3}\C{10}"
@@ -55,21 +57,14 @@ def decode_pixels(encoded: tf.Tensor, grey16: Range = ()) -> tf.Tensor:
     """
 
     def others() -> tf.Tensor:
-        with _refusing(
-            (_begins(encoded, r"GIF8|RIFF"), OTHER),
-            (_begins(encoded, _DEEP + (r"[\x02-\x06]" if grey16 else "")), BITS),
-            (is_animated(encoded), ANIMATED),
-            (is_turned(encoded), TURNED),
-            (has_palette(encoded), PALETTE),
-        ):
+        with _refusing(other_faults(encoded, grey16)):
             image = partial(tf.io.decode_image, encoded, channels=3, expand_animations=False)
             if not grey16:
                 return image()
             return tf.cond(_begins(encoded, _DEEP), lambda: _scaled(encoded, *grey16), image)
 
     def jpeg() -> tf.Tensor:
-        colours = tf.image.extract_jpeg_shape(encoded)[2]
-        with _refusing((colours > 3, CMYK), (is_turned(encoded), TURNED)):
+        with _refusing(jpeg_faults(encoded)):
             # The accurate transform, which is what Pillow and OpenCV use.
             return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
 
@@ -87,7 +82,24 @@ def _scaled(png: tf.Tensor, low: int, high: int) -> tf.Tensor:
     return tf.tile(tf.gather(tf.constant(scaled, tf.uint8), values), [1, 1, 3])
 
 
-def _refusing(*faults: tuple[tf.Tensor, str]) -> AbstractContextManager[None]:
+def jpeg_faults(jpeg: tf.Tensor) -> Faults:
+    """What a JPEG may be that other programs read otherwise: scalar string -> scalar bools."""
+    colours = tf.image.extract_jpeg_shape(jpeg)[2]
+    return [(colours > 3, CMYK), (_begins(jpeg, _TURNED), TURNED)]
+
+
+def other_faults(encoded: tf.Tensor, grey16: Range = ()) -> Faults:
+    """What any other file may be: scalar string -> scalar bools."""
+    return [
+        (_begins(encoded, r"GIF8|RIFF"), OTHER),
+        (_begins(encoded, _DEEP + (r"[\x02-\x06]" if grey16 else "")), BITS),
+        (_begins(encoded, _FRAMES), ANIMATED),
+        (_begins(encoded, _TURNED), TURNED),
+        (_has_palette(encoded), PALETTE),
+    ]
+
+
+def _refusing(faults: Faults) -> AbstractContextManager[None]:
     """What is computed in it fails with the words of a fault that is so."""
     # Unlike tf.debugging.Assert it makes no branch, whose nodes cost time.
     return tf.control_dependencies(
@@ -95,22 +107,12 @@ def _refusing(*faults: tuple[tf.Tensor, str]) -> AbstractContextManager[None]:
     )
 
 
-def is_turned(encoded: tf.Tensor) -> tf.Tensor:
-    """Whether EXIF says that a JPEG's or PNG's pixels are not upright: string -> scalar bool."""
-    return _begins(encoded, _TURNED)
-
-
-def is_animated(png: tf.Tensor) -> tf.Tensor:
-    """Whether a PNG announces several frames: scalar string -> scalar bool."""
-    return _begins(png, r"\C*\x00\x00\x00\x08acTL")
-
-
 def _begins(encoded: tf.Tensor, pattern: str) -> tf.Tensor:
     head = tf.strings.substr(encoded, 0, _HEAD)
     return tf.strings.regex_full_match(head, rf"(?s)(?:{pattern})\C*")
 
 
-def has_palette(encoded: tf.Tensor) -> tf.Tensor:
+def _has_palette(encoded: tf.Tensor) -> tf.Tensor:
     """Whether this is a BMP whose pixels are other than colours, or grey number n for n."""
 
     def number(position: int) -> tf.Tensor:
@@ -127,7 +129,7 @@ def has_palette(encoded: tf.Tensor) -> tf.Tensor:
         numbered = _begins(encoded, _BMP + r"\x08\x00{5}")
         return tf.cond(numbered, coloured, lambda: ~_begins(encoded, _COLOURED_BMP))
 
-    return tf.cond(_begins(encoded, r"BM\C{52}"), of_bmp, lambda: False)
+    return tf.cond(_begins(encoded, r"BM\C{52}"), of_bmp, lambda: tf.constant(False))
 
 
 def resize(pixels: tf.Tensor, height: int, width: int) -> tf.Tensor:

@@ -200,8 +200,7 @@ def _looked(look: Look) -> Blocks:
 
 
 def _origin(description: Description) -> Blocks:
-    origin = {"command": description.command, "fingerprint of the images": description.data}
-    lines = [[name, str(value)] for name, value in origin.items()]
-    yield Table("Run", ["what", "value"], lines)
+    run = [["command", description.command], ["fingerprint of the images", str(description.data)]]
+    yield Table("Run", ["what", "value"], run)
     settings = [[name, str(value)] for name, value in sorted(description.settings.items())]
     yield Table("All settings", ["setting", "value"], settings, folded=True)

@@ -14,12 +14,12 @@ import tensorflow as tf
 
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import locked
-from cmnas_tf.modality import MODALITIES
 from cmnas_tf.progress import progress_bar
 from cmnas_tf.reading import read_bytes
 from cmnas_tf.runs.checkpoints import state_digest
 from cmnas_tf.serving.encoder import Encoder
-from cmnas_tf.serving.gallery import Entry, Gallery, entries_of
+from cmnas_tf.serving.entries import Entry, entries_of
+from cmnas_tf.serving.gallery import Gallery
 from cmnas_tf.serving.reading_images import read_files
 from cmnas_tf.training.trained import TrainedNetwork
 
@@ -132,6 +132,7 @@ def _embedded(
     model: TrainedNetwork, folder: Path, entries: Sequence[Entry], progress: bool
 ) -> Gallery:
     """The gallery of images in a folder, read and embedded as by an exported model."""
+    model.check_trained_on(*{entry.modality for entry in entries})
     encoder, size = Encoder(model.network, model.specification, frozen=True), model.specification
     embeddings = np.empty((len(entries), encoder.size), np.float32)
 
@@ -140,13 +141,8 @@ def _embedded(
         return encoder.embed(pixels, modality)
 
     with progress_bar(len(entries), "image", progress) as bar:
-        for modality in MODALITIES:
+        for modality in size.modalities:
             rows = [row for row, entry in enumerate(entries) if entry.modality == modality]
-            if rows and modality not in size.modalities:
-                raise BadInput(
-                    f"{folder / entries[rows[0]].name} is {modality}, and the network was trained "
-                    f"on {', '.join(size.modalities)} images only."
-                )
             embed = tf.function(
                 partial(embed_files, modality),
                 input_signature=[tf.TensorSpec([None], tf.string)],

@@ -19,7 +19,6 @@ from cmnas_tf.files import new_path, replacing, write_json
 from cmnas_tf.options import described
 from cmnas_tf.retrieval.measure import measure
 from cmnas_tf.serving.encoder import Encoder
-from cmnas_tf.serving.signatures import EMBEDDING, PIXELS
 from cmnas_tf.training.trained import TrainedNetwork
 
 # One image [1, height, width, 3] uint8 -> its embedding [1, D] float32.
@@ -129,11 +128,12 @@ def convert_network(
 
 def _of_one_image(encoder: Encoder, model: TrainedNetwork, modality: str) -> Any:
     """From one image to its embedding, as a function of the fixed shape that converters want."""
-    size = model.specification.height, model.specification.width
+    size = model.specification
+    spec = tf.TensorSpec([1, size.height, size.width, 3], tf.uint8, "pixels")
 
-    @tf.function(autograph=False, input_signature=[tf.TensorSpec([1, *size, 3], tf.uint8, PIXELS)])
+    @tf.function(autograph=False, input_signature=[spec])
     def embed_one(pixels):
-        return {EMBEDDING: encoder.embed(pixels, modality)}
+        return {"embedding": encoder.embed(pixels, modality)}
 
     return embed_one
 

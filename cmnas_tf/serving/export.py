@@ -10,24 +10,16 @@ import tensorflow as tf
 from tensorflow.core.framework.tensor_pb2 import TensorProto
 
 from cmnas_tf.errors import BadInput
-from cmnas_tf.evaluation.results_file import results_files
 from cmnas_tf.extras import needing
 from cmnas_tf.files import replacing, write_json, writing_by
 from cmnas_tf.models.specification import Specification
-from cmnas_tf.reading import read_json
 from cmnas_tf.serving.build_gallery import gallery_of
-from cmnas_tf.serving.exported_model import (
-    BESIDE,
-    MODEL_NAME,
-    WARMUP,
-    ServedForm,
-    versions_in,
-)
+from cmnas_tf.serving.exported_model import BESIDE, MODEL_NAME, WARMUP, ServedForm, versions_in
 from cmnas_tf.serving.gallery import Gallery
 from cmnas_tf.serving.model_card import model_card
 from cmnas_tf.serving.parity import compare
 from cmnas_tf.serving.serving_module import ServingModule
-from cmnas_tf.serving.signatures import CAMERA, IMAGE_BYTES, MODALITY, PIXELS, K, Signature
+from cmnas_tf.serving.signatures import Signature
 from cmnas_tf.training.trained import TrainedNetwork
 
 with needing("serving"):
@@ -88,7 +80,7 @@ def export_saved_model(
         beside = folder / BESIDE
         beside.mkdir()
         specification.architecture.save(beside)
-        card = model_card(model, module, results or _results_of_run(model), searched)
+        card = model_card(model, module, results, searched)
         write_json(beside / "model_card.json", card)
         write_json(beside / "parity.json", {"tolerance": parity_tolerance, **parity})
         with writing_by(tf.errors.OpError, destination):
@@ -125,17 +117,6 @@ def _require_parity(parity: Mapping[str, Any], tolerance: float) -> None:
         )
 
 
-def _results_of_run(model: TrainedNetwork) -> Mapping[str, Any] | None:
-    """Those of the model's own weights, rather by the data set's own protocol."""
-    own = (model.checkpoint.digest, model.weights)
-    form = {"checkpoint": {"sha256": str, "weights": str}}
-    for file in reversed(results_files(model.run)):
-        found = read_json(file, form, "a results file", "Evaluate that checkpoint again.")
-        if (found["checkpoint"]["sha256"], found["checkpoint"]["weights"]) == own:
-            return found
-    return None
-
-
 def write_warmup(
     folder: Path,
     specification: Specification,
@@ -153,11 +134,11 @@ def write_warmup(
     with tf.io.TFRecordWriter(str(folder / WARMUP)) as file:
         for images in (1, 2):
             values = {
-                IMAGE_BYTES: [black] * images,
-                PIXELS: np.zeros((images, *shape), np.uint8),
-                MODALITY: np.resize(specification.modalities, images),
-                CAMERA: [""] * images,
-                K: np.ones(images, np.int32),
+                "image_bytes": [black] * images,
+                "pixels": np.zeros((images, *shape), np.uint8),
+                "modality": np.resize(specification.modalities, images),
+                "camera": [""] * images,
+                "k": np.ones(images, np.int32),
             }
             for name, signature in signatures.items():
                 given = {key: tf.constant(values[key]) for key in signature.inputs}

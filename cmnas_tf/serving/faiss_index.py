@@ -9,6 +9,7 @@ import os
 import timeit
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -171,17 +172,15 @@ class BuiltIndex:
     """An index and how it does; prints as a few lines.
 
     Attributes:
-      folder: of the index.
-      kind, effort: as given.
-      entries: of the gallery.
+      folder, kind: of the index.
+      index: with the effort that it was measured with.
       matches, queries, recall: see :func:`recall`.
       milliseconds, exact_milliseconds: a query takes, in the index and by exact search in NumPy.
     """
 
     folder: Path
     kind: str
-    effort: int
-    entries: int
+    index: FaissIndex
     matches: int
     queries: int
     recall: float
@@ -190,9 +189,9 @@ class BuiltIndex:
 
     def __str__(self) -> str:
         return (
-            f"{self.folder}: {self.kind} index of {self.entries} entries\n"
+            f"{self.folder}: {self.kind} index of {len(self.index.entries)} entries\n"
             f"recall@{self.matches} {self.recall:.4f} against exact search, over {self.queries} "
-            f"entries as queries (effort {self.effort})\n"
+            f"entries as queries (effort {self.index.effort})\n"
             f"one query {self.milliseconds:.2f} ms, exact search in NumPy "
             f"{self.exact_milliseconds:.2f} ms"
         )
@@ -204,13 +203,12 @@ def build_faiss_index(
     kind: str = "hnsw",
     effort: int = 32,
 ) -> BuiltIndex:
-    """Writes the folder of an index of a gallery, and measures it.
+    """Writes the folder of an index of a gallery, and measures it with this effort.
 
     Args:
-      gallery: its file, with at least one entry.
+      gallery: its file.
       output: the folder; it must not exist.
-      kind: ``"flat"``, ``"ivf"`` or ``"hnsw"``, see :meth:`FaissIndex.of`.
-      effort: with which recall is measured.
+      kind, effort: see :meth:`FaissIndex.of`.
 
     Raises:
       BadInput: no such gallery, an empty one, no such kind, the folder exists, or FAISS is not
@@ -221,19 +219,11 @@ def build_faiss_index(
     index = FaissIndex.of(entries, kind, effort)
     index.save(folder)
     matches, queries = min(_MATCHES, len(entries)), min(_QUERIES, len(entries))
-    return BuiltIndex(
-        folder,
-        kind,
-        effort,
-        len(entries),
-        matches,
-        queries,
-        recall(index, entries, matches, queries),
-        _milliseconds(index, entries.embeddings[:1], matches),
-        _milliseconds(entries, entries.embeddings[:1], matches),
-    )
 
+    def milliseconds(searched: FaissIndex | Gallery) -> float:
+        search = partial(searched.search, entries.embeddings[:1], matches)
+        return 1000 * min(timeit.repeat(search, number=1, repeat=_CALLS))
 
-def _milliseconds(searched: FaissIndex | Gallery, query: np.ndarray, k: int) -> float:
-    """The fastest of a few calls."""
-    return 1000 * min(timeit.repeat(lambda: searched.search(query, k), number=1, repeat=_CALLS))
+    found = recall(index, entries, matches, queries)
+    times = milliseconds(index), milliseconds(entries)
+    return BuiltIndex(folder, kind, index, matches, queries, found, *times)

@@ -6,7 +6,6 @@ The file is a NumPy archive (``.npz``) of ``embeddings`` [G, D] float32 with row
 """
 
 import fnmatch
-import logging
 import os
 import zipfile
 from collections.abc import Sequence
@@ -16,20 +15,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cmnas_tf.data.findings import sentences
-from cmnas_tf.data.walk import Walk
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import write_arrays
-from cmnas_tf.modality import MODALITIES
 from cmnas_tf.reading import no_device
-
-logger = logging.getLogger("cmnas_tf")
+from cmnas_tf.serving.entries import Entry
 
 _LARGEST = 1.01  # entry of an embedding of norm 1, however it was rounded
-
-TREE = """\
-{visible,infrared}/cam<camera>/<id>/*.{jpg,png,bmp}
-              camera and id are any text; one modality may be missing"""
 
 
 class Matches(NamedTuple):
@@ -44,14 +35,9 @@ class Matches(NamedTuple):
     cameras: np.ndarray
     scores: np.ndarray
 
-
-class Entry(NamedTuple):
-    """What is known of a gallery image besides its embedding."""
-
-    name: str
-    id: str
-    camera: str
-    modality: str
+    def of_query(self, row: int) -> list[tuple[str, str, float]]:
+        """The id, camera and score of each match of a query."""
+        return list(zip(*(column[row].tolist() for column in self), strict=True))
 
 
 @dataclass(frozen=True)
@@ -170,14 +156,11 @@ class Gallery:
 
 def _columns_in(path: Path, names: Sequence[str]) -> dict[str, Any]:
     """The arrays of a gallery file; raises any error if they are not of one form and range."""
-    columns: dict[str, Any] = {}
-    with zipfile.ZipFile(path) as archive:
-        for name in names:
-            member = archive.getinfo(f"{name}.npy")
+    with np.load(path, allow_pickle=False) as archive:
+        for member in archive.zip.infolist():
             if member.compress_type != zipfile.ZIP_STORED:  # a little would unfold to much
-                raise ValueError(f"{name} is compressed")
-            with archive.open(member) as file:
-                columns[name] = np.lib.format.read_array(file, allow_pickle=False)
+                raise ValueError(f"{member.filename} is compressed")
+        columns = {name: archive[name] for name in names}
     network, embeddings, *texts = (columns[name] for name in names)
     kinds = {(text.shape, text.dtype.kind, text.dtype.itemsize > 0) for text in texts}
     if network.shape or kinds != {(embeddings.shape[:1], "U", True)}:
@@ -192,33 +175,3 @@ def check_k(k: int, entries: int) -> None:
     """Raises BadInput if ``k`` matches cannot be found among so many entries."""
     if not 1 <= k <= entries:
         raise BadInput(f"k={k} must be 1 to {entries}, the entries that may be answered.")
-
-
-def image_files(folder: Path) -> list[str]:
-    """The images of a folder and its subfolders: paths from it on, sorted as ``pathlib`` does.
-
-    What is left out is logged, as information. Raises as :meth:`~cmnas_tf.data.walk.Walk.images`.
-    """
-    walk = Walk(folder)
-    names = walk.images()
-    for note in sentences(walk.left_out):
-        logger.info(note)
-    return names
-
-
-def entries_of(folder: Path) -> list[Entry]:
-    """The images of a folder, sorted by name.
-
-    Raises:
-      BadInput: there are none, or one does not lie where its camera and id can be told.
-    """
-    entries = []
-    for name in image_files(folder):
-        levels = name.split("/")
-        if len(levels) != 4 or levels[0] not in MODALITIES or not levels[1].startswith("cam"):
-            raise BadInput(f"{folder / name} does not lie where it should:\n{TREE}")
-        modality, camera, identity, _ = levels
-        entries.append(Entry(name, identity, camera.removeprefix("cam"), modality))
-    if not entries:
-        raise BadInput(f"{folder} holds no gallery images. They lie in\n{TREE}")
-    return entries

@@ -4,9 +4,8 @@ import numpy as np
 import tensorflow as tf
 
 from cmnas_tf.serving.gallery import Gallery
-from cmnas_tf.serving.signatures import CAMERAS, COUNT, IDS, SCORES, of_rows, require
+from cmnas_tf.serving.signatures import of_rows, require
 
-RANGE = "k must be 1 to the number of gallery entries that may be answered. Row, k, entries:"
 # Float32 sums of 2,048 products differ by 1e-7 with their order; that many entries more are summed
 # again in float64, and rounded: equal entries get equal scores.
 _MARGIN = 16
@@ -56,15 +55,16 @@ class Identification(tf.Module):
         left_out = number[:, None] == tf.constant(self._numbers)  # [N, G]
         scores = tf.where(left_out, -np.inf, scores)
         entries = tf.reduce_sum(tf.cast(~left_out, tf.int32), axis=1)
-        k = require(k, of_rows((k >= 1) & (k <= entries), RANGE, k, entries))
+        said = "k must be 1 to the number of gallery entries that may be answered. Row, k, entries:"
+        k = require(k, of_rows((k >= 1) & (k <= entries), said, k, entries))
         best, found = self._ordered(embedding, scores, tf.reduce_max(k))
         is_answer = tf.sequence_mask(k)  # [N, K]
         cameras = tf.gather(tf.constant(self._known), tf.gather(self._numbers, best))
         return {
-            IDS: tf.where(is_answer, tf.gather(tf.constant(self._ids), best), ""),
-            CAMERAS: tf.where(is_answer, cameras, ""),
-            SCORES: tf.where(is_answer, found, 0.0),
-            COUNT: k,
+            "ids": tf.where(is_answer, tf.gather(tf.constant(self._ids), best), ""),
+            "cameras": tf.where(is_answer, cameras, ""),
+            "scores": tf.where(is_answer, found, 0.0),
+            "count": k,
         }
 
     def _ordered(self, embedding: tf.Tensor, scores: tf.Tensor, k: tf.Tensor) -> tuple:

@@ -2,16 +2,22 @@
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
 
+from cmnas_tf.evaluation.results_file import results_files
+from cmnas_tf.reading import read_json
 from cmnas_tf.runs.provenance import versions
 from cmnas_tf.serving.build_gallery import network_digest
 from cmnas_tf.serving.gallery import Gallery
 from cmnas_tf.serving.serving_module import ServingModule
 from cmnas_tf.serving.signatures import INPUTS
 from cmnas_tf.training.trained import TrainedNetwork
+
+_RESULTS = {"checkpoint": {"sha256": str, "weights": str}}
+_ADVICE = "Evaluate that checkpoint again."
 
 
 def model_card(
@@ -25,8 +31,8 @@ def model_card(
     Args:
       model: the network that is exported.
       module: what is exported of it.
-      results: what an evaluation measured; results of another checkpoint are not this model's and
-        are left out (None).
+      results: what an evaluation measured; by default what the model's run holds. Results of
+        another checkpoint are not this model's and are left out (None).
       gallery: that the model searches in.
     """
     specification, checkpoint = model.specification, model.checkpoint
@@ -75,13 +81,14 @@ def model_card(
     }
 
 
-def _results(model: TrainedNetwork, found: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    if found is None:
-        return None
-    measured = (found["checkpoint"]["sha256"], found["checkpoint"]["weights"])
-    if measured != (model.checkpoint.digest, model.weights):
-        return None
-    return {key: found[key] for key in ("dataset", "protocol", "results", "chance")}
+def _results(model: TrainedNetwork, given: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Those of the model's own weights, rather by the data set's own protocol."""
+    read = partial(read_json, form=_RESULTS, what="a results file", advice=_ADVICE)
+    for found in [given] if given else map(read, reversed(results_files(model.run))):
+        measured = found["checkpoint"]
+        if (measured["sha256"], measured["weights"]) == (model.checkpoint.digest, model.weights):
+            return {key: found[key] for key in ("dataset", "protocol", "results", "chance")}
+    return None
 
 
 def _gallery(gallery: Gallery) -> dict[str, Any]:

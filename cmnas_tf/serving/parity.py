@@ -10,16 +10,7 @@ import tensorflow as tf
 
 from cmnas_tf.data.decode import decode
 from cmnas_tf.serving.gallery import Gallery
-from cmnas_tf.serving.signatures import (
-    CAMERA,
-    EMBEDDING,
-    IMAGE_BYTES,
-    MODALITY,
-    PIXELS,
-    SCORES,
-    K,
-    Signature,
-)
+from cmnas_tf.serving.signatures import Signature
 from cmnas_tf.training.trained import TrainedNetwork
 
 _MATCHES = 10
@@ -54,22 +45,22 @@ def compare(
             own = (signature.modality,) if signature.modality else model.specification.modalities
             modalities = np.resize(own, len(batch))
             pixels = batch
-            if form == IMAGE_BYTES:
+            if form == "image_bytes":
                 pixels = np.stack([decode(encoded, *size) for encoded in batch])
             expected = np.empty((len(batch), model.embedding_size), np.float32)
             for modality in set(modalities):
                 rows = modalities == modality
                 expected[rows] = model.embed_images(pixels[rows], modality)
-            given = {form: batch, MODALITY: modalities}
-            answered = EMBEDDING
-            if gallery is not None and K in signature.inputs:
+            given = {form: batch, "modality": modalities}
+            answered = "embedding"
+            if gallery is not None and "k" in signature.inputs:
                 k = min(_MATCHES, len(gallery))
-                given |= {CAMERA: np.full(len(batch), ""), K: np.full(len(batch), k, np.int32)}
-                expected, answered = gallery.search(expected, k).scores, SCORES
+                given |= {"camera": np.full(len(batch), ""), "k": np.full(len(batch), k, np.int32)}
+                expected, answered = gallery.search(expected, k).scores, "scores"
             answer = exported[name](**{key: tf.constant(given[key]) for key in signature.inputs})
             wanted = {"network": expected}
-            if form == IMAGE_BYTES and (of_pixels := exported.get(f"{name}_pixels")):
-                wanted[f"{name}_pixels"] = of_pixels(**{PIXELS: pixels})[EMBEDDING].numpy()
+            if form == "image_bytes" and (of_pixels := exported.get(f"{name}_pixels")):
+                wanted[f"{name}_pixels"] = of_pixels(pixels=pixels)["embedding"].numpy()
             for against, numbers in wanted.items():
                 difference = float(np.abs(answer[answered].numpy() - numbers).max())
                 case = {"signature": name, "images": len(batch), "against": against}
@@ -84,7 +75,7 @@ def _batches(height: int, width: int, form: str) -> Iterator[np.ndarray]:
     extensions = itertools.cycle((".jpg", ".png", ".bmp"))
     for sizes in ([native], [native] * 8, [native] * 33, [odd, native, large]):
         random = np.random.default_rng(len(sizes))
-        if form == PIXELS:
+        if form == "pixels":
             yield np.stack([_mosaic(*sizes[0], random) for _ in sizes])
         else:
             images = [_mosaic(*size, random) for size in sizes]

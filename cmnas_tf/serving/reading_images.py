@@ -6,7 +6,7 @@ from 0. (A JPEG whose header is damaged, not cut, is refused in its decoder's wo
 
 import tensorflow as tf
 
-from cmnas_tf.data.decode import decode, has_palette, is_animated, is_turned, resize
+from cmnas_tf.data.decode import Faults, decode, jpeg_faults, other_faults, resize
 from cmnas_tf.data.grey16 import Range
 from cmnas_tf.serving.signatures import require
 
@@ -18,13 +18,9 @@ KINDS = "An image must be a whole JPEG, PNG or BMP file. This one is none, numbe
 BYTES = f"An image file must have at most {MOST_BYTES} bytes. Larger is number"
 SIDES = f"The sides of an image must be {SMALLEST} to {LARGEST} pixels. Height, width, number:"
 CUT = "An image must be a whole file. The header is cut short of number"
-CMYK = "A JPEG must be grey or have three colours. Four colours (CMYK) has number"
-TURNED = "An image must be upright, without an EXIF that turns it. Turned is number"
 SCANS = f"A JPEG must have at most {MOST_SCANS} scans. More has number"
 HEADER = "A PNG must begin with its header (IHDR). Another chunk is first in number"
-DEPTH = "A PNG must have at most 8 bits for each colour (see grey16_range). 16 bits has number"
-ANIMATED = "An image must be a single one. Animated (APNG) is number"
-PALETTE = "A BMP must have no palette of colours. One has number"
+FAULT = "An image must not be {}. Such is number"  # what training refuses, in its words
 DAMAGED = "An image file must be whole and undamaged. Not so is number"
 
 _PNG, _IHDR, _START_OF_SCAN = b"\x89PNG\r\n\x1a\n", b"\x00\x00\x00\x0dIHDR", b"\xff\xda"
@@ -90,35 +86,33 @@ def _few(pixels: tf.Tensor, most: int | None) -> list[tuple]:
 def _checked(grey16: Range, encoded: tf.Tensor, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """A file, for what may run only if it can be decoded, and its height and width, [2] int32."""
     length = tf.strings.length(encoded)
-    is_png = tf.strings.substr(encoded, 0, len(_PNG)) == _PNG
-    is_bmp = tf.strings.substr(encoded, 0, 2) == b"BM"
-    is_known = tf.io.is_jpeg(encoded) | is_png | is_bmp
+    is_jpeg, is_png = tf.io.is_jpeg(encoded), tf.strings.substr(encoded, 0, len(_PNG)) == _PNG
+    is_known = is_jpeg | is_png | (tf.strings.substr(encoded, 0, 2) == b"BM")
     known = require(encoded, (length <= MOST_BYTES, BYTES, number), (is_known, KINDS, number))
+
+    def taken(sides: tf.Tensor, faults: Faults) -> tf.Tensor:
+        return require(sides, *((~is_so, FAULT.format(what), number) for is_so, what in faults))
 
     def jpeg() -> tf.Tensor:
         # Compressed data never hold the marker; thumbnails have a few of their own.
         scans = tf.size(tf.strings.split(known, _START_OF_SCAN, maxsplit=MOST_SCANS + 1)) - 1
-        shape = tf.image.extract_jpeg_shape(require(known, (scans > 0, CUT, number)))
-        few = (scans <= MOST_SCANS, SCANS, number)
-        return require(shape[:2], (shape[2] <= 3, CMYK, number), few)
+        whole = require(known, (scans > 0, CUT, number), (scans <= MOST_SCANS, SCANS, number))
+        return taken(tf.image.extract_jpeg_shape(whole)[:2], jpeg_faults(whole))
 
     def png() -> tf.Tensor:
-        first = (tf.strings.substr(known, len(_PNG), len(_IHDR)) == _IHDR, HEADER, number)
-        whole = require(known, (length >= _PNG_HEADER, CUT, number), first)
-        depth, kind = tf.unstack(tf.io.decode_raw(tf.strings.substr(whole, 24, 2), tf.uint8), 2)
-        readable = (depth <= 8) | (bool(grey16) & (depth == 16) & (kind == 0))
-        sides = _integers(whole, 16, little_endian=False)[::-1]
-        single = (~is_animated(known), ANIMATED, number)
-        return require(sides, (readable, DEPTH, number), single)
+        first = tf.strings.substr(known, len(_PNG), len(_IHDR)) == _IHDR
+        whole = require(known, (length >= _PNG_HEADER, CUT, number), (first, HEADER, number))
+        return _integers(whole, 16, little_endian=False)[::-1]
 
     def bmp() -> tf.Tensor:
         whole = require(known, (length >= _BMP_HEADER, CUT, number))
-        whole = require(whole, (~has_palette(whole), PALETTE, number))
         return tf.abs(_integers(whole, 18)[::-1])  # a negative height: from the top down
 
-    sides = tf.cond(is_png, png, lambda: tf.cond(is_bmp, bmp, jpeg))
-    upright = (~is_turned(known), TURNED, number)
-    return require((known, sides), (_allowed(sides), SIDES, sides, number), upright)
+    def other() -> tf.Tensor:
+        return taken(tf.cond(is_png, png, bmp), other_faults(known, grey16))
+
+    sides = tf.cond(is_jpeg, jpeg, other)
+    return require((known, sides), (_allowed(sides), SIDES, sides, number))
 
 
 def _integers(file: tf.Tensor, position: int, little_endian: bool = True) -> tf.Tensor:

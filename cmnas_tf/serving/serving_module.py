@@ -20,29 +20,10 @@ from cmnas_tf.serving.exported_model import ServedForm
 from cmnas_tf.serving.gallery import Gallery
 from cmnas_tf.serving.identification import Identification
 from cmnas_tf.serving.reading_images import read_files, read_pixels
-from cmnas_tf.serving.signatures import (
-    CAMERA,
-    CAMERAS,
-    COUNT,
-    EMBEDDING,
-    IDS,
-    IMAGE_BYTES,
-    INPUTS,
-    MODALITY,
-    PIXELS,
-    SCORES,
-    K,
-    Signature,
-    checked,
-    of_rows,
-    require,
-)
+from cmnas_tf.serving.signatures import INPUTS, Signature, checked, of_rows, require
 
 with needing("serving"):
     from official.core import export_base
-
-UNKNOWN = "modality must be one of the network's, {}. Row, received:"
-DEFAULT = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
 
 _BATCHES_AT_A_TIME = 2
 _MOST_IMAGES = 4096  # of a request
@@ -84,12 +65,13 @@ class ServingModule(export_base.ExportModule):
         modalities = self.params.modalities
         found = {}
         for modality in modalities:
-            found[f"embed_{modality}"] = Signature((IMAGE_BYTES,), modality)
-            found[f"embed_{modality}_pixels"] = Signature((PIXELS,), modality)
-        found["embed"] = Signature((IMAGE_BYTES, MODALITY))
-        found[DEFAULT] = found["embed" if len(modalities) > 1 else f"embed_{modalities[0]}"]
+            found[f"embed_{modality}"] = Signature(("image_bytes",), modality)
+            found[f"embed_{modality}_pixels"] = Signature(("pixels",), modality)
+        found["embed"] = Signature(("image_bytes", "modality"))
+        default = "embed" if len(modalities) > 1 else f"embed_{modalities[0]}"
+        found[tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY] = found[default]
         if self.identification is not None:
-            found["identify"] = Signature((IMAGE_BYTES, MODALITY, CAMERA, K))
+            found["identify"] = Signature(("image_bytes", "modality", "camera", "k"))
         chosen = self.form.signatures or tuple(found)
         if unknown := set(chosen) - set(found):
             raise BadInput(
@@ -111,11 +93,11 @@ class ServingModule(export_base.ExportModule):
 
     def outputs(self, signature: Signature) -> list[tf.TensorSpec]:
         """What a signature answers."""
-        if K not in signature.inputs:
-            return [tf.TensorSpec([None, self.model.size], tf.float32, EMBEDDING)]
-        kinds = {IDS: tf.string, CAMERAS: tf.string, SCORES: tf.float32}
+        if "k" not in signature.inputs:
+            return [tf.TensorSpec([None, self.model.size], tf.float32, "embedding")]
+        kinds = {"ids": tf.string, "cameras": tf.string, "scores": tf.float32}
         lists = [tf.TensorSpec([None, None], kind, name) for name, kind in kinds.items()]
-        return [*lists, tf.TensorSpec([None], tf.int32, COUNT)]
+        return [*lists, tf.TensorSpec([None], tf.int32, "count")]
 
     def _function(self, signature: Signature) -> Any:
         @tf.function(autograph=False, input_signature=[INPUTS[name] for name in signature.inputs])
@@ -123,15 +105,15 @@ class ServingModule(export_base.ExportModule):
             named = dict(zip(signature.inputs, inputs, strict=True))
             given = checked(named, self.form.max_images)
             images, built = signature.inputs[0], self.params
-            read = read_pixels if images == PIXELS else partial(read_files, grey16=built.grey16)
+            read = read_pixels if images == "pixels" else partial(read_files, grey16=built.grey16)
             pixels = read(given[images], built.height, built.width, self.form.max_pixels)
             if signature.modality:
                 embedding = self._embed_together(pixels, signature.modality)
             else:
-                embedding = self._embed_mixed(pixels, given[MODALITY])
-            if self.identification is None or K not in given:
-                return {EMBEDDING: embedding}
-            return self.identification(embedding, given[CAMERA], given[K])
+                embedding = self._embed_mixed(pixels, given["modality"])
+            if self.identification is None or "k" not in given:
+                return {"embedding": embedding}
+            return self.identification(embedding, given["camera"], given["k"])
 
         return answer
 
@@ -159,7 +141,8 @@ class ServingModule(export_base.ExportModule):
         """Each image by the graph of its own modality."""
         allowed = self.params.modalities
         known = tf.reduce_any(modality[:, None] == tf.constant(allowed), axis=1)
-        said, received = UNKNOWN.format(", ".join(allowed)), tf.strings.substr(modality, 0, 40)
+        said = f"modality must be one of the network's, {', '.join(allowed)}. Row, received:"
+        received = tf.strings.substr(modality, 0, 40)
         modality = require(modality, of_rows(known, said, received))
         rows, parts = [], []
         for name in allowed:

@@ -5,22 +5,14 @@ from typing import Any, NamedTuple, TypeVar
 
 import tensorflow as tf
 
-IMAGE_BYTES, PIXELS, MODALITY = "image_bytes", "pixels", "modality"
-CAMERA, K = "camera", "k"
-EMBEDDING = "embedding"
-IDS, CAMERAS, SCORES, COUNT = "ids", "cameras", "scores", "count"
-
-EMPTY = "The batch is empty; it must have at least one image."
-ROWS = "Every input must have a row for each image. Images, input, its rows:"
-
 T = TypeVar("T")
 
 INPUTS = {
-    IMAGE_BYTES: tf.TensorSpec([None], tf.string, IMAGE_BYTES),
-    PIXELS: tf.TensorSpec([None, None, None, 3], tf.uint8, PIXELS),
-    MODALITY: tf.TensorSpec([None], tf.string, MODALITY),
-    CAMERA: tf.TensorSpec([None], tf.string, CAMERA),
-    K: tf.TensorSpec([None], tf.int32, K),
+    "image_bytes": tf.TensorSpec([None], tf.string, "image_bytes"),
+    "pixels": tf.TensorSpec([None, None, None, 3], tf.uint8, "pixels"),
+    "modality": tf.TensorSpec([None], tf.string, "modality"),
+    "camera": tf.TensorSpec([None], tf.string, "camera"),
+    "k": tf.TensorSpec([None], tf.int32, "k"),
 }
 
 
@@ -68,9 +60,11 @@ def checked(given: Mapping[str, tf.Tensor], max_images: int) -> dict[str, tf.Ten
     shaped = {name: require(x, _shape(name, x)) for name, x in given.items()}
     rows = {name: tf.shape(x)[0] for name, x in shaped.items()}
     images, *_ = rows.values()
+    some = (images > 0, "The batch is empty; it must have at least one image.")
     few = (images <= max_images, f"A request must have at most {max_images} images. It has", images)
-    same = [(found == images, ROWS, images, name, found) for name, found in rows.items()]
-    return require(shaped, (images > 0, EMPTY), few, *same)
+    said = "Every input must have a row for each image. Images, input, its rows:"
+    same = [(found == images, said, images, name, found) for name, found in rows.items()]
+    return require(shaped, some, few, *same)
 
 
 def _shape(name: str, x: tf.Tensor) -> tuple[Any, ...]:
@@ -78,6 +72,6 @@ def _shape(name: str, x: tf.Tensor) -> tuple[Any, ...]:
     # Behind this op nothing is known of it, or TensorFlow would take the check for superfluous.
     shape = tf.shape(tf.compat.v1.placeholder_with_default(x, None))
     wanted, fits = "[images]", tf.size(shape) == INPUTS[name].shape.rank
-    if name == PIXELS:
+    if name == "pixels":
         wanted, fits = "[images, height, width, 3]", fits & tf.reduce_all(shape[-1:] == 3)
     return fits, f"{name} must have the shape {wanted}. It has", shape

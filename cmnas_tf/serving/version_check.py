@@ -16,7 +16,6 @@ from cmnas_tf.reading import read_json
 from cmnas_tf.serving.call_error import CallError, in_words
 from cmnas_tf.serving.exported_model import BESIDE, versions_in
 from cmnas_tf.serving.reading_images import LARGEST
-from cmnas_tf.serving.signatures import IMAGE_BYTES
 from cmnas_tf.tables import table
 
 with needing("serving"):
@@ -81,16 +80,16 @@ def _asked(
     logs, memory, differences = list(recorded(folder)), psutil.Process().memory_info, [0.0]
     lines = [["signature", *(f"{size} images, ms" for size in _SIZES), "memory, MB"]]
     for name in sorted(version.asked):
-        before, one = memory().rss, None
-        for log in logs:
-            if log.request.model_spec.signature_name == name:
-                inputs = arrays(log.request.inputs)
-                one, answer = one or inputs, version.predict(name, inputs)
-                for key, wanted in arrays(log.response.outputs).items():
-                    if wanted.dtype != object:
-                        differences.append(float(np.abs(answer[key] - wanted).max()))
-        if one is None:
+        before = memory().rss
+        known = [log for log in logs if log.request.model_spec.signature_name == name]
+        if not known:
             raise BadInput(f"signature {name} has no recorded request to warm it up. {_NEXT}")
+        for log in known:
+            answer = version.predict(name, arrays(log.request.inputs))
+            for key, wanted in arrays(log.response.outputs).items():
+                if wanted.dtype != object:
+                    differences.append(float(np.abs(answer[key] - wanted).max()))
+        one = arrays(known[0].request.inputs)
         line = [name]
         for size in _SIZES:
             many = _repeated(one, min(size, max_images))
@@ -98,8 +97,8 @@ def _asked(
             line.append(f"{1000 * statistics.median(seconds):.1f}")
         lines.append([*line, f"{(memory().rss - before) / 1e6:.0f}"])
         too_much = {f"at most {max_images} images": _repeated(one, max_images + 1)}
-        if IMAGE_BYTES in one and (files := max_pixels // LARGEST**2 + 1) <= max_images:
-            pngs = {**one, IMAGE_BYTES: np.array([_PNG], object)}
+        if "image_bytes" in one and (files := max_pixels // LARGEST**2 + 1) <= max_images:
+            pngs = {**one, "image_bytes": np.array([_PNG], object)}
             too_much[f"at most {max_pixels} pixels"] = _repeated(pngs, files)
         for limit, inputs in too_much.items():
             try:

@@ -142,7 +142,7 @@ def test_what_is_refused_leaves_the_file_as_it_was(model, other, index, tmp_path
     json = index.with_suffix(".json")
     for given, message in (
         ((model, index, broken), r"1/b.png cannot be embedded: An image must be a whole"),
-        ((model, index, deep), r"16 bits has number 0\. Correct it, or take"),
+        ((model, index, deep), r"16 bits a colour.* number 0\. Correct it, or take"),
         ((model, index, None, False, ("nobody",)), "'nobody' is no entry"),
         ((other, index, broken), "was made by another network.*`build_gallery`"),
         ((model, index), "Nothing was to be changed: give add=FOLDER"),

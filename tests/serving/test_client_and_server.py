@@ -21,7 +21,8 @@ from cmnas_tf.serving.call_error import CallError
 from cmnas_tf.serving.client.asking import Request, ask
 from cmnas_tf.serving.client.remote_model import RemoteModel, Retries
 from cmnas_tf.serving.client.server import Server
-from cmnas_tf.serving.gallery import Entry, Gallery
+from cmnas_tf.serving.entries import Entry
+from cmnas_tf.serving.gallery import Gallery
 from tests.mutations import MUTATIONS, SEED, mutated
 from tests.serving import stand_in
 from tests.serving.conftest import PEOPLE, local_server, tensorflow_serving
@@ -95,8 +96,7 @@ def test_what_the_model_can_be_asked(model):
         "identify",
         "serving_default",
     }
-    assert set(model.signatures["identify"].inputs) == {"image_bytes", "modality", "camera", "k"}
-    assert set(model.signatures["identify"].outputs) == {"ids", "cameras", "scores"}
+    assert set(model.signatures["identify"]) == {"image_bytes", "modality", "camera", "k"}
 
 
 @both
@@ -153,10 +153,8 @@ def test_a_bad_request_is_refused_with_a_sentence(server, transport, signature, 
         for name, value in inputs.items()
     }
     with server.open(transport) as opened:
-        signatures = opened.signatures(60.0)
-        known = signatures.get(signature, signatures["embed"])
         with pytest.raises(CallError, match=message) as raised:
-            opened.predict(signature, known, inputs, 60.0)
+            opened.predict(signature, inputs, 60.0)
         # REST has one status for both.
         unknown = signature == "no_such_signature" and transport == "grpc"
         assert raised.value.code == ("FAILED_PRECONDITION" if unknown else "INVALID_ARGUMENT")
@@ -164,7 +162,7 @@ def test_a_bad_request_is_refused_with_a_sentence(server, transport, signature, 
         assert "Traceback" not in str(raised.value)
         assert not re.search(r"\{\{|\[\[", raised.value.sentence)
         good = {"pixels": stand_in.pictures(1)}
-        opened.predict("embed_visible_pixels", signatures["embed_visible_pixels"], good, 60.0)
+        opened.predict("embed_visible_pixels", good, 60.0)
 
 
 @both
@@ -220,10 +218,12 @@ def test_both_formats_of_rest(server):
 def test_a_request_of_200_megabytes(server, transport):
     """Is answered with INVALID_ARGUMENT or 400, and those beside it are answered as ever."""
     huge = np.array([b"\xff\xd8" + bytes(200 * 10**6)], dtype=object)
-    with _asking_beside(server), server.open(transport) as opened:
-        known = opened.signatures(60.0)["embed_visible"]
-        with pytest.raises(CallError, match=r"[a-z]{3}") as raised:
-            opened.predict("embed_visible", known, {"image_bytes": huge}, 60.0)
+    with (
+        _asking_beside(server),
+        server.open(transport) as opened,
+        pytest.raises(CallError, match=r"[a-z]{3}") as raised,
+    ):
+        opened.predict("embed_visible", {"image_bytes": huge}, 60.0)
     assert raised.value.code == "INVALID_ARGUMENT"
 
 
@@ -235,11 +235,10 @@ def test_mutated_images(server):
     jpeg = stand_in.encoded(noise, "jpeg")
     outcomes = []
     with _asking_beside(server), server.open("grpc") as opened:
-        known = opened.signatures(60.0)["embed_visible"]
         for _ in range(MUTATIONS):
             images = np.array([mutated(jpeg, random)], dtype=object)
             try:
-                answer = opened.predict("embed_visible", known, {"image_bytes": images}, 60.0)
+                answer = opened.predict("embed_visible", {"image_bytes": images}, 60.0)
                 np.testing.assert_allclose(np.linalg.norm(answer["embedding"]), 1, atol=1e-5)
                 outcomes.append("embedded")
             except CallError as error:
@@ -266,10 +265,9 @@ def _keep_asking(server, stop, failures):
     pixels = stand_in.pictures(2, seed=9)
     wanted = stand_in.embeddings(pixels, "visible")
     with server.open("grpc") as opened:
-        known = opened.signatures(60.0)["embed_visible_pixels"]
         while not stop.is_set():
             try:
-                found = opened.predict("embed_visible_pixels", known, {"pixels": pixels}, 60.0)
+                found = opened.predict("embed_visible_pixels", {"pixels": pixels}, 60.0)
                 if np.abs(found["embedding"] - wanted).max() > 1e-6:
                     failures.append("another embedding")
             except CallError as error:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from cmnas_tf.errors import BadInput
-from cmnas_tf.serving.gallery import Entry, Gallery
+from cmnas_tf.serving.entries import Entry
+from cmnas_tf.serving.gallery import Gallery
 from tests.disks import room_for
 
 faiss_index = pytest.importorskip("cmnas_tf.serving.faiss_index")

@@ -7,7 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cmnas_tf.errors import BadInput
-from cmnas_tf.serving.gallery import Entry, Gallery, entries_of
+from cmnas_tf.serving.entries import Entry, entries_of
+from cmnas_tf.serving.gallery import Gallery
 from cmnas_tf.serving.identification import Identification
 
 

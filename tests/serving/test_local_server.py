@@ -28,7 +28,7 @@ from benchmarks.serving_load import load
 from cmnas_tf.errors import BadInput
 from cmnas_tf.interrupt import SIGNALS
 from cmnas_tf.serving.call_error import CallError
-from cmnas_tf.serving.client.remote_model import RemoteModel, Retries, Signature
+from cmnas_tf.serving.client.remote_model import RemoteModel, Retries
 from cmnas_tf.serving.development_server import grpc_service
 from cmnas_tf.serving.development_server.local_serving import LocalServing
 from cmnas_tf.serving.development_server.rest_service import MOST_NESTED, RestServer
@@ -264,9 +264,8 @@ def test_the_server_says_where_in_the_graph_and_the_client_does_not(endpoint):
     """As TensorFlow Serving: the message of a decoder, with names of nodes."""
     for transport in ("grpc", "rest"):
         with endpoint.open(transport) as opened, pytest.raises(CallError) as raised:
-            known = opened.signatures(60.0)["embed_visible"]
             images = {"image_bytes": np.array([b"\xff\xd8\xff"], object)}
-            opened.predict("embed_visible", known, images, 60.0)
+            opened.predict("embed_visible", images, 60.0)
         assert "{{node " in str(raised.value) and "[[" in str(raised.value)
         assert re.fullmatch(r"[^\[{]*Invalid JPEG data[^\[{]*\.", raised.value.sentence)
 
@@ -321,7 +320,7 @@ def test_more_than_is_taken(tmp_path, transport):
         found.open(transport) as opened,
         pytest.raises(CallError, match=r"bytes, and at most 1,000,000 are taken\. Send") as raised,
     ):
-        opened.predict("embed", Signature(("image_bytes",), ("embedding",)), images, 60.0)
+        opened.predict("embed", images, 60.0)
     assert raised.value.code == "INVALID_ARGUMENT"
 
 

@@ -16,9 +16,10 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.serving.build_gallery import network_digest
 from cmnas_tf.serving.client.remote_model import RemoteModel, Retries
+from cmnas_tf.serving.entries import Entry
 from cmnas_tf.serving.export import export_saved_model
 from cmnas_tf.serving.exported_model import BESIDE, WARMUP, ServedForm
-from cmnas_tf.serving.gallery import Entry, Gallery
+from cmnas_tf.serving.gallery import Gallery
 from cmnas_tf.serving.version_check import check_version
 from cmnas_tf.training.trained import load_network
 from tests.serving import stand_in

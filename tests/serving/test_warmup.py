@@ -8,9 +8,10 @@ from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.models.specification import Specification
+from cmnas_tf.serving.entries import Entry
 from cmnas_tf.serving.export import write_warmup
 from cmnas_tf.serving.exported_model import MODEL_NAME, WARMUP
-from cmnas_tf.serving.gallery import Entry, Gallery
+from cmnas_tf.serving.gallery import Gallery
 from cmnas_tf.serving.serving_module import ServingModule
 
 ARCHITECTURE = Architecture.shared("resnet18")

@@ -3,12 +3,13 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from cmnas_tf.files import write_arrays
 from cmnas_tf.options import Options, advanced, path_option
-from cmnas_tf.serving.client.image_files import ImageFile
+from cmnas_tf.serving.entries import Entry
 from cmnas_tf.serving.gallery import Matches
 from cmnas_tf.tables import table
 
@@ -25,7 +26,7 @@ class Answers:
       matches: None where nobody was to be identified.
     """
 
-    images: Sequence[ImageFile]
+    images: Sequence[Entry]
     embeddings: np.ndarray
     matches: Matches | None = None
 
@@ -38,54 +39,47 @@ class Answers:
         lines = [["image", "modality", "size", *heads]]
         for image, row in zip(self.images, self.embeddings, strict=True):
             numbers = [f"{value:+.4f}" for value in row[:SHOWN]]
-            lines.append([str(image.path), image.modality, str(len(row)), *numbers])
+            lines.append([image.name, image.modality, str(len(row)), *numbers])
         return table(lines)
 
     def _matches(self, matches: Matches) -> str:
         """A line for each match, and how often the first one is right where that is known."""
-        right = rightness(self.images, matches)
         lines = [["image", "person", "rank", "match", "camera", "score", ""]]
-        for image, *columns in zip(self.images, *matches, right, strict=True):
-            person = [str(image.path), image.pid or "?"]
-            for rank, (match, camera, score, is_right) in enumerate(zip(*columns, strict=True), 1):
-                verdict = {True: "right", False: "wrong", None: ""}[is_right]
+        for row, image in enumerate(self.images):
+            person = [image.name, image.id or "?"]
+            for rank, (match, camera, score) in enumerate(matches.of_query(row), 1):
+                verdict = {True: "right", False: "wrong", None: ""}[image.shows(match)]
                 lines.append([*person, str(rank), match, camera, f"{score:.4f}", verdict])
                 person = ["", ""]
-        known = [row[0] for row in right if row[0] is not None]
-        counted = f"\n\nfirst match right: {sum(known)} of {len(known)}" if known else ""
+        firsts = zip(self.images, matches.ids[:, 0], strict=True)
+        right = [first == image.id for image, first in firsts if image.id]
+        counted = f"\n\nfirst match right: {sum(right)} of {len(right)}" if right else ""
         return f"{table(lines)}{counted}"
 
     def to_json(self) -> str:
         """A list with an object for each image: its matches, best first, or its embedding."""
-        described = [
-            {
-                "image": str(image.path),
+        answers = []
+        for row, image in enumerate(self.images):
+            answer: dict[str, Any] = {
+                "image": image.name,
                 "modality": image.modality,
                 "camera": image.camera or None,
-                "id": image.pid or None,
+                "id": image.id or None,
             }
-            for image in self.images
-        ]
-        if self.matches is None:
-            rows = zip(described, self.embeddings.tolist(), strict=True)
-            return json.dumps([{**image, "embedding": row} for image, row in rows])
-        answers = []
-        for image, *columns in zip(described, *self.matches, strict=True):
-            found = zip(*(column.tolist() for column in columns), strict=True)
-            matches = [dict(zip(("id", "camera", "score"), row, strict=True)) for row in found]
-            answers.append({**image, "matches": matches})
-        return json.dumps(answers, indent=2)
+            if self.matches is None:
+                answer["embedding"] = self.embeddings[row].tolist()
+            else:
+                names, found = ("id", "camera", "score"), self.matches.of_query(row)
+                answer["matches"] = [dict(zip(names, match, strict=True)) for match in found]
+            answers.append(answer)
+        return json.dumps(answers, indent=None if self.matches is None else 2)
 
     def save_embeddings(self, path: str) -> None:
         """Writes an .npz file with ``embeddings`` [N, D] float32 and ``images``, ``modalities``,
         ``cameras``, ``ids`` [N] of what is known of each row."""
-        columns = {
-            "images": [str(image.path) for image in self.images],
-            "modalities": [image.modality for image in self.images],
-            "cameras": [image.camera for image in self.images],
-            "ids": [image.pid for image in self.images],
-        }
-        write_arrays(path, {"embeddings": self.embeddings, **columns})
+        names, ids, cameras, modalities = zip(*self.images, strict=True)
+        known = {"images": names, "modalities": modalities, "cameras": cameras, "ids": ids}
+        write_arrays(path, {"embeddings": self.embeddings, **known})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,11 +96,3 @@ class Answer(Options):
     def needs_embeddings(self) -> bool:
         """Whether they are written, or looked up in the gallery."""
         return bool(self.embeddings or self.picture)
-
-
-def rightness(images: Sequence[ImageFile], matches: Matches) -> list[list[bool | None]]:
-    """Whether each match is of the image's person; None where that is not known. [N][k]"""
-    return [
-        [image.pid == match if image.pid else None for match in row]
-        for image, row in zip(images, matches.ids, strict=True)
-    ]

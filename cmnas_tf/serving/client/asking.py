@@ -12,13 +12,13 @@ from cmnas_tf.progress import progress_bar
 from cmnas_tf.reading import read_bytes
 from cmnas_tf.serving.call_error import CallError, reading_answer
 from cmnas_tf.serving.client.answers import Answer, Answers
-from cmnas_tf.serving.client.image_files import ImageFile, find_images
 from cmnas_tf.serving.client.server import Server
+from cmnas_tf.serving.entries import Entry, find_images
 from cmnas_tf.serving.faiss_index import FaissIndex
 from cmnas_tf.serving.gallery import Matches
 
 T = TypeVar("T")
-Files = Sequence[ImageFile]
+Files = Sequence[Entry]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ class Request(Options):
         for image in images:
             if not image.camera:
                 raise BadInput(
-                    f"`other_cameras_only` needs the camera of {image.path}, and the folder it "
+                    f"`other_cameras_only` needs the camera of {image.name}, and the folder it "
                     "lies in does not tell: it must be .../cam<camera>/<person>/<image>. Leave it "
                     "out, or rename the folders."
                 )
@@ -127,7 +127,7 @@ def _check(request: Request, answer: Answer) -> None:
 
 
 def _contents(batch: Files) -> tuple[list[bytes], list[str]]:
-    return [read_bytes(image.path) for image in batch], [image.modality for image in batch]
+    return [read_bytes(image.name) for image in batch], [image.modality for image in batch]
 
 
 def _in_batches(ask: Callable[[Files], T], images: Files, size: int, progress: bool) -> list[T]:
@@ -154,8 +154,8 @@ def _refusal(ask: Callable[[Files], object], batch: Files, error: CallError) -> 
             said, move = alone.sentence, "Replace or remove it."
             if "k must" in said:
                 move = "Ask for fewer matches with `k`, or identify in a larger gallery."
-            return f"The server refused {image.path}: {said} {move}"
+            return f"The server refused {image.name}: {said} {move}"
     return (
-        f"The server refused the {len(batch)} images from {batch[0].path} on together, and none of "
+        f"The server refused the {len(batch)} images from {batch[0].name} on together, and none of "
         f"them alone: {error.sentence} Send fewer at once with `batch_size`."
     )

@@ -1,21 +1,19 @@
 """Speaking gRPC to a model server."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import grpc
 import numpy as np
 import tensorflow as tf
-from tensorflow_serving.apis import (
-    get_model_metadata_pb2,
-    model_pb2,
-    predict_pb2,
-    prediction_service_pb2_grpc,
-)
+from tensorflow_serving.apis.get_model_metadata_pb2 import GetModelMetadataRequest, SignatureDefMap
+from tensorflow_serving.apis.model_pb2 import ModelSpec
+from tensorflow_serving.apis.predict_pb2 import PredictRequest
+from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
 
 from cmnas_tf.reading import MOST_BYTES
 from cmnas_tf.serving.call_error import CallError, reading_answer
-from cmnas_tf.serving.client.remote_model import Signature
+from cmnas_tf.serving.client.remote_model import Arrays
 from cmnas_tf.serving.tensor_proto import read_tensor
 
 _OPTIONS = [
@@ -39,40 +37,27 @@ class GrpcTransport:
 
     def __init__(self, address: str, model: str, version: int = 0):
         self._channel = grpc.insecure_channel(address, options=_OPTIONS)
-        self._service = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
-        self._spec = model_pb2.ModelSpec(name=model)
-        if version:
-            self._spec.version.value = version
+        self.close = self._channel.close
+        self._service = PredictionServiceStub(self._channel)
+        self._spec = ModelSpec(name=model, version={"value": version} if version else None)
 
-    def signatures(self, seconds: float) -> dict[str, Signature]:
-        """What the model can be asked, by name."""
-        request = get_model_metadata_pb2.GetModelMetadataRequest(
-            model_spec=self._spec, metadata_field=["signature_def"]
-        )
+    def signatures(self, seconds: float) -> dict[str, list[str]]:
+        """See ``Transport``."""
+        request = GetModelMetadataRequest(model_spec=self._spec, metadata_field=["signature_def"])
         answer = _call(self._service.GetModelMetadata, request, seconds)
-        found = get_model_metadata_pb2.SignatureDefMap()
+        found = SignatureDefMap()
         with reading_answer():
             answer.metadata["signature_def"].Unpack(found)
-        return {
-            name: Signature(tuple(signature.inputs), tuple(signature.outputs))
-            for name, signature in found.signature_def.items()
-            if not name.startswith("__")  # a server lists what runs when a model is loaded, too
-        }
+        return {name: list(signature.inputs) for name, signature in found.signature_def.items()}
 
-    def predict(
-        self, name: str, signature: Signature, inputs: Mapping[str, np.ndarray], seconds: float
-    ) -> dict[str, np.ndarray]:
-        """Asks once."""
+    def predict(self, signature: str, inputs: Arrays, seconds: float) -> Arrays:
+        """See ``Transport``."""
         tensors = {key: tf.make_tensor_proto(array) for key, array in inputs.items()}
-        request = predict_pb2.PredictRequest(model_spec=self._spec, inputs=tensors)
-        request.model_spec.signature_name = name
+        request = PredictRequest(model_spec=self._spec, inputs=tensors)
+        request.model_spec.signature_name = signature
         answer = _call(self._service.Predict, request, seconds)
         with reading_answer():
-            return {key: _array(answer.outputs[key]) for key in signature.outputs}
-
-    def close(self) -> None:
-        """Ends the connection."""
-        self._channel.close()
+            return {key: _array(tensor) for key, tensor in answer.outputs.items()}
 
 
 def _call(method: Callable[..., Any], request: Any, seconds: float) -> Any:

@@ -12,17 +12,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFont
 
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import replacing
 from cmnas_tf.reading import read_bytes
-from cmnas_tf.serving.client.answers import Answer, Answers, rightness
+from cmnas_tf.serving.client.answers import Answer, Answers
 from cmnas_tf.serving.gallery import Gallery, Matches
 
 HEIGHT, WIDTH = 192, 96  # of an image, in pixels
 FRAME, GAP, CAPTION = 5, 10, 34
 RIGHT, WRONG, UNKNOWN, INK = "#009E73", "#D55E00", "#777777", "#000000"
+_MARKS = {True: [[(4, 11), (9, 16), (17, 5)]], False: [[(5, 5), (16, 16)], [(5, 16), (16, 5)]]}
 
 
 class Tile(NamedTuple):
@@ -45,31 +46,32 @@ def write_picture(answer: Answer, found: Answers, matches: Matches) -> None:
     Raises:
       BadInput: the gallery is not the one that answered, or its images are not there.
     """
-    gallery, right = Gallery.load(answer.gallery), rightness(found.images, matches)
+    gallery = Gallery.load(answer.gallery)
     shown = np.linspace(0, len(found.images) - 1, answer.rows).round().astype(int)
     lines = []
-    for number in np.unique(shown):
-        image = found.images[number]
+    for row in np.unique(shown):
+        image, of_image = found.images[row], matches.of_query(row)
         camera = f"camera {image.camera}" if image.camera else image.modality
-        line = [Tile(opened(image.path), (f"query {image.pid or '?'}", camera))]
-        of_image = Matches(*(column[number] for column in matches))
-        entries = gallery_entries(gallery, found.embeddings[number], of_image)
-        for entry, score, is_right in zip(entries, of_image.scores, right[number], strict=True):
-            caption = f"{gallery.ids[entry]}  {score:.3f}", f"camera {gallery.cameras[entry]}"
+        line = [Tile(opened(Path(image.name)), (f"query {image.id or '?'}", camera))]
+        entries = gallery_entries(gallery, found.embeddings[row], of_image)
+        for entry, (match, camera, score) in zip(entries, of_image, strict=True):
             path = Path(answer.gallery_dir) / gallery.names[entry]
-            line.append(Tile(opened(path), caption, is_right))
+            caption = f"{match}  {score:.3f}", f"camera {camera}"
+            line.append(Tile(opened(path), caption, image.shows(match)))
         lines.append(line)
     with replacing(answer.picture) as aside:
         draw(lines).save(aside, format="PNG")
 
 
-def gallery_entries(gallery: Gallery, embedding: np.ndarray, matches: Matches) -> list[int]:
+def gallery_entries(
+    gallery: Gallery, embedding: np.ndarray, matches: Sequence[tuple[str, str, float]]
+) -> list[int]:
     """The entry that each match of an image is; a server answers with ids, and many share one.
 
     Args:
       gallery: that was searched.
       embedding: of the image, [D].
-      matches: of this image: ids, cameras and scores, [k] each.
+      matches: of this image, the id, camera and score of each.
 
     Returns:
       [k]; of the entries with the match's id and camera the one whose score is the nearest.
@@ -81,14 +83,13 @@ def gallery_entries(gallery: Gallery, embedding: np.ndarray, matches: Matches) -
         )
     scores = gallery.embeddings @ embedding  # [G]
     found: list[int] = []
-    for match, camera, score in zip(*matches, strict=True):
+    for match, camera, score in matches:
         fits = (gallery.ids == match) & (gallery.cameras == camera)
         fits[found] = False
         if not fits.any():
             raise BadInput(
-                f"`gallery` has no further entry of id {str(match)!r} and camera "
-                f"{str(camera)!r}, which was the answer: it is not the gallery that was searched. "
-                "Give that one."
+                f"`gallery` has no further entry of id {match!r} and camera {camera!r}, which was "
+                "the answer: it is not the gallery that was searched. Give that one."
             )
         found.append(int(np.argmin(np.where(fits, np.abs(scores - score), np.inf))))
     return found
@@ -130,29 +131,22 @@ def draw(rows: Sequence[Sequence[Tile]]) -> Image.Image:
 
 
 def _framed(tile: Tile) -> Image.Image:
+    colour = {True: RIGHT, False: WRONG, None: UNKNOWN}[tile.right]
+    width, height = WIDTH + 2 * FRAME, HEIGHT + 2 * FRAME
+    framed = Image.new("RGB", (width, height), colour)
+    pen = ImageDraw.Draw(framed)
+    if tile.right is False:  # gaps, of which the image leaves those in the frame
+        for x in range(8, width - FRAME, 16):
+            pen.rectangle((x, 0, x + 5, height), "white")
+        for y in range(8, height - FRAME, 16):
+            pen.rectangle((0, y, width, y + 5), "white")
     image = Image.new("RGB", (WIDTH, HEIGHT), "#EEEEEE")
     if tile.image is not None:
         image = tile.image.convert("RGB").resize((WIDTH, HEIGHT))
-    colour = {True: RIGHT, False: WRONG, None: UNKNOWN}[tile.right]
-    framed = ImageOps.expand(image, FRAME, colour)
+    framed.paste(image, (FRAME, FRAME))
     if tile.right is not None:
-        _mark(ImageDraw.Draw(framed), colour, tile.right)
+        left, top = width - FRAME - 22, FRAME
+        pen.rectangle((left, top, left + 21, top + 21), colour)
+        for points in _MARKS[tile.right]:
+            pen.line([(left + x, top + y) for x, y in points], "white", 3)
     return framed
-
-
-def _mark(pen: ImageDraw.ImageDraw, colour: str, right: bool) -> None:
-    """A tick, or a cross and white gaps in the frame."""
-    width, height = WIDTH + 2 * FRAME, HEIGHT + 2 * FRAME
-    left, top = width - FRAME - 22, FRAME
-    pen.rectangle((left, top, left + 21, top + 21), fill=colour)
-    if right:
-        pen.line([(left + 4, top + 11), (left + 9, top + 16), (left + 17, top + 5)], "white", 3)
-        return
-    pen.line([(left + 5, top + 5), (left + 16, top + 16)], "white", 3)
-    pen.line([(left + 5, top + 16), (left + 16, top + 5)], "white", 3)
-    for x in range(8, width, 16):
-        pen.rectangle((x, 0, x + 5, FRAME - 1), fill="white")
-        pen.rectangle((x, height - FRAME, x + 5, height - 1), fill="white")
-    for y in range(8, height, 16):
-        pen.rectangle((0, y, FRAME - 1, y + 5), fill="white")
-        pen.rectangle((width - FRAME, y, width - 1, y + 5), fill="white")

@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import NamedTuple, Protocol, TypeVar
+from functools import cached_property, partial
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -12,16 +12,10 @@ from cmnas_tf.serving.call_error import CallError
 from cmnas_tf.serving.gallery import Matches
 
 T = TypeVar("T")
+Arrays = Mapping[str, np.ndarray]
 
 WORTH_REPEATING = ("UNAVAILABLE", "RESOURCE_EXHAUSTED")
 LONGEST_WAIT = 5.0  # seconds
-
-
-class Signature(NamedTuple):
-    """The names of what a signature takes and gives."""
-
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
 
 
 class Transport(Protocol):
@@ -31,23 +25,11 @@ class Transport(Protocol):
     UNAVAILABLE, NOT_FOUND (the model), DEADLINE_EXCEEDED, ...
     """
 
-    def signatures(self, seconds: float) -> dict[str, Signature]:
-        """What the model can be asked, by name."""
+    def signatures(self, seconds: float) -> dict[str, list[str]]:
+        """The names of what each signature takes, by the signature's; all that a server lists."""
 
-    def predict(
-        self, name: str, signature: Signature, inputs: Mapping[str, np.ndarray], seconds: float
-    ) -> dict[str, np.ndarray]:
-        """Asks once.
-
-        Args:
-          name: of the signature.
-          signature: as ``signatures`` describes it.
-          inputs: by name; strings are object arrays of bytes.
-          seconds: after which the call is given up.
-
-        Returns:
-          The outputs by name, strings as object arrays of str.
-        """
+    def predict(self, signature: str, inputs: Arrays, seconds: float) -> Arrays:
+        """What a signature gives, by name; strings are object arrays, of bytes in, of str out."""
 
     def close(self) -> None:
         """Ends the connection."""
@@ -66,15 +48,12 @@ class Retries:
       first_wait: longest wait before the first retry, in seconds.
       deadline: seconds that a call may take, its retries included.
       random: draws the waits.
-      sleep, clock: of the time that passes, in seconds.
     """
 
     times: int
     first_wait: float
     deadline: float
     random: np.random.Generator
-    sleep: Callable[[float], None] = time.sleep
-    clock: Callable[[], float] = time.monotonic
 
     def call(self, attempt: Callable[[float], T]) -> T:
         """What ``attempt`` returns, called with the seconds that are left.
@@ -82,16 +61,16 @@ class Retries:
         Raises:
           CallError: of the last attempt.
         """
-        end, retry = self.clock() + self.deadline, 0
+        end, retry = time.monotonic() + self.deadline, 0
         while True:
             try:
-                return attempt(max(end - self.clock(), 0.001))
+                return attempt(max(end - time.monotonic(), 0.001))
             except CallError as error:
                 wait = self.random.uniform(0, min(LONGEST_WAIT, self.first_wait * 2**retry))
-                late = self.clock() + wait >= end
+                late = time.monotonic() + wait >= end
                 if error.code not in WORTH_REPEATING or retry == self.times or late:
                     raise
-            self.sleep(wait)
+            time.sleep(wait)
             retry += 1
 
 
@@ -111,9 +90,11 @@ class RemoteModel:
         self._retries = retries
 
     @cached_property
-    def signatures(self) -> dict[str, Signature]:
-        """What the model can be asked; asked for once."""
-        return self._retries.call(self._transport.signatures)
+    def signatures(self) -> dict[str, list[str]]:
+        """The names of what each signature takes, by the signature's; asked for once."""
+        found = self._retries.call(self._transport.signatures)
+        # TensorFlow Serving also lists what runs when a model is loaded.
+        return {name: inputs for name, inputs in found.items() if not name.startswith("__")}
 
     def embed(self, images: Sequence[bytes], modalities: Sequence[str]) -> np.ndarray:
         """Embeddings [N, D] float32, rows of norm 1, of encoded files and the modality of each."""
@@ -150,22 +131,17 @@ class RemoteModel:
         # Wider where a server joined it with a request of a larger k.
         return Matches(*(output[:, :k] for output in found))
 
-    def _predict(self, name: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        signature = self.signatures.get(name)
-        if signature is None:
+    def _predict(self, name: str, inputs: Arrays) -> Arrays:
+        if name not in self.signatures:
             raise CallError(
                 "FAILED_PRECONDITION",
                 f"The model has no signature {name}; its signatures are "
                 f"{', '.join(sorted(self.signatures))}.",
             )
-        return self._retries.call(
-            lambda seconds: self._transport.predict(name, signature, inputs, seconds)
-        )
+        return self._retries.call(partial(self._transport.predict, name, inputs))
 
 
-def _output(
-    answer: Mapping[str, np.ndarray], name: str, kind: type, rows: int, columns: int = 1
-) -> np.ndarray:
+def _output(answer: Arrays, name: str, kind: type, rows: int, columns: int = 1) -> np.ndarray:
     """An output, if it is texts or finite numbers in so many rows and at least so many columns."""
     found = answer.get(name, np.empty(0))
     wanted = (rows, max(columns, found.size // rows))

@@ -5,7 +5,6 @@ import contextlib
 import json
 import socket
 import time
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import urllib3
 
 from cmnas_tf.reading import MOST_BYTES
 from cmnas_tf.serving.call_error import CallError, code_of, reading_answer
-from cmnas_tf.serving.client.remote_model import Signature
+from cmnas_tf.serving.client.remote_model import Arrays
 
 _HEADERS = {"Content-Type": "application/json"}
 
@@ -44,36 +43,27 @@ class RestTransport:
         # Without repeating calls, following redirections or asking proxies.
         self._pool = urllib3.connection_from_url(f"http://{address}", retries=False)
         self._pool.ConnectionCls = _Connection
+        self.close = self._pool.close
         self._path = f"/v1/models/{model}" + (f"/versions/{version}" if version else "")
 
-    def signatures(self, seconds: float) -> dict[str, Signature]:
-        """What the model can be asked, by name."""
+    def signatures(self, seconds: float) -> dict[str, list[str]]:
+        """See ``Transport``."""
         answer = self._exchange("GET", f"{self._path}/metadata", None, seconds)
         with reading_answer():
             found = answer["metadata"]["signature_def"]["signature_def"]
-            return {
-                name: Signature(tuple(signature["inputs"]), tuple(signature["outputs"]))
-                for name, signature in found.items()
-                if not name.startswith("__")  # TensorFlow Serving lists what runs at the start, too
-            }
+            return {name: list(signature["inputs"]) for name, signature in found.items()}
 
-    def predict(
-        self, name: str, signature: Signature, inputs: Mapping[str, np.ndarray], seconds: float
-    ) -> dict[str, np.ndarray]:
-        """Asks once."""
+    def predict(self, signature: str, inputs: Arrays, seconds: float) -> Arrays:
+        """See ``Transport``."""
         columns = {key: array.tolist() for key, array in inputs.items()}
-        body = {"signature_name": name, "inputs": columns}
+        body = {"signature_name": signature, "inputs": columns}
         text = json.dumps(body, default=_encoded, separators=(",", ":"))
         answer = self._exchange("POST", f"{self._path}:predict", text, seconds)
         with reading_answer():
             outputs = answer["outputs"]
-            if len(signature.outputs) == 1:  # goes without its name
-                outputs = {signature.outputs[0]: outputs}
+            if not isinstance(outputs, dict):  # an output that is alone goes without its name
+                outputs = {"embedding": outputs}
             return {key: _array(values) for key, values in outputs.items()}
-
-    def close(self) -> None:
-        """Ends the connection."""
-        self._pool.close()
 
     def _exchange(self, method: str, path: str, body: str | None, seconds: float) -> dict[str, Any]:
         how: dict[str, Any] = {

@@ -30,9 +30,6 @@ WAITING = 64  # more calls than this are told to come again
 # Beyond this gRPC itself refuses (RESOURCE_EXHAUSTED), before the bytes are in memory.
 TRANSPORT_MEGABYTES = 1024
 
-# What a model answers to a message; and the seconds that whoever asks will wait, if known.
-_Answer = Callable[[ServedModel, Any, float | None], Message]
-
 
 def start(model: ServedModel, address: str) -> tuple[grpc.Server, int]:
     """A server that answers at ``HOST:PORT``, and its port; port 0 takes any free one.
@@ -56,7 +53,7 @@ def start(model: ServedModel, address: str) -> tuple[grpc.Server, int]:
 
 
 def _handlers(model: ServedModel) -> list[grpc.GenericRpcHandler]:
-    def method(kind: type[Message], answer: _Answer) -> Any:
+    def method(kind: type[Message], answer: Callable[..., Message]) -> Any:
         def handle(data: bytes, context: grpc.ServicerContext) -> bytes:
             try:
                 model.require_size(len(data))

@@ -43,8 +43,8 @@ class LoadedVersion:
     def __init__(self, folder: Path, warm_up: bool = True):
         self.number = int(folder.name)
         graph = tf.Graph()
+        self._session = tf.compat.v1.Session(graph=graph)
         with contextlib.ExitStack() as on_failure:
-            self._session = tf.compat.v1.Session(graph=graph)
             on_failure.callback(self._session.close)
             with graph.as_default():
                 loaded = tf.compat.v1.saved_model.load(self._session, ["serve"], str(folder))

@@ -1,4 +1,4 @@
-"""What a local server for development serves, and where: the options."""
+"""What a local server for development serves, and where: the options, which need no TensorFlow."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,10 @@ from cmnas_tf.serving.exported_model import MODEL_NAME
 
 @dataclass(frozen=True, kw_only=True)
 class LocalServing(Options):
-    """What is served, and where; each option has its name in tensorflow_model_server."""
+    """Serves an exported model by gRPC and REST, for development and tests.
+
+    Each option has its name in tensorflow_model_server.
+    """
 
     model_base_path: str = path_option(
         "Folder of all versions of the model, the one that it was exported to.", required=True

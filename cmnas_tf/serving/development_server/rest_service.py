@@ -13,8 +13,10 @@ import socket
 import threading
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
+import google.protobuf
 import uvicorn
 from google.protobuf import json_format
 from google.protobuf.message import Message
@@ -28,6 +30,9 @@ _PATH = re.compile(
     r"/v1/models/([^/:]+)(?:/versions/([0-9]{1,18})|/labels/([^/:]+))?"
     r"(/metadata|:predict|:classify|:regress)?"
 )
+_DEFAULTS_TOO = "always_print_fields_with_no_presence"
+if google.protobuf.__version__.startswith("4."):
+    _DEFAULTS_TOO = "including_default_value_fields"
 _CHUNKED = b"transfer-encoding"
 _NESTING = (b"[", b"{", b'"')
 # All our choice. Lists, objects and quotation marks of a body, of which each becomes up to 30 times
@@ -89,27 +94,22 @@ class _Paths:
         self._bodies = asyncio.Semaphore(AT_A_TIME)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        unread = False
-        async with contextlib.AsyncExitStack() as held:
-            try:
-                body = b""
-                asked_with = dict(scope["headers"])
-                unread = scope["method"] == "POST" or _CHUNKED in asked_with
-                if unread:
-                    size = self._size(asked_with)
-                    await held.enter_async_context(self._bodies)
-                    body = await _read(receive, size)
-                    unread = False
-                work = self._post if scope["method"] == "POST" else self._get
-                loop = asyncio.get_running_loop()
+        asked_with, method = dict(scope["headers"]), scope["method"]
+        unread = method == "POST" or _CHUNKED in asked_with
+        try:
+            size = self._size(asked_with) if unread else 0
+            async with self._bodies if unread else contextlib.nullcontext():
+                body = await _read(receive, size)
+                unread = False
                 path = scope["raw_path"].decode("latin-1")
-                status, answer = 200, await loop.run_in_executor(self._threads, work, path, body)
-            except CallError as error:
-                status, answer = HTTP_STATUS[error.code], _written({"error": str(error)})
-            except Exception:  # told apart from a server that is away; gRPC does so by itself
-                traceback.print_exc()
-                status = 500
-                answer = _written({"error": "The server failed; what it printed says why."})
+                loop, work = asyncio.get_running_loop(), partial(self._answer, method, path, body)
+                status, answer = 200, await loop.run_in_executor(self._threads, work)
+        except CallError as error:
+            status, answer = HTTP_STATUS[error.code], _written({"error": str(error)})
+        except Exception:  # told apart from a server that is away; gRPC does so by itself
+            traceback.print_exc()
+            said = "The server failed; what it printed says why."
+            status, answer = 500, _written({"error": said})
         headers = [(b"content-type", b"application/json")]
         headers.append((b"content-length", str(len(answer)).encode()))
         if unread:
@@ -130,25 +130,31 @@ class _Paths:
         self._model.require_size(int(length))
         return int(length)
 
-    def _get(self, path: str, body: bytes) -> bytes:
-        asked, verb = self._target(path)
-        if (verb or "").startswith(":"):
-            raise refused("Predictions are asked for by POST, not by GET.")
+    def _answer(self, method: str, path: str, body: bytes) -> bytes:
+        found = _PATH.fullmatch(path)
+        if found is None:
+            raise CallError(
+                "NOT_FOUND",
+                f"There is nothing at {path[:200]!r}. There is /v1/models/{self._model.name}, with "
+                "/metadata or :predict behind it.",
+            )
+        name, number, label, verb = found.groups()
+        version = {"value": int(number)} if number else None
+        asked = ModelSpec(name=name, version=version, version_label=label)
+        right = "POST" if (verb or "").startswith(":") else "GET"
+        if (method == "POST") != (right == "POST"):
+            raise refused(f"{path[:200]} is asked for by {right}, not by {method}.")
+        if verb == ":predict":
+            return _written(self._predict(asked, body))
         if verb == "/metadata":
             spec, signatures = self._model.signatures(asked)
-            described = {
-                "model_spec": _json(spec),
-                "metadata": {"signature_def": _json(signatures)},
-            }
-            return _written(described)
-        return _written(_json(self._model.status(asked)))
+            metadata = {"signature_def": _json(signatures)}
+            return _written({"model_spec": _json(spec), "metadata": metadata})
+        if verb is None:
+            return _written(_json(self._model.status(asked)))
+        raise refused(f"The model has no signature for {verb}; ask for :predict.")
 
-    def _post(self, path: str, body: bytes) -> bytes:
-        asked, verb = self._target(path)
-        if verb in (":classify", ":regress"):
-            raise refused(f"The model has no signature for {verb}; ask for :predict.")
-        if verb != ":predict":
-            raise refused(f"{path[:200]} is asked for by GET, not by POST.")
+    def _predict(self, asked: ModelSpec, body: bytes) -> dict[str, Any]:
         if sum(map(body.count, _NESTING)) > MOST_NESTED:
             raise refused(
                 f"The request has more than {MOST_NESTED:,} lists, objects and quotation marks. "
@@ -164,19 +170,7 @@ class _Paths:
         with self._model.using(asked) as version:
             inputs = read_inputs(request, version.signature(signature))
             outputs = version.predict(signature, inputs)
-        return _written(written_outputs(outputs, by_rows=ROWS in request))
-
-    def _target(self, path: str) -> tuple[ModelSpec, str | None]:
-        found = _PATH.fullmatch(path)
-        if found is None:
-            raise CallError(
-                "NOT_FOUND",
-                f"There is nothing at {path[:200]!r}. There is /v1/models/{self._model.name}, with "
-                "/metadata or :predict behind it.",
-            )
-        name, number, label, verb = found.groups()
-        version = {"value": int(number)} if number else None
-        return ModelSpec(name=name, version=version, version_label=label), verb
+        return written_outputs(outputs, by_rows=ROWS in request)
 
 
 async def _read(receive: Any, size: int) -> bytes:
@@ -203,11 +197,5 @@ def _written(answer: dict[str, Any]) -> bytes:
 
 
 def _json(message: Message) -> dict[str, Any]:
-    try:
-        return json_format.MessageToDict(
-            message, always_print_fields_with_no_presence=True, preserving_proto_field_name=True
-        )
-    except TypeError:  # protobuf 4 knows it by another name
-        return json_format.MessageToDict(
-            message, including_default_value_fields=True, preserving_proto_field_name=True
-        )
+    how: Any = {_DEFAULTS_TOO: True}
+    return json_format.MessageToDict(message, preserving_proto_field_name=True, **how)

@@ -20,8 +20,8 @@ from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2
 from cmnas_tf.errors import BadInput
 from cmnas_tf.reading import MOST_BYTES
 from cmnas_tf.serving.client.answers import Answers
-from cmnas_tf.serving.client.image_files import ImageFile
 from cmnas_tf.serving.client.server import Server
+from cmnas_tf.serving.entries import Entry
 from cmnas_tf.serving.gallery import Matches
 from tests.mutations import MUTATIONS, SEED, mutated
 
@@ -292,7 +292,7 @@ def test_what_a_terminal_would_obey_is_escaped(rest, tmp_path):
     answer = {"outputs": {**MATCHES["outputs"], "ids": [[evil, "b"]], "cameras": [[evil, "2"]]}}
     rest.said["POST"] = [http(json.dumps(answer).encode())]
     found = Answers(
-        [ImageFile(tmp_path, "visible", "", "")], np.empty((1, 0)), ask_rest(rest, "identify")
+        [Entry(str(tmp_path), "", "", "visible")], np.empty((1, 0)), ask_rest(rest, "identify")
     )
     for said in (str(found), found.to_json()):
         assert not {"\x1b", "\x07", "\u202e", "\x9b", "\ud800", "\r"} & set(said)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from cmnas_tf.serving.call_error import CallError
-from cmnas_tf.serving.client.remote_model import Signature
 from cmnas_tf.serving.client.rest_transport import RestTransport
 
 HEAD = b"HTTP/1.1 %d Said\r\nContent-Length: %d\r\n%s\r\n"
@@ -64,7 +63,7 @@ def test_a_server_that_does_not_read_is_given_up():
         contextlib.closing(RestTransport(f"127.0.0.1:{silent.getsockname()[1]}", "m")) as opened,
         pytest.raises(CallError, match="timed out") as raised,
     ):
-        opened.predict("embed", Signature(("image_bytes",), ("embedding",)), images, 0.05)
+        opened.predict("embed", images, 0.05)
     assert raised.value.code == "DEADLINE_EXCEEDED"
 
 

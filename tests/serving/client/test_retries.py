@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cmnas_tf.serving.call_error import HTTP_STATUS, CallError, code_of
+from cmnas_tf.serving.client import remote_model
 from cmnas_tf.serving.client.remote_model import LONGEST_WAIT, Retries
 
 
@@ -12,14 +13,24 @@ class Clock:
         self.now = 0.0
         self.waits = []
 
+    def monotonic(self):
+        return self.now
+
     def sleep(self, seconds):
         self.waits.append(seconds)
         self.now += seconds
 
 
-def retries(clock, times=3, first_wait=1.0, deadline=1000.0, seed=0):
-    random = np.random.default_rng(seed)
-    return Retries(times, first_wait, deadline, random, clock.sleep, lambda: clock.now)
+@pytest.fixture
+def clock(monkeypatch):
+    """In place of the module ``time``."""
+    found = Clock()
+    monkeypatch.setattr(remote_model, "time", found)
+    return found
+
+
+def retries(times=3, first_wait=1.0, deadline=1000.0, seed=0):
+    return Retries(times, first_wait, deadline, np.random.default_rng(seed))
 
 
 def failing(clock, codes, took=0.0):
@@ -36,17 +47,15 @@ def failing(clock, codes, took=0.0):
     return attempt
 
 
-def test_a_call_that_succeeds_is_made_once():
-    clock = Clock()
-    assert retries(clock).call(failing(clock, [])) == 1000
+def test_a_call_that_succeeds_is_made_once(clock):
+    assert retries().call(failing(clock, [])) == 1000
     assert clock.waits == []
 
 
-def test_the_waits_are_drawn_below_a_limit_that_doubles():
+def test_the_waits_are_drawn_below_a_limit_that_doubles(clock):
     """With a first wait of 1 s and the generator's numbers u: u0 1, u1 2, u2 4, then at most 5."""
-    clock = Clock()
     attempt = failing(clock, ["UNAVAILABLE", "RESOURCE_EXHAUSTED"] * 3)
-    left = retries(clock, times=6).call(attempt)
+    left = retries(times=6).call(attempt)
     random = np.random.default_rng(0)
     wanted = [random.uniform(0, limit) for limit in (1, 2, 4, 5, 5, 5)]
     np.testing.assert_allclose(clock.waits, wanted)
@@ -54,38 +63,34 @@ def test_the_waits_are_drawn_below_a_limit_that_doubles():
     assert left == 1000 - sum(clock.waits)
 
 
-def test_another_seed_waits_differently():
-    clocks = Clock(), Clock()
-    for seed, clock in enumerate(clocks):
-        retries(clock, seed=seed).call(failing(clock, ["UNAVAILABLE"]))
-    assert clocks[0].waits != clocks[1].waits
+def test_another_seed_waits_differently(clock):
+    for seed in (0, 1):
+        retries(seed=seed).call(failing(clock, ["UNAVAILABLE"]))
+    assert clock.waits[0] != clock.waits[1]
 
 
 @pytest.mark.parametrize("code", sorted(set(HTTP_STATUS) - {"UNAVAILABLE", "RESOURCE_EXHAUSTED"}))
-def test_what_would_fail_again_is_not_repeated(code):
-    clock = Clock()
+def test_what_would_fail_again_is_not_repeated(clock, code):
     with pytest.raises(CallError, match=f"{code} here") as raised:
-        retries(clock).call(failing(clock, [code]))
+        retries().call(failing(clock, [code]))
     assert raised.value.code == code
     assert clock.waits == []
 
 
 @pytest.mark.parametrize("times", [0, 2])
-def test_after_the_last_retry_its_reason_is_told(times):
-    clock = Clock()
+def test_after_the_last_retry_its_reason_is_told(clock, times):
     codes = ["UNAVAILABLE"] * times + ["RESOURCE_EXHAUSTED", "UNAVAILABLE"]
     with pytest.raises(CallError, match="RESOURCE_EXHAUSTED here"):
-        retries(clock, times=times).call(failing(clock, codes))
+        retries(times=times).call(failing(clock, codes))
     assert len(clock.waits) == times
 
 
-def test_there_is_no_retry_that_would_begin_after_the_deadline():
+def test_there_is_no_retry_that_would_begin_after_the_deadline(clock):
     """Each attempt takes 4 s of 10; a third one would begin at 8 s plus the waits, but is not
     left enough time when these are 2 s or more."""
-    clock = Clock()
     slow = failing(clock, ["UNAVAILABLE"] * 9, took=4.0)
     with pytest.raises(CallError):
-        retries(clock, times=9, deadline=10.0, first_wait=1.0).call(slow)
+        retries(times=9, deadline=10.0, first_wait=1.0).call(slow)
     assert clock.now <= 14
     assert 1 <= len(clock.waits) <= 2
 

@@ -3,7 +3,7 @@
 import pytest
 
 from cmnas_tf.errors import BadInput
-from cmnas_tf.serving.client.image_files import ImageFile, find_images
+from cmnas_tf.serving.entries import Entry, find_images
 
 
 @pytest.fixture
@@ -24,9 +24,9 @@ def folder(tmp_path):
 def test_what_the_path_tells(folder):
     person = folder / "infrared" / "cam3" / "0007"
     assert find_images(str(folder), "from_path") == [
-        ImageFile(person / "a.PNG", "infrared", "3", "0007"),
-        ImageFile(person / "b.jpg", "infrared", "3", "0007"),
-        ImageFile(folder / "visible" / "loose.bmp", "visible", "", ""),
+        Entry(str(person / "a.PNG"), "0007", "3", "infrared"),
+        Entry(str(person / "b.jpg"), "0007", "3", "infrared"),
+        Entry(str(folder / "visible" / "loose.bmp"), "", "", "visible"),
     ]
 
 
@@ -37,7 +37,7 @@ def test_a_modality_that_is_given_is_that_of_all(folder):
 def test_a_single_file_from_where_it_lies(folder, monkeypatch):
     monkeypatch.chdir(folder / "infrared" / "cam3" / "0007")
     (image,) = find_images("b.jpg", "from_path")
-    assert (image.modality, image.camera, image.pid) == ("infrared", "3", "0007")
+    assert (image.modality, image.camera, image.id) == ("infrared", "3", "0007")
 
 
 def test_the_innermost_folder_decides(tmp_path):
@@ -68,7 +68,7 @@ def test_links_are_followed_and_what_is_left_out_is_said(folder, tmp_path, caplo
     with caplog.at_level("INFO", "cmnas_tf"):
         found = find_images(str(folder), "from_path")
     linked = folder / "infrared" / "cam4" / "0007" / "c.JPEG"
-    assert ImageFile(linked, "infrared", "4", "0007") in found
+    assert Entry(str(linked), "0007", "4", "infrared") in found
     assert len(found) == 4
     assert caplog.messages == [
         "visible/loose.webp: left out; .webp is not read, save it as PNG",
