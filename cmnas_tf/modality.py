@@ -16,13 +16,10 @@ MODALITIES = (VISIBLE, INFRARED)
 
 @dataclass(frozen=True)
 class Rows:
-    """How the leading axis of a batch divides into modalities.
+    """How the leading axis of a batch divides into modalities."""
 
-    Attributes:
-      counts: number of rows per modality that is present, in the order of :data:`MODALITIES`;
-        Python integers where the shape is static, scalar integer tensors otherwise.
-    """
-
+    # number of rows per modality that is present, in the order of :data:`MODALITIES`; Python
+    # integers where the shape is static, scalar integer tensors otherwise
     counts: Mapping[str, Any]
 
     def __post_init__(self) -> None:

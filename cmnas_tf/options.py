@@ -92,14 +92,10 @@ class Option:
 
 
 class _Part(NamedTuple):
-    """A component that another one has.
+    """A component that another one has."""
 
-    Attributes:
-      component: its class.
-      prefix: what stands before the names of its options there, such as ``"search."``; or nothing.
-    """
-
-    component: "type[Options]"
+    component: "type[Options]"  # its class
+    # what stands before the names of its options there, such as ``"search."``; or nothing
     prefix: str
 
     def groups(self) -> list[tuple[str, list[Option]]]:

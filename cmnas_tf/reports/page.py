@@ -13,17 +13,11 @@ from cmnas_tf.files import write_text
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart or a picture, below a title that says what it shows.
+    """A chart or a picture, below a title that says what it shows."""
 
-    Attributes:
-      title: what one sees in it.
-      drawn: a chart, or the bytes of a JPEG.
-      note: how to read it.
-    """
-
-    title: str
-    drawn: Chart | bytes
-    note: str = ""
+    title: str  # what one sees in it
+    drawn: Chart | bytes  # a chart, or the bytes of a JPEG
+    note: str = ""  # how to read it
 
 
 @dataclass(frozen=True)

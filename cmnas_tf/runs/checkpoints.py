@@ -36,20 +36,13 @@ _HEADER = "cmnas_tf"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint file holds.
+    """What a checkpoint file holds."""
 
-    Attributes:
-      path: where it was read from.
-      step: steps that had been done.
-      digest: SHA-256 of the metadata and of the tensors' names, shapes and values.
-      tensors: ``{"part/name": array}``.
-      metadata: what was stored with it: the network's specification, settings, versions.
-    """
-
-    path: Path
-    step: int
-    digest: str
-    tensors: Mapping[str, np.ndarray]
+    path: Path  # where it was read from
+    step: int  # steps that had been done
+    digest: str  # SHA-256 of the metadata and of the tensors' names, shapes and values
+    tensors: Mapping[str, np.ndarray]  # ``{"part/name": array}``
+    # what was stored with it: the network's specification, settings, versions
     metadata: Mapping[str, Any]
 
     def restore(self, state: RunState) -> None:

@@ -36,16 +36,11 @@ Terms = Mapping[str, Mapping[str, float]]
 
 
 class Seen(NamedTuple):
-    """What was found after an epoch.
+    """What was found after an epoch."""
 
-    Attributes:
-      values: for TensorBoard, by name: numbers and tables.
-      word: for the bar.
-      best: JSON to store with the state, which is kept as the run's best; None: it is not.
-    """
-
-    values: Mapping[str, Any] = {}
-    word: str = ""
+    values: Mapping[str, Any] = {}  # for TensorBoard, by name: numbers and tables
+    word: str = ""  # for the bar
+    # JSON to store with the state, which is kept as the run's best; None: it is not
     best: Mapping[str, Any] | None = None
 
 
@@ -62,28 +57,18 @@ class Loop:
     """Runs a step function over its batches, from the newest checkpoint to the end.
 
     Of several workers each computes every step; the chief writes, the others only read.
-
-    Attributes:
-      run: the run's folder.
-      strategy: what the batches are distributed over.
-      state: every variable that changes from step to step.
-      metadata: JSON that is stored with each checkpoint.
-      steps_per_epoch: steps of an epoch.
-      epochs: how many there are.
-      checkpointing: when to write a checkpoint (there is one at the end in any case), and how
-        many to keep.
-      progress: whether to show a bar.
-      also_logged: step -> scalars for TensorBoard besides its loss terms, by name.
     """
 
-    run: RunFolder
-    strategy: tf.distribute.Strategy
-    state: RunState
-    metadata: Mapping[str, Any]
-    steps_per_epoch: int
-    epochs: int
+    run: RunFolder  # the run's folder
+    strategy: tf.distribute.Strategy  # what the batches are distributed over
+    state: RunState  # every variable that changes from step to step
+    metadata: Mapping[str, Any]  # JSON that is stored with each checkpoint
+    steps_per_epoch: int  # steps of an epoch
+    epochs: int  # how many there are
+    # when to write a checkpoint (there is one at the end in any case), and how many to keep
     checkpointing: Checkpointing = Checkpointing()
-    progress: bool = True
+    progress: bool = True  # whether to show a bar
+    # step -> scalars for TensorBoard besides its loss terms, by name
     also_logged: Callable[[int], Mapping[str, float]] = lambda step: {}
 
     def steps(

@@ -24,23 +24,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Description:
-    """What a run's result follows from; ``run.json`` holds it.
+    """What a run's result follows from; ``run.json`` holds it."""
 
-    Attributes:
-      command: ``"search"`` or ``"train"``.
-      data: the fingerprint of the images.
-      settings: the options that affect the result, by name.
-      devices: how many compute it.
-      steps: how many it takes, where that is known; 0 where not. A run may be given others.
-      threads: how many share an operation on the CPU; 0 where an earlier version began it.
-    """
-
-    command: str
-    data: str
-    settings: Mapping[str, Any]
-    devices: int
+    command: str  # ``"search"`` or ``"train"``
+    data: str  # the fingerprint of the images
+    settings: Mapping[str, Any]  # the options that affect the result, by name
+    devices: int  # how many compute it
+    # how many it takes, where that is known; 0 where not. A run may be given others.
     steps: int = 0
-    threads: int = 0
+    threads: int = 0  # how many share an operation on the CPU; 0 where an earlier version began it
 
 
 class RunFolder:

@@ -32,16 +32,12 @@ _OPSET = 17  # of ONNX
 
 @dataclass(frozen=True)
 class Conversion:
-    """What a conversion wrote and measured; prints as a few lines.
+    """What a conversion wrote and measured; prints as a few lines."""
 
-    Attributes:
-      folder: with ``visible.*`` and ``infrared.*``, ``architecture.json`` and ``measured.json``.
-      measured: the content of ``measured.json``: ``before`` and ``after``, by setting of the
-        protocol; the cosine between the embeddings before and after, ``mean`` and ``smallest``;
-        ``bytes`` by file.
-    """
-
+    # with ``visible.*`` and ``infrared.*``, ``architecture.json`` and ``measured.json``
     folder: Path
+    # the content of ``measured.json``: ``before`` and ``after``, by setting of the protocol; the
+    # cosine between the embeddings before and after, ``mean`` and ``smallest``; ``bytes`` by file
     measured: Mapping[str, Any]
 
     def __str__(self) -> str:

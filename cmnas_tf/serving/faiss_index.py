@@ -33,16 +33,11 @@ _MATCHES, _QUERIES, _CALLS = 10, 200, 5  # of a measurement
 
 @dataclass(frozen=True)
 class FaissIndex:
-    """An index and what is known of its entries.
+    """An index and what is known of its entries."""
 
-    Attributes:
-      entries: the gallery; its embeddings are left out.
-      index: of FAISS, for inner products.
-      effort: cells of an inverted file that are looked into; length of HNSW's list of candidates.
-    """
-
-    entries: Gallery
-    index: Any
+    entries: Gallery  # the gallery; its embeddings are left out
+    index: Any  # of FAISS, for inner products
+    # cells of an inverted file that are looked into; length of HNSW's list of candidates
     effort: int
 
     @classmethod

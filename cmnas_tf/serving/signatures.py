@@ -17,15 +17,10 @@ INPUTS = {
 
 
 class Signature(NamedTuple):
-    """A way to call the model.
+    """A way to call the model."""
 
-    Attributes:
-      inputs: names of ``INPUTS``.
-      modality: of all images; "" where each image's own is among the inputs.
-    """
-
-    inputs: tuple[str, ...]
-    modality: str = ""
+    inputs: tuple[str, ...]  # names of ``INPUTS``
+    modality: str = ""  # of all images; "" where each image's own is among the inputs
 
 
 def require(x: T, *checks: Sequence[Any]) -> T:

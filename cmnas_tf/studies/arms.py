@@ -94,20 +94,13 @@ def searches() -> dict[str, dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Arm:
-    """A contender.
+    """A contender."""
 
-    Attributes:
-      name: of its folder and of its row.
-      changes: the options in which its search differs from the study's own; None where it does not
-        search.
-      architecture: what it trains, a word or a file; empty where that is found or drawn.
-      draw: which of the seed's random architectures it trains, from 1; 0 for none.
-    """
-
-    name: str
+    name: str  # of its folder and of its row
+    # the options in which its search differs from the study's own; None where it does not search
     changes: Mapping[str, Any] | None = field(default=None, hash=False)
-    architecture: str = ""
-    draw: int = 0
+    architecture: str = ""  # what it trains, a word or a file; empty where that is found or drawn
+    draw: int = 0  # which of the seed's random architectures it trains, from 1; 0 for none
 
     @property
     def row(self) -> str:

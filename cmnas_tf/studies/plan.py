@@ -88,15 +88,11 @@ def of_part(part: str) -> AbstractContextManager[None]:
 
 @dataclass(frozen=True)
 class StudyData:
-    """Which images a study is about.
-
-    Attributes:
-      trial: the split of seed 0; each further seed takes the next one, round and round.
-    """
+    """Which images a study is about."""
 
     layout: str
     root: str
-    trial: int = 1
+    trial: int = 1  # the split of seed 0; each further seed takes the next one, round and round
 
     @property
     def modalities(self) -> tuple[str, ...]:

@@ -18,17 +18,11 @@ SHOWN = 4  # numbers of an embedding in a table
 
 @dataclass(frozen=True)
 class Answers:
-    """What was answered about images; prints as a table.
+    """What was answered about images; prints as a table."""
 
-    Attributes:
-      images: that were asked about, N of them.
-      embeddings: [N, D] float32, rows of norm 1; D is 0 where nobody asked for them.
-      matches: None where nobody was to be identified.
-    """
-
-    images: Sequence[Entry]
-    embeddings: np.ndarray
-    matches: Matches | None = None
+    images: Sequence[Entry]  # that were asked about, N of them
+    embeddings: np.ndarray  # [N, D] float32, rows of norm 1; D is 0 where nobody asked for them
+    matches: Matches | None = None  # None where nobody was to be identified
 
     def __str__(self) -> str:
         return self._embeddings() if self.matches is None else self._matches(self.matches)

@@ -27,16 +27,11 @@ _MARKS = {True: [[(4, 11), (9, 16), (17, 5)]], False: [[(5, 5), (16, 16)], [(5, 
 
 
 class Tile(NamedTuple):
-    """An image in the picture.
+    """An image in the picture."""
 
-    Attributes:
-      image: None where there is no file.
-      caption: lines below it.
-      right: whether it shows the person that was looked for; None: not known, or the query itself.
-    """
-
-    image: Image.Image | None
-    caption: tuple[str, ...]
+    image: Image.Image | None  # None where there is no file
+    caption: tuple[str, ...]  # lines below it
+    # whether it shows the person that was looked for; None: not known, or the query itself
     right: bool | None = None
 
 
