@@ -75,7 +75,7 @@ def test_lists_are_the_best_matches_that_the_query_may_see(seen):
         expected = [path for _, path in sorted(allowed)][:10]
         assert [match["name"] for match in matches] == expected
         scores = [match["score"] for match in matches]
-        np.testing.assert_allclose(scores, [-s for s, _ in sorted(allowed)[:10]], rtol=1e-5)
+        np.testing.assert_allclose(scores, [-s for s, _ in sorted(allowed)[:10]], rtol=0, atol=1e-6)
 
 
 def test_precision_by_recall_by_a_plain_loop(seen):

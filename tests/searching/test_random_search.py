@@ -3,12 +3,13 @@
 import functools
 import json
 import os
+import shutil
 import signal
 
 import numpy as np
 import pytest
 
-from cmnas_tf.architecture import Architecture
+from cmnas_tf.architecture import BACKBONES, Architecture
 from cmnas_tf.errors import BadInput, Stopped
 from cmnas_tf.retrieval import fitness
 from cmnas_tf.runs.checkpoints import Checkpoints
@@ -23,12 +24,29 @@ from cmnas_tf.searching import (
 )
 from cmnas_tf.training import trainer
 from tests.searching.small import SMALL, SPACE, find
-from tests.tiny_people import TINY, write_people
+from tests.tiny_people import ONE_BLOCK, TINY, write_people
 from tests.training.commands import Command
 
 # Two candidates, two epochs of each: four people with four visible images, half of which make an
 # epoch of two steps of 4 x 2.
 TWO = RandomSearch(epochs=2, candidates=2).with_values(**SMALL)
+
+
+@pytest.fixture(scope="module")
+def searched_once(people, tmp_path_factory):
+    """What a search found, in a folder that nobody changes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(BACKBONES.entries, "resnet18", ONE_BLOCK)
+        return find(people, TWO, tmp_path_factory.mktemp("runs") / "searched")
+
+
+@pytest.fixture
+def trained(searched_once, one_block, tmp_path):
+    """A copy of its folder as it was before any candidate was measured."""
+    folder = shutil.copytree(searched_once.run.path, tmp_path / "trained")
+    for path in [*folder.glob("architecture.*"), *folder.glob("candidates/*/fitness.json")]:
+        path.unlink()
+    return folder
 
 
 @pytest.fixture
@@ -75,11 +93,11 @@ def test_it_has_options_of_its_own_and_none_of_darts():
 
 
 @pytest.mark.slow
-def test_it_finds_the_fittest_of_what_it_draws(people, one_block, tmp_path):
+def test_it_finds_the_fittest_of_what_it_draws(people, one_block, searched_once):
     """Each candidate has a run of its own, of four steps; the same seed finds the same."""
-    found = find(people, TWO, tmp_path / "run")
+    found = searched_once
     names = ["candidate_01", "candidate_02"]
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+    assert sorted(path.name for path in found.run.path.iterdir()) == [
         *("architecture.cfg", "architecture.json", "candidates", "latency.json", "run.json"),
         *("run.lock", "split.json"),
     ]
@@ -96,7 +114,7 @@ def test_it_finds_the_fittest_of_what_it_draws(people, one_block, tmp_path):
     assert list(measured) == names and all(0 < value <= 1 for value in measured.values())
     chosen = found.architecture.provenance["chosen"]
     assert measured[chosen] == max(measured.values())
-    assert found.architecture == drawn[chosen] == Architecture.load(tmp_path / "run")
+    assert found.architecture == drawn[chosen] == Architecture.load(found.run.path)
     assert found.cost.parameters > 0
     assert found.architecture.provenance["settings"]["algorithm"] == "random"
     assert found.architecture.provenance["settings"]["candidates"] == 2
@@ -108,18 +126,18 @@ def test_it_finds_the_fittest_of_what_it_draws(people, one_block, tmp_path):
 
 @pytest.mark.slow
 def test_among_equals_the_first_is_chosen_and_the_seed_decides_what_is_drawn(
-    people, one_block, monkeypatch
+    people, trained, monkeypatch
 ):
     equal = fitness.Fitness(0.5, 0.5, np.ones(1), np.ones(1, int))
     monkeypatch.setattr(fitness, "fitness", lambda *_: equal)
-    one, other = (find(people, TWO, seed=seed) for seed in (0, 7))
+    one, other = find(people, TWO, trained), find(people, TWO, seed=7)
     assert one.architecture.provenance["chosen"] == "candidate_01"
     assert one.architecture == SPACE.random(1)
     assert other.architecture == SPACE.random(7001) != one.architecture
 
 
 @pytest.mark.slow
-def test_what_is_measured_is_the_retrieval_of_images_kept_apart(people, one_block, monkeypatch):
+def test_what_is_measured_is_the_retrieval_of_images_kept_apart(people, trained, monkeypatch):
     """By the weights of the last step, not by an average."""
     seen = []
 
@@ -131,7 +149,8 @@ def test_what_is_measured_is_the_retrieval_of_images_kept_apart(people, one_bloc
         return measure(network, source, rule)
 
     monkeypatch.setattr(fitness, "fitness", measuring)
-    found = find(people, TWO)
+    found = find(people, TWO, trained)
+    assert len(seen) == 2
     split = json.loads(found.run.split.read_text())
     for number, (weights, paths) in enumerate(seen, start=1):
         assert paths == set(split["architecture"]) and not paths & set(split["weights"])
@@ -144,13 +163,15 @@ def test_what_is_measured_is_the_retrieval_of_images_kept_apart(people, one_bloc
 
 
 @pytest.mark.slow
-def test_a_finished_search_is_read_and_nothing_is_computed(people, one_block, no_step, tmp_path):
-    found = find(people, TWO, tmp_path)
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
+def test_a_finished_search_is_read_and_nothing_is_computed(
+    people, one_block, searched_once, no_step
+):
+    folder = searched_once.run.path
+    before = {path: path.read_bytes() for path in folder.rglob("*.*") if path.is_file()}
     no_step()
-    again = find(people, TWO, tmp_path)
-    assert again.architecture.to_json() == found.architecture.to_json()
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()} == before
+    again = find(people, TWO, folder)
+    assert again.architecture.to_json() == searched_once.architecture.to_json()
+    assert {path: path.read_bytes() for path in folder.rglob("*.*") if path.is_file()} == before
 
 
 @pytest.mark.slow
