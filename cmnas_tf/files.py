@@ -76,6 +76,10 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
                     "replaced; nothing was written. Rerun, or give another path."
                 )
             aside.replace(path)
+        except OSError as error:
+            if error.errno and error.filename in (None, os.fspath(aside)):
+                error.filename = os.fspath(path)  # a full disk names no file that is open
+            raise
         finally:
             _remove(aside)
 

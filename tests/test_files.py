@@ -193,8 +193,9 @@ def test_arrays_are_those_of_numpy(tmp_path):
 def test_arrays_on_a_disk_without_room(size, tmp_path):
     """No archive is left open, which would complain when it is thrown away."""
     (tmp_path / "a.npz").write_text("before")
-    with pytest.raises(OSError, match="File too large"), room_for(size):
+    with pytest.raises(OSError, match="File too large") as raised, room_for(size):
         write_arrays(tmp_path / "a.npz", ARRAYS)
+    assert raised.value.filename == str(tmp_path / "a.npz")
     gc.collect()
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
     assert (tmp_path / "a.npz").read_text() == "before"

@@ -50,7 +50,7 @@ def main(command: Prepare) -> None:
     trials = every if command.all_trials else [data.trial]
     grey16_range = command.grey16.grey16_range
     examined = preparation.examine(data.layout, data.data_dir, trials, shown, grey16_range)
-    print(examined.text(command.all))
+    print(in_flags(examined.text(command.all), Prepare.options()))
     preparation.require_fit(examined)
     print("\nfit for use")
     if command.shards_dir:

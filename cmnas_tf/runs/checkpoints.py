@@ -184,14 +184,10 @@ def write(
         start = 8 + int.from_bytes(content[:8], "little")  # of the tensors
         names = json.loads(content[8:start])  # metadata are in an order of chance
         in_order = json.dumps(names, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        try:
-            # Through Python's own file, so that a full disk is an OSError as everywhere else.
-            aside.write_bytes(
-                content[:8] + in_order.encode().ljust(start - 8) + memoryview(content)[start:]
-            )
-        except OSError as error:
-            error.filename = str(path)
-            raise
+        # Through Python's own file, so that a full disk is an OSError as everywhere else.
+        aside.write_bytes(
+            content[:8] + in_order.encode().ljust(start - 8) + memoryview(content)[start:]
+        )
 
 
 def read(path: Path) -> Checkpoint:
