@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cmnas_tf.data.findings import Finding
+from cmnas_tf.data.findings import Said
 from cmnas_tf.errors import BadInput
 from cmnas_tf.modality import MODALITIES
 
@@ -115,7 +115,7 @@ class Dataset:
     root: Path
     train: Images
     test: Images
-    notes: tuple[str | Finding, ...] = ()
+    notes: tuple[Said, ...] = ()
     trial: int = 1
     modality: str = "all"
     left_out: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from cmnas_tf.data.decode import REFUSALS, decode_pixels
+from cmnas_tf.data.findings import Finding
 from cmnas_tf.data.grey16 import Range
 from cmnas_tf.data.index import Dataset, Image, Images
 from cmnas_tf.data.store import in_threads, open_store
@@ -108,7 +109,7 @@ def readable(dataset: Dataset, part: str, grey16: Range = ()) -> Dataset:
     return replace(dataset, **kept, notes=notes, left_out=left_out)
 
 
-def duplicates(dataset: Dataset, contents: Mapping[str, Content]) -> Iterator[tuple[str, str]]:
+def duplicates(dataset: Dataset, contents: Mapping[str, Content]) -> Iterator[Finding]:
     """Each test image whose file has the bytes of a training image's, behind the first such one."""
     first: dict[str, str] = {}
     for path in dataset.train.paths:
@@ -116,7 +117,8 @@ def duplicates(dataset: Dataset, contents: Mapping[str, Content]) -> Iterator[tu
     for path in dataset.test.paths:
         digest = contents[path].digest
         if digest and digest in first:
-            yield first[digest], path
+            where = f"{first[digest]} (to train on) and {path} (to test with)"
+            yield Finding(where, "the same file")
 
 
 def equal_pictures(dataset: Dataset, contents: Mapping[str, Content]) -> Iterator[str]:
