@@ -8,10 +8,9 @@ from functools import cached_property
 import tensorflow as tf
 
 from cmnas_tf.data.pipeline import Share
-from cmnas_tf.data.sampling import IdentitySampler
 from cmnas_tf.progress import progress_bar
+from cmnas_tf.searching.algorithm import ADAPTATION_STREAM, Task
 from cmnas_tf.searching.bilevel import Bilevel, RunUpdate
-from cmnas_tf.training.inputs import TrainingImages
 from cmnas_tf.training.optimizers import along_cosine
 
 
@@ -24,21 +23,18 @@ class Adaptation:
     starts from the same weights and sees the same batches. All of it is our choice.
 
     Attributes:
-      bilevel: of the search, with the weights and the state of its last step.
+      task: of the search; the batches are of the images that its weights learn from.
+      bilevel: with the weights and the state of its last step.
       run: of an update, see ``Bilevel.train_step``.
-      sampler: of the batches, from the images that the weights learn from.
       epochs: for each architecture.
       learning_rate: of the first step, over the full one; it falls along a cosine.
     """
 
+    task: Task
     bilevel: Bilevel
     run: RunUpdate
-    strategy: tf.distribute.Strategy
-    images: TrainingImages
-    sampler: IdentitySampler
     epochs: int
     learning_rate: float
-    progress: bool = False
 
     @cached_property
     def _before(self) -> list[tuple[tf.Variable, tf.Tensor]]:
@@ -49,13 +45,15 @@ class Adaptation:
     @contextlib.contextmanager
     def adapted(self) -> Iterator[None]:
         """Within, the weights are those of the architecture that the logits are set to."""
-        before, per_epoch = self._before, self.sampler.steps_per_epoch
-        steps, lowest = self.epochs * per_epoch, self.images.training.optimizer.final_learning_rate
-        batches = self.strategy.distribute_datasets_from_function(
-            lambda context: self.images.batches(self.sampler, 0, steps, Share.in_context(context))
+        before, images, strategy = self._before, self.task.images, self.task.strategy
+        sampler = images.sampler(self.task.split.weights, ADAPTATION_STREAM)
+        per_epoch, lowest = sampler.steps_per_epoch, images.training.optimizer.final_learning_rate
+        steps = self.epochs * per_epoch
+        batches = strategy.distribute_datasets_from_function(
+            lambda context: images.batches(sampler, 0, steps, Share.in_context(context))
         )
         try:
-            with self.strategy.scope(), progress_bar(steps, "step", self.progress) as bar:
+            with strategy.scope(), progress_bar(steps, "step", self.task.progress) as bar:
                 bar.set_description_str("adapting")
                 for step, batch in zip(range(steps), batches, strict=True):
                     fallen = along_cosine(step / per_epoch, self.epochs, lowest)

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -13,7 +12,7 @@ from cmnas_tf.architecture import Architecture
 from cmnas_tf.data.index import Dataset
 from cmnas_tf.data.layouts import LAYOUTS
 from cmnas_tf.data.pipeline import Share, test_batches
-from cmnas_tf.data.split import Split, split_train
+from cmnas_tf.data.split import split_train
 from cmnas_tf.devices.devices import Devices
 from cmnas_tf.devices.distribution import make_strategy
 from cmnas_tf.errors import BadInput
@@ -45,39 +44,27 @@ class SupernetFitness:
     that are read once.
 
     Args:
+      task: of the search; what was measured is in the folder of its run, and kept there.
       supernet: with the weights of its last step; logits and statistics are changed.
       adaptation: of these weights to each architecture.
-      file: where to find what was measured, and to keep it; None keeps it in memory.
-      writes: whether it is kept there.
     """
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        supernet: ReidNetwork,
-        images: TrainingImages,
-        split: Split,
-        adaptation: Adaptation | None = None,
-        file: Path | None = None,
-        writes: bool = True,
-    ):
-        self.space, self.supernet, self._adaptation = space, supernet, adaptation
-        self._file = file if writes else None
-        self._rule = LAYOUTS[images.dataset.layout].protocol.rule
-        self._images, self._split = images, split
-        self.held_out = few_of_each(split.architecture)
+    def __init__(self, task: Task, supernet: ReidNetwork, adaptation: Adaptation | None = None):
+        self.space, self.supernet = task.space, supernet
+        self._task, self._adaptation = task, adaptation
+        self.held_out = few_of_each(task.split.architecture)
         self._batches = {
-            modality: test_batches(images.source(part), BATCH).cache()
-            for modality in images.dataset.modalities
+            modality: test_batches(task.images.source(part), BATCH).cache()
+            for modality in task.images.dataset.modalities
             if len(part := self.held_out.of_modality(modality))
         }
         named = supernet.get_weight_paths().items()
         self._moving = [v for path, v in named if path.split(".")[-1].startswith("moving_")]
         self.measured: dict[Architecture, Fitness] = {}
         self._mixtures: dict[tuple[str, ...], Fitness] = {}
-        if file is not None and file.is_file():
+        if task.run.fitness.is_file():
             form, advice = [{"fitness": _FITNESS}], "Remove it to measure again."
-            for found in read_json(file, form, "a list of fitnesses", advice):
+            for found in read_json(task.run.fitness, form, "a list of fitnesses", advice):
                 fitness = Fitness.from_json(found["fitness"])
                 if "mixture" in found:
                     self._mixtures[tuple(found["mixture"])] = fitness
@@ -86,8 +73,9 @@ class SupernetFitness:
 
     @cached_property
     def _statistics_from(self) -> list[dict[str, tf.Tensor]]:
-        sampler = self._images.sampler(self._split.weights, FITNESS_STREAM)
-        batches = self._images.batches(sampler, 0, _STATISTICS_BATCHES, Share())
+        images = self._task.images
+        sampler = images.sampler(self._task.split.weights, FITNESS_STREAM)
+        batches = images.batches(sampler, 0, _STATISTICS_BATCHES, Share())
         return [batch.images for batch in batches]
 
     def __call__(self, architecture: Architecture) -> Fitness:
@@ -128,14 +116,15 @@ class SupernetFitness:
             rows = self.held_out.modalities == modality
             found = [embed_graph(self.supernet, modality, False, batch) for batch in batches]
             embeddings[rows] = tf.concat(found, axis=0)
-        return Fitness.of(embeddings, self.held_out, self._rule)
+        rule = LAYOUTS[self._task.images.dataset.layout].protocol.rule
+        return Fitness.of(embeddings, self.held_out, rule)
 
     @tf.function(autograph=False)
     def _move_statistics(self, images: dict[str, tf.Tensor]) -> None:
         self.supernet(images, training=True)
 
     def _keep(self) -> None:
-        if self._file is not None:
+        if self._task.writes:
             found = [
                 *(
                     {"architecture": a.to_json(), "fitness": f.to_json()}
@@ -143,7 +132,7 @@ class SupernetFitness:
                 ),
                 *({"mixture": key, "fitness": f.to_json()} for key, f in self._mixtures.items()),
             ]
-            write_json(self._file, found)
+            write_json(self._task.run.fitness, found)
 
 
 def supernet_scores(

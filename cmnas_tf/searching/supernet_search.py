@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.losses import Objective
 from cmnas_tf.search_spaces import SearchSpace
-from cmnas_tf.searching.algorithm import ADAPTATION_STREAM, SearchAlgorithm, Task
+from cmnas_tf.searching.algorithm import SearchAlgorithm, Task
 from cmnas_tf.searching.selection import ByFitness, SelectionChoice
 
 if TYPE_CHECKING:
@@ -183,21 +183,11 @@ class SupernetSearch(SearchAlgorithm):
         from cmnas_tf.searching.adaptation import Adaptation
         from cmnas_tf.searching.fitness import SupernetFitness
 
-        selection, images, split, adaptation = self.selection.make(), task.images, task.split, None
+        selection, adaptation = self.selection.make(), None
         if isinstance(selection, ByFitness) and selection.adapt_epochs:
-            adaptation = Adaptation(
-                bilevel,
-                self._on_devices(task.strategy),
-                task.strategy,
-                images,
-                images.sampler(split.weights, ADAPTATION_STREAM),
-                selection.adapt_epochs,
-                selection.adapt_learning_rate,
-                task.progress,
-            )
-        return SupernetFitness(
-            task.space, bilevel.network, images, split, adaptation, task.run.fitness, task.writes
-        )
+            run, rate = self._on_devices(task.strategy), selection.adapt_learning_rate
+            adaptation = Adaptation(task, bilevel, run, selection.adapt_epochs, rate)
+        return SupernetFitness(task, bilevel.network, adaptation)
 
     def _on_devices(self, strategy: "tf.distribute.Strategy") -> "RunUpdate":
         from cmnas_tf.devices import xla
