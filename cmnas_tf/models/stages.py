@@ -18,7 +18,8 @@ class Stages(keras.layers.Layer):
     Attributes:
       stage_names: in their order; the blocks of each are an attribute of that name.
       smallest_height: of an image, in pixels.
-      rematerialize: whether training keeps what enters each block alone, and computes the rest anew.
+      rematerialize: whether training keeps only what enters each block, and computes the rest
+        again.
     """
 
     stage_names: tuple[str, ...]
