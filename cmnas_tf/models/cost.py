@@ -1,7 +1,9 @@
-"""What networks and operations cost: parameters, and multiply-adds for one image."""
+"""What networks and operations cost: parameters, multiply-adds and time for one image."""
 
 import functools
 import math
+import statistics
+import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -12,9 +14,12 @@ from cmnas_tf.architecture import SHARED
 from cmnas_tf.cell_plan import places_of
 from cmnas_tf.genotype import EDGES, KINDS, NONE, stride_of
 from cmnas_tf.layers import ModalityNorm
+from cmnas_tf.machine import processor
 from cmnas_tf.modality import VISIBLE, Rows
 from cmnas_tf.models.cell import operation
 from cmnas_tf.models.two_stream import ReidNetwork
+
+_WARM_UP, _REPEATS = 5, 50  # calls of a measurement
 
 
 class Cost(NamedTuple):
@@ -146,3 +151,46 @@ _MULTIPLY_ADDS: dict[str, Callable[[tf.Operation], int]] = {
     "BatchMatMulV2": _product,
     "Einsum": _einsum,
 }
+
+
+class Latency(NamedTuple):
+    """A measured time; another machine, or a busy one, has another.
+
+    Attributes:
+      milliseconds: median, for one image.
+      device: that computed.
+      measured: how.
+    """
+
+    milliseconds: float
+    device: str
+    measured: str
+
+    def __str__(self) -> str:
+        """Such as ``12.3 ms for one image on ...``."""
+        return f"{self.milliseconds:.3g} ms for one image on {self.device}"
+
+
+def latency_of(network: ReidNetwork, height: int, width: int) -> Latency:
+    """Times the network's embedding of one visible image, as a graph.
+
+    Args:
+      height, width: of the image, in pixels.
+    """
+    embed = tf.function(lambda image: network.embed(image, VISIBLE).embedding, autograph=False)
+    image = tf.zeros([1, height, width, 3])
+    times = []
+    for _ in range(_WARM_UP + _REPEATS):
+        start = time.perf_counter()
+        embed(image).numpy()  # which waits for the result
+        times.append(time.perf_counter() - start)
+    milliseconds = 1e3 * statistics.median(times[_WARM_UP:])
+    measured = f"median of {_REPEATS} calls of the graph, {height} x {width}, batch 1"
+    return Latency(milliseconds, device_name(), measured)
+
+
+def device_name() -> str:
+    """The name of the first GPU, else of the processor."""
+    for gpu in tf.config.list_physical_devices("GPU"):
+        return str(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name))
+    return processor()

@@ -1,8 +1,8 @@
 """How good an architecture is, without training it, as a supernet that contains it tells."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import replace
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,20 +18,74 @@ from cmnas_tf.devices.distribution import make_strategy
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import write_json
 from cmnas_tf.models import ReidNetwork
+from cmnas_tf.progress import progress_bar
 from cmnas_tf.reading import read_json
 from cmnas_tf.retrieval.embed import BATCH, embed_graph
 from cmnas_tf.retrieval.fitness import Fitness, few_of_each
 from cmnas_tf.runs.how_it_runs import Checkpointing
 from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.search_spaces import SearchSpace
-from cmnas_tf.searching.adaptation import Adaptation
-from cmnas_tf.searching.algorithm import FITNESS_STREAM, SearchAlgorithm, Task
+from cmnas_tf.searching.algorithm import ADAPTATION_STREAM, FITNESS_STREAM, SearchAlgorithm, Task
+from cmnas_tf.searching.bilevel import Bilevel, RunUpdate
 from cmnas_tf.searching.supernet_search import SupernetSearch
 from cmnas_tf.training.inputs import TrainingImages
+from cmnas_tf.training.optimizers import along_cosine
 
 _MOMENTUM = 0.9  # of every batch norm
 _STATISTICS_BATCHES = 10  # our choice
 _FITNESS = {"mean_ap": float, "rank1": float, "precisions": [float], "queries": [int]}
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """Trains the weights of a supernet for what its logits are set to, and puts them back.
+
+    Weights that a mixture shares serve some of its architectures worse than others: those that
+    separate norms near the end retrieve far better after an epoch of their own. Every architecture
+    starts from the same weights and sees the same batches. All of it is our choice.
+
+    Attributes:
+      task: of the search; the batches are of the images that its weights learn from.
+      bilevel: with the weights and the state of its last step.
+      run: of an update, see ``Bilevel.train_step``.
+      epochs: for each architecture.
+      learning_rate: of the first step, over the full one; it falls along a cosine.
+    """
+
+    task: Task
+    bilevel: Bilevel
+    run: RunUpdate
+    epochs: int
+    learning_rate: float
+
+    @cached_property
+    def _before(self) -> list[tuple[tf.Variable, tf.Tensor]]:
+        optimizer = self.bilevel.weight_optimizer
+        state = [*optimizer.trained, *optimizer.named_variables().values()]
+        return [(variable, tf.identity(variable)) for variable in state]
+
+    @contextlib.contextmanager
+    def adapted(self) -> Iterator[None]:
+        """Within, the weights are those of the architecture that the logits are set to."""
+        before, images, strategy = self._before, self.task.images, self.task.strategy
+        sampler = images.sampler(self.task.split.weights, ADAPTATION_STREAM)
+        per_epoch, lowest = sampler.steps_per_epoch, images.training.optimizer.final_learning_rate
+        steps = self.epochs * per_epoch
+        batches = strategy.distribute_datasets_from_function(
+            lambda context: images.batches(sampler, 0, steps, Share.in_context(context))
+        )
+        try:
+            with strategy.scope(), progress_bar(steps, "step", self.task.progress) as bar:
+                bar.set_description_str("adapting")
+                for step, batch in zip(range(steps), batches, strict=True):
+                    fallen = along_cosine(step / per_epoch, self.epochs, lowest)
+                    self.bilevel.weight_optimizer.set_factor(self.learning_rate * fallen)
+                    self.run(self.bilevel.update_weights, batch)
+                    bar.update()
+            yield
+        finally:
+            for variable, value in before:
+                variable.assign(value)
 
 
 class SupernetFitness:
@@ -87,7 +141,7 @@ class SupernetFitness:
         architecture = replace(architecture, provenance={})
         if architecture not in self.measured:
             self.space.select(self.supernet, architecture)
-            with self._adaptation.adapted() if self._adaptation else nullcontext():
+            with self._adaptation.adapted() if self._adaptation else contextlib.nullcontext():
                 self.measured[architecture] = self._measure()
             self._keep()
         return self.measured[architecture]

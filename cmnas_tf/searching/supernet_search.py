@@ -180,8 +180,7 @@ class SupernetSearch(SearchAlgorithm):
 
     def fitness(self, task: Task, bilevel: "Bilevel") -> "SupernetFitness":
         """What measures architectures in a supernet that has been trained."""
-        from cmnas_tf.searching.adaptation import Adaptation
-        from cmnas_tf.searching.fitness import SupernetFitness
+        from cmnas_tf.searching.fitness import Adaptation, SupernetFitness
 
         selection, adaptation = self.selection.make(), None
         if isinstance(selection, ByFitness) and selection.adapt_epochs:

@@ -15,9 +15,8 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.retrieval.fitness import Fitness
 from cmnas_tf.search_spaces import CellSpace, NormSpace
 from cmnas_tf.searching import Darts, fitness, selection
-from cmnas_tf.searching.adaptation import Adaptation
 from cmnas_tf.searching.algorithm import Task
-from cmnas_tf.searching.fitness import SupernetFitness
+from cmnas_tf.searching.fitness import Adaptation, SupernetFitness
 from cmnas_tf.searching.selection import SELECTIONS, Evolution, OfStages, fittest
 from cmnas_tf.training.inputs import TrainingImages
 from tests.searching.small import SMALL, SPACE, find
