@@ -21,17 +21,11 @@ logger = logging.getLogger("cmnas_tf")
 
 
 class Content(NamedTuple):
-    """What one file holds.
+    """What one file holds."""
 
-    Attributes:
-      digest: SHA-256 of its bytes; empty if they cannot be read.
-      fault: why it cannot be used as an image; empty if it can.
-      grey16: whether it is a greyscale PNG of 16 bits.
-    """
-
-    digest: str
-    fault: str
-    grey16: bool = False
+    digest: str  # SHA-256 of its bytes; empty if they cannot be read
+    fault: str  # why it cannot be used as an image; empty if it can
+    grey16: bool = False  # whether it is a greyscale PNG of 16 bits
 
 
 def read_contents(

@@ -154,17 +154,11 @@ _MULTIPLY_ADDS: dict[str, Callable[[tf.Operation], int]] = {
 
 
 class Latency(NamedTuple):
-    """A measured time; another machine, or a busy one, has another.
+    """A measured time; another machine, or a busy one, has another."""
 
-    Attributes:
-      milliseconds: median, for one image.
-      device: that computed.
-      measured: how.
-    """
-
-    milliseconds: float
-    device: str
-    measured: str
+    milliseconds: float  # median, for one image
+    device: str  # that computed
+    measured: str  # how
 
     def __str__(self) -> str:
         """Such as ``12.3 ms for one image on ...``."""

@@ -186,18 +186,12 @@ class _Sums(NamedTuple):
 
 @dataclass(frozen=True)
 class _Gallery:
-    """A gallery, and how it is ranked.
+    """A gallery, and how it is ranked."""
 
-    Attributes:
-      ids, cameras: of its images, [G]; identities are numbers from 0 on.
-      rule: what a query must not see, and what is counted.
-      ranks: length of the CMC.
-    """
-
-    ids: np.ndarray
-    cameras: np.ndarray
-    rule: Rule
-    ranks: int
+    ids: np.ndarray  # of its images, numbers from 0 on, [G]
+    cameras: np.ndarray  # of its images, [G]
+    rule: Rule  # what a query must not see, and what is counted
+    ranks: int  # length of the CMC
 
     def measure(
         self, distances: np.ndarray, query_ids: np.ndarray, query_cameras: np.ndarray

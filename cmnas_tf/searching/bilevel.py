@@ -20,29 +20,21 @@ class Bilevel:
     """Bilevel optimisation (DARTS, Liu et al., ICLR 2019, section 2.3), of the first order (xi = 0)
     or of the second.
 
-    Attributes:
-      network: the supernet.
-      architecture_optimizer: trains the architecture logits and nothing else.
-      weight_optimizer: trains all other trainable variables.
-      architecture_objective: what the logits follow, on the architecture split.
-      weight_objective: what the weights follow, on the weight split.
-      images_per_identity: K.
-      second_order: whether update 1 counts in how the weights would follow; their virtual step has
-        the current learning rates, without momentum and decay (our choice).
-      use_running_statistics: whether update 1 normalises by running statistics, as a test does,
-        and not by those of its batch, as training does.
-
     Raises:
       ValueError: the two optimizers do not divide the trainable variables between them.
     """
 
-    network: ReidNetwork
-    architecture_optimizer: Optimizer
-    weight_optimizer: Optimizer
-    architecture_objective: LossFunction
-    weight_objective: LossFunction
-    images_per_identity: int
+    network: ReidNetwork  # the supernet
+    architecture_optimizer: Optimizer  # trains the architecture logits and nothing else
+    weight_optimizer: Optimizer  # trains all other trainable variables
+    architecture_objective: LossFunction  # what the logits follow, on the architecture split
+    weight_objective: LossFunction  # what the weights follow, on the weight split
+    images_per_identity: int  # K
+    # Whether update 1 counts in how the weights would follow; their virtual step has the current
+    # learning rates, without momentum and decay (our choice).
     second_order: bool = False
+    # Whether update 1 normalises by running statistics, as a test does, and not by those of its
+    # batch, as training does.
     use_running_statistics: bool = False
 
     def __post_init__(self) -> None:

@@ -43,20 +43,13 @@ class Adaptation:
     Weights that a mixture shares serve some of its architectures worse than others: those that
     separate norms near the end retrieve far better after an epoch of their own. Every architecture
     starts from the same weights and sees the same batches. All of it is our choice.
-
-    Attributes:
-      task: of the search; the batches are of the images that its weights learn from.
-      bilevel: with the weights and the state of its last step.
-      run: of an update, see ``Bilevel.train_step``.
-      epochs: for each architecture.
-      learning_rate: of the first step, over the full one; it falls along a cosine.
     """
 
-    task: Task
-    bilevel: Bilevel
-    run: RunUpdate
-    epochs: int
-    learning_rate: float
+    task: Task  # of the search; the batches are of the images that its weights learn from
+    bilevel: Bilevel  # with the weights and the state of its last step
+    run: RunUpdate  # of an update, see ``Bilevel.train_step``
+    epochs: int  # for each architecture
+    learning_rate: float  # of the first step, over the full one; it falls along a cosine
 
     @cached_property
     def _before(self) -> list[tuple[tf.Variable, tf.Tensor]]:

@@ -27,19 +27,14 @@ from cmnas_tf.training.recipe import WeightTraining
 
 @dataclass(frozen=True)
 class Trainer:
-    """A derived network and what trains it.
-
-    Attributes:
-      optimizer: of all its trainable variables.
-      average: follows the network's variables.
-      train_step: distributed batch -> ``{"weights": terms}`` before the step, which it takes.
-    """
+    """A derived network and what trains it."""
 
     training: WeightTraining
     strategy: tf.distribute.Strategy
     network: ReidNetwork
-    optimizer: Optimizer
-    average: MovingAverage
+    optimizer: Optimizer  # of all its trainable variables
+    average: MovingAverage  # follows the network's variables
+    # Distributed batch -> {"weights": terms} before the step, which it takes.
     train_step: Callable[[Any], dict[str, dict[str, tf.Tensor]]]
 
     @classmethod
