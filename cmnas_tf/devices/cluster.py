@@ -22,7 +22,7 @@ _FORM = (
 class Cluster:
     """The processes ("workers") of a run, the same list in each of them."""
 
-    addresses: tuple[str, ...]  # ``"host:port"`` of each; the first is the chief, who writes
+    addresses: tuple[str, ...]  # "host:port" of each; the first is the chief, who writes
     index: int  # which one this process is
 
     @classmethod

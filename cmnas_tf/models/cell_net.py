@@ -84,11 +84,9 @@ class CellSupernet(CellNet):
         in the order of ``genotype.EDGES``.
 
     Args:
-      cells: number of cells of each stage.
       candidates: names of operations, in the order of the columns of the logits.
       relaxation: how the logits of an edge become the weights of its candidates.
-      make_norm: gives the norm layer of a site.
-      channels: of the stem, and of a node in the first stage.
+      cells, make_norm, channels: see :class:`CellNet`.
     """
 
     def __init__(

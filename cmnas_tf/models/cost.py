@@ -4,11 +4,12 @@ import functools
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
+import tf_keras as keras
 
 from cmnas_tf.architecture import SHARED
 from cmnas_tf.cell_plan import places_of
@@ -49,10 +50,7 @@ def cost_of(network: ReidNetwork, height: int, width: int) -> Cost:
       network: any, of one modality or both; the work is that for a visible image.
       height, width: of the image, in pixels.
     """
-    logits = tf.function(lambda image: network.embed(image, VISIBLE).logits, autograph=False)
-    image = tf.TensorSpec([1, height, width, 3], tf.float32)
-    graph = logits.get_concrete_function(image).graph
-    return Cost(_parameters(network.trainable_variables), _multiply_adds(graph))
+    return _counted(lambda x: network.embed(x, VISIBLE).logits, network, [height, width, 3])
 
 
 @functools.cache
@@ -70,10 +68,8 @@ def operation_cost(name: str, channels: int, stride: int, height: int, width: in
         return ModalityNorm(SHARED, affine=affine)
 
     layer = operation(name, channels, stride, make_norm)
-    carry = tf.function(lambda x: layer(x, rows=Rows({VISIBLE: 1})), autograph=False)
-    x = tf.TensorSpec([1, height, width, channels], tf.float32)
-    graph = carry.get_concrete_function(x).graph
-    return Cost(_parameters(layer.trainable_variables), _multiply_adds(graph))
+    one = Rows({VISIBLE: 1})
+    return _counted(lambda x: layer(x, rows=one), layer, [height, width, channels])
 
 
 def edge_costs(
@@ -104,13 +100,17 @@ def edge_costs(
     return tables
 
 
-def _parameters(variables: Sequence[tf.Variable]) -> int:
-    return sum(math.prod(variable.shape) for variable in variables)
-
-
-def _multiply_adds(graph: tf.Graph) -> int:
+def _counted(
+    function: Callable[[tf.Tensor], tf.Tensor], layer: keras.layers.Layer, shape: list[int]
+) -> Cost:
+    """The cost of a layer, and of a function that calls it with a tensor [1, *shape]."""
+    traced = tf.function(function, autograph=False)
+    graph = traced.get_concrete_function(tf.TensorSpec([1, *shape], tf.float32)).graph
     operations = [op for op in graph.get_operations() if op.type in _MULTIPLY_ADDS]
-    return sum(_MULTIPLY_ADDS[op.type](op) for op in operations)
+    return Cost(
+        parameters=sum(math.prod(variable.shape) for variable in layer.trainable_variables),
+        multiply_adds=sum(_MULTIPLY_ADDS[op.type](op) for op in operations),
+    )
 
 
 def _convolution(op: tf.Operation) -> int:

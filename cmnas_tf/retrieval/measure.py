@@ -32,7 +32,7 @@ class TrialResult(NamedTuple):
 class Measured:
     """The average of the trials of one setting."""
 
-    setting: str  # for example ``"all_single_shot"``
+    setting: str  # for example "all_single_shot"
     values: dict[str, float]  # means over the trials, 0..1, by the keys of ``MEASURES``
     trials: dict[str, TrialResult]  # the trials' results by their names
 

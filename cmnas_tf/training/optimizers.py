@@ -13,15 +13,10 @@ from cmnas_tf.training.recipe import WeightOptimizer
 
 
 class Optimizer:
-    """What a training step and its checkpoints need of an optimizer.
+    """What a training step and its checkpoints need of an optimizer."""
 
-    Attributes:
-      trained: the variables it updates, in the order of the gradients.
-      rates: the current learning rate of each of them.
-    """
-
-    trained: Sequence[tf.Variable]
-    rates: Sequence[tf.Variable]
+    trained: Sequence[tf.Variable]  # the variables it updates, in the order of the gradients
+    rates: Sequence[tf.Variable]  # the current learning rate of each of them
 
     def named_variables(self) -> dict[str, tf.Variable]:
         """Its own state: all that a checkpoint must hold; learning rates are set at each step."""

@@ -109,14 +109,10 @@ class RecipeName(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class ByRecipe(Options):
-    """Base of what has the options of a search or a training, and so takes a recipe's values.
+    """Base of what has the options of a search or a training, and so takes a recipe's values."""
 
-    Attributes:
-      kind: ``"search"`` or ``"train"``.
-      named: the recipe; once the values are taken from it that of the defaults.
-    """
-
-    kind: ClassVar[str]
+    kind: ClassVar[str]  # "search" or "train"
+    # The recipe; once the values are taken from it that of the defaults.
     named: RecipeName = RecipeName()
 
     @classmethod
