@@ -24,15 +24,11 @@ _WARM_UP, _REPEATS = 5, 50  # calls of a measurement
 
 
 class Cost(NamedTuple):
-    """Size and work of a network, or of a part of one.
+    """Size and work of a network, or of a part of one."""
 
-    Attributes:
-      parameters: numbers that training changes; no running statistics.
-      multiply_adds: for one image, of convolutions and matrix products: what papers call FLOPs. A
-        multiplication and its addition are one, also where a window lies over padding.
-    """
-
-    parameters: int
+    parameters: int  # numbers that training changes; no running statistics
+    # For one image, of convolutions and matrix products: what papers call FLOPs. A multiplication
+    # and its addition are one, also where a window lies over padding.
     multiply_adds: int
 
     def __str__(self) -> str:

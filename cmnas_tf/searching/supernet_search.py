@@ -22,16 +22,10 @@ if TYPE_CHECKING:
 
 
 class SupernetSearch(SearchAlgorithm):
-    """Base of algorithms that train a supernet, and its architecture logits or not.
+    """Base of algorithms that train a supernet, and its architecture logits or not."""
 
-    Attributes:
-      selection: what is kept of the supernet at the end.
-      order, architecture_statistics, latency_weight, architecture_learning_rate,
-        architecture_weight_decay: of the logits' update, see ``darts.Darts``; of no account where
-        there is none.
-    """
-
-    selection: SelectionChoice
+    selection: SelectionChoice  # what is kept of the supernet at the end
+    # Of the logits' update, see ``darts.Darts``; of no account where there is none.
     order: str = "first"
     architecture_statistics: str = "running"
     latency_weight: float = 0.0
