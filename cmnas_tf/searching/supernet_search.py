@@ -120,7 +120,7 @@ class SupernetSearch(SearchAlgorithm):
 
         from cmnas_tf.runs.loop import Loop, Seen
         from cmnas_tf.training.initial_weights import starting
-        from cmnas_tf.training.optimizers import factor_at, rates_at
+        from cmnas_tf.training.optimizers import Schedule
 
         space, run = task.space, task.run
         start = starting(run, self.start.initial_weights, task.progress, supernet=True)
@@ -130,11 +130,11 @@ class SupernetSearch(SearchAlgorithm):
         supernet = bilevel.network
         on_devices = self._on_devices(task.strategy)
         steps_per_epoch = task.weight_batches.steps_per_epoch
+        schedule = Schedule(self.optimizer, steps_per_epoch, self.epochs)
         steps = steps_per_epoch * self.epochs
 
         def step(number: int, batches: "tuple[Batch, Batch]"):
-            factor = factor_at(number, steps_per_epoch, self.epochs, self.optimizer)
-            bilevel.weight_optimizer.set_factor(factor)
+            bilevel.weight_optimizer.set_factor(schedule.factor(number))
             relaxation.prepare(number, number / steps)
             update_architecture = self.updates_architecture(number // steps_per_epoch)
             return bilevel.train_step(*batches, update_architecture, on_devices)
@@ -164,7 +164,7 @@ class SupernetSearch(SearchAlgorithm):
             epochs=self.epochs,
             checkpointing=task.checkpointing,
             progress=task.progress,
-            also_logged=lambda n: rates_at(n, steps_per_epoch, self.epochs, self.optimizer),
+            also_logged=schedule.rates,
         )
         loop.steps(batches, step, after_epoch)
         derived, selection = space.derive(supernet, task.origin), self.selection.make()
