@@ -1,8 +1,7 @@
 """The bilevel search step: update 1 is the architecture's, update 2 the weights'."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import tensorflow as tf
 
@@ -113,27 +112,19 @@ class Bilevel:
         self, architecture_batch: Batch, weight_batch: Batch
     ) -> dict[str, tf.Tensor]:
         """Update 1 by the second-order gradient; the terms are those after the virtual step."""
+
+        def gradient(objective: LossFunction, batch: Batch, training: bool = True):
+            step = self.network, objective, batch, self.images_per_identity
+            return lambda variables: loss_and_gradients(*step, variables, training=training)
+
         terms, gradients = unrolled_gradient(
             self.architecture_optimizer.trained,
             self.weight_optimizer.trained,
             self.weight_optimizer.rates,
-            partial(
-                self._loss_and_gradients,
-                self.architecture_objective,
-                architecture_batch,
-                training=not self.use_running_statistics,
+            gradient(
+                self.architecture_objective, architecture_batch, not self.use_running_statistics
             ),
-            partial(self._loss_and_gradients, self.weight_objective, weight_batch),
+            gradient(self.weight_objective, weight_batch),
         )
         self.architecture_optimizer.apply(gradients)
         return terms
-
-    def _loss_and_gradients(
-        self,
-        objective: LossFunction,
-        batch: Batch,
-        variables: Sequence[tf.Variable],
-        training: bool = True,
-    ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
-        k = self.images_per_identity
-        return loss_and_gradients(self.network, objective, batch, k, variables, training=training)
