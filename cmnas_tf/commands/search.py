@@ -30,7 +30,7 @@ def main(command: Search) -> None:
     """Runs the search, says what it found and where that is."""
     space, algorithm = command.space.make(), command.algorithm.make()
 
-    from cmnas_tf.models.latency import Latency
+    from cmnas_tf.models.cost import Latency
     from cmnas_tf.reading import read_json
     from cmnas_tf.searching.search import find_architecture
 

@@ -1,10 +1,13 @@
 """The form in which an image enters the network, and what is done to it in training."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from cmnas_tf.data.grey16 import Grey16
 from cmnas_tf.errors import BadInput
 from cmnas_tf.options import Options, advanced, option
+
+_PART: dict[str, Any] = {"minimum": 0, "maximum": 1}
 
 
 @dataclass(frozen=True)
@@ -32,38 +35,30 @@ class Augmentation(Options):
     """
 
     pad: int = advanced(10, "Zero padding before the random crop, in pixels. [code]", minimum=0)
-    flip_probability: float = advanced(
-        0.5, "Probability of a horizontal flip. [code]", minimum=0, maximum=1
-    )
-    erase_probability: float = option(
-        0.5, "Probability of erasing a rectangle. [code]", minimum=0, maximum=1
-    )
+    flip_probability: float = advanced(0.5, "Probability of a horizontal flip. [code]", **_PART)
+    erase_probability: float = option(0.5, "Probability of erasing a rectangle. [code]", **_PART)
     channel_exchange_probability: float = advanced(
         0.0,
         "Probability that one of R, G, B of a visible image takes the place of all three "
         "(Ye et al., ICCV 2021).",
-        minimum=0,
-        maximum=1,
+        **_PART,
     )
     greyscale_probability: float = advanced(
         0.0,
         "Probability that a visible image becomes its luminance instead (Ye et al., ICCV 2021).",
-        minimum=0,
-        maximum=1,
+        **_PART,
     )
     channel_mixing_probability: float = advanced(
         0.0,
         "Probability that a visible image becomes a random mixture of R, G and B instead: RLE (Tan "
         "et al., NeurIPS 2024).",
-        minimum=0,
-        maximum=1,
+        **_PART,
     )
     color_jitter: float = advanced(
         0.0,
         "By which part, up or down, contrast, brightness and saturation of visible images change "
         "at most.",
-        minimum=0,
-        maximum=1,
+        **_PART,
     )
     erase_area: tuple[float, float] = (0.02, 0.4)
     erase_aspect: float = 0.3

@@ -12,19 +12,15 @@ from cmnas_tf.errors import BadInput
 
 @dataclass(frozen=True)
 class Rule:
-    """What a protocol asks of a ranking.
+    """What a protocol asks of a ranking."""
 
-    Attributes:
-      drops: which gallery images a query must not see: a function of ``same_identity`` [B, G],
-        ``query_cameras`` [B, 1] and ``gallery_cameras`` [G] that gives a boolean [B, G].
-      counts_identities: whether Rank-k means the first k identities (each stands where its best
-        image stands) instead of the first k images.
-      hides: where the images are that a query must not see, in words.
-    """
-
+    # Which gallery images a query must not see: of ``same_identity`` [B, G], ``query_cameras``
+    # [B, 1] and ``gallery_cameras`` [G] a boolean [B, G].
     drops: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+    # Whether Rank-k means the first k identities (each stands where its best image stands) instead
+    # of the first k images.
     counts_identities: bool
-    hides: str
+    hides: str  # where the images are that a query must not see, in words
 
 
 def _nothing(same_identity, query_cameras, gallery_cameras):
@@ -49,19 +45,12 @@ RULES = {
 
 
 class QueryCounts(NamedTuple):
-    """How many queries of a ranking count, and why the others do not.
+    """How many queries of a ranking count, and why the others do not."""
 
-    Attributes:
-      counted: those with a match that they see.
-      absent: those whose identity is not in the gallery at all.
-      hidden: those whose identity is in the gallery, but only where the rule hides it.
-      rule: a name of :data:`RULES`.
-    """
-
-    counted: int
-    absent: int
-    hidden: int
-    rule: str
+    counted: int  # those with a match that they see
+    absent: int  # those whose identity is not in the gallery at all
+    hidden: int  # those whose identity is in the gallery, but only where the rule hides it
+    rule: str  # a name of RULES
 
     @classmethod
     def of(

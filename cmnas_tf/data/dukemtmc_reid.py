@@ -7,29 +7,16 @@ Its authors withdrew the data set in 2019. It is supported for comparisons with 
 by those who have it.
 """
 
-from cmnas_tf.data import market1501
-from cmnas_tf.data.index import Count
-from cmnas_tf.data.layouts import Layout, register_dataset
-from cmnas_tf.data.protocols import SingleQuery
+from cmnas_tf.data.market1501 import register_folders
 
 TREE = """\
 bounding_box_train/PPPP_cC_fFFFFFFF.jpg    images to train on; identity P, camera C, frame F
 query/PPPP_cC_fFFFFFFF.jpg                 images to search for
 bounding_box_test/PPPP_cC_fFFFFFFF.jpg     gallery"""
 
-register_dataset(
-    "dukemtmc_reid",
-    Layout(
-        title="DukeMTMC-reID",
-        load=lambda root, trial: market1501.load_folders("dukemtmc_reid", root, TREE),
-        tree=TREE,
-        # The folders are those of Market-1501, whose files are named PPPP_cCsS_*.
-        marks=(*market1501.ROLE_OF, "bounding_box_train/*_c?_f*"),
-        protocol=SingleQuery,
-        published={  # Zheng et al., ICCV 2017; the distractors are counted by their identities
-            "train visible": Count(16522, 702),
-            "query visible": Count(2228, 702),
-            "gallery visible": Count(17661, 1110),
-        },
-    ),
-)
+# Zheng et al., ICCV 2017; the distractors are counted by their identities.
+COUNTS = (16522, 702), (2228, 702), (17661, 1110)
+
+# The folders are those of Market-1501, whose files are named PPPP_cCsS_*.
+_MARK = "bounding_box_train/*_c?_f*"
+register_folders("dukemtmc_reid", "DukeMTMC-reID", TREE, COUNTS, also_marks=(_MARK,))

@@ -12,21 +12,24 @@ class Finding(NamedTuple):
     what: str
 
 
-def sentences(found: Iterable[str | Finding], every: bool = False) -> list[str]:
+Said = str | Finding  # a sentence, or what becomes one
+
+
+def sentences(found: Iterable[Said], every: bool = False) -> list[str]:
     """Findings in sentences, among others that are kept as they are.
 
     Args:
       every: whether each finding becomes a sentence. If not, those that say the same but for
         numbers become one.
     """
-    alike: dict[object, list[str | Finding]] = {}
+    alike: dict[object, list[Said]] = {}
     for number, one in enumerate(found):
         single = every or isinstance(one, str)
         alike.setdefault(number if single else re.sub(r"\b\d+\b", "0", one[1]), []).append(one)
     return [_sentence(first, len(others)) for first, *others in alike.values()]
 
 
-def _sentence(one: str | Finding, others: int) -> str:
+def _sentence(one: Said, others: int) -> str:
     if isinstance(one, str):
         return one
     more = f" and {others:,} more" if others else ""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cmnas_tf.data.findings import Finding
+from cmnas_tf.data.findings import Said
 from cmnas_tf.errors import BadInput
 from cmnas_tf.modality import MODALITIES
 
@@ -40,21 +40,13 @@ class Count:
 
 @dataclass(frozen=True)
 class Images:
-    """A table of images, one row each; the order is the data set's sorted order.
+    """A table of images, one row each; the order is the data set's sorted order."""
 
-    Attributes:
-      paths: absolute or data-set relative file names, [N] object array of str.
-      pids: raw person identities as the data set numbers them, [N] int64.
-      cameras: camera numbers as the data set numbers them, [N] int64.
-      modalities: ``"visible"`` or ``"infrared"``, [N] object array of str.
-      roles: ``"query"``, ``"gallery"`` or ``""``, see :class:`Image`; [N] object array of str.
-    """
-
-    paths: np.ndarray
-    pids: np.ndarray
-    cameras: np.ndarray
-    modalities: np.ndarray
-    roles: np.ndarray
+    paths: np.ndarray  # absolute or data-set relative file names, [N] object array of str
+    pids: np.ndarray  # raw person identities as the data set numbers them, [N] int64
+    cameras: np.ndarray  # camera numbers as the data set numbers them, [N] int64
+    modalities: np.ndarray  # "visible" or "infrared", [N] object array of str
+    roles: np.ndarray  # "query", "gallery" or "", see Image; [N] object array of str
 
     @classmethod
     def of(cls, images: Iterable[Image]) -> "Images":
@@ -115,7 +107,7 @@ class Dataset:
     root: Path
     train: Images
     test: Images
-    notes: tuple[str | Finding, ...] = ()
+    notes: tuple[Said, ...] = ()
     trial: int = 1
     modality: str = "all"
     left_out: tuple[str, ...] = ()

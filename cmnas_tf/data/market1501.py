@@ -7,6 +7,7 @@ badly cut; they are left out, wherever they are.
 
 import posixpath
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from cmnas_tf.data.index import Count, Dataset, Image, Images
@@ -72,18 +73,36 @@ def load_folders(
     return Dataset(layout, root, Images.of(sorted(images[""])), Images.of(test), notes)
 
 
-register_dataset(
-    "market1501",
-    Layout(
-        title="Market-1501",
-        load=lambda root, trial: load_folders("market1501", root, TREE, distractors=0),
-        tree=TREE,
-        marks=tuple(ROLE_OF),
-        protocol=SingleQuery,
-        published={  # Zheng et al., ICCV 2015; junk is not counted, the distractors as one identity
-            "train visible": Count(12936, 751),
-            "query visible": Count(3368, 750),
-            "gallery visible": Count(15913, 751),
-        },
-    ),
-)
+def register_folders(
+    name: str,
+    title: str,
+    tree: str,
+    counts: Iterable[tuple[int, int]],
+    within: str = "",
+    also_marks: tuple[str, ...] = (),
+    distractors: int | None = None,
+) -> None:
+    """Registers a data set for :func:`load_folders`.
+
+    Args:
+      counts: images and identities as published, to train on, of the queries and of the gallery.
+      also_marks: what tells its folder from that of others, besides the three folders.
+    """
+    parts = ("train visible", "query visible", "gallery visible")
+    register_dataset(
+        name,
+        Layout(
+            title=title,
+            load=lambda root, trial: load_folders(name, root, tree, within, distractors),
+            tree=tree,
+            marks=(*(within + folder for folder in ROLE_OF), *also_marks),
+            protocol=SingleQuery,
+            published={part: Count(*n) for part, n in zip(parts, counts, strict=True)},
+        ),
+    )
+
+
+# Zheng et al., ICCV 2015; junk is not counted, the distractors as one identity.
+COUNTS = (12936, 751), (3368, 750), (15913, 751)
+
+register_folders("market1501", "Market-1501", TREE, COUNTS, distractors=0)

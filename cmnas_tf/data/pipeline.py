@@ -21,35 +21,24 @@ from cmnas_tf.errors import BadInput
 
 
 class Batch(NamedTuple):
-    """One step's input, or one device's share of it.
+    """One step's input, or one device's share of it."""
 
-    Attributes:
-      images: ``{modality: [n, H, W, 3] float32}``, normalised, in the order of ``labels``.
-      labels: [n] int32, the K rows of an identity next to each other.
-    """
-
-    images: dict[str, tf.Tensor]
-    labels: tf.Tensor
+    images: dict[str, tf.Tensor]  # by modality [n, H, W, 3] float32, normalised
+    labels: tf.Tensor  # of the rows of each, [n] int32; the K of an identity stand together
 
 
 @dataclass(frozen=True)
 class ImageSource:
-    """Decoded pixels of a table of images, by row number.
-
-    Attributes:
-      root: the data set's folder, of files or of shards.
-      height, width: size after resizing, in pixels.
-      cache: ``"none"`` reads an image each time; ``"encoded"`` keeps the files' bytes and
-        ``"decoded"`` the resized pixels (3 * height * width bytes an image) in memory.
-      grey16: how greyscale images of 16 bits are read, see ``Grey16``.
-    """
+    """Decoded pixels of a table of images, by row number."""
 
     images: Images
-    root: Path
-    height: int
+    root: Path  # the data set's folder, of files or of shards
+    height: int  # after resizing, in pixels; as the width
     width: int
+    # "none" reads an image each time; "encoded" keeps the files' bytes and "decoded" the resized
+    # pixels (3 * height * width bytes an image) in memory.
     cache: str = "none"
-    grey16: Range = ()
+    grey16: Range = ()  # how greyscale images of 16 bits are read, see ``Grey16``
 
     def reader(self) -> Callable[[tf.Tensor], tf.Tensor]:
         """Gives ``read(row)``: a scalar row number -> [H, W, 3] uint8; fills the cache first."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 
-from cmnas_tf.data.findings import Finding, sentences
+from cmnas_tf.data.findings import Finding, Said, sentences
 from cmnas_tf.data.grey16 import Range, values_of
 from cmnas_tf.data.index import Count, Dataset
 from cmnas_tf.data.layouts import LAYOUTS, identity_faults, read_dataset
@@ -24,17 +24,14 @@ class Examined:
     contents: Mapping[str, Content]
 
     @property
-    def faults(self) -> list[str | Finding]:
+    def faults(self) -> list[Said]:
         """What must be mended before the data set is used."""
         unreadable = [Finding(path, c.fault) for path, c in self.contents.items() if c.fault]
-        return [*unreadable, *self._by_trial(self._same_files), *self._by_trial(identity_faults)]
-
-    def _same_files(self, dataset: Dataset) -> Iterator[Finding]:
-        for train, test in duplicates(dataset, self.contents):
-            yield Finding(f"{train} (to train on) and {test} (to test with)", "the same file")
+        same = self._by_trial(lambda dataset: duplicates(dataset, self.contents))
+        return [*unreadable, *same, *self._by_trial(identity_faults)]
 
     @property
-    def notes(self) -> list[str | Finding]:
+    def notes(self) -> list[Said]:
         """What was noticed besides."""
         found = self._by_trial(
             lambda dataset: [*dataset.notes, *equal_pictures(dataset, self.contents)]
@@ -44,13 +41,11 @@ class Examined:
         return [*found, *values_of(store, deep)]
 
     @property
-    def queries(self) -> list[str | Finding]:
+    def queries(self) -> list[Said]:
         """By setting of the data set's protocol how many queries count, each a sentence."""
         return self._by_trial(query_counts)
 
-    def _by_trial(
-        self, found_in: Callable[[Dataset], Iterable[str | Finding]]
-    ) -> list[str | Finding]:
+    def _by_trial(self, found_in: Callable[[Dataset], Iterable[Said]]) -> list[Said]:
         """What is found in each trial; where there are several, a sentence says in which."""
         several = len(self.trials) > 1
         found = (

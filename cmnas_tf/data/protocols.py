@@ -23,25 +23,14 @@ P = TypeVar("P", bound="Protocol")
 
 @dataclass(frozen=True)
 class Trial:
-    """One ranking of a gallery by queries.
+    """One ranking of a gallery by queries."""
 
-    Attributes:
-      name: what it is, for example ``"all_single_shot_trial_3"`` or ``"visible_to_infrared"``.
-      query: the images that are searched for.
-      gallery: the images that are ranked.
-      rule: the camera rule and way of counting, a name of
-        ``data.camera_rules.RULES``.
-      setting: what the results of several trials are averaged over, for example
-        ``"all_single_shot"``.
-      gallery_seed: what the gallery was drawn with, None where it was not.
-    """
-
-    name: str
-    query: Images
-    gallery: Images
-    rule: str
-    setting: str
-    gallery_seed: int | None = None
+    name: str  # for example "all_single_shot_trial_3" or "visible_to_infrared"
+    query: Images  # the images that are searched for
+    gallery: Images  # the images that are ranked
+    rule: str  # the camera rule and way of counting, a name of ``camera_rules.RULES``
+    setting: str  # what several trials are averaged over, for example "all_single_shot"
+    gallery_seed: int | None = None  # what the gallery was drawn with, None where it was not
 
     @property
     def counts(self) -> QueryCounts:
@@ -56,16 +45,12 @@ class Protocol(Options):
     """Base of the test protocols; the options of one are what its authors left to choose.
 
     Where two protocols have an option of one name, it is the same option in both.
-
-    Attributes:
-      rule: the camera rule and way of counting of all trials, see :class:`Trial`.
-      standard: the options of which published tables have every choice.
-      others: those of which a whole table has every choice besides.
     """
 
-    rule: ClassVar[str]
+    rule: ClassVar[str]  # the camera rule and way of counting of all trials, see Trial
+    # The options of which published tables have every choice.
     standard: ClassVar[tuple[str, ...]] = ()
-    others: ClassVar[tuple[str, ...]] = ()
+    others: ClassVar[tuple[str, ...]] = ()  # those of which a whole table has every choice besides
 
     def variants(self: P, which: str) -> list[P]:
         """This protocol as ``"given"``, or with every choice of those of its options that are

@@ -43,15 +43,10 @@ def steps_per_epoch(images: int, rows: int) -> int:
 
 @dataclass(frozen=True)
 class Drawn:
-    """One batch as rows of the image table.
+    """One batch as rows of the image table."""
 
-    Attributes:
-      labels: [P * K] int32; the K rows of an identity stand next to each other.
-      rows: ``{modality: [P * K] int64}``, every modality in the order of ``labels``.
-    """
-
-    labels: np.ndarray
-    rows: dict[str, np.ndarray]
+    labels: np.ndarray  # [P * K] int32; the K rows of an identity stand next to each other
+    rows: dict[str, np.ndarray]  # by modality [P * K] int64, in the order of the labels
 
 
 @dataclass(eq=False)
@@ -61,21 +56,17 @@ class IdentitySampler:
     Identities are drawn without replacement within a batch, images of an identity with replacement
     (authors' released code).
 
-    Attributes:
-      images: the table to draw from; identity ``label`` is the label-th smallest of ``pids``.
-      pids: all identities that have labels; those that ``images`` does not hold are not drawn.
-      stream: tells apart samplers of one run; a small integer.
-      probabilities: of being drawn first, of each pid in ``images``, ascending; None: all alike.
-
     Raises:
       BadInput: fewer than P identities, or an identity without images of some modality.
     """
 
-    images: Images
+    images: Images  # to draw from
+    # All that have labels, also those of whom there is no image; the smallest one's is 0.
     pids: np.ndarray
     sampling: Sampling
     seed: int
-    stream: int
+    stream: int  # tells apart samplers of one run; a small integer
+    # Of being drawn first, of each pid in the images, ascending; None: all alike.
     probabilities: np.ndarray | None = None
 
     def __post_init__(self) -> None:

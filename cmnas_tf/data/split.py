@@ -15,15 +15,11 @@ KINDS = ("within_identity", "identities")
 
 @dataclass(frozen=True)
 class Split:
-    """The training images for the weight updates and for the architecture updates.
-
-    Attributes:
-      kind, seed: what it was drawn by, see :func:`split_train`.
-    """
+    """The training images for the weight updates and for the architecture updates."""
 
     weights: Images
     architecture: Images
-    kind: str
+    kind: str  # what it was drawn by, as the seed; see split_train
     seed: int
 
     def save(self, path: str | os.PathLike[str]) -> None:

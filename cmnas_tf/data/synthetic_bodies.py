@@ -17,37 +17,30 @@ _RISE = 0.05  # of the waistband above the hips
 _HEAD_WIDTH = 0.39  # half of it, over the height of the head
 
 Point = tuple[float, float, float]
+# (distance from the start, angle from the front; radians, left is positive) -> rows of
+# ``people_materials``, uint8.
 Surface = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class Part(NamedTuple):
-    """A piece of a body or of what it wears.
+    """A piece of a body or of what it wears."""
 
-    Attributes:
-      start, end: upper and lower end of the axis.
-      girth: half widths (along x) at evenly spaced points from start to end.
-      surface: (distance from the start, angle from the front; radians, left is positive) ->
-        rows of ``people_materials``, uint8.
-      depth: half depth (along z) over half width.
-      rounded: whether the ends are round.
-      over: lifts the part towards the camera when it is decided what hides what, so that clothes
-        hide limbs that swing through them.
-    """
-
-    start: Point
-    end: Point
-    girth: tuple[float, ...]
+    start: Point  # upper end of the axis
+    end: Point  # lower end
+    girth: tuple[float, ...]  # half widths (along x) at evenly spaced points from start to end
     surface: Surface
-    depth: float = 1.0
-    rounded: bool = True
+    depth: float = 1.0  # half depth (along z) over half width
+    rounded: bool = True  # whether the ends are round
+    # Lifts the part towards the camera when it is decided what hides what, so that clothes hide
+    # limbs that swing through them.
     over: float = 0.0
 
 
 class Pose(NamedTuple):
-    """How a person walks: the phase of the step and how far the thighs swing, radians."""
+    """How a person walks, in radians."""
 
-    phase: float
-    stride: float
+    phase: float  # of the step
+    stride: float  # how far the thighs swing
 
 
 def body_parts(person: Person, pose: Pose) -> list[Part]:

@@ -12,27 +12,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from cmnas_tf.data.synthetic_bodies import Part, Point, Pose, body_parts
-from cmnas_tf.data.synthetic_people import (
-    Person,
-    draw_person,
-    garment_materials,
-    people_materials,
-)
+from cmnas_tf.data.synthetic_people import Person, draw_person, garment_materials, people_materials
 from cmnas_tf.data.synthetic_plan import InfraredCameras, SyntheticPeople
 from cmnas_tf.modality import INFRARED
+
+_VISIBLE = InfraredCameras(infrared_sees="colours")
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What is in front of a camera, in pixels of the fine grid that is later averaged down.
+    """What is in front of a camera, in pixels of the fine grid that is later averaged down."""
 
-    Attributes:
-      materials: which of the camera's materials is where, [H, W] uint8.
-      slant: sideways component of the unit surface normal, -1..1, [H, W] float32.
-    """
-
-    materials: np.ndarray
-    slant: np.ndarray
+    materials: np.ndarray  # which of the camera's materials is where, [H, W] uint8
+    slant: np.ndarray  # sideways component of the unit surface normal, -1..1, [H, W] float32
 
     def cover(self, top: float, bottom: float, left: float, right: float, material: int) -> None:
         """Covers a rectangle (pixels) with something flat."""
@@ -44,33 +36,19 @@ class Scene:
 
 @dataclass(frozen=True)
 class Camera:
-    """A place and a sensor, the same in all images of the camera.
+    """A place and a sensor, the same in all images of the camera."""
 
-    Attributes:
-      modality: what the sensor sees.
-      colours: of every material, people's first, then this place's, [n, 3] float32.
-      infrared: reflectances of the same materials, [n] float32.
-      warmth: of the same materials between the air's, 0, and a body's, 1, [n] float32.
-      place: the surroundings that the images are windows on, materials, [H, W'] uint8.
-      furniture: materials of what may stand in front of a person.
-      tilt: how far a point goes down in the image for being nearer, a ratio.
-      light: direction of the lamps, from the left -1 .. 1 from the right.
-      exposure: brightness of the image for a white surface in full light.
-      balance: gain of red, green and blue, [3] float32.
-      spot: centre of the infrared illuminator, (row, column), parts of the image.
-    """
-
-    modality: str
-    colours: np.ndarray
-    infrared: np.ndarray
-    warmth: np.ndarray
-    place: np.ndarray
-    furniture: tuple[int, ...]
-    tilt: float
-    light: float
-    exposure: float
-    balance: np.ndarray
-    spot: tuple[float, float]
+    sensor: InfraredCameras  # what separates it from a visible camera
+    colours: np.ndarray  # of every material, people's first, then this place's, [n, 3] float32
+    infrared: np.ndarray  # reflectances of the same materials, [n] float32
+    warmth: np.ndarray  # of the same materials between the air's, 0, and a body's, 1, [n] float32
+    place: np.ndarray  # materials of the surroundings, on which images are windows, [H, W'] uint8
+    furniture: tuple[int, ...]  # materials of what may stand in front of a person
+    tilt: float  # how far a point goes down in the image for being nearer, a ratio
+    light: float  # direction of the lamps, from the left -1 .. 1 from the right
+    exposure: float  # brightness of the image for a white surface in full light
+    balance: np.ndarray  # gain of red, green and blue, [3] float32
+    spot: tuple[float, float]  # (row, column) of the infrared illuminator's centre, parts of both
 
 
 def _fine_grid(people: SyntheticPeople) -> int:
@@ -90,7 +68,7 @@ def draw_camera(people: SyntheticPeople, camera: int) -> Camera:
     materials = np.concatenate([of_people, surroundings], dtype=np.float32)
     rows = range(len(of_people), len(materials))
     return Camera(
-        modality=people.cameras[camera],
+        sensor=people.infrared if people.cameras[camera] == INFRARED else _VISIBLE,
         colours=np.ascontiguousarray(materials[:, :3]),
         infrared=np.ascontiguousarray(materials[:, 3]),
         warmth=_warmth(people, camera),
@@ -136,23 +114,14 @@ def _draw_place(people: SyntheticPeople, rng: np.random.Generator, rows: range) 
 
 @dataclass(frozen=True)
 class View:
-    """Where a person stands in a scene.
+    """Where a person stands in a scene."""
 
-    Attributes:
-      heading: where the person faces, radians about the vertical: 0 the camera, pi/2 the right.
-      column: of the person's axis, pixels.
-      floor: row of the floor under the person, pixels.
-      scale: pixels per stature.
-      tilt: how far a point goes down in the image for being nearer, a ratio.
-      shortening: how tall what stands upright appears, a ratio.
-    """
-
-    heading: float
-    column: float
-    floor: float
-    scale: float
-    tilt: float
-    shortening: float = 1.0
+    heading: float  # where the person faces, radians about the vertical: 0 the camera, pi/2 right
+    column: float  # of the person's axis, pixels
+    floor: float  # row of the floor under the person, pixels
+    scale: float  # pixels per stature
+    tilt: float  # how far a point goes down in the image for being nearer, a ratio
+    shortening: float = 1.0  # how tall what stands upright appears, a ratio
 
     def nearness(self, point: Point) -> float:
         """How much nearer to the camera than the person's axis, statures."""
@@ -228,10 +197,8 @@ def _draw_scene(
 
     turned = math.pi / 2 * int(rng.integers(1, 4)) if rng.random() < 0.75 * hard else 0.0
     size = min(height, 2.2 * width) * rng.uniform(0.9 - 0.15 * hard, 0.93)
-    turn = elevation = 0.0
-    if camera.modality == INFRARED:
-        turn = math.radians(people.infrared.infrared_turn)
-        elevation = math.radians(people.infrared.infrared_elevation)
+    turn = math.radians(camera.sensor.infrared_turn)
+    elevation = math.radians(camera.sensor.infrared_elevation)
     view = View(
         heading=turn + turned + rng.uniform(-1, 1) * (0.2 + 0.5 * hard),
         column=width * (0.5 + 0.15 * hard * rng.uniform(-1, 1)),
@@ -267,12 +234,9 @@ def photograph(
     """What lens and sensor of ``camera`` make of ``scene``; shapes as in :func:`draw_image`."""
     import cv2
 
-    hard, sees, sensor = people.difficulty, "colours", InfraredCameras()
-    if camera.modality == INFRARED:
-        sensor = people.infrared
-        sees = sensor.infrared_sees
-    light = {"reflectance": _illuminator, "heat": _heat, "colours": _lamps}[sees]
-    image = light(people, scene, camera, rng)  # on the fine grid
+    hard, sensor = people.difficulty, camera.sensor
+    light = {"reflectance": _illuminator, "heat": _heat, "colours": _lamps}[sensor.infrared_sees]
+    image = light(scene, camera, hard, rng)  # on the fine grid
     size = people.image_width, people.image_height
     if sensor.infrared_detail < 1:
         coarse = [max(1, round(sensor.infrared_detail * pixels)) for pixels in size]
@@ -287,11 +251,8 @@ def photograph(
     return (image.clip(0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def _lamps(
-    people: SyntheticPeople, scene: Scene, camera: Camera, rng: np.random.Generator
-) -> np.ndarray:
+def _lamps(scene: Scene, camera: Camera, hard: float, rng: np.random.Generator) -> np.ndarray:
     """Colours, lit from one side, with the camera's exposure and white balance."""
-    hard = people.difficulty
     facing = np.sqrt(1 - scene.slant**2)
     lit = camera.light * scene.slant + math.sqrt(1 - camera.light**2) * facing
     light = 0.45 + 0.55 * lit.clip(0)
@@ -301,9 +262,7 @@ def _lamps(
     return colours.take(scene.materials, axis=0) * light[..., None]
 
 
-def _illuminator(
-    people: SyntheticPeople, scene: Scene, camera: Camera, rng: np.random.Generator
-) -> np.ndarray:
+def _illuminator(scene: Scene, camera: Camera, hard: float, rng: np.random.Generator) -> np.ndarray:
     """Infrared reflectances, lit from the camera: what faces it is bright, corners are dark."""
     height, width = scene.slant.shape
     row, column = camera.spot
@@ -311,13 +270,11 @@ def _illuminator(
     columns = np.arange(width, dtype=np.float32)[None] / width - column
     spot = np.exp(-1.2 * rows**2 - 0.6 * columns**2)
     light = (0.3 + 0.7 * np.sqrt(1 - scene.slant**2)) * spot
-    gain = 1.15 * camera.exposure * (1 + 0.3 * people.difficulty * rng.uniform(-1, 1))
+    gain = 1.15 * camera.exposure * (1 + 0.3 * hard * rng.uniform(-1, 1))
     return (gain * camera.infrared).take(scene.materials) * light
 
 
-def _heat(
-    people: SyntheticPeople, scene: Scene, camera: Camera, rng: np.random.Generator
-) -> np.ndarray:
+def _heat(scene: Scene, camera: Camera, hard: float, rng: np.random.Generator) -> np.ndarray:
     """Temperatures: of skin the body's, of surroundings the air's; clothes lie in between.
 
     The air is colder than a body or, in one image of three, warmer, which turns all contrasts over.

@@ -9,6 +9,7 @@ the clothes and the pattern on them, and those both kinds of camera see. All fig
 import functools
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -82,46 +83,38 @@ def people_materials(people: SyntheticPeople) -> np.ndarray:
     return np.concatenate([_SKIN, _HAIR, garment_materials(people)])
 
 
+# Where a pattern has its second material, by ``down`` and ``across``, in periods from the top and
+# from the front centre; ``share`` is the part of a period that has it.
+_SECOND: dict[str, Callable[[np.ndarray, np.ndarray, float], np.ndarray]] = {
+    "plain": lambda down, across, share: np.zeros(down.shape, bool),
+    "hoops": lambda down, across, share: down % 1 < share,
+    "stripes": lambda down, across, share: (across + share / 2) % 1 < share,  # upright
+    "diagonals": lambda down, across, share: (down + across) % 1 < share,
+    "checks": lambda down, across, share: (down % 1 < share) ^ (across % 1 < share),
+    "dots": lambda down, across, share: (
+        np.hypot(down % 1 - 0.5, across % 1 - 0.5) < 0.28 + 0.2 * share
+    ),
+    "yoke": lambda down, across, share: down < 0.7 + share,  # above a height
+    "panel": lambda down, across, share: np.abs(across) < 0.2 + share,  # an open jacket's front
+    "logo": lambda down, across, share: (
+        (np.abs(across) < 0.4 + share / 2) & (np.abs(down - 1.3) < share)  # on the chest
+    ),
+}
+
+
 @dataclass(frozen=True)
 class Pattern:
-    """How a garment divides between two materials; lengths are in statures (body heights).
+    """How a garment divides between two materials, which are rows of ``people_materials``."""
 
-    Attributes:
-      kind: ``"plain"`` (first material only), ``"hoops"``, ``"stripes"`` (upright),
-        ``"diagonals"``, ``"checks"``, ``"dots"``, ``"yoke"`` (second material above a height),
-        ``"panel"`` (second material down the front, an open jacket) or ``"logo"`` (on the chest).
-      first, second: rows of ``people_materials``.
-      period: from one stripe, check or dot to the next; also sizes yoke, panel and logo.
-      share: of the period that has the second material, 0..1.
-    """
-
-    kind: str
+    kind: str  # a name of _SECOND
     first: int
     second: int
-    period: float
-    share: float
+    period: float  # statures from one stripe, check or dot to the next; sizes yoke, panel and logo
+    share: float  # of the period that has the second material, 0..1
 
     def at(self, along: np.ndarray, around: np.ndarray) -> np.ndarray:
         """Material rows at ``along`` (down from the top) and ``around`` (from the front centre)."""
-        down, across = along / self.period, around / self.period
-        if self.kind == "hoops":
-            second = down % 1 < self.share
-        elif self.kind == "stripes":
-            second = (across + self.share / 2) % 1 < self.share
-        elif self.kind == "diagonals":
-            second = (down + across) % 1 < self.share
-        elif self.kind == "checks":
-            second = (down % 1 < self.share) ^ (across % 1 < self.share)
-        elif self.kind == "dots":
-            second = np.hypot(down % 1 - 0.5, across % 1 - 0.5) < 0.28 + 0.2 * self.share
-        elif self.kind == "yoke":
-            second = down < 0.7 + self.share
-        elif self.kind == "panel":
-            second = np.abs(across) < 0.2 + self.share
-        elif self.kind == "logo":
-            second = (np.abs(across) < 0.4 + self.share / 2) & (np.abs(down - 1.3) < self.share)
-        else:
-            second = np.zeros(down.shape, bool)
+        second = _SECOND[self.kind](along / self.period, around / self.period, self.share)
         return np.where(second, self.second, self.first).astype(np.uint8)
 
 
@@ -132,53 +125,35 @@ _LOWER_PATTERNS = ("plain", "plain", "plain", *_TEXTURES)
 
 @dataclass(frozen=True)
 class Person:
-    """What stays the same of a person in every image; lengths are in statures.
+    """What stays the same of a person in every image.
 
-    Attributes:
-      stature: body height, relative to the tallest.
-      head, legs: height of the head, length of the legs.
-      shoulders, waist, hips: half the width there.
-      build: thickness of the limbs and the trunk, 1 is average.
-      skin, hair, shoes: rows of ``people_materials``.
-      hair_style: ``"bald"``, ``"short"``, ``"bun"`` or ``"long"``.
-      hair_length: of long hair, below the middle of the head.
-      upper, lower: patterns of the upper and the lower garment.
-      sleeve: part of the arm that it covers, 0..1.
-      hem: how far it reaches below the hips; a coat from about 0.1, a short jacket below 0.
-      lower_kind: ``"trousers"``, ``"shorts"`` or ``"skirt"``.
-      lower_length: part of the leg that it covers, 0..1.
-      flare: how much wider than the body the lower garment is at its end.
-      bag: ``"none"``, ``"backpack"`` or ``"shoulder bag"``.
-      bag_side: the shoulder a bag hangs from: 1 left, -1 right.
-      headwear: ``"none"``, ``"cap"`` or ``"hat"`` (with a brim).
-      scarf: whether a scarf is worn.
-      accessories: row of ``people_materials`` of bag, headwear and scarf.
+    Lengths are in statures (body heights), materials are rows of ``people_materials``.
     """
 
-    stature: float
-    head: float
-    shoulders: float
+    stature: float  # body height, relative to the tallest
+    head: float  # its height
+    shoulders: float  # half the width there, as of waist and hips
     waist: float
     hips: float
-    legs: float
-    build: float
-    skin: int
+    legs: float  # their length
+    build: float  # thickness of the limbs and the trunk, 1 is average
+    skin: int  # a material, as hair and shoes
     hair: int
-    hair_style: str
-    hair_length: float
+    hair_style: str  # bald, short, bun or long
+    hair_length: float  # of long hair, below the middle of the head
     upper: Pattern
-    sleeve: float
-    hem: float
+    sleeve: float  # part of the arm that the upper garment covers, 0..1
+    hem: float  # how far it reaches below the hips: a coat from about 0.1, a short jacket below 0
     lower: Pattern
-    lower_kind: str
-    lower_length: float
-    flare: float
+    lower_kind: str  # trousers, shorts or skirt
+    lower_length: float  # part of the leg that the lower garment covers, 0..1
+    flare: float  # how much wider than the body it is at its end
     shoes: int
-    bag: str
-    bag_side: int
-    headwear: str
+    bag: str  # none, backpack or shoulder bag
+    bag_side: int  # the shoulder a bag hangs from: 1 left, -1 right
+    headwear: str  # none, cap or hat (with a brim)
     scarf: bool
-    accessories: int
+    accessories: int  # material of bag, headwear and scarf
 
 
 @functools.lru_cache(maxsize=64)

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from cmnas_tf.data.decode import REFUSALS, decode_pixels
+from cmnas_tf.data.findings import Finding
 from cmnas_tf.data.grey16 import Range
 from cmnas_tf.data.index import Dataset, Image, Images
 from cmnas_tf.data.store import in_threads, open_store
@@ -20,17 +21,11 @@ logger = logging.getLogger("cmnas_tf")
 
 
 class Content(NamedTuple):
-    """What one file holds.
+    """What one file holds."""
 
-    Attributes:
-      digest: SHA-256 of its bytes; empty if they cannot be read.
-      fault: why it cannot be used as an image; empty if it can.
-      grey16: whether it is a greyscale PNG of 16 bits.
-    """
-
-    digest: str
-    fault: str
-    grey16: bool = False
+    digest: str  # SHA-256 of its bytes; empty if they cannot be read
+    fault: str  # why it cannot be used as an image; empty if it can
+    grey16: bool = False  # whether it is a greyscale PNG of 16 bits
 
 
 def read_contents(
@@ -108,7 +103,7 @@ def readable(dataset: Dataset, part: str, grey16: Range = ()) -> Dataset:
     return replace(dataset, **kept, notes=notes, left_out=left_out)
 
 
-def duplicates(dataset: Dataset, contents: Mapping[str, Content]) -> Iterator[tuple[str, str]]:
+def duplicates(dataset: Dataset, contents: Mapping[str, Content]) -> Iterator[Finding]:
     """Each test image whose file has the bytes of a training image's, behind the first such one."""
     first: dict[str, str] = {}
     for path in dataset.train.paths:
@@ -116,7 +111,8 @@ def duplicates(dataset: Dataset, contents: Mapping[str, Content]) -> Iterator[tu
     for path in dataset.test.paths:
         digest = contents[path].digest
         if digest and digest in first:
-            yield first[digest], path
+            where = f"{first[digest]} (to train on) and {path} (to test with)"
+            yield Finding(where, "the same file")
 
 
 def equal_pictures(dataset: Dataset, contents: Mapping[str, Content]) -> Iterator[str]:

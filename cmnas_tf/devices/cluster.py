@@ -20,15 +20,10 @@ _FORM = (
 
 @dataclass(frozen=True)
 class Cluster:
-    """The processes ("workers") of a run, the same list in each of them.
+    """The processes ("workers") of a run, the same list in each of them."""
 
-    Attributes:
-      addresses: ``"host:port"`` of each; the first is the chief, who writes.
-      index: which one this process is.
-    """
-
-    addresses: tuple[str, ...]
-    index: int
+    addresses: tuple[str, ...]  # "host:port" of each; the first is the chief, who writes
+    index: int  # which one this process is
 
     @classmethod
     def of_environment(cls, environment: Mapping[str, str] = os.environ) -> "Cluster | None":

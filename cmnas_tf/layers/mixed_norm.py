@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 import tf_keras as keras
 
-from cmnas_tf.layers.batch_norm import BatchNorm
+from cmnas_tf.layers.modality_norm import Branches
 from cmnas_tf.layers.relaxation import Relaxation, Softmax
 from cmnas_tf.layers.statistics import Statistics, affine
 from cmnas_tf.modality import MODALITIES, Rows
 
 
 @keras.utils.register_keras_serializable("cmnas_tf")
-class MixedModalityNorm(keras.layers.Layer):
+class MixedModalityNorm(Branches):
     """Separate and shared batch norm at once, mixed by trainable logits.
 
     ``out = w[0] separate(x) + w[1] shared(x)`` with ``w = relaxation(architecture_logits)``: the
@@ -40,27 +40,14 @@ class MixedModalityNorm(keras.layers.Layer):
         affine: bool = True,
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
+        super().__init__((*MODALITIES, "shared"), synchronized, affine, **kwargs)
         self.relaxation = relaxation or Softmax()
-        self.synchronized = synchronized
-        self.affine = affine
-        for name in (*MODALITIES, "shared"):
-            norm = BatchNorm(
-                affine=affine, synchronized=synchronized, name=name, dtype=self.dtype_policy
-            )
-            setattr(self, name, norm)
-
-    def branches(self) -> dict[str, BatchNorm]:
-        """The batch norms by name: ``visible``, ``infrared``, ``shared``."""
-        return {name: getattr(self, name) for name in (*MODALITIES, "shared")}
 
     def build(self, input_shape: tf.TensorShape) -> None:
         """Creates the logits and builds the three batch norms."""
         self.architecture_logits = self.add_weight(
             "architecture_logits", (2,), initializer="zeros", experimental_autocast=False
         )
-        for norm in self.branches().values():
-            norm.build(input_shape)
         super().build(input_shape)
 
     def call(self, x: tf.Tensor, rows: Rows, training: bool = False) -> tf.Tensor:

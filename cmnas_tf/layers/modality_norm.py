@@ -1,5 +1,6 @@
 """The normalisation of a derived network: separate per modality, or shared."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -10,8 +11,36 @@ from cmnas_tf.layers.batch_norm import BatchNorm
 from cmnas_tf.modality import MODALITIES, Rows
 
 
+class Branches(keras.layers.Layer):
+    """Base of a layer that owns a batch norm for each of ``names``.
+
+    Args:
+      synchronized, affine: see :class:`BatchNorm`.
+    """
+
+    def __init__(self, names: Sequence[str], synchronized: bool, affine: bool, **kwargs: Any):
+        super().__init__(**kwargs)
+        self._names = tuple(names)
+        self.synchronized, self.affine = synchronized, affine
+        for name in names:
+            norm = BatchNorm(
+                affine=affine, synchronized=synchronized, name=name, dtype=self.dtype_policy
+            )
+            setattr(self, name, norm)
+
+    def branches(self) -> dict[str, BatchNorm]:
+        """The batch norms this site owns, by name."""
+        return {name: getattr(self, name) for name in self._names}
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        """Builds every branch, also one whose modality the first batch does not have."""
+        for norm in self.branches().values():
+            norm.build(input_shape)
+        super().build(input_shape)
+
+
 @keras.utils.register_keras_serializable("cmnas_tf")
-class ModalityNorm(keras.layers.Layer):
+class ModalityNorm(Branches):
     """One batch norm for both modalities, or one for each (CM-NAS, section 3.1).
 
     Owns one or two :class:`BatchNorm`, never a dead one: ``shared``, or ``visible`` and
@@ -23,28 +52,11 @@ class ModalityNorm(keras.layers.Layer):
     """
 
     def __init__(self, choice: str, synchronized: bool = False, affine: bool = True, **kwargs: Any):
-        super().__init__(**kwargs)
         if choice not in CHOICES:
             raise ValueError(f"choice must be one of {CHOICES}. Received: {choice!r}")
+        names = MODALITIES if choice == SEPARATE else ("shared",)
+        super().__init__(names, synchronized, affine, **kwargs)
         self.choice = choice
-        self.synchronized = synchronized
-        self.affine = affine
-        for name in MODALITIES if choice == SEPARATE else ("shared",):
-            norm = BatchNorm(
-                affine=affine, synchronized=synchronized, name=name, dtype=self.dtype_policy
-            )
-            setattr(self, name, norm)
-
-    def branches(self) -> dict[str, BatchNorm]:
-        """The batch norms this site owns, by name: ``shared``, or ``visible`` and ``infrared``."""
-        names = MODALITIES if self.choice == SEPARATE else ("shared",)
-        return {name: getattr(self, name) for name in names}
-
-    def build(self, input_shape: tf.TensorShape) -> None:
-        """Builds every branch, also one whose modality the first batch does not have."""
-        for norm in self.branches().values():
-            norm.build(input_shape)
-        super().build(input_shape)
 
     def call(self, x: tf.Tensor, rows: Rows, training: bool = False) -> tf.Tensor:
         """Normalises ``x`` [rows, ..., C], visible rows first."""

@@ -16,17 +16,12 @@ _EPSILON = 1e-5
 
 
 class Statistics(NamedTuple):
-    """Moments of a set of rows, per channel.
+    """Moments of a set of rows, per channel."""
 
-    Attributes:
-      mean: [C].
-      variance: biased, [C].
-      size: values per channel; a number where the shape is known beforehand, which keeps the graph
-        of a network with many norms small, otherwise a scalar of the same dtype.
-    """
-
-    mean: tf.Tensor
-    variance: tf.Tensor
+    mean: tf.Tensor  # [C]
+    variance: tf.Tensor  # biased, [C]
+    # Values per channel; a number where the shape is known beforehand, which keeps the graph of a
+    # network with many norms small, otherwise a scalar of the same dtype.
     size: tf.Tensor | float
 
     @property

@@ -11,9 +11,14 @@ from cmnas_tf.losses.loss import LOSSES, Loss, LossBatch, register_loss
 from cmnas_tf.losses.objective import ArchitectureWeights, Objective
 
 if TYPE_CHECKING:
-    from cmnas_tf.losses.identity import cross_entropy
-    from cmnas_tf.losses.modality_gap import c3mmd, class_mmd, correlation_consistency
-    from cmnas_tf.losses.triplet import cross_modality_triplet, hard_triplet
+    from cmnas_tf.losses.formulas import (
+        c3mmd,
+        class_mmd,
+        correlation_consistency,
+        cross_entropy,
+        cross_modality_triplet,
+        hard_triplet,
+    )
 
 __all__ = [
     "LOSSES",
@@ -34,6 +39,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from cmnas_tf.losses import identity, modality_gap, triplet
+    from cmnas_tf.losses import formulas
 
-    return next(getattr(m, name) for m in (identity, modality_gap, triplet) if hasattr(m, name))
+    return getattr(formulas, name)

@@ -15,10 +15,10 @@ class WeightedTriplet(Loss):
     """All distances of the batch, the hard ones weighted most; no margin."""
 
     def __call__(self, batch: LossBatch) -> "tf.Tensor":
-        """See :func:`cmnas_tf.losses.triplet.weighted_triplet`."""
+        """See :func:`cmnas_tf.losses.formulas.weighted_triplet`."""
         import tensorflow as tf
 
-        from cmnas_tf.losses.triplet import weighted_triplet
+        from cmnas_tf.losses.formulas import weighted_triplet
 
         features = tf.concat([part.pooled for part in batch.outputs.values()], axis=0)
         return weighted_triplet(features, tf.tile(batch.labels, [len(batch.outputs)]))

@@ -30,7 +30,7 @@ class HeteroCenterTriplet(Loss):
         """The loss, a scalar of at least float32."""
         import tensorflow as tf
 
-        from cmnas_tf.losses.triplet import hard_triplet
+        from cmnas_tf.losses.formulas import hard_triplet
 
         k = batch.images_per_identity
         features = tf.concat([part.pooled for part in batch.outputs.values()], axis=0)

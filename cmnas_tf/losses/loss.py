@@ -43,23 +43,15 @@ L = TypeVar("L", bound=type[Loss])
 
 @dataclass(frozen=True)
 class RegisteredLoss:
-    """A loss and all that follows from its registration.
+    """A loss and all that follows from its registration."""
 
-    Attributes:
-      make: the class; its options become options of every objective.
-      title: what it is, behind "Weight of the".
-      short: what the progress bar calls it.
-      weight: by default, in the objective of the weights and in that of the architecture.
-      modalities: how many it needs, 1 or 2.
-      of_classes: whether it takes logits, which only identities in training have.
-    """
-
-    make: type[Loss]
-    title: str
-    short: str
+    make: type[Loss]  # its options become options of every objective
+    title: str  # what it is, behind "Weight of the"
+    short: str  # what the progress bar calls it
+    # By default, in the objective of the weights and in that of the architecture.
     weight: float = 0.0
-    modalities: int = 1
-    of_classes: bool = False
+    modalities: int = 1  # how many it needs, 1 or 2
+    of_classes: bool = False  # whether it takes logits, which only identities in training have
 
 
 LOSSES: Registry[RegisteredLoss] = Registry("loss")

@@ -23,10 +23,10 @@ class CrossEntropy(Loss):
     )
 
     def __call__(self, batch: LossBatch) -> "tf.Tensor":
-        """See :func:`cmnas_tf.losses.identity.cross_entropy`."""
+        """See :func:`cmnas_tf.losses.formulas.cross_entropy`."""
         import tensorflow as tf
 
-        from cmnas_tf.losses.identity import cross_entropy
+        from cmnas_tf.losses.formulas import cross_entropy
 
         outputs = batch.outputs.values()
         logits = tf.concat([part.logits for part in outputs], axis=0)
@@ -41,8 +41,8 @@ class Triplet(Loss):
     margin: float = option(0.4, "Margin of the triplet; below 0 the soft margin is used. [code]")
 
     def __call__(self, batch: LossBatch) -> "tf.Tensor":
-        """See :mod:`cmnas_tf.losses.triplet`."""
-        from cmnas_tf.losses.triplet import cross_modality_triplet, hard_triplet
+        """See :func:`cmnas_tf.losses.formulas.cross_modality_triplet`."""
+        from cmnas_tf.losses.formulas import cross_modality_triplet, hard_triplet
 
         pooled = [part.pooled for part in batch.outputs.values()]
         if len(pooled) == 1:
@@ -63,8 +63,8 @@ class Correlation(Loss):
     """How differently the modalities relate the same samples to each other."""
 
     def __call__(self, batch: LossBatch) -> "tf.Tensor":
-        """See :func:`cmnas_tf.losses.modality_gap.correlation_consistency`."""
-        from cmnas_tf.losses.modality_gap import correlation_consistency
+        """See :func:`cmnas_tf.losses.formulas.correlation_consistency`."""
+        from cmnas_tf.losses.formulas import correlation_consistency
 
         visible, infrared = (batch.outputs[m].embedding for m in (VISIBLE, INFRARED))
         return correlation_consistency(visible, infrared)
@@ -82,8 +82,8 @@ class ClassMmd(Loss):
     """How far apart the modalities lie, identity by identity."""
 
     def __call__(self, batch: LossBatch) -> "tf.Tensor":
-        """See :func:`cmnas_tf.losses.modality_gap.class_mmd`."""
-        from cmnas_tf.losses.modality_gap import class_mmd
+        """See :func:`cmnas_tf.losses.formulas.class_mmd`."""
+        from cmnas_tf.losses.formulas import class_mmd
 
         visible, infrared = (batch.outputs[m].embedding for m in (VISIBLE, INFRARED))
         return class_mmd(visible, infrared, batch.images_per_identity)

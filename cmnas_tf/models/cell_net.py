@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
-import tf_keras as keras
 
 from cmnas_tf.cell_plan import STEM, CellPlan, places_of, smallest_height
 from cmnas_tf.genotype import EDGES, KINDS, NODES, sources_of
@@ -12,20 +11,16 @@ from cmnas_tf.layers import Relaxation, TorchConv, max_pool_3x3
 from cmnas_tf.modality import Rows
 from cmnas_tf.models.cell import Cell, Choice, MakeEdge, MixedOperation, Weights, operation
 from cmnas_tf.models.operations import MakeNorm, below
-from cmnas_tf.models.rematerialize import rematerialized
+from cmnas_tf.models.stages import Stages
 
 
-class CellNet(keras.layers.Layer):
+class CellNet(Stages):
     """The convolutional part of a network of cells.
 
     The stem of a ResNet, then stages of cells; each stage but the first begins with a reduction
     cell and has twice the channels of the one before. The authors published their cells, not how
     they stack them: this is a reconstruction with which their three networks have the published
     numbers of parameters and of multiplications.
-
-    Attributes:
-      smallest_height: of an image, in pixels.
-      rematerialize: whether training keeps only what enters each cell, and computes the rest again.
 
     Args:
       cells: number of cells of each stage.
@@ -34,8 +29,6 @@ class CellNet(keras.layers.Layer):
       make_norm: gives the norm layer of a site.
       channels: of the stem, and of a node in the first stage.
     """
-
-    rematerialize = False
 
     def __init__(
         self,
@@ -56,23 +49,7 @@ class CellNet(keras.layers.Layer):
             site = below(make_norm, place.name)
             cell = Cell(place, edges[place.kind], width, make_edge, site)
             stages[f"layer{place.stage}"].append(cell)
-        self.stage_names = tuple(stages)
-        for name, stage in stages.items():
-            setattr(self, name, stage)
-
-    @property
-    def stages(self) -> dict[str, list[Cell]]:
-        """The cells of each stage, by the stage's name."""
-        return {name: getattr(self, name) for name in self.stage_names}
-
-    def norms(self) -> dict[str, keras.layers.Layer]:
-        """The norm at every site of a derived network, in the order of ``CellPlan.sites``."""
-        found = {STEM: self.bn1}
-        for stage, cells in self.stages.items():
-            for number, cell in enumerate(cells):
-                for name, norm in cell.norms().items():
-                    found[f"{stage}.{number}.{name}"] = norm
-        return found
+        self.set_stages(stages)
 
     def mixtures(self) -> Mapping[str, Weights | None]:
         """By kind of cell, the weights of the candidates of its edges; None without candidates."""
@@ -89,11 +66,7 @@ class CellNet(keras.layers.Layer):
                 inputs = {"before": before, "last": last}
                 if mixture is not None:
                     inputs["weights"] = mixture
-                if self.rematerialize and training:
-                    given = rematerialized(cell, inputs, rows=rows, training=True)
-                else:
-                    given = cell(**inputs, rows=rows, training=training)
-                before, last = last, given
+                before, last = last, self.through(cell, inputs, rows, training)
         return last
 
 
@@ -111,11 +84,9 @@ class CellSupernet(CellNet):
         in the order of ``genotype.EDGES``.
 
     Args:
-      cells: number of cells of each stage.
       candidates: names of operations, in the order of the columns of the logits.
       relaxation: how the logits of an edge become the weights of its candidates.
-      make_norm: gives the norm layer of a site.
-      channels: of the stem, and of a node in the first stage.
+      cells, make_norm, channels: see :class:`CellNet`.
     """
 
     def __init__(

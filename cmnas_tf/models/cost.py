@@ -1,32 +1,34 @@
-"""What networks and operations cost: parameters, and multiply-adds for one image."""
+"""What networks and operations cost: parameters, multiply-adds and time for one image."""
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+import statistics
+import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
+import tf_keras as keras
 
 from cmnas_tf.architecture import SHARED
 from cmnas_tf.cell_plan import places_of
 from cmnas_tf.genotype import EDGES, KINDS, NONE, stride_of
 from cmnas_tf.layers import ModalityNorm
+from cmnas_tf.machine import processor
 from cmnas_tf.modality import VISIBLE, Rows
 from cmnas_tf.models.cell import operation
 from cmnas_tf.models.two_stream import ReidNetwork
 
+_WARM_UP, _REPEATS = 5, 50  # calls of a measurement
+
 
 class Cost(NamedTuple):
-    """Size and work of a network, or of a part of one.
+    """Size and work of a network, or of a part of one."""
 
-    Attributes:
-      parameters: numbers that training changes; no running statistics.
-      multiply_adds: for one image, of convolutions and matrix products: what papers call FLOPs. A
-        multiplication and its addition are one, also where a window lies over padding.
-    """
-
-    parameters: int
+    parameters: int  # numbers that training changes; no running statistics
+    # For one image, of convolutions and matrix products: what papers call FLOPs. A multiplication
+    # and its addition are one, also where a window lies over padding.
     multiply_adds: int
 
     def __str__(self) -> str:
@@ -44,10 +46,7 @@ def cost_of(network: ReidNetwork, height: int, width: int) -> Cost:
       network: any, of one modality or both; the work is that for a visible image.
       height, width: of the image, in pixels.
     """
-    logits = tf.function(lambda image: network.embed(image, VISIBLE).logits, autograph=False)
-    image = tf.TensorSpec([1, height, width, 3], tf.float32)
-    graph = logits.get_concrete_function(image).graph
-    return Cost(_parameters(network.trainable_variables), _multiply_adds(graph))
+    return _counted(lambda x: network.embed(x, VISIBLE).logits, network, [height, width, 3])
 
 
 @functools.cache
@@ -65,10 +64,8 @@ def operation_cost(name: str, channels: int, stride: int, height: int, width: in
         return ModalityNorm(SHARED, affine=affine)
 
     layer = operation(name, channels, stride, make_norm)
-    carry = tf.function(lambda x: layer(x, rows=Rows({VISIBLE: 1})), autograph=False)
-    x = tf.TensorSpec([1, height, width, channels], tf.float32)
-    graph = carry.get_concrete_function(x).graph
-    return Cost(_parameters(layer.trainable_variables), _multiply_adds(graph))
+    one = Rows({VISIBLE: 1})
+    return _counted(lambda x: layer(x, rows=one), layer, [height, width, channels])
 
 
 def edge_costs(
@@ -99,13 +96,17 @@ def edge_costs(
     return tables
 
 
-def _parameters(variables: Sequence[tf.Variable]) -> int:
-    return sum(math.prod(variable.shape) for variable in variables)
-
-
-def _multiply_adds(graph: tf.Graph) -> int:
+def _counted(
+    function: Callable[[tf.Tensor], tf.Tensor], layer: keras.layers.Layer, shape: list[int]
+) -> Cost:
+    """The cost of a layer, and of a function that calls it with a tensor [1, *shape]."""
+    traced = tf.function(function, autograph=False)
+    graph = traced.get_concrete_function(tf.TensorSpec([1, *shape], tf.float32)).graph
     operations = [op for op in graph.get_operations() if op.type in _MULTIPLY_ADDS]
-    return sum(_MULTIPLY_ADDS[op.type](op) for op in operations)
+    return Cost(
+        parameters=sum(math.prod(variable.shape) for variable in layer.trainable_variables),
+        multiply_adds=sum(_MULTIPLY_ADDS[op.type](op) for op in operations),
+    )
 
 
 def _convolution(op: tf.Operation) -> int:
@@ -146,3 +147,40 @@ _MULTIPLY_ADDS: dict[str, Callable[[tf.Operation], int]] = {
     "BatchMatMulV2": _product,
     "Einsum": _einsum,
 }
+
+
+class Latency(NamedTuple):
+    """A measured time; another machine, or a busy one, has another."""
+
+    milliseconds: float  # median, for one image
+    device: str  # that computed
+    measured: str  # how
+
+    def __str__(self) -> str:
+        """Such as ``12.3 ms for one image on ...``."""
+        return f"{self.milliseconds:.3g} ms for one image on {self.device}"
+
+
+def latency_of(network: ReidNetwork, height: int, width: int) -> Latency:
+    """Times the network's embedding of one visible image, as a graph.
+
+    Args:
+      height, width: of the image, in pixels.
+    """
+    embed = tf.function(lambda image: network.embed(image, VISIBLE).embedding, autograph=False)
+    image = tf.zeros([1, height, width, 3])
+    times = []
+    for _ in range(_WARM_UP + _REPEATS):
+        start = time.perf_counter()
+        embed(image).numpy()  # which waits for the result
+        times.append(time.perf_counter() - start)
+    milliseconds = 1e3 * statistics.median(times[_WARM_UP:])
+    measured = f"median of {_REPEATS} calls of the graph, {height} x {width}, batch 1"
+    return Latency(milliseconds, device_name(), measured)
+
+
+def device_name() -> str:
+    """The name of the first GPU, else of the processor."""
+    for gpu in tf.config.list_physical_devices("GPU"):
+        return str(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name))
+    return processor()

@@ -10,18 +10,12 @@ from cmnas_tf.modality import Rows
 
 
 class Embeddings(NamedTuple):
-    """What a network says about each row; float32.
+    """What a network says about each row; float32."""
 
-    Attributes:
-      pooled: global average (or generalized mean) of the feature map, before the neck, [N, D]; the
-        triplet's features.
-      embedding: after the BN neck, not normalised, [N, D]; what is compared at test time.
-      logits: one per training identity, [N, num_classes].
-    """
-
+    # Global average (or generalized mean) of the feature map, [N, D]; the triplet's features.
     pooled: tf.Tensor
-    embedding: tf.Tensor
-    logits: tf.Tensor
+    embedding: tf.Tensor  # after the BN neck, not normalised, [N, D]; what is compared in a test
+    logits: tf.Tensor  # one per training identity, [N, num_classes]
 
     def by_modality(self, rows: Rows) -> "dict[str, Embeddings]":
         """The rows of each modality that is present."""

@@ -11,7 +11,7 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.layers import TorchConv, max_pool_3x3
 from cmnas_tf.modality import MODALITIES, Rows
 from cmnas_tf.models.non_local import NonLocal
-from cmnas_tf.models.rematerialize import rematerialized
+from cmnas_tf.models.stages import Stages
 from cmnas_tf.network_parts import PLAIN, NetworkParts
 
 MakeNorm = Callable[[str], keras.layers.Layer]
@@ -81,13 +81,8 @@ class Block(keras.layers.Layer):
         return x if self.non_local is None else self.non_local(x, training=training)
 
 
-class ResNet(keras.layers.Layer):
+class ResNet(Stages):
     """The convolutional part of a ResNet.
-
-    Attributes:
-      smallest_height: of an image, in pixels.
-      rematerialize: whether training keeps only what enters each block, and computes the rest
-        again.
 
     Args:
       backbone: ``"resnet18"`` .. ``"resnet152"``.
@@ -102,9 +97,6 @@ class ResNet(keras.layers.Layer):
     Raises:
       BadInput: it has no such blocks for ``parts.non_local`` to follow.
     """
-
-    smallest_height = 1
-    rematerialize = False
 
     def __init__(
         self,
@@ -132,9 +124,10 @@ class ResNet(keras.layers.Layer):
         if self.separate_stem:
             self.conv1 = {modality: TorchConv(filters, 7, 2) for modality in MODALITIES}
         self.bn1 = make_norm("stem")
+        stages: dict[str, list[Block]] = {}
         for stage, blocks in enumerate(plan.blocks, start=1):
             stride = {1: 1, 4: last_stride}.get(stage, 2)
-            layer = [
+            layer = stages[f"layer{stage}"] = [
                 Block(
                     plan,
                     filters * 2 ** (stage - 1),
@@ -147,21 +140,7 @@ class ResNet(keras.layers.Layer):
             ]
             for last in layer[blocks - non_local[stage - 1] :]:
                 last.non_local = NonLocal(filters * 2 ** (stage - 1) * plan.expansion, synchronized)
-            setattr(self, f"layer{stage}", layer)
-
-    @property
-    def stages(self) -> dict[str, list[Block]]:
-        """The residual blocks of each stage, by the stage's name."""
-        return {name: getattr(self, name) for name in ("layer1", "layer2", "layer3", "layer4")}
-
-    def norms(self) -> dict[str, keras.layers.Layer]:
-        """The norm at every site, in the order of ``architecture.sites_of``."""
-        found = {"stem": self.bn1}
-        for stage, blocks in self.stages.items():
-            for number, block in enumerate(blocks):
-                for name, norm in block.norms().items():
-                    found[f"{stage}.{number}.{name}"] = norm
-        return found
+        self.set_stages(stages)
 
     def call(self, x: tf.Tensor, rows: Rows, training: bool = False) -> tf.Tensor:
         """``x`` [N, H, W, 3] -> feature map [N, H / 16, W / 16, C] (/ 32 with last stride 2)."""
@@ -173,8 +152,5 @@ class ResNet(keras.layers.Layer):
         x = max_pool_3x3(x)
         for blocks in self.stages.values():
             for block in blocks:
-                if self.rematerialize and training:
-                    x = rematerialized(block, {"x": x}, rows=rows, training=True)
-                else:
-                    x = block(x, rows, training=training)
+                x = self.through(block, {"x": x}, rows, training)
         return x

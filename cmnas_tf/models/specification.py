@@ -13,28 +13,17 @@ from cmnas_tf.options import described
 
 @dataclass(frozen=True)
 class Specification:
-    """A derived network, up to its weights.
+    """A derived network, up to its weights."""
 
-    Attributes:
-      architecture: the choice at every site.
-      num_classes: training identities.
-      height, width: of the input images, in pixels.
-      last_stride: stride of a ResNet's last stage.
-      width_factor: factor on all channel numbers.
-      modalities: those it was trained on; the norms of another one never saw an image.
-      parts: what it has besides its backbone's convolutions and norms.
-      grey16: the range by which greyscale images of 16 bits were read, see ``data.grey16``.
-    """
-
-    architecture: Architecture
-    num_classes: int
-    height: int
+    architecture: Architecture  # the choice at every site
+    num_classes: int  # training identities
+    height: int  # of the input images, in pixels; as their width
     width: int
-    last_stride: int = 1
-    width_factor: float = 1.0
-    modalities: tuple[str, ...] = MODALITIES
-    parts: NetworkParts = PLAIN
-    grey16: tuple[int, ...] = ()
+    last_stride: int = 1  # stride of a ResNet's last stage
+    width_factor: float = 1.0  # factor on all channel numbers
+    modalities: tuple[str, ...] = MODALITIES  # trained on: norms of others never saw an image
+    parts: NetworkParts = PLAIN  # what it has besides its backbone's convolutions and norms
+    grey16: tuple[int, ...] = ()  # by which greyscale images of 16 bits were read, ``data.grey16``
 
     def build(self, synchronized: bool = False) -> ReidNetwork:
         """The network, with fresh weights.

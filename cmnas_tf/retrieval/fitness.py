@@ -23,19 +23,12 @@ _IMAGES = 4  # our choice
 
 @dataclass(frozen=True)
 class Fitness:
-    """How well a network retrieves people whom its weights never saw.
+    """How well a network retrieves people whom its weights never saw."""
 
-    Attributes:
-      mean_ap: mean average precision over the queries, 0..1.
-      rank1: part of the queries whose nearest image shows the same person, 0..1.
-      precisions: by person, the sum of the average precisions of the person's queries, [people].
-      queries: by person, how many count, [people].
-    """
-
-    mean_ap: float
-    rank1: float
-    precisions: np.ndarray
-    queries: np.ndarray
+    mean_ap: float  # mean average precision over the queries, 0..1
+    rank1: float  # part of the queries whose nearest image shows the same person, 0..1
+    precisions: np.ndarray  # by person, the sum of the queries' average precisions, [people]
+    queries: np.ndarray  # by person, how many count, [people]
 
     @classmethod
     def of(cls, embeddings: np.ndarray, images: Images, rule: str) -> "Fitness":

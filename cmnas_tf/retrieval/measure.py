@@ -21,32 +21,20 @@ MEASURES = {**{f"rank{k}": f"Rank-{k}" for k in RANKS}, "mAP": "mAP", "mINP": "m
 
 
 class TrialResult(NamedTuple):
-    """What came out of one trial.
+    """What came out of one trial."""
 
-    Attributes:
-      ranking: its measures, means over the queries that count.
-      counts: how many queries count, and why the others do not.
-      gallery_seed: what the gallery was drawn with, None where it was not.
-    """
-
-    ranking: Ranking
-    counts: QueryCounts
-    gallery_seed: int | None = None
+    ranking: Ranking  # its measures, means over the queries that count
+    counts: QueryCounts  # how many queries count, and why the others do not
+    gallery_seed: int | None = None  # what the gallery was drawn with, None where it was not
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The average of the trials of one setting.
+    """The average of the trials of one setting."""
 
-    Attributes:
-      setting: for example ``"all_single_shot"``.
-      values: means over the trials, 0..1, by the keys of ``MEASURES``.
-      trials: the trials' results by their names.
-    """
-
-    setting: str
-    values: dict[str, float]
-    trials: dict[str, TrialResult]
+    setting: str  # for example "all_single_shot"
+    values: dict[str, float]  # means over the trials, 0..1, by the keys of ``MEASURES``
+    trials: dict[str, TrialResult]  # the trials' results by their names
 
     @classmethod
     def average(cls, setting: str, trials: dict[str, TrialResult]) -> "Measured":

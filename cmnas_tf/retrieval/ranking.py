@@ -25,19 +25,14 @@ _THREADS = min(4, cores())
 
 
 class Ranking(NamedTuple):
-    """How well a gallery was ranked; every value is a mean over the queries that count.
+    """How well a gallery was ranked; every value is a mean over the queries that count."""
 
-    Attributes:
-      cmc: [R] float64 in 0..1; ``cmc[k - 1]`` is Rank-k, the part of the queries whose identity is
-        among the first k.
-      mean_ap: mean average precision, 0..1.
-      mean_inp: mean inverse negative penalty, 0..1.
-      average_precisions: of each query, [Q] float64 in 0..1; NaN for one that does not count.
-    """
-
+    # [R] float64 in 0..1; ``cmc[k - 1]`` is Rank-k, the part of the queries whose identity is among
+    # the first k.
     cmc: np.ndarray
-    mean_ap: float
-    mean_inp: float
+    mean_ap: float  # mean average precision, 0..1
+    mean_inp: float  # mean inverse negative penalty, 0..1
+    # Of each query, [Q] float64 in 0..1; NaN for one that does not count.
     average_precisions: np.ndarray
 
 
@@ -186,18 +181,12 @@ class _Sums(NamedTuple):
 
 @dataclass(frozen=True)
 class _Gallery:
-    """A gallery, and how it is ranked.
+    """A gallery, and how it is ranked."""
 
-    Attributes:
-      ids, cameras: of its images, [G]; identities are numbers from 0 on.
-      rule: what a query must not see, and what is counted.
-      ranks: length of the CMC.
-    """
-
-    ids: np.ndarray
-    cameras: np.ndarray
-    rule: Rule
-    ranks: int
+    ids: np.ndarray  # of its images, numbers from 0 on, [G]
+    cameras: np.ndarray  # of its images, [G]
+    rule: Rule  # what a query must not see, and what is counted
+    ranks: int  # length of the CMC
 
     def measure(
         self, distances: np.ndarray, query_ids: np.ndarray, query_cameras: np.ndarray

@@ -79,24 +79,18 @@ def _random_cell(random: np.random.Generator, names: list[str]) -> dict[str, dic
     return cell
 
 
-def _parameters(cells: tuple[int, ...], channels: int) -> dict[str, dict[tuple[str, str], dict]]:
-    """Of each operation, by kind of cell and edge, in all cells of the kind together."""
+def _parameters(cells: tuple[int, ...], channels: int) -> dict[str, np.ndarray]:
+    """By kind of cell, of each operation on each edge in all cells of the kind together."""
     from cmnas_tf.models.cost import edge_costs  # which needs TensorFlow
 
     side = 4 * 2 ** len(cells) * PARTS  # any image that all operations can take in
     tables = edge_costs(cells, OPERATIONS, channels, side, side)
-    return {
-        kind: {
-            edge: dict(zip(OPERATIONS, row, strict=True))
-            for edge, row in zip(EDGES, table[..., 0].astype(int).tolist(), strict=True)
-        }
-        for kind, table in tables.items()
-    }
+    return {kind: table[..., 0].astype(int) for kind, table in tables.items()}
 
 
-def _size(genotype: Genotype, sizes: dict[str, dict[tuple[str, str], dict]]) -> int:
+def _size(genotype: Genotype, parameters: dict[str, np.ndarray]) -> int:
     return sum(
-        sizes[kind][node, source][name]
+        int(parameters[kind][EDGES.index((node, source)), OPERATIONS.index(name)])
         for kind in KINDS
         for node, edges in genotype.cell(kind).items()
         for source, name in edges.items()

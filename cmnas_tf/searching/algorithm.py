@@ -28,26 +28,17 @@ ARCHITECTURE_STREAM, WEIGHT_STREAM, FITNESS_STREAM, ADAPTATION_STREAM = 1, 2, 3,
 
 @dataclass(frozen=True)
 class Task:
-    """What a search is about: everything but the algorithm.
+    """What a search is about: everything but the algorithm."""
 
-    Attributes:
-      space: what is searched.
-      images: the training images, and how batches are made of them.
-      split: which of them the weights learn from, and which the architecture.
-      run: the folder of the run, open.
-      origin: settings, versions, commit and devices; JSON-ready.
-      writes: whether this process is the one that writes.
-    """
-
-    space: SearchSpace
-    images: "TrainingImages"
-    split: "Split"
+    space: SearchSpace  # what is searched
+    images: "TrainingImages"  # the training images, and how batches are made of them
+    split: "Split"  # which of them the weights learn from, and which the architecture
     strategy: "tf.distribute.Strategy"
-    run: RunFolder
-    origin: dict[str, Any]
+    run: RunFolder  # the folder of the run, open
+    origin: dict[str, Any]  # settings, versions, commit and devices; JSON-ready
     checkpointing: Checkpointing
     progress: bool
-    writes: bool
+    writes: bool  # whether this process is the one that writes
 
     @property
     def num_classes(self) -> int:

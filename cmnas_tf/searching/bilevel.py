@@ -1,8 +1,7 @@
 """The bilevel search step: update 1 is the architecture's, update 2 the weights'."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import tensorflow as tf
 
@@ -20,29 +19,21 @@ class Bilevel:
     """Bilevel optimisation (DARTS, Liu et al., ICLR 2019, section 2.3), of the first order (xi = 0)
     or of the second.
 
-    Attributes:
-      network: the supernet.
-      architecture_optimizer: trains the architecture logits and nothing else.
-      weight_optimizer: trains all other trainable variables.
-      architecture_objective: what the logits follow, on the architecture split.
-      weight_objective: what the weights follow, on the weight split.
-      images_per_identity: K.
-      second_order: whether update 1 counts in how the weights would follow; their virtual step has
-        the current learning rates, without momentum and decay (our choice).
-      use_running_statistics: whether update 1 normalises by running statistics, as a test does,
-        and not by those of its batch, as training does.
-
     Raises:
       ValueError: the two optimizers do not divide the trainable variables between them.
     """
 
-    network: ReidNetwork
-    architecture_optimizer: Optimizer
-    weight_optimizer: Optimizer
-    architecture_objective: LossFunction
-    weight_objective: LossFunction
-    images_per_identity: int
+    network: ReidNetwork  # the supernet
+    architecture_optimizer: Optimizer  # trains the architecture logits and nothing else
+    weight_optimizer: Optimizer  # trains all other trainable variables
+    architecture_objective: LossFunction  # what the logits follow, on the architecture split
+    weight_objective: LossFunction  # what the weights follow, on the weight split
+    images_per_identity: int  # K
+    # Whether update 1 counts in how the weights would follow; their virtual step has the current
+    # learning rates, without momentum and decay (our choice).
     second_order: bool = False
+    # Whether update 1 normalises by running statistics, as a test does, and not by those of its
+    # batch, as training does.
     use_running_statistics: bool = False
 
     def __post_init__(self) -> None:
@@ -121,27 +112,19 @@ class Bilevel:
         self, architecture_batch: Batch, weight_batch: Batch
     ) -> dict[str, tf.Tensor]:
         """Update 1 by the second-order gradient; the terms are those after the virtual step."""
+
+        def gradient(objective: LossFunction, batch: Batch, training: bool = True):
+            step = self.network, objective, batch, self.images_per_identity
+            return lambda variables: loss_and_gradients(*step, variables, training=training)
+
         terms, gradients = unrolled_gradient(
             self.architecture_optimizer.trained,
             self.weight_optimizer.trained,
             self.weight_optimizer.rates,
-            partial(
-                self._loss_and_gradients,
-                self.architecture_objective,
-                architecture_batch,
-                training=not self.use_running_statistics,
+            gradient(
+                self.architecture_objective, architecture_batch, not self.use_running_statistics
             ),
-            partial(self._loss_and_gradients, self.weight_objective, weight_batch),
+            gradient(self.weight_objective, weight_batch),
         )
         self.architecture_optimizer.apply(gradients)
         return terms
-
-    def _loss_and_gradients(
-        self,
-        objective: LossFunction,
-        batch: Batch,
-        variables: Sequence[tf.Variable],
-        training: bool = True,
-    ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
-        k = self.images_per_identity
-        return loss_and_gradients(self.network, objective, batch, k, variables, training=training)

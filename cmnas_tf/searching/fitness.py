@@ -1,10 +1,9 @@
 """How good an architecture is, without training it, as a supernet that contains it tells."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import replace
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -13,26 +12,73 @@ from cmnas_tf.architecture import Architecture
 from cmnas_tf.data.index import Dataset
 from cmnas_tf.data.layouts import LAYOUTS
 from cmnas_tf.data.pipeline import Share, test_batches
-from cmnas_tf.data.split import Split, split_train
+from cmnas_tf.data.split import split_train
 from cmnas_tf.devices.devices import Devices
 from cmnas_tf.devices.distribution import make_strategy
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import write_json
 from cmnas_tf.models import ReidNetwork
+from cmnas_tf.progress import progress_bar
 from cmnas_tf.reading import read_json
 from cmnas_tf.retrieval.embed import BATCH, embed_graph
 from cmnas_tf.retrieval.fitness import Fitness, few_of_each
 from cmnas_tf.runs.how_it_runs import Checkpointing
 from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.search_spaces import SearchSpace
-from cmnas_tf.searching.adaptation import Adaptation
-from cmnas_tf.searching.algorithm import FITNESS_STREAM, SearchAlgorithm, Task
+from cmnas_tf.searching.algorithm import ADAPTATION_STREAM, FITNESS_STREAM, SearchAlgorithm, Task
+from cmnas_tf.searching.bilevel import Bilevel, RunUpdate
 from cmnas_tf.searching.supernet_search import SupernetSearch
 from cmnas_tf.training.inputs import TrainingImages
+from cmnas_tf.training.optimizers import along_cosine
 
 _MOMENTUM = 0.9  # of every batch norm
 _STATISTICS_BATCHES = 10  # our choice
 _FITNESS = {"mean_ap": float, "rank1": float, "precisions": [float], "queries": [int]}
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """Trains the weights of a supernet for what its logits are set to, and puts them back.
+
+    Weights that a mixture shares serve some of its architectures worse than others: those that
+    separate norms near the end retrieve far better after an epoch of their own. Every architecture
+    starts from the same weights and sees the same batches. All of it is our choice.
+    """
+
+    task: Task  # of the search; the batches are of the images that its weights learn from
+    bilevel: Bilevel  # with the weights and the state of its last step
+    run: RunUpdate  # of an update, see ``Bilevel.train_step``
+    epochs: int  # for each architecture
+    learning_rate: float  # of the first step, over the full one; it falls along a cosine
+
+    @cached_property
+    def _before(self) -> list[tuple[tf.Variable, tf.Tensor]]:
+        optimizer = self.bilevel.weight_optimizer
+        state = [*optimizer.trained, *optimizer.named_variables().values()]
+        return [(variable, tf.identity(variable)) for variable in state]
+
+    @contextlib.contextmanager
+    def adapted(self) -> Iterator[None]:
+        """Within, the weights are those of the architecture that the logits are set to."""
+        before, images, strategy = self._before, self.task.images, self.task.strategy
+        sampler = images.sampler(self.task.split.weights, ADAPTATION_STREAM)
+        per_epoch, lowest = sampler.steps_per_epoch, images.training.optimizer.final_learning_rate
+        steps = self.epochs * per_epoch
+        batches = strategy.distribute_datasets_from_function(
+            lambda context: images.batches(sampler, 0, steps, Share.in_context(context))
+        )
+        try:
+            with strategy.scope(), progress_bar(steps, "step", self.task.progress) as bar:
+                bar.set_description_str("adapting")
+                for step, batch in zip(range(steps), batches, strict=True):
+                    fallen = along_cosine(step / per_epoch, self.epochs, lowest)
+                    self.bilevel.weight_optimizer.set_factor(self.learning_rate * fallen)
+                    self.run(self.bilevel.update_weights, batch)
+                    bar.update()
+            yield
+        finally:
+            for variable, value in before:
+                variable.assign(value)
 
 
 class SupernetFitness:
@@ -45,39 +91,27 @@ class SupernetFitness:
     that are read once.
 
     Args:
+      task: of the search; what was measured is in the folder of its run, and kept there.
       supernet: with the weights of its last step; logits and statistics are changed.
       adaptation: of these weights to each architecture.
-      file: where to find what was measured, and to keep it; None keeps it in memory.
-      writes: whether it is kept there.
     """
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        supernet: ReidNetwork,
-        images: TrainingImages,
-        split: Split,
-        adaptation: Adaptation | None = None,
-        file: Path | None = None,
-        writes: bool = True,
-    ):
-        self.space, self.supernet, self._adaptation = space, supernet, adaptation
-        self._file = file if writes else None
-        self._rule = LAYOUTS[images.dataset.layout].protocol.rule
-        self._images, self._split = images, split
-        self.held_out = few_of_each(split.architecture)
+    def __init__(self, task: Task, supernet: ReidNetwork, adaptation: Adaptation | None = None):
+        self.space, self.supernet = task.space, supernet
+        self._task, self._adaptation = task, adaptation
+        self.held_out = few_of_each(task.split.architecture)
         self._batches = {
-            modality: test_batches(images.source(part), BATCH).cache()
-            for modality in images.dataset.modalities
+            modality: test_batches(task.images.source(part), BATCH).cache()
+            for modality in task.images.dataset.modalities
             if len(part := self.held_out.of_modality(modality))
         }
         named = supernet.get_weight_paths().items()
         self._moving = [v for path, v in named if path.split(".")[-1].startswith("moving_")]
         self.measured: dict[Architecture, Fitness] = {}
         self._mixtures: dict[tuple[str, ...], Fitness] = {}
-        if file is not None and file.is_file():
+        if task.run.fitness.is_file():
             form, advice = [{"fitness": _FITNESS}], "Remove it to measure again."
-            for found in read_json(file, form, "a list of fitnesses", advice):
+            for found in read_json(task.run.fitness, form, "a list of fitnesses", advice):
                 fitness = Fitness.from_json(found["fitness"])
                 if "mixture" in found:
                     self._mixtures[tuple(found["mixture"])] = fitness
@@ -86,8 +120,9 @@ class SupernetFitness:
 
     @cached_property
     def _statistics_from(self) -> list[dict[str, tf.Tensor]]:
-        sampler = self._images.sampler(self._split.weights, FITNESS_STREAM)
-        batches = self._images.batches(sampler, 0, _STATISTICS_BATCHES, Share())
+        images = self._task.images
+        sampler = images.sampler(self._task.split.weights, FITNESS_STREAM)
+        batches = images.batches(sampler, 0, _STATISTICS_BATCHES, Share())
         return [batch.images for batch in batches]
 
     def __call__(self, architecture: Architecture) -> Fitness:
@@ -99,7 +134,7 @@ class SupernetFitness:
         architecture = replace(architecture, provenance={})
         if architecture not in self.measured:
             self.space.select(self.supernet, architecture)
-            with self._adaptation.adapted() if self._adaptation else nullcontext():
+            with self._adaptation.adapted() if self._adaptation else contextlib.nullcontext():
                 self.measured[architecture] = self._measure()
             self._keep()
         return self.measured[architecture]
@@ -128,14 +163,15 @@ class SupernetFitness:
             rows = self.held_out.modalities == modality
             found = [embed_graph(self.supernet, modality, False, batch) for batch in batches]
             embeddings[rows] = tf.concat(found, axis=0)
-        return Fitness.of(embeddings, self.held_out, self._rule)
+        rule = LAYOUTS[self._task.images.dataset.layout].protocol.rule
+        return Fitness.of(embeddings, self.held_out, rule)
 
     @tf.function(autograph=False)
     def _move_statistics(self, images: dict[str, tf.Tensor]) -> None:
         self.supernet(images, training=True)
 
     def _keep(self) -> None:
-        if self._file is not None:
+        if self._task.writes:
             found = [
                 *(
                     {"architecture": a.to_json(), "fitness": f.to_json()}
@@ -143,7 +179,7 @@ class SupernetFitness:
                 ),
                 *({"mixture": key, "fitness": f.to_json()} for key, f in self._mixtures.items()),
             ]
-            write_json(self._file, found)
+            write_json(self._task.run.fitness, found)
 
 
 def supernet_scores(

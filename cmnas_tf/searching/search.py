@@ -16,8 +16,7 @@ from cmnas_tf.devices.distribution import check_division, make_strategy
 from cmnas_tf.devices.threads import use_threads
 from cmnas_tf.devices.workers import check_agreement, is_chief, naming_lost_workers
 from cmnas_tf.files import write_json
-from cmnas_tf.models.cost import Cost, cost_of
-from cmnas_tf.models.latency import latency_of
+from cmnas_tf.models.cost import Cost, cost_of, latency_of
 from cmnas_tf.options import described
 from cmnas_tf.runs.how_it_runs import Checkpointing
 from cmnas_tf.runs.provenance import provenance

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.losses import Objective
 from cmnas_tf.search_spaces import SearchSpace
-from cmnas_tf.searching.algorithm import ADAPTATION_STREAM, SearchAlgorithm, Task
+from cmnas_tf.searching.algorithm import SearchAlgorithm, Task
 from cmnas_tf.searching.selection import ByFitness, SelectionChoice
 
 if TYPE_CHECKING:
@@ -22,16 +22,10 @@ if TYPE_CHECKING:
 
 
 class SupernetSearch(SearchAlgorithm):
-    """Base of algorithms that train a supernet, and its architecture logits or not.
+    """Base of algorithms that train a supernet, and its architecture logits or not."""
 
-    Attributes:
-      selection: what is kept of the supernet at the end.
-      order, architecture_statistics, latency_weight, architecture_learning_rate,
-        architecture_weight_decay: of the logits' update, see ``darts.Darts``; of no account where
-        there is none.
-    """
-
-    selection: SelectionChoice
+    selection: SelectionChoice  # what is kept of the supernet at the end
+    # Of the logits' update, see ``darts.Darts``; of no account where there is none.
     order: str = "first"
     architecture_statistics: str = "running"
     latency_weight: float = 0.0
@@ -126,7 +120,7 @@ class SupernetSearch(SearchAlgorithm):
 
         from cmnas_tf.runs.loop import Loop, Seen
         from cmnas_tf.training.initial_weights import starting
-        from cmnas_tf.training.optimizers import factor_at, rates_at
+        from cmnas_tf.training.optimizers import Schedule
 
         space, run = task.space, task.run
         start = starting(run, self.start.initial_weights, task.progress, supernet=True)
@@ -136,11 +130,11 @@ class SupernetSearch(SearchAlgorithm):
         supernet = bilevel.network
         on_devices = self._on_devices(task.strategy)
         steps_per_epoch = task.weight_batches.steps_per_epoch
+        schedule = Schedule(self.optimizer, steps_per_epoch, self.epochs)
         steps = steps_per_epoch * self.epochs
 
         def step(number: int, batches: "tuple[Batch, Batch]"):
-            factor = factor_at(number, steps_per_epoch, self.epochs, self.optimizer)
-            bilevel.weight_optimizer.set_factor(factor)
+            bilevel.weight_optimizer.set_factor(schedule.factor(number))
             relaxation.prepare(number, number / steps)
             update_architecture = self.updates_architecture(number // steps_per_epoch)
             return bilevel.train_step(*batches, update_architecture, on_devices)
@@ -170,7 +164,7 @@ class SupernetSearch(SearchAlgorithm):
             epochs=self.epochs,
             checkpointing=task.checkpointing,
             progress=task.progress,
-            also_logged=lambda n: rates_at(n, steps_per_epoch, self.epochs, self.optimizer),
+            also_logged=schedule.rates,
         )
         loop.steps(batches, step, after_epoch)
         derived, selection = space.derive(supernet, task.origin), self.selection.make()
@@ -180,24 +174,13 @@ class SupernetSearch(SearchAlgorithm):
 
     def fitness(self, task: Task, bilevel: "Bilevel") -> "SupernetFitness":
         """What measures architectures in a supernet that has been trained."""
-        from cmnas_tf.searching.adaptation import Adaptation
-        from cmnas_tf.searching.fitness import SupernetFitness
+        from cmnas_tf.searching.fitness import Adaptation, SupernetFitness
 
-        selection, images, split, adaptation = self.selection.make(), task.images, task.split, None
+        selection, adaptation = self.selection.make(), None
         if isinstance(selection, ByFitness) and selection.adapt_epochs:
-            adaptation = Adaptation(
-                bilevel,
-                self._on_devices(task.strategy),
-                task.strategy,
-                images,
-                images.sampler(split.weights, ADAPTATION_STREAM),
-                selection.adapt_epochs,
-                selection.adapt_learning_rate,
-                task.progress,
-            )
-        return SupernetFitness(
-            task.space, bilevel.network, images, split, adaptation, task.run.fitness, task.writes
-        )
+            run, rate = self._on_devices(task.strategy), selection.adapt_learning_rate
+            adaptation = Adaptation(task, bilevel, run, selection.adapt_epochs, rate)
+        return SupernetFitness(task, bilevel.network, adaptation)
 
     def _on_devices(self, strategy: "tf.distribute.Strategy") -> "RunUpdate":
         from cmnas_tf.devices import xla

@@ -15,14 +15,10 @@ from cmnas_tf.training.recipe import WeightTraining
 
 @dataclass(frozen=True)
 class TrainingImages:
-    """The training images of a data set, and how batches are made of them.
-
-    Attributes:
-      training: size, sampling, augmentation and reading of the images.
-    """
+    """The training images of a data set, and how batches are made of them."""
 
     dataset: Dataset
-    training: WeightTraining
+    training: WeightTraining  # size, sampling, augmentation and reading of the images
     seed: int
 
     @property

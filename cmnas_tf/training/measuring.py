@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -60,41 +60,30 @@ def _rule(dataset: Dataset) -> str:
     return LAYOUTS[dataset.layout].protocol.rule
 
 
+@dataclass
 class BestEpoch:
-    """Measures every some epochs and at the end, and has the best kept; for ``Loop.steps``.
+    """Measures every some epochs and at the end, and has the best kept; for ``Loop.steps``."""
 
-    Args:
-      measuring: when, and on whom.
-      epochs: how many there are.
-      judge: measures; its ``"mAP"`` decides, the first of equals.
-      people: how many are measured on.
-      best: the highest mAP so far.
-    """
-
-    def __init__(
-        self,
-        measuring: Measuring,
-        epochs: int,
-        judge: Callable[[], dict[str, float]],
-        people: int,
-        best: float = -1.0,
-    ):
-        self._measuring, self._epochs, self._judge = measuring, epochs, judge
-        self._on = f"{people} {measuring.measure_on.replace('_', '-')} people"
-        self._best, self._word = best, ""
+    measuring: Measuring  # when, and on whom
+    epochs: int  # how many there are
+    judge: Callable[[], dict[str, float]]  # measures; its "mAP" decides, the first of equals
+    people: int  # how many are measured on
+    best: float = -1.0  # the highest mAP so far
+    word: str = ""  # on the last measurement, for the bar
 
     def __call__(self, epoch: int) -> Seen:
         """What there is to say after an epoch, from 1."""
-        every = self._measuring.measure_every
-        if epoch % every and epoch != self._epochs:
-            return Seen(word=self._word)
-        found, best = self._judge(), None
-        if found["mAP"] > self._best:
-            self._best = found["mAP"]
-            best = {**found, "on": self._on, "every": every}
-        self._word = f"mAP {100 * found['mAP']:.1f} (best {100 * self._best:.1f})"
-        scalars = {f"{self._measuring.measure_on}/{name}": value for name, value in found.items()}
-        return Seen(scalars, self._word, best)
+        every, measured_on = self.measuring.measure_every, self.measuring.measure_on
+        if epoch % every and epoch != self.epochs:
+            return Seen(word=self.word)
+        found, best = self.judge(), None
+        if found["mAP"] > self.best:
+            self.best = found["mAP"]
+            on = f"{self.people} {measured_on.replace('_', '-')} people"
+            best = {**found, "on": on, "every": every}
+        self.word = f"mAP {100 * found['mAP']:.1f} (best {100 * self.best:.1f})"
+        scalars = {f"{measured_on}/{name}": value for name, value in found.items()}
+        return Seen(scalars, self.word, best)
 
 
 def after_epochs(

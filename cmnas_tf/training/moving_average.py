@@ -25,20 +25,16 @@ class MovingAverage:
 
     def update(self) -> None:
         """Takes one step; outside of replicas, after the weights moved."""
-        strategy = tf.distribute.get_strategy()
+
+        def blend(average: tf.Variable, live: tf.Variable) -> None:
+            average.assign(self.decay * average + (1.0 - self.decay) * live)
+
+        extended = tf.distribute.get_strategy().extended
         for name, live in self._live.items():
-            strategy.extended.update(self.variables[name], _blend, args=(live, self.decay))
+            extended.update(self.variables[name], blend, args=(live,))
 
     def overwrite_live(self) -> None:
         """Gives the live variables the averages' values; outside of replicas."""
-        strategy = tf.distribute.get_strategy()
+        extended = tf.distribute.get_strategy().extended
         for name, live in self._live.items():
-            strategy.extended.update(live, _overwrite, args=(self.variables[name],))
-
-
-def _blend(average: tf.Variable, live: tf.Variable, decay: float) -> None:
-    average.assign(decay * average + (1.0 - decay) * live)
-
-
-def _overwrite(live: tf.Variable, average: tf.Variable) -> None:
-    live.assign(average)
+            extended.update(live, lambda v, x: v.assign(x), args=(self.variables[name],))

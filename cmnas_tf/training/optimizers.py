@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
@@ -13,15 +14,10 @@ from cmnas_tf.training.recipe import WeightOptimizer
 
 
 class Optimizer:
-    """What a training step and its checkpoints need of an optimizer.
+    """What a training step and its checkpoints need of an optimizer."""
 
-    Attributes:
-      trained: the variables it updates, in the order of the gradients.
-      rates: the current learning rate of each of them.
-    """
-
-    trained: Sequence[tf.Variable]
-    rates: Sequence[tf.Variable]
+    trained: Sequence[tf.Variable]  # the variables it updates, in the order of the gradients
+    rates: Sequence[tf.Variable]  # the current learning rate of each of them
 
     def named_variables(self) -> dict[str, tf.Variable]:
         """Its own state: all that a checkpoint must hold; learning rates are set at each step."""
@@ -229,27 +225,27 @@ def along_cosine(epoch: float, epochs: float, final: float) -> float:
     return final + (1.0 - final) * (1.0 + math.cos(math.pi * epoch / epochs)) / 2.0
 
 
-def factor_at(step: int, steps_per_epoch: int, epochs: int, chosen: WeightOptimizer) -> float:
-    """The factor on the learning rate at a step, moving every epoch or every step.
+@dataclass(frozen=True)
+class Schedule:
+    """How the learning rates go, epoch by epoch or step by step; by the number of steps done."""
 
-    Args:
-      step: steps done, >= 0.
-      chosen: warm-up, and how the rate falls; both are multiplied where they overlap.
-    """
-    epoch = step / steps_per_epoch
-    if chosen.schedule_every == "epoch":
-        epoch = step // steps_per_epoch
-    if chosen.schedule == "cosine":
-        fallen = along_cosine(epoch, epochs, chosen.final_learning_rate)
-    else:
-        fallen = in_steps(epoch, chosen.decay_epochs)
-    return warm_up(epoch, chosen.learning_rate_warmup, chosen.warmup_start) * fallen
+    chosen: WeightOptimizer  # warm-up, and how the rates fall: multiplied where they overlap
+    steps_per_epoch: int
+    epochs: int
 
+    def factor(self, step: int) -> float:
+        """The factor on every learning rate."""
+        chosen, epoch = self.chosen, step / self.steps_per_epoch
+        if chosen.schedule_every == "epoch":
+            epoch = step // self.steps_per_epoch
+        if chosen.schedule == "cosine":
+            fallen = along_cosine(epoch, self.epochs, chosen.final_learning_rate)
+        else:
+            fallen = in_steps(epoch, chosen.decay_epochs)
+        return warm_up(epoch, chosen.learning_rate_warmup, chosen.warmup_start) * fallen
 
-def rates_at(
-    step: int, steps_per_epoch: int, epochs: int, chosen: WeightOptimizer
-) -> dict[str, float]:
-    """The learning rates at a step, as scalars for TensorBoard; see :func:`factor_at`."""
-    factor = factor_at(step, steps_per_epoch, epochs, chosen)
-    full = {"backbone": chosen.backbone_learning_rate, "head": chosen.head_learning_rate}
-    return {f"learning_rate/{part}": factor * rate for part, rate in full.items()}
+    def rates(self, step: int) -> dict[str, float]:
+        """The learning rates, as scalars for TensorBoard."""
+        chosen, factor = self.chosen, self.factor(step)
+        full = {"backbone": chosen.backbone_learning_rate, "head": chosen.head_learning_rate}
+        return {f"learning_rate/{part}": factor * rate for part, rate in full.items()}

@@ -123,13 +123,9 @@ class Reading(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class WeightTraining(Options):
-    """What every training of weights has: that of a network, and that within a search.
+    """What every training of weights has: that of a network, and that within a search."""
 
-    Attributes:
-      kind: of a named recipe's values, ``"search"`` or ``"train"``.
-    """
-
-    kind: ClassVar[str] = "train"
+    kind: ClassVar[str] = "train"  # of a named recipe's values, "search" or "train"
     size: ImageSize = ImageSize()
     sampling: Sampling = Sampling()
     augmentation: Augmentation = Augmentation()

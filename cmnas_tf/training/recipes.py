@@ -16,18 +16,12 @@ B = TypeVar("B", bound="ByRecipe")
 
 @dataclass(frozen=True, kw_only=True)
 class NamedRecipe:
-    """Values of options, by name.
+    """Values of options, by name."""
 
-    Attributes:
-      title: what it is for, in a few words.
-      both: of a search and of a training alike.
-      search, train: of one of them alone.
-    """
-
-    title: str
-    both: Mapping[str, Any] = field(default_factory=dict)
-    search: Mapping[str, Any] = field(default_factory=dict)
-    train: Mapping[str, Any] = field(default_factory=dict)
+    title: str  # what it is for, in a few words
+    both: Mapping[str, Any] = field(default_factory=dict)  # of a search and of a training alike
+    search: Mapping[str, Any] = field(default_factory=dict)  # of a search alone
+    train: Mapping[str, Any] = field(default_factory=dict)  # of a training alone
 
     def values(self, kind: str) -> dict[str, Any]:
         """Those of a kind, ``"search"`` or ``"train"``."""
@@ -115,14 +109,10 @@ class RecipeName(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class ByRecipe(Options):
-    """Base of what has the options of a search or a training, and so takes a recipe's values.
+    """Base of what has the options of a search or a training, and so takes a recipe's values."""
 
-    Attributes:
-      kind: ``"search"`` or ``"train"``.
-      named: the recipe; once the values are taken from it that of the defaults.
-    """
-
-    kind: ClassVar[str]
+    kind: ClassVar[str]  # "search" or "train"
+    # The recipe; once the values are taken from it that of the defaults.
     named: RecipeName = RecipeName()
 
     @classmethod

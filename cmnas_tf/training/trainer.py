@@ -21,25 +21,20 @@ from cmnas_tf.training.gradient_step import gradient_step
 from cmnas_tf.training.inputs import TrainingImages
 from cmnas_tf.training.loss_scale import scaled_for
 from cmnas_tf.training.moving_average import MovingAverage
-from cmnas_tf.training.optimizers import Optimizer, factor_at, rates_at, weight_optimizer
+from cmnas_tf.training.optimizers import Optimizer, Schedule, weight_optimizer
 from cmnas_tf.training.recipe import WeightTraining
 
 
 @dataclass(frozen=True)
 class Trainer:
-    """A derived network and what trains it.
-
-    Attributes:
-      optimizer: of all its trainable variables.
-      average: follows the network's variables.
-      train_step: distributed batch -> ``{"weights": terms}`` before the step, which it takes.
-    """
+    """A derived network and what trains it."""
 
     training: WeightTraining
     strategy: tf.distribute.Strategy
     network: ReidNetwork
-    optimizer: Optimizer
-    average: MovingAverage
+    optimizer: Optimizer  # of all its trainable variables
+    average: MovingAverage  # follows the network's variables
+    # Distributed batch -> {"weights": terms} before the step, which it takes.
     train_step: Callable[[Any], dict[str, dict[str, tf.Tensor]]]
 
     @classmethod
@@ -110,13 +105,14 @@ class Trainer:
           after_epoch: see ``Loop.steps``.
         """
         steps_per_epoch = sampler.steps_per_epoch
+        schedule = Schedule(self.training.optimizer, steps_per_epoch, epochs)
         adopt_every = adopt_average_every * steps_per_epoch
 
         def step(number: int, batch):
             # When the next epoch begins, so that a checkpoint holds both: as the authors' do.
             if adopt_every and number and number % adopt_every == 0:
                 self.average.overwrite_live()
-            self.set_learning_rate(number, steps_per_epoch, epochs)
+            self.optimizer.set_factor(schedule.factor(number))
             return self.train_step(batch)
 
         def batches(start: int, stop: int, share: Share) -> tf.data.Dataset:
@@ -131,14 +127,9 @@ class Trainer:
             epochs=epochs,
             checkpointing=checkpointing,
             progress=progress,
-            also_logged=lambda n: rates_at(n, steps_per_epoch, epochs, self.training.optimizer),
+            also_logged=schedule.rates,
         )
         loop.steps(batches, step, after_epoch)
-
-    def set_learning_rate(self, step: int, steps_per_epoch: int, epochs: int) -> None:
-        """Makes the learning rate that of a step, by the schedule."""
-        factor = factor_at(step, steps_per_epoch, epochs, self.training.optimizer)
-        self.optimizer.set_factor(factor)
 
     def state(self) -> dict[str, dict[str, tf.Variable]]:
         """All that changes from step to step, by part of a checkpoint."""

@@ -30,21 +30,13 @@ _HEAD = ("bnneck", "classifier", "fc", "head")
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What became of the keys of a state.
+    """What became of the keys of a state."""
 
-    Attributes:
-      loaded: torch names whose values the model now holds.
-      unused_branches: torch names of batch norms that the architecture does not use.
-      counters: ``num_batches_tracked`` entries, which no computation uses.
-      left_out: torch names of a head that the network has not, or has for other identities.
-      fresh: torch names of the network's head and non-local blocks, where left as they were.
-    """
-
-    loaded: tuple[str, ...]
-    unused_branches: tuple[str, ...]
-    counters: tuple[str, ...]
-    left_out: tuple[str, ...] = ()
-    fresh: tuple[str, ...] = ()
+    loaded: tuple[str, ...]  # torch names whose values the model now holds
+    unused_branches: tuple[str, ...]  # those of batch norms that the architecture does not use
+    counters: tuple[str, ...]  # ``num_batches_tracked`` entries, which no computation uses
+    left_out: tuple[str, ...] = ()  # of a head that the network has not, or for other identities
+    fresh: tuple[str, ...] = ()  # of the network's head and non-local blocks, left as they were
 
     def __str__(self) -> str:
         """A few lines that account for every key."""

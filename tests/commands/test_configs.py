@@ -14,7 +14,7 @@ from cmnas_tf.commands.study import StudyCommand, make
 from cmnas_tf.commands.train import Train
 from cmnas_tf.losses import Objective
 from cmnas_tf.options import described
-from cmnas_tf.training.optimizers import factor_at
+from cmnas_tf.training.optimizers import Schedule
 from tests.commands.every import class_of, read
 
 ROOT = Path(__file__).parents[2]
@@ -108,7 +108,7 @@ def test_the_recipe_of_auto_reid():
     halves = Objective(cross_entropy=0.5, triplet=0.5, correlation=0, mmd=0, margin=0.3)
     assert found.objective == found.architecture_objective == halves
     assert found.sampling.images_per_identity == 4
-    rates = [factor_at(epoch, 1, 200, found.optimizer) for epoch in (0, 100, 200)]
+    rates = [Schedule(found.optimizer, 1, 200).factor(epoch) for epoch in (0, 100, 200)]
     assert 0.1 * np.array(rates) == pytest.approx([0.1, 0.0505, 0.001])
 
 
@@ -210,7 +210,7 @@ def test_the_recipe_of_agw():
     as it is until 20, then a tenth and a hundredth; losses and network."""
     found = flagfile(Train, "agw_sysu")
     recipe, parts = found.recipe, found.network.parts
-    rates = [factor_at(epoch, 1, 81, recipe.optimizer) for epoch in range(81)]
+    rates = [Schedule(recipe.optimizer, 1, 81).factor(epoch) for epoch in range(81)]
     published = [(n + 1) / 10 for n in range(10)] + [1.0] * 10 + [0.1] * 30 + [0.01] * 31
     np.testing.assert_allclose(rates, published, rtol=1e-12)
     optimizer = recipe.optimizer

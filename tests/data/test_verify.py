@@ -9,6 +9,7 @@ from PIL import ExifTags
 from PIL import Image as Picture
 
 from cmnas_tf.data.decode import BITS, CMYK, OTHER, PALETTE, TURNED
+from cmnas_tf.data.findings import Finding
 from cmnas_tf.data.index import Dataset, Image, Images
 from cmnas_tf.data.verify import Content, duplicates, read_contents, unreadable
 
@@ -103,4 +104,7 @@ def test_duplicates_are_pairs_across_the_parts():
     digests = dict(a="1", a2="1", c="2", gone="", b="1", d="3", d2="3", lost="", b2="1")
     contents = {path: Content(digest, "") for path, digest in digests.items()}
     dataset = Dataset("sysu_mm01", "root", train, test)
-    assert list(duplicates(dataset, contents)) == [("a", "b"), ("a", "b2")]
+    assert list(duplicates(dataset, contents)) == [
+        Finding(f"a (to train on) and {path} (to test with)", "the same file")
+        for path in ("b", "b2")
+    ]

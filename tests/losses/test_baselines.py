@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from cmnas_tf.losses import LossBatch, Objective
 from cmnas_tf.losses.baselines import Center, WeightedTriplet
-from cmnas_tf.losses.triplet import weighted_triplet
+from cmnas_tf.losses.formulas import weighted_triplet
 from cmnas_tf.models import Embeddings
 from tests.oracles import losses as oracle
 from tests.oracles.finite_differences import assert_gradients

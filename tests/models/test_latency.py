@@ -5,8 +5,8 @@ import time
 
 import tensorflow as tf
 
-from cmnas_tf.models import latency
-from cmnas_tf.models.latency import Latency, latency_of
+from cmnas_tf.models import cost
+from cmnas_tf.models.cost import Latency, latency_of
 
 
 class Network:
@@ -25,7 +25,7 @@ def test_the_median_of_the_calls_after_the_first(monkeypatch):
     is 30.5 seconds."""
     ends = itertools.count(1)
     ticks = itertools.chain.from_iterable((0.0, float(next(ends))) for _ in itertools.count())
-    monkeypatch.setattr(latency.time, "perf_counter", lambda: next(ticks))
+    monkeypatch.setattr(cost.time, "perf_counter", lambda: next(ticks))
     network = Network()
     found = latency_of(network, 8, 6)
     assert found.milliseconds == 30_500.0

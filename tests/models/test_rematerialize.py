@@ -8,7 +8,7 @@ import tf_keras as keras
 from cmnas_tf.data.pipeline import Batch
 from cmnas_tf.layers import Softmax
 from cmnas_tf.losses import Objective
-from cmnas_tf.models.rematerialize import rematerialized
+from cmnas_tf.models.stages import rematerialized
 from cmnas_tf.search_spaces import CellSpace, NormSpace
 from cmnas_tf.training.gradient_step import loss_and_gradients
 from tests.training.tiny import IMAGES_PER_IDENTITY, OBJECTIVE, batch, supernet

@@ -16,8 +16,8 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.retrieval.fitness import Fitness
 from cmnas_tf.search_spaces import CellSpace, NormSpace
 from cmnas_tf.searching import Darts, fitness, selection
-from cmnas_tf.searching.adaptation import Adaptation
-from cmnas_tf.searching.fitness import SupernetFitness
+from cmnas_tf.searching.algorithm import Task
+from cmnas_tf.searching.fitness import Adaptation, SupernetFitness
 from cmnas_tf.searching.selection import SELECTIONS, Evolution, OfStages, fittest
 from cmnas_tf.training.inputs import TrainingImages
 from tests.searching.small import SMALL, SPACE, find
@@ -266,7 +266,8 @@ def test_adaptation_trains_as_far_as_it_is_told_and_puts_everything_back(eight_p
     images = TrainingImages(eight_people, algorithm, seed=0)
     split = split_train(eight_people.train, "identities", 0)
     bilevel, _ = algorithm.begin(SPACE, len(images.pids), device, seed=0)
-    sampler, full = images.sampler(split.weights, 4), algorithm.optimizer.backbone_learning_rate
+    full = algorithm.optimizer.backbone_learning_rate
+    steps = images.sampler(split.weights, stream=4).steps_per_epoch
     factors = []
     network = bilevel.network.get_weight_paths()
 
@@ -276,13 +277,14 @@ def test_adaptation_trains_as_far_as_it_is_told_and_puts_everything_back(eight_p
 
     state = {**network, **bilevel.weight_optimizer.named_variables()}
     before = {name: variable.numpy() for name, variable in state.items()}
-    adaptation = Adaptation(bilevel, run, device, images, sampler, epochs=3, learning_rate=0.5)
+    task = Task(SPACE, images, split, device, None, {}, None, progress=False, writes=False)
+    adaptation = Adaptation(task, bilevel, run, epochs=3, learning_rate=0.5)
     with adaptation.adapted():
         trained = {name for name, value in before.items() if (state[name] != value).numpy().any()}
     logits = {name for name in network if "logits" in name}
     assert logits and not logits & trained
     assert {name for name in network if name.endswith("kernel")} <= trained
-    assert len(factors) == 3 * sampler.steps_per_epoch
+    assert len(factors) == 3 * steps
     assert factors[0] == pytest.approx(0.5) and factors == sorted(factors, reverse=True)
     for name, value in before.items():
         if "moving_" not in name:  # taken anew whenever something is measured

@@ -13,10 +13,9 @@ from cmnas_tf.training.optimizers import (
     Adam,
     Coupled,
     OptimizerGroups,
+    Schedule,
     along_cosine,
-    factor_at,
     in_steps,
-    rates_at,
     warm_up,
     weight_optimizer,
 )
@@ -221,7 +220,8 @@ def test_cosine_by_hand(epoch, factor):
 
 def factors_of(steps, **options):
     """With four steps an epoch, in ten epochs."""
-    return [factor_at(step, 4, 10, WeightOptimizer(**options)) for step in steps]
+    schedule = Schedule(WeightOptimizer(**options), steps_per_epoch=4, epochs=10)
+    return [schedule.factor(step) for step in steps]
 
 
 def test_the_factor_moves_by_epochs_or_by_steps():
@@ -239,7 +239,7 @@ def test_each_part_has_a_learning_rate_of_its_own():
     full = {"backbone_learning_rate": 0.5, "head_learning_rate": 2.0}
     chosen = WeightOptimizer(**full, decay_epochs=(3.0,), learning_rate_warmup=0.0)
     rates = {"learning_rate/backbone": 0.05, "learning_rate/head": 0.2}
-    assert rates_at(16, 4, 10, chosen) == pytest.approx(rates)
+    assert Schedule(chosen, 4, 10).rates(16) == pytest.approx(rates)
 
 
 def test_a_cosine_over_the_whole_run():

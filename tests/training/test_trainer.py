@@ -12,6 +12,7 @@ from cmnas_tf.modality import MODALITIES
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.training.gradient_step import gradient_step
 from cmnas_tf.training.loss_scale import LossScaled
+from cmnas_tf.training.optimizers import Schedule
 from cmnas_tf.training.recipe import WeightOptimizer, WeightTraining
 from cmnas_tf.training.trainer import Trainer
 
@@ -116,5 +117,6 @@ def test_its_options_reach_the_network_and_the_schedule():
     assert [t.network.backbone.rematerialize for t in (plain, other)] == [False, True]
     assert [isinstance(t.optimizer, LossScaled) for t in (plain, other)] == [False, True]
     assert [t.network.head.neck.synchronized for t in (plain, other)] == [False, True]
-    other.set_learning_rate(2, steps_per_epoch=2, epochs=4)
+    schedule = Schedule(other.training.optimizer, steps_per_epoch=2, epochs=4)
+    other.optimizer.set_factor(schedule.factor(2))
     np.testing.assert_allclose(float(other.optimizer.rates[0]), 0.505 * 0.1, rtol=1e-6)
