@@ -25,6 +25,7 @@ FOLDER = ROOT / "export" / "serving"
 # That of the first line, whose TensorFlow loads the exports of both (tests/end_to_end).
 (VERSION,) = re.findall(r"^tensorflow==(\S+)", (ROOT / "requirements.txt").read_text(), re.M)
 IMAGE = f"tensorflow/serving:{VERSION}"
+# Of those of tensorflow_serving/model_servers/main.cc, tag 2.15.1.
 FLAGS = {
     "port",
     "rest_api_port",
@@ -35,6 +36,9 @@ FLAGS = {
     "file_system_poll_wait_seconds",
     "monitoring_config_file",
     "grpc_max_threads",
+    "enable_grpc_healthcheck_service",
+    "allow_version_labels_for_unavailable_models",
+    "tensorflow_intra_op_parallelism",
 }
 
 Field = descriptor_pb2.FieldDescriptorProto
