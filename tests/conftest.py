@@ -75,6 +75,14 @@ def one_block(monkeypatch):
     monkeypatch.setitem(BACKBONES.entries, "resnet18", ONE_BLOCK)
 
 
+@pytest.fixture(scope="module")
+def one_block_throughout():
+    """So it is for all tests of a file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(BACKBONES.entries, "resnet18", ONE_BLOCK)
+        yield
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_fixture_setup(fixturedef):
     """What several tests share is made before the fixture above, whichever of them comes first."""

@@ -110,7 +110,7 @@ def test_python_in_a_document_compiles(document):
 
 
 @pytest.mark.slow
-def test_python_of_the_first_guide_runs(tmp_path, monkeypatch, capsys):
+def test_python_of_the_first_guide_runs(one_block, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (block,) = blocks(DOCS / "get_started.md", "python")
     names: dict = {}

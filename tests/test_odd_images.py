@@ -202,7 +202,7 @@ def test_serving_reads_alike(grey16):
 
 @pytest.mark.slow
 @with_and_without_range
-def test_an_exported_model_and_a_gallery_read_alike(grey16, folder, tmp_path):
+def test_an_exported_model_and_a_gallery_read_alike(grey16, one_block, folder, tmp_path):
     """The same embeddings of the same files, and no other file."""
     architecture = Architecture.separate_until("layer1", "resnet18")
     specification = Specification(architecture, 5, 32, 16, width_factor=0.125, grey16=grey16)

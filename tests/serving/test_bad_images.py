@@ -73,7 +73,7 @@ BAD_IMAGES = {
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory):
+def base(one_block_throughout, tmp_path_factory):
     """A tiny network, exported with a gallery of four people."""
     folder = tmp_path_factory.mktemp("network")
     architecture = Architecture.separate_until("layer1", "resnet18")

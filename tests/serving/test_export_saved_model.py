@@ -315,15 +315,11 @@ def test_where_results_come_from(model, run, tmp_path):
     for place in (run, alone.parent):
         file = place / "results.json"
         file.write_text(json.dumps({**MEASURED, "checkpoint": checkpoint}))
-    models = (model, None), (load_network(alone), None), (model, other)
-    exported = [
-        export_saved_model(found, tmp_path / str(number), results=results)
-        for number, (found, results) in enumerate(models)
-    ]
+    module = ServingModule(model.network, SPECIFICATION)
+    cards = [model_card(found, module) for found in (model, load_network(alone))]
+    exported = export_saved_model(model, tmp_path / "models", results=other)
     (run / "results.json").unlink()
-    cards = [
-        json.loads((folder / "assets.extra/model_card.json").read_text()) for folder in exported
-    ]
+    cards.append(json.loads((exported / "assets.extra/model_card.json").read_text()))
     assert [card["results"]["results"] for card in cards] == [{"r": 1}, {"r": 1}, {"r": 2}]
 
 

@@ -33,7 +33,7 @@ PNG = stand_in.encoded(stand_in.pictures(1)[0])
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
+def model(one_block_throughout, tmp_path_factory):
     specification = Specification(
         Architecture.shared("resnet18"), 5, HEIGHT, WIDTH, width_factor=0.125
     )
