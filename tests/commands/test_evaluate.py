@@ -13,12 +13,13 @@ from cmnas_tf.evaluation import evaluate as of_package
 from cmnas_tf.evaluation.compare import rows
 from cmnas_tf.evaluation.results_file import read_results
 from cmnas_tf.files import write_json
-from cmnas_tf.models.specification import Specification
 from cmnas_tf.runs.run_folder import Description
 from cmnas_tf.tables import formatted
 from tests.evaluation.records import record
-from tests.evaluation.test_evaluate import ARCHITECTURE, write_run
+from tests.evaluation.test_evaluate import tiny_network, write_run
 from tests.tiny_people import write_people
+
+pytestmark = pytest.mark.usefixtures("one_block_throughout")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def data(tmp_path_factory):
 @pytest.fixture
 def run_dir(tmp_path):
     """A run of a network that was not trained, on trial 2 as it says."""
-    write_run(tmp_path / "run", Specification(ARCHITECTURE, 2, 32, 16, 1, 0.0625))
+    write_run(tmp_path / "run", tiny_network())
     return tmp_path / "run"
 
 
@@ -85,7 +86,7 @@ def test_all_standard_protocols_of_images_that_are_embedded_once(tmp_path, capsy
     """SYSU-MM01 by four protocols, and by eight with both samplings: the figures are those of each
     alone."""
     sysu = write_people(tmp_path / "sysu", train_identities=2, images_per_camera=10)
-    write_run(tmp_path / "net", Specification(ARCHITECTURE, 2, 32, 16, 1, 0.0625), {})
+    write_run(tmp_path / "net", tiny_network(), {})
     embedded = []
     embed = of_package.embed_on_devices
 

@@ -28,7 +28,8 @@ from cmnas_tf.training.trained import SPECIFICATION, load_network
 from tests.runs.saving import save
 from tests.tiny_people import write_people
 
-ARCHITECTURE = Architecture.separate_until("layer1", "resnet18")
+pytestmark = pytest.mark.usefixtures("one_block_throughout")
+
 MEASURES = ("rank1", "rank5", "rank10", "rank20", "mAP", "mINP")
 TRAINED = {
     "settings": {"seed": 5, "dataset": "regdb", "trial": 2},
@@ -49,8 +50,13 @@ def root(tmp_path_factory):
 def run_dir(tmp_path_factory):
     """A run of a network that was not trained; its live weights are all 1."""
     folder = tmp_path_factory.mktemp("run")
-    write_run(folder, Specification(ARCHITECTURE, 2, 32, 16, 1, 0.0625))
+    write_run(folder, tiny_network())
     return folder
+
+
+def tiny_network():
+    """Of two classes; each modality has norms of its own."""
+    return Specification(Architecture.separate("resnet18"), 2, 32, 16, 1, 0.125)
 
 
 def write_run(folder, specification, trained=TRAINED):
@@ -99,7 +105,7 @@ def test_the_record_says_what_was_measured_of_what(scores, dataset, run_dir):
         "sha256": newest.digest,
         "weights": "average",
     }
-    assert record["architecture"] == {"backbone": "resnet18", "choices": ARCHITECTURE.to_cfg()}
+    assert record["architecture"] == {"backbone": "resnet18", "choices": "0 0 0"}
     assert record["training"] == {**TRAINED, "planned_steps": None}
     evaluation = record["evaluation"]
     assert set(evaluation["versions"]) >= {"cmnas_tf", "tensorflow", "numpy"}
