@@ -197,7 +197,7 @@ class CellSpace(SearchSpace):
         cells = {kind: {n: dict(e) for n, e in plan.genotype.cell(kind).items()} for kind in KINDS}
         kind, node = random.choice(KINDS), random.choice(NODES)
         edges = cells[kind][node]
-        source = random.choice(list(edges))
+        source = str(random.choice(list(edges)))
         operation, kept = edges[source], {s: o for s, o in edges.items() if s != source}
         others = [(s, operation) for s in sources_of(node) if s not in edges]
         others += [(source, o) for o in self.candidates if o not in (NONE, operation)]

@@ -191,7 +191,7 @@ class NormSpace(NetworkSize, SearchSpace):
 
     def mutate(self, architecture: Architecture, seed: int) -> Architecture:
         """The architecture with one site changed, every site equally likely."""
-        site = np.random.default_rng(seed).choice(list(architecture.choices))
+        site = str(np.random.default_rng(seed).choice(list(architecture.choices)))
         other = SHARED if architecture.choices[site] == SEPARATE else SEPARATE
         return Architecture({**architecture.choices, site: other}, self.backbone)
 

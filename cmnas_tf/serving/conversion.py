@@ -114,7 +114,7 @@ def convert_network(
             "protocol": described([protocol]),
             "before": {m.setting: m.values for m in measure(before, dataset, protocol)},
             "after": {m.setting: m.values for m in measure(after, dataset, protocol)},
-            "cosine": {"mean": float(cosines.mean()), "smallest": float(cosines.min())},
+            "cosine": {"mean": float(cosines.mean()), "smallest": float(np.min(cosines))},
             "bytes": {file.name: file.stat().st_size for file in sorted(aside.iterdir())},
         }
         specification.architecture.save(aside)

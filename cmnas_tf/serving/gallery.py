@@ -93,7 +93,7 @@ class Gallery:
         """Entries of ``other`` in the places of those with their names, new ones at the end."""
         row_of = {name: row for row, name in enumerate([*self.names, *other.names])}
         order = list(row_of.values())  # the last row of each name, in the place of the first
-        columns = {
+        columns: dict[str, Any] = {
             name: np.concatenate([column, getattr(other, name)])[order]
             for name, column in self._columns().items()
         }
