@@ -30,12 +30,12 @@ _NORMS = {
 class Place(NamedTuple):
     """Where a cell stands in a network."""
 
-    # counted from 1; its cells have ``2 ** (stage - 1)`` times the channels of the first
+    # Counted from 1; its cells have ``2 ** (stage - 1)`` times the channels of the first.
     stage: int
     number: int  # of the cell within its stage, from 0
     kind: str  # ``"normal"``, or ``"reduction"`` for the first cell of all stages but the first
-    # whether the cell before it was a reduction cell, so that its ``input0`` is twice as large as
-    # its ``input1``
+    # Whether the cell before it was a reduction cell, so that its ``input0`` is twice as large as
+    # its ``input1``.
     after_reduction: bool
 
     @property

@@ -18,8 +18,8 @@ MODALITIES = (VISIBLE, INFRARED)
 class Rows:
     """How the leading axis of a batch divides into modalities."""
 
-    # number of rows per modality that is present, in the order of :data:`MODALITIES`; Python
-    # integers where the shape is static, scalar integer tensors otherwise
+    # Number of rows per modality that is present, in the order of :data:`MODALITIES`; Python
+    # integers where the shape is static, scalar integer tensors otherwise.
     counts: Mapping[str, Any]
 
     def __post_init__(self) -> None:

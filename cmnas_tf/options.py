@@ -95,7 +95,7 @@ class _Part(NamedTuple):
     """A component that another one has."""
 
     component: "type[Options]"  # its class
-    # what stands before the names of its options there, such as ``"search."``; or nothing
+    # What stands before the names of its options there, such as ``"search."``; or nothing.
     prefix: str
 
     def groups(self) -> list[tuple[str, list[Option]]]:

@@ -42,7 +42,7 @@ class Checkpoint:
     step: int  # steps that had been done
     digest: str  # SHA-256 of the metadata and of the tensors' names, shapes and values
     tensors: Mapping[str, np.ndarray]  # ``{"part/name": array}``
-    # what was stored with it: the network's specification, settings, versions
+    # What was stored with it: the network's specification, settings, versions.
     metadata: Mapping[str, Any]
 
     def restore(self, state: RunState) -> None:

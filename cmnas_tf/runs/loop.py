@@ -65,10 +65,10 @@ class Loop:
     metadata: Mapping[str, Any]  # JSON that is stored with each checkpoint
     steps_per_epoch: int  # steps of an epoch
     epochs: int  # how many there are
-    # when to write a checkpoint (there is one at the end in any case), and how many to keep
+    # When to write a checkpoint (there is one at the end in any case), and how many to keep.
     checkpointing: Checkpointing = Checkpointing()
     progress: bool = True  # whether to show a bar
-    # step -> scalars for TensorBoard besides its loss terms, by name
+    # Step -> scalars for TensorBoard besides its loss terms, by name.
     also_logged: Callable[[int], Mapping[str, float]] = lambda step: {}
 
     def steps(

@@ -30,7 +30,7 @@ class Description:
     data: str  # the fingerprint of the images
     settings: Mapping[str, Any]  # the options that affect the result, by name
     devices: int  # how many compute it
-    # how many it takes, where that is known; 0 where not. A run may be given others.
+    # How many it takes, where that is known; 0 where not. A run may be given others.
     steps: int = 0
     threads: int = 0  # how many share an operation on the CPU; 0 where an earlier version began it
 

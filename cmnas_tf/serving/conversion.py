@@ -34,10 +34,10 @@ _OPSET = 17  # of ONNX
 class Conversion:
     """What a conversion wrote and measured; prints as a few lines."""
 
-    # with ``visible.*`` and ``infrared.*``, ``architecture.json`` and ``measured.json``
+    # With ``visible.*`` and ``infrared.*``, ``architecture.json`` and ``measured.json``.
     folder: Path
-    # the content of ``measured.json``: ``before`` and ``after``, by setting of the protocol; the
-    # cosine between the embeddings before and after, ``mean`` and ``smallest``; ``bytes`` by file
+    # The content of ``measured.json``: ``before`` and ``after``, by setting of the protocol; the
+    # cosine between the embeddings before and after, ``mean`` and ``smallest``; ``bytes`` by file.
     measured: Mapping[str, Any]
 
     def __str__(self) -> str:

@@ -37,7 +37,7 @@ class FaissIndex:
 
     entries: Gallery  # the gallery; its embeddings are left out
     index: Any  # of FAISS, for inner products
-    # cells of an inverted file that are looked into; length of HNSW's list of candidates
+    # Cells of an inverted file that are looked into; length of HNSW's list of candidates.
     effort: int
 
     @classmethod

@@ -97,7 +97,7 @@ class Arm:
     """A contender."""
 
     name: str  # of its folder and of its row
-    # the options in which its search differs from the study's own; None where it does not search
+    # The options in which its search differs from the study's own; None where it does not search.
     changes: Mapping[str, Any] | None = field(default=None, hash=False)
     architecture: str = ""  # what it trains, a word or a file; empty where that is found or drawn
     draw: int = 0  # which of the seed's random architectures it trains, from 1; 0 for none

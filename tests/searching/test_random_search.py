@@ -9,7 +9,7 @@ import signal
 import numpy as np
 import pytest
 
-from cmnas_tf.architecture import BACKBONES, Architecture
+from cmnas_tf.architecture import Architecture
 from cmnas_tf.errors import BadInput, Stopped
 from cmnas_tf.retrieval import fitness
 from cmnas_tf.runs.checkpoints import Checkpoints
@@ -24,7 +24,7 @@ from cmnas_tf.searching import (
 )
 from cmnas_tf.training import trainer
 from tests.searching.small import SMALL, SPACE, find
-from tests.tiny_people import ONE_BLOCK, TINY, write_people
+from tests.tiny_people import TINY, write_people
 from tests.training.commands import Command
 
 # Two candidates, two epochs of each: four people with four visible images, half of which make an
@@ -33,15 +33,13 @@ TWO = RandomSearch(epochs=2, candidates=2).with_values(**SMALL)
 
 
 @pytest.fixture(scope="module")
-def searched_once(people, tmp_path_factory):
+def searched_once(people, one_block_throughout, tmp_path_factory):
     """What a search found, in a folder that nobody changes."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(BACKBONES.entries, "resnet18", ONE_BLOCK)
-        return find(people, TWO, tmp_path_factory.mktemp("runs") / "searched")
+    return find(people, TWO, tmp_path_factory.mktemp("runs") / "searched")
 
 
 @pytest.fixture
-def trained(searched_once, one_block, tmp_path):
+def trained(searched_once, tmp_path):
     """A copy of its folder as it was before any candidate was measured."""
     folder = shutil.copytree(searched_once.run.path, tmp_path / "trained")
     for path in [*folder.glob("architecture.*"), *folder.glob("candidates/*/fitness.json")]:

@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from cmnas_tf.architecture import BACKBONES, Architecture
+from cmnas_tf.architecture import Architecture
 from cmnas_tf.data import load_dataset
 from cmnas_tf.data.synthetic import write_dataset
 from cmnas_tf.data.synthetic_plan import SyntheticPeople
@@ -27,7 +27,6 @@ from cmnas_tf.training import initial_weights, trainer
 from cmnas_tf.training.recipe import Recipe
 from cmnas_tf.training.train import train_network
 from cmnas_tf.training.trained import load_network
-from tests.tiny_people import ONE_BLOCK
 from tests.training import tiny
 
 pytestmark = pytest.mark.slow
@@ -147,17 +146,15 @@ def test_a_resumed_run_ends_as_an_undisturbed_one(train, adopting, tmp_path, aft
 
 
 @pytest.fixture(scope="module")
-def trained_once(people, tmp_path_factory):
+def trained_once(people, one_block_throughout, tmp_path_factory):
     """The folder of a training, which nobody changes."""
     folder = tmp_path_factory.mktemp("runs") / "trained"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(BACKBONES.entries, "resnet18", ONE_BLOCK)
-        train_small(people, run_dir=folder)
+    train_small(people, run_dir=folder)
     return folder
 
 
 @pytest.fixture
-def finished(trained_once, one_block, tmp_path):
+def finished(trained_once, tmp_path):
     """A copy of it."""
     return shutil.copytree(trained_once, tmp_path / "finished")
 

@@ -31,7 +31,7 @@ class Tile(NamedTuple):
 
     image: Image.Image | None  # None where there is no file
     caption: tuple[str, ...]  # lines below it
-    # whether it shows the person that was looked for; None: not known, or the query itself
+    # Whether it shows the person that was looked for; None: not known, or the query itself.
     right: bool | None = None
 
 
