@@ -386,6 +386,7 @@ def test_real_pip_without_a_network(checkout):
 
 FILES = ("requirements-build.txt", "requirements-dev.txt")  # of both lines
 DOCS = "requirements-docs.txt"  # of both lines, and not part of what `make install` makes
+OPTIONAL = "requirements-optional.txt"  # of the first line, and not part of it either
 LINES = {"2.15": "requirements.txt", "2.20": "requirements-2.20.txt"}
 RUNNING = "2.15" if sys.version_info < (3, 12) else "2.20"
 
@@ -400,7 +401,7 @@ def pins(line: str, *others: str) -> list[tuple[str, str, str]]:
             text = re.sub(r"\s*#.*", "", text)
             if text and not text.startswith("-r requirements"):
                 pinned = re.fullmatch(
-                    r"([a-z0-9-]+)==([0-9][\w.]*)(?:; (python_version < \"3.11\"))?", text
+                    r"([a-z0-9-]+)==([0-9][\w.+]*)(?:; (python_version < \"3.11\"))?", text
                 )
                 assert pinned, f"{name}: not pinned: {text}"
                 found.append(pinned.groups(default=""))
@@ -410,13 +411,14 @@ def pins(line: str, *others: str) -> list[tuple[str, str, str]]:
 @every_line
 def test_every_package_is_pinned_once(line):
     """But that one may be needed for running and for testing: at the same version then."""
-    found = pins(line, DOCS)
+    found = pins(line, DOCS, OPTIONAL)
     names = [name for name, _, _ in set(found)]
     assert len(names) == len(set(names)) > 100
 
 
 def test_all_files_of_pins_belong_to_a_line():
-    assert {path.name for path in ROOT.glob("requirements*.txt")} == {*FILES, DOCS, *LINES.values()}
+    of_a_line = {*FILES, DOCS, OPTIONAL, *LINES.values()}
+    assert {path.name for path in ROOT.glob("requirements*.txt")} == of_a_line
 
 
 @pytest.mark.parametrize(
@@ -460,7 +462,7 @@ def test_the_second_line_does_without_addons():
 @every_line
 def test_the_pins_lie_within_the_bounds_of_the_package(line):
     """Those of pyproject.toml, as its markers choose them for the line's Pythons."""
-    pinned = {name: version for name, version, _ in pins(line, DOCS)}
+    pinned = {name: version for name, version, _ in pins(line, DOCS, OPTIONAL)}
     tomllib = pytest.importorskip("tomllib", reason="Python 3.10 has no reader of TOML")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
@@ -470,6 +472,8 @@ def test_the_pins_lie_within_the_bounds_of_the_package(line):
         *extras["faiss"],
         *extras["report"],
         *extras["docs"],
+        *extras["torch"],
+        *extras["onnx"],
         *extras["dev"],
     ]
     for python in {"2.15": ("3.10", "3.11"), "2.20": ("3.12", "3.13")}[line]:
@@ -497,8 +501,8 @@ def test_environment_holds_the_pins_and_nothing_else():
     }
     del installed["pip"]  # comes with the interpreter
     cuda = {name for name in installed if name.startswith("nvidia-")}  # see docs/devices.md
-    docs = {name for name, *_ in pins(RUNNING, DOCS)} - {name for name, *_ in pins(RUNNING)}
-    assert {name: installed[name] for name in installed.keys() - cuda - docs} == wanted
+    more = {name for name, *_ in pins(RUNNING, DOCS, OPTIONAL)} - wanted.keys()
+    assert {name: installed[name] for name in installed.keys() - cuda - more} == wanted
 
 
 def test_make_runs_lint_then_every_test():
