@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cmnas_tf.models.specification import Specification
     from cmnas_tf.training.inputs import TrainingImages
 
-ARCHITECTURE_STREAM, WEIGHT_STREAM, FITNESS_STREAM, ADAPTATION_STREAM = 1, 2, 3, 4
+ARCHITECTURE_STREAM, WEIGHT_STREAM, FITNESS_STREAM = 1, 2, 3
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,7 @@
 """How good an architecture is, without training it, as a supernet that contains it tells."""
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -18,67 +17,19 @@ from cmnas_tf.devices.distribution import make_strategy
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import write_json
 from cmnas_tf.models import ReidNetwork
-from cmnas_tf.progress import progress_bar
 from cmnas_tf.reading import read_json
 from cmnas_tf.retrieval.embed import BATCH, embed_graph
 from cmnas_tf.retrieval.fitness import Fitness, few_of_each
 from cmnas_tf.runs.how_it_runs import Checkpointing
 from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.search_spaces import SearchSpace
-from cmnas_tf.searching.algorithm import ADAPTATION_STREAM, FITNESS_STREAM, SearchAlgorithm, Task
-from cmnas_tf.searching.bilevel import Bilevel, RunUpdate
+from cmnas_tf.searching.algorithm import FITNESS_STREAM, SearchAlgorithm, Task
 from cmnas_tf.searching.supernet_search import SupernetSearch
 from cmnas_tf.training.inputs import TrainingImages
-from cmnas_tf.training.optimizers import along_cosine
 
 _MOMENTUM = 0.9  # of every batch norm
 _STATISTICS_BATCHES = 10  # our choice
 _FITNESS = {"mean_ap": float, "rank1": float, "precisions": [float], "queries": [int]}
-
-
-@dataclass(frozen=True)
-class Adaptation:
-    """Trains the weights of a supernet for what its logits are set to, and puts them back.
-
-    Weights that a mixture shares serve some of its architectures worse than others: those that
-    separate norms near the end retrieve far better after an epoch of their own. Every architecture
-    starts from the same weights and sees the same batches. All of it is our choice.
-    """
-
-    task: Task  # of the search; the batches are of the images that its weights learn from
-    bilevel: Bilevel  # with the weights and the state of its last step
-    run: RunUpdate  # of an update, see ``Bilevel.train_step``
-    epochs: int  # for each architecture
-    learning_rate: float  # of the first step, over the full one; it falls along a cosine
-
-    @cached_property
-    def _before(self) -> list[tuple[tf.Variable, tf.Tensor]]:
-        optimizer = self.bilevel.weight_optimizer
-        state = [*optimizer.trained, *optimizer.named_variables().values()]
-        return [(variable, tf.identity(variable)) for variable in state]
-
-    @contextlib.contextmanager
-    def adapted(self) -> Iterator[None]:
-        """Within, the weights are those of the architecture that the logits are set to."""
-        before, images, strategy = self._before, self.task.images, self.task.strategy
-        sampler = images.sampler(self.task.split.weights, ADAPTATION_STREAM)
-        per_epoch, lowest = sampler.steps_per_epoch, images.training.optimizer.final_learning_rate
-        steps = self.epochs * per_epoch
-        batches = strategy.distribute_datasets_from_function(
-            lambda context: images.batches(sampler, 0, steps, Share.in_context(context))
-        )
-        try:
-            with strategy.scope(), progress_bar(steps, "step", self.task.progress) as bar:
-                bar.set_description_str("adapting")
-                for step, batch in zip(range(steps), batches, strict=True):
-                    fallen = along_cosine(step / per_epoch, self.epochs, lowest)
-                    self.bilevel.weight_optimizer.set_factor(self.learning_rate * fallen)
-                    self.run(self.bilevel.update_weights, batch)
-                    bar.update()
-            yield
-        finally:
-            for variable, value in before:
-                variable.assign(value)
 
 
 class SupernetFitness:
@@ -93,12 +44,10 @@ class SupernetFitness:
     Args:
       task: of the search; what was measured is in the folder of its run, and kept there.
       supernet: with the weights of its last step; logits and statistics are changed.
-      adaptation: of these weights to each architecture.
     """
 
-    def __init__(self, task: Task, supernet: ReidNetwork, adaptation: Adaptation | None = None):
-        self.space, self.supernet = task.space, supernet
-        self._task, self._adaptation = task, adaptation
+    def __init__(self, task: Task, supernet: ReidNetwork):
+        self.space, self.supernet, self._task = task.space, supernet, task
         self.held_out = few_of_each(task.split.architecture)
         self._batches = {
             modality: test_batches(task.images.source(part), BATCH).cache()
@@ -134,8 +83,7 @@ class SupernetFitness:
         architecture = replace(architecture, provenance={})
         if architecture not in self.measured:
             self.space.select(self.supernet, architecture)
-            with self._adaptation.adapted() if self._adaptation else contextlib.nullcontext():
-                self.measured[architecture] = self._measure()
+            self.measured[architecture] = self._measure()
             self._keep()
         return self.measured[architecture]
 
@@ -212,7 +160,7 @@ def supernet_scores(
     bilevel, _ = algorithm.begin(space, len(images.pids), strategy, seed)
     newest.restore(bilevel.state())
     task = Task(space, images, split, strategy, run, {}, Checkpointing(), False, writes=False)
-    fitness = algorithm.fitness(task, bilevel)
+    fitness = SupernetFitness(task, bilevel.network)
     return {
         name: fitness(architecture).mean_ap if space.contains(architecture) else None
         for name, architecture in architectures.items()

@@ -66,17 +66,6 @@ class ByFitness(Selection):
         minimum=0,
         maximum=10,
     )
-    adapt_epochs: int = option(
-        0,
-        "Epochs for which the supernet's weights are trained for each architecture alone, from "
-        "those of the search's end, before it is measured; 0 measures it with these.",
-        minimum=0,
-    )
-    adapt_learning_rate: float = advanced(
-        0.3,
-        "Learning rate of that training, over the full one; it falls along a cosine.",
-        minimum=0,
-    )
 
     def check(self, space: SearchSpace, split: "Split") -> None:
         """See :class:`Selection`."""

@@ -8,7 +8,7 @@ from cmnas_tf.architecture import Architecture
 from cmnas_tf.losses import Objective
 from cmnas_tf.search_spaces import SearchSpace
 from cmnas_tf.searching.algorithm import SearchAlgorithm, Task
-from cmnas_tf.searching.selection import ByFitness, SelectionChoice
+from cmnas_tf.searching.selection import SelectionChoice
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from cmnas_tf.data.pipeline import Batch, Share
     from cmnas_tf.layers import Relaxation
     from cmnas_tf.models import ReidNetwork
-    from cmnas_tf.searching.bilevel import Bilevel, RunUpdate
-    from cmnas_tf.searching.fitness import SupernetFitness
+    from cmnas_tf.searching.bilevel import Bilevel
     from cmnas_tf.training.gradient_step import LossFunction
 
 
@@ -118,7 +117,10 @@ class SupernetSearch(SearchAlgorithm):
         import numpy as np
         import tensorflow as tf
 
+        from cmnas_tf.devices import xla
+        from cmnas_tf.devices.distribution import compiled_on
         from cmnas_tf.runs.loop import Loop, Seen
+        from cmnas_tf.searching.fitness import SupernetFitness
         from cmnas_tf.training.initial_weights import starting
         from cmnas_tf.training.optimizers import Schedule
 
@@ -128,7 +130,8 @@ class SupernetSearch(SearchAlgorithm):
             space, task.num_classes, task.strategy, task.images.seed, start
         )
         supernet = bilevel.network
-        on_devices = self._on_devices(task.strategy)
+        by_xla = xla.compiles(self.numerics.xla, task.strategy, self.numerics.deterministic)
+        on_devices = compiled_on(task.strategy, by_xla)
         steps_per_epoch = task.weight_batches.steps_per_epoch
         schedule = Schedule(self.optimizer, steps_per_epoch, self.epochs)
         steps = steps_per_epoch * self.epochs
@@ -170,24 +173,7 @@ class SupernetSearch(SearchAlgorithm):
         derived, selection = space.derive(supernet, task.origin), self.selection.make()
         if not selection.needs_fitness:
             return derived
-        return selection.select(derived, self.fitness(task, bilevel), task.images.seed)
-
-    def fitness(self, task: Task, bilevel: "Bilevel") -> "SupernetFitness":
-        """What measures architectures in a supernet that has been trained."""
-        from cmnas_tf.searching.fitness import Adaptation, SupernetFitness
-
-        selection, adaptation = self.selection.make(), None
-        if isinstance(selection, ByFitness) and selection.adapt_epochs:
-            run, rate = self._on_devices(task.strategy), selection.adapt_learning_rate
-            adaptation = Adaptation(task, bilevel, run, selection.adapt_epochs, rate)
-        return SupernetFitness(task, bilevel.network, adaptation)
-
-    def _on_devices(self, strategy: "tf.distribute.Strategy") -> "RunUpdate":
-        from cmnas_tf.devices import xla
-        from cmnas_tf.devices.distribution import compiled_on
-
-        numerics = self.numerics
-        return compiled_on(strategy, xla.compiles(numerics.xla, strategy, numerics.deterministic))
+        return selection.select(derived, SupernetFitness(task, supernet), task.images.seed)
 
 
 def _with_cost(

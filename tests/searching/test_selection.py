@@ -5,7 +5,6 @@ import shutil
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,10 +15,8 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.retrieval.fitness import Fitness
 from cmnas_tf.search_spaces import CellSpace, NormSpace
 from cmnas_tf.searching import Darts, fitness, selection
-from cmnas_tf.searching.algorithm import Task
-from cmnas_tf.searching.fitness import Adaptation, SupernetFitness
+from cmnas_tf.searching.fitness import SupernetFitness
 from cmnas_tf.searching.selection import SELECTIONS, Evolution, OfStages, fittest
-from cmnas_tf.training.inputs import TrainingImages
 from tests.searching.small import SMALL, SPACE, find
 
 RESNET18 = NormSpace("resnet18")
@@ -234,58 +231,3 @@ def test_logits_measure_nothing(eight_people, one_block, monkeypatch):
     monkeypatch.setattr(fitness, "SupernetFitness", None)
     found = find(eight_people, darts(epochs=2, split="within_identity"))
     assert "fitness" not in found.architecture.provenance
-
-
-@pytest.mark.slow
-def test_a_supernet_adapts_to_each_architecture_and_forgets_it(eight_people, one_block, tmp_path):
-    """What one is worth does not depend on what was measured before; without adaptation it is worth
-    something else."""
-    algorithm = darts(selection="stages", adapt_epochs=2, adapt_learning_rate=1.0)
-    found = find(eight_people, algorithm, tmp_path / "run")
-    kept = json.loads((tmp_path / "run" / "fitness.json").read_text())
-    values = {Architecture.from_json(e["architecture"]): e["fitness"]["mean_ap"] for e in kept}
-    (tmp_path / "run" / "fitness.json").unlink()
-    device = tf.distribute.OneDeviceStrategy("CPU:0")
-
-    def again(algorithm):
-        names = {str(n): architecture for n, architecture in enumerate(reversed(values))}
-        scores = fitness.supernet_scores(
-            eight_people, SPACE, algorithm, names, found.run, seed=0, devices=device
-        )
-        return {architecture: scores[name] for name, architecture in names.items()}
-
-    assert again(algorithm) == pytest.approx(values, abs=1e-6)
-    assert not (tmp_path / "run" / "fitness.json").exists()
-    unadapted = again(darts(selection="stages"))
-    assert max(abs(unadapted[each] - value) for each, value in values.items()) > 1e-3
-
-
-def test_adaptation_trains_as_far_as_it_is_told_and_puts_everything_back(eight_people, one_block):
-    """As many updates as epochs have steps, at a rate that falls, of weights alone."""
-    algorithm, device = darts(selection="stages"), tf.distribute.OneDeviceStrategy("CPU:0")
-    images = TrainingImages(eight_people, algorithm, seed=0)
-    split = split_train(eight_people.train, "identities", 0)
-    bilevel, _ = algorithm.begin(SPACE, len(images.pids), device, seed=0)
-    full = algorithm.optimizer.backbone_learning_rate
-    steps = images.sampler(split.weights, stream=4).steps_per_epoch
-    factors = []
-    network = bilevel.network.get_weight_paths()
-
-    def run(update, batch):
-        factors.append(float(bilevel.weight_optimizer.rates[0] / full))
-        return device.run(update, (batch,))
-
-    state = {**network, **bilevel.weight_optimizer.named_variables()}
-    before = {name: variable.numpy() for name, variable in state.items()}
-    task = Task(SPACE, images, split, device, None, {}, None, progress=False, writes=False)
-    adaptation = Adaptation(task, bilevel, run, epochs=3, learning_rate=0.5)
-    with adaptation.adapted():
-        trained = {name for name, value in before.items() if (state[name] != value).numpy().any()}
-    logits = {name for name in network if "logits" in name}
-    assert logits and not logits & trained
-    assert {name for name in network if name.endswith("kernel")} <= trained
-    assert len(factors) == 3 * steps
-    assert factors[0] == pytest.approx(0.5) and factors == sorted(factors, reverse=True)
-    for name, value in before.items():
-        if "moving_" not in name:  # taken anew whenever something is measured
-            np.testing.assert_array_equal(state[name], value, err_msg=name)
