@@ -33,7 +33,7 @@ class Endpoint(NamedTuple):
     rest: str
 
     @contextlib.contextmanager
-    def open(self, transport: str, model: str = "reid", version: int = 0) -> Iterator[Transport]:
+    def open(self, transport: str, model: str = "reid", version: str = "") -> Iterator[Transport]:
         kind = {"grpc": GrpcTransport, "rest": RestTransport}[transport]
         with contextlib.closing(kind(getattr(self, transport), model, version)) as opened:
             yield opened

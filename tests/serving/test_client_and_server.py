@@ -21,6 +21,7 @@ from cmnas_tf.serving.call_error import CallError
 from cmnas_tf.serving.client.asking import Request, ask
 from cmnas_tf.serving.client.remote_model import RemoteModel, Retries
 from cmnas_tf.serving.client.server import Server
+from cmnas_tf.serving.development_server.served_model import ServedModel
 from cmnas_tf.serving.entries import Entry
 from cmnas_tf.serving.gallery import Gallery
 from tests.mutations import MUTATIONS, SEED, mutated
@@ -175,14 +176,14 @@ def test_a_number_of_matches_that_there_are_not(model, k, camera):
 
 @both
 def test_a_model_or_version_that_is_not_there(server, transport):
-    for name, version in (("other", 0), ("reid", 77)):
+    for name, version in (("other", ""), ("reid", "77")):
         with (
             server.open(transport, name, version) as opened,
             pytest.raises(CallError) as raised,
         ):
             opened.signatures(60.0)
         assert raised.value.code == "NOT_FOUND"
-    with server.open(transport, "reid", 1) as opened:
+    with server.open(transport, "reid", "1") as opened:
         assert "embed" in opened.signatures(60.0)
 
 
@@ -362,6 +363,7 @@ def test_what_the_command_cannot_be_asked(server, transport, folder):
     for flags, message in (
         (["embed", images, "--model_name=other"], r"does not serve --model_name=other"),
         (["embed", images, "--version=77"], r"does not serve --model_name=reid --version=77"),
+        (["embed", images, "--version=canary"], r"does not serve .* --version=canary.*canary"),
         (["embed", images, "--faiss_index=x"], r"--faiss_index is about matches"),
         (["embed", images, "--picture=x.png"], r"--picture is about matches"),
         (["identify", images, "--picture=x.png"], r"give its file as --gallery"),
@@ -377,6 +379,22 @@ def test_a_model_without_a_gallery(models, folder):
         for transport in ("grpc", "rest"):
             with pytest.raises(BadInput, match=r"no signature identify.*exported with --gallery"):
                 client(endpoint, transport, "identify", f"--images={folder}")
+
+
+@both
+def test_a_version_by_its_label(models, folder, transport, monkeypatch):
+    """The local server gives no labels; the real one answers with what the label stands for."""
+    asked = []
+
+    def labelled(self, spec):
+        asked.append(spec.version_label)
+        return {"canary": 2}[spec.version_label]
+
+    monkeypatch.setattr(ServedModel, "_number", labelled)
+    with local_server(models) as (_, endpoint):
+        flags = [f"--images={folder}", "--version=canary"]
+        assert client(endpoint, transport, "embed", *flags)
+    assert asked and set(asked) == {"canary"}
 
 
 @both

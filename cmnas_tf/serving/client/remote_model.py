@@ -92,7 +92,12 @@ class RemoteModel:
     @cached_property
     def signatures(self) -> dict[str, list[str]]:
         """The names of what each signature takes, by the signature's; asked for once."""
-        found = self._retries.call(self._transport.signatures)
+        try:
+            found = self._retries.call(self._transport.signatures)
+        except CallError as error:
+            if error.code == "INVALID_ARGUMENT":  # what a server calls a label that no version has
+                raise CallError("NOT_FOUND", error.sentence) from error
+            raise
         # TensorFlow Serving also lists what runs when a model is loaded.
         return {name: inputs for name, inputs in found.items() if not name.startswith("__")}
 

@@ -6,6 +6,7 @@ import json
 import socket
 import time
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import urllib3
@@ -39,12 +40,15 @@ class _Connection(urllib3.connection.HTTPConnection):
 class RestTransport:
     """See ``Transport``; made as ``GrpcTransport`` is, but each thread needs one of its own."""
 
-    def __init__(self, address: str, model: str, version: int = 0):
+    def __init__(self, address: str, model: str, version: str = ""):
         # Without repeating calls, following redirections or asking proxies.
         self._pool = urllib3.connection_from_url(f"http://{address}", retries=False)
         self._pool.ConnectionCls = _Connection
         self.close = self._pool.close
-        self._path = f"/v1/models/{model}" + (f"/versions/{version}" if version else "")
+        self._path = f"/v1/models/{model}"
+        if version:
+            kind = "versions" if version.isdecimal() else "labels"
+            self._path += f"/{kind}/{quote(version, safe='')}"
 
     def signatures(self, seconds: float) -> dict[str, list[str]]:
         """See ``Transport``."""

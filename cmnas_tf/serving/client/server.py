@@ -25,7 +25,11 @@ class Server(Options):
     )
     transport: str = option("grpc", "What is spoken.", choices=("grpc", "rest"))
     model_name: str = option(MODEL_NAME, "Name of the model on the server.")
-    version: int = advanced(0, "Version of the model; 0: the newest one that is served.", minimum=0)
+    version: str = advanced(
+        "",
+        "Version of the model, by its number, or by a label that the server gives one (canary); by "
+        "default the newest one that is served.",
+    )
     deadline_seconds: float = advanced(
         30.0, "Seconds after which a request is given up, its retries included.", minimum=0.001
     )
