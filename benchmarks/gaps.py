@@ -1,31 +1,55 @@
-"""The bench of sensor gaps: what a search selects against each fixed rule, by kind and pooled.
+"""The bench of sensor gaps: is one rule right for all people, and is the selected network?
 
 python -m benchmarks.gaps runs/gaps/*/cells
+
+takes the finished seeds of these studies over into benchmarks/results/sensor_gaps.json, beside
+those that it has, and prints what all of them say. The rows of a seed are compared with each other,
+so they come from one machine.
 """
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from scipy import stats
 
+from benchmarks.machine import machine
+from cmnas_tf.files import write_json
 from cmnas_tf.tables import markdown_table
 
 SUBJECT = "by_stages"
+KEPT = Path(__file__).parent / "results" / "sensor_gaps.json"
+
+# By kind of people and seed the mAP in percent of each row.
+Scores = dict[str, dict[str, dict[str, float]]]
 
 
 def scores_in(study: Path) -> dict[str, dict[str, float]]:
-    """By row and seed the mAP in percent, the mean over the protocol's settings."""
+    """By seed and row the mAP in percent, over the protocol's settings; of whole seeds."""
     found = json.loads((study / "study.json").read_text(encoding="utf-8"))["scores"]
     every = [by_measure["mAP"] for by_measure in found.values()]
+    seeds = set.intersection(*(set(row["seeds"]) for row in every[0].values()))
     return {
-        row: {
-            seed: 100 * float(np.mean([scores[row]["seeds"][seed] for scores in every]))
-            for seed in every[0][row]["seeds"]
+        seed: {
+            row: 100 * float(np.mean([scores[row]["seeds"][seed] for scores in every]))
+            for row in every[0]
         }
-        for row in every[0]
+        for seed in sorted(seeds, key=int)
     }
+
+
+def take_over(studies: Iterable[Path], kept: Path) -> Scores:
+    """What is kept with these studies' seeds, which take the place of those with fewer rows."""
+    found = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+    for study in studies:
+        seeds = found.setdefault(study.parent.name, {})
+        for seed, scores in scores_in(study).items():
+            if len(scores) > len(seeds.get(seed, {}).get("mAP", {})):
+                seeds[seed] = {"mAP": scores, "machine": machine()}
+    write_json(kept, found)
+    return {kind: {s: of["mAP"] for s, of in seeds.items()} for kind, seeds in found.items()}
 
 
 def pooled(differences: list[list[float]]) -> tuple[float, float]:
@@ -38,6 +62,8 @@ def pooled(differences: list[list[float]]) -> tuple[float, float]:
     if min(map(len, differences)) < 2:
         return float(np.mean(means)), float("inf")
     parts = np.array([np.var(of_kind, ddof=1) / len(of_kind) for of_kind in differences])
+    if not parts.any():
+        return float(np.mean(means)), 0.0
     freedom = parts.sum() ** 2 / sum(
         part**2 / (len(of_kind) - 1) for part, of_kind in zip(parts, differences, strict=True)
     )
@@ -45,30 +71,52 @@ def pooled(differences: list[list[float]]) -> tuple[float, float]:
     return float(np.mean(means)), float(reach)
 
 
-def report(studies: list[Path]) -> str:
-    """Two tables: the mAP of each row on each kind, and what the selected network has ahead."""
-    by_kind = {study.parent.name: scores_in(study) for study in studies}
-    rows = list(dict.fromkeys(row for scores in by_kind.values() for row in scores))
+def best_elsewhere(seeds: dict[str, dict[str, float]], rules: list[str]) -> dict[str, float]:
+    """By seed the mAP of the rule that is best on the kind's other seeds: no luck of its own."""
+    means = {
+        seed: {r: np.mean([seeds[s][r] for s in seeds if s != seed]) for r in rules}
+        for seed in seeds
+    }
+    return {seed: seeds[seed][max(rules, key=of.__getitem__)] for seed, of in means.items()}
+
+
+def _ahead(word: str, first: dict[str, dict[str, float]], scores: Scores, rows: list[str]) -> str:
     table = []
     for row in rows:
-        means = [float(np.mean(list(scores[row].values()))) for scores in by_kind.values()]
-        table.append([row, *(f"{mean:.1f}" for mean in [*means, float(np.mean(means))])])
-    seeds = ", ".join(str(len(scores[SUBJECT])) for scores in by_kind.values())
-    ahead = []
+        differences = [
+            [value - scores[kind][seed][row] for seed, value in values.items()]
+            for kind, values in first.items()
+        ]
+        mean, reach = pooled(differences)
+        table.append([row, f"{mean:+.1f}", f"{mean - reach:+.1f} to {mean + reach:+.1f}"])
+    return str(markdown_table([f"{word} minus", "points", "95 % interval"], table))
+
+
+def report(scores: Scores) -> str:
+    """Three tables: the mAP of each row on each kind, what each kind's best rule has ahead of one
+    for all, and what the selected network has."""
+    every = [row for seeds in scores.values() for row in seeds.values()]
+    rows = [name for name in every[0] if all(name in row for row in every)]
+    table = []
     for row in rows:
-        if row != SUBJECT:
-            differences = [
-                [scores[SUBJECT][seed] - scores[row][seed] for seed in scores[SUBJECT]]
-                for scores in by_kind.values()
-            ]
-            mean, reach = pooled(differences)
-            ahead.append([row, f"{mean:+.1f}", f"{mean - reach:+.1f} to {mean + reach:+.1f}"])
-    return (
-        f"mAP in percent; seeds: {seeds}\n\n"
-        f"{markdown_table(['', *by_kind, 'mean'], table)}\n\n"
-        f"{markdown_table([f'{SUBJECT} minus', 'points', '95 % interval'], ahead)}"
-    )
+        means = [np.mean([of[row] for of in seeds.values()]) for seeds in scores.values()]
+        table.append([row, *(f"{mean:.1f}" for mean in [*means, np.mean(means)])])
+    rules = [row for row in rows if row not in (SUBJECT, "random")]
+    parts = [
+        f"mAP in percent; seeds: {', '.join(str(len(seeds)) for seeds in scores.values())}",
+        str(markdown_table(["", *scores, "mean"], table)),
+    ]
+    if all(len(seeds) > 1 for seeds in scores.values()):
+        best = {kind: best_elsewhere(seeds, rules) for kind, seeds in scores.items()}
+        parts.append(_ahead("best rule of each kind", best, scores, rules))
+    if SUBJECT in rows:
+        subject = {
+            kind: {seed: row[SUBJECT] for seed, row in seeds.items()}
+            for kind, seeds in scores.items()
+        }
+        parts.append(_ahead(SUBJECT, subject, scores, [row for row in rows if row != SUBJECT]))
+    return "\n\n".join(parts)
 
 
 if __name__ == "__main__":
-    print(report([Path(folder) for folder in sys.argv[1:]]))
+    print(report(take_over(map(Path, sys.argv[1:]), KEPT)))
