@@ -16,6 +16,7 @@ from cmnas_tf.commands.command_line import arguments
 from cmnas_tf.commands.options_of_runs import RUN_DIR, DataFolder
 from cmnas_tf.commands.processes import run_command, start_command
 from cmnas_tf.commands.words import flag_behind, in_flags
+from cmnas_tf.devices.gpus import shared_out, visible_gpus
 from cmnas_tf.devices.threads import Threads, threads_to_use
 from cmnas_tf.errors import BadInput
 from cmnas_tf.options import Options, advanced, option, path_option, prefixed
@@ -41,6 +42,12 @@ class StudyCommand(Options):
         1,
         "Cells that are worked on at a time, each in a process of `threads` threads.",
         minimum=1,
+        affects_result=False,
+    )
+    gpus_per_cell: float = advanced(
+        1.0,
+        "GPUs that a cell sees, of those of this machine; below 1, several cells share one.",
+        minimum=0.01,
         affects_result=False,
     )
     cell: str = advanced(
@@ -121,22 +128,40 @@ def main(command: StudyCommand) -> None:
         people = f"--flagfile={command.people}"
         run_command("make_synthetic", people, f"--data_dir={command.data.data_dir}")
         study = make(command)  # the folder tells now which data set it is
-    start = starter(arguments(command), threads)
-    cells = Queue(study.cells(), command.jobs, start, partial(print, flush=True))
+    say, jobs = partial(print, flush=True), command.jobs
+    if places := shared_out(visible_gpus(), command.gpus_per_cell):
+        jobs = min(jobs, len(places))
+        say(f"--jobs={jobs}: the GPUs have room for {len(places)} cells at a time")
+    cells = Queue(study.cells(), jobs, starter(arguments(command), threads, places), say)
     cells.run()
     print(report(study))
     if cells.failed:
         raise SystemExit(1)
 
 
-def starter(argv: Sequence[str], threads: int) -> Callable[[StudyCell], subprocess.Popen]:
-    """Starts a cell as the study's own command, with ``--cell``; it writes to the cell's log."""
+def starter(
+    argv: Sequence[str], threads: int, places: Sequence[str] = ()
+) -> Callable[[StudyCell], subprocess.Popen]:
+    """Starts a cell as the study's own command, with ``--cell``; it writes to the cell's log.
+
+    Args:
+      argv: of the study.
+      threads: of each cell.
+      places: the GPUs of as many cells as there may be at a time; () where there are none.
+    """
     environment = {"OMP_NUM_THREADS": str(threads)}  # NumPy's, too
+    if len(set(places)) < len(places):
+        environment["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"  # or the first takes all the memory
+    at_work: dict[int, subprocess.Popen] = {}
 
     def start(cell: StudyCell) -> subprocess.Popen:
+        free = [n for n in range(len(places)) if n not in at_work or at_work[n].poll() is not None]
         cell.folder.mkdir(parents=True, exist_ok=True)
         own = [*argv, f"--threads={threads}", f"--cell={cell.name}"]
+        seen = {"CUDA_VISIBLE_DEVICES": places[free[0]]} if free else {}
         with cell.log_file.open("ab") as log:
-            return start_command("study", *own, output=log, environment=environment)
+            process = start_command("study", *own, output=log, environment=environment | seen)
+        at_work.update({n: process for n in free[:1]})
+        return process
 
     return start

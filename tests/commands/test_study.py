@@ -83,6 +83,48 @@ def test_a_cell_is_started_by_the_same_command(tmp_path, started):
     assert cell.log_file.is_file()
 
 
+def test_each_cell_has_a_place_of_its_own_and_leaves_it_to_the_next(tmp_path, monkeypatch):
+    at_work, seen = set(), []
+
+    class Process:
+        def __init__(self, name, *arguments, output, environment):
+            at_work.add(self)
+            seen.append((self, environment["CUDA_VISIBLE_DEVICES"]))
+
+        def poll(self):
+            return None if self in at_work else 0
+
+    monkeypatch.setattr(study, "start_command", Process)
+    own = command(tmp_path)
+    start, cell = starter([], 1, ["0,1", "2,3", "4,5"]), make(own).cell("shared/seed0")
+    for _ in range(3):
+        start(cell)
+    at_work.remove(seen[1][0])
+    start(cell)
+    at_work.remove(seen[0][0])
+    start(cell)
+    assert [gpus for _, gpus in seen] == ["0,1", "2,3", "4,5", "2,3", "0,1"]
+
+
+def test_no_more_cells_at_a_time_than_the_gpus_have_room_for(
+    tmp_path, started, monkeypatch, capsys
+):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    for flags, jobs, grows in (
+        (["--jobs=9"], 2, None),
+        (["--jobs=9", "--gpus_per_cell=2"], 1, None),
+        (["--jobs=3", "--gpus_per_cell=0.5"], 3, "true"),
+    ):
+        started.clear()
+        with pytest.raises(SystemExit):  # the stand-ins end without results
+            study.main(command(tmp_path, *flags))
+        assert f"--jobs={jobs}: the GPUs have room for" in capsys.readouterr().out
+        environments = [environment for *_, environment in started]
+        seen = {environment["CUDA_VISIBLE_DEVICES"] for environment in environments}
+        assert seen <= ({"5,7"} if jobs == 1 else {"5", "7"})
+        assert {e.get("TF_FORCE_GPU_ALLOW_GROWTH") for e in environments} == {grows}
+
+
 def test_one_cell_alone_is_done_here(tmp_path, monkeypatch):
     done = []
     monkeypatch.setattr(run_cell, "run_cell", lambda *given: done.append(given))

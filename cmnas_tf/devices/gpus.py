@@ -1,0 +1,47 @@
+"""The GPUs of this machine, and how processes share them."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+
+from cmnas_tf.errors import BadInput
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs that this process may use, by what names them in ``CUDA_VISIBLE_DEVICES``."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        if shutil.which("nvidia-smi") is None:
+            return []
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True).stdout
+        return [str(n) for n in range(sum(line.startswith("GPU ") for line in listed.splitlines()))]
+    names = [name.strip() for name in visible.split(",")]
+    known = [name not in ("", "-1") for name in names]  # CUDA sees none behind one it does not know
+    return names[: known.index(False)] if False in known else names
+
+
+def shared_out(gpus: Sequence[str], each: float) -> list[str]:
+    """``CUDA_VISIBLE_DEVICES`` of each process that the GPUs have room for at a time.
+
+    Args:
+      gpus: their names.
+      each: GPUs of a process; below 1, several processes share one.
+
+    Raises:
+      BadInput: more than there are, or a number that is neither whole nor below 1.
+    """
+    if each > 1 and each != int(each):
+        raise BadInput(
+            f"gpus_per_cell={each:g} is no share of a GPU, and no number of them. Give a whole "
+            "number, or one below 1."
+        )
+    if each > len(gpus) > 0:
+        raise BadInput(
+            f"gpus_per_cell={each:g} are more GPUs than the {len(gpus)} that are visible here. "
+            f"Give at most {len(gpus)}, or look at CUDA_VISIBLE_DEVICES."
+        )
+    if each < 1:
+        return [*gpus] * int(1 / each)
+    size = int(each)
+    return [",".join(gpus[n : n + size]) for n in range(0, len(gpus) - size + 1, size)]
