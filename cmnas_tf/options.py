@@ -10,6 +10,7 @@ Values marked [pub] and [code] are the authors' (paper, released code); the othe
 
 import contextlib
 import dataclasses
+import functools
 import inspect
 import math
 import re
@@ -140,6 +141,23 @@ def path_option(help: str, **details: Any) -> Any:
     return option("", help, path=True, **details)
 
 
+@functools.cache
+def _declared(component: "type[Options]") -> tuple[Option, ...]:
+    types = get_type_hints(component)
+    return tuple(
+        Option(
+            **{
+                "name": field.name,
+                "type": types[field.name],
+                "default": field.default,
+                **field.metadata,
+            }
+        )
+        for field in dataclasses.fields(component)  # type: ignore[arg-type]
+        if "help" in field.metadata
+    )
+
+
 class Options:
     """Base of a component: a frozen dataclass that checks its options when it is made."""
 
@@ -149,19 +167,7 @@ class Options:
 
     @classmethod
     def _own_options(cls) -> list[Option]:
-        types = get_type_hints(cls)
-        return [
-            Option(
-                **{
-                    "name": field.name,
-                    "type": types[field.name],
-                    "default": field.default,
-                    **field.metadata,
-                }
-            )
-            for field in dataclasses.fields(cls)  # type: ignore[arg-type]
-            if "help" in field.metadata
-        ]
+        return list(_declared(cls))  # type: ignore[arg-type]
 
     @classmethod
     def _parts(cls) -> dict[str, _Part]:
