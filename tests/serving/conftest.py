@@ -33,7 +33,9 @@ class Endpoint(NamedTuple):
     rest: str
 
     @contextlib.contextmanager
-    def open(self, transport: str, model: str = "reid", version: str = "") -> Iterator[Transport]:
+    def open(
+        self, transport: str, model: str = "reid", version: int | str = 0
+    ) -> Iterator[Transport]:
         kind = {"grpc": GrpcTransport, "rest": RestTransport}[transport]
         with contextlib.closing(kind(getattr(self, transport), model, version)) as opened:
             yield opened

@@ -176,14 +176,14 @@ def test_a_number_of_matches_that_there_are_not(model, k, camera):
 
 @both
 def test_a_model_or_version_that_is_not_there(server, transport):
-    for name, version in (("other", ""), ("reid", "77")):
+    for name, version in (("other", 0), ("reid", 77)):
         with (
             server.open(transport, name, version) as opened,
             pytest.raises(CallError) as raised,
         ):
             opened.signatures(60.0)
         assert raised.value.code == "NOT_FOUND"
-    with server.open(transport, "reid", "1") as opened:
+    with server.open(transport, "reid", 1) as opened:
         assert "embed" in opened.signatures(60.0)
 
 
@@ -363,7 +363,8 @@ def test_what_the_command_cannot_be_asked(server, transport, folder):
     for flags, message in (
         (["embed", images, "--model_name=other"], r"does not serve --model_name=other"),
         (["embed", images, "--version=77"], r"does not serve --model_name=reid --version=77"),
-        (["embed", images, "--version=canary"], r"does not serve .* --version=canary.*canary"),
+        (["embed", images, "--version_label=new"], r"does not serve .* --version_label=new: .*new"),
+        (["embed", images, "--version=1", "--version_label=a"], r"both say .*Give one of them"),
         (["embed", images, "--faiss_index=x"], r"--faiss_index is about matches"),
         (["embed", images, "--picture=x.png"], r"--picture is about matches"),
         (["identify", images, "--picture=x.png"], r"give its file as --gallery"),
@@ -392,7 +393,7 @@ def test_a_version_by_its_label(models, folder, transport, monkeypatch):
 
     monkeypatch.setattr(ServedModel, "_number", labelled)
     with local_server(models) as (_, endpoint):
-        flags = [f"--images={folder}", "--version=canary"]
+        flags = [f"--images={folder}", "--version_label=canary"]
         assert client(endpoint, transport, "embed", *flags)
     assert asked and set(asked) == {"canary"}
 

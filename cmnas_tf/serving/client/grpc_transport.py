@@ -32,18 +32,18 @@ class GrpcTransport:
     Args:
       address: ``HOST:PORT``.
       model: its name.
-      version: of the model, its number or a label; "": whichever the server answers with.
+      version: of the model, its number or its label; 0: whichever the server answers with.
     """
 
-    def __init__(self, address: str, model: str, version: str = ""):
+    def __init__(self, address: str, model: str, version: int | str = 0):
         self._channel = grpc.insecure_channel(address, options=_OPTIONS)
         self.close = self._channel.close
         self._service = PredictionServiceStub(self._channel)
         self._spec = ModelSpec(name=model)
-        if version.isdecimal():
-            self._spec.version.value = int(version)
-        elif version:
+        if isinstance(version, str):
             self._spec.version_label = version
+        elif version:
+            self._spec.version.value = version
 
     def signatures(self, seconds: float) -> dict[str, list[str]]:
         """See ``Transport``."""

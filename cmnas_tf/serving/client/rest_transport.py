@@ -40,15 +40,15 @@ class _Connection(urllib3.connection.HTTPConnection):
 class RestTransport:
     """See ``Transport``; made as ``GrpcTransport`` is, but each thread needs one of its own."""
 
-    def __init__(self, address: str, model: str, version: str = ""):
+    def __init__(self, address: str, model: str, version: int | str = 0):
         # Without repeating calls, following redirections or asking proxies.
         self._pool = urllib3.connection_from_url(f"http://{address}", retries=False)
         self._pool.ConnectionCls = _Connection
         self.close = self._pool.close
         self._path = f"/v1/models/{model}"
         if version:
-            kind = "versions" if version.isdecimal() else "labels"
-            self._path += f"/{kind}/{quote(version, safe='')}"
+            kind = "labels" if isinstance(version, str) else "versions"
+            self._path += f"/{kind}/{quote(str(version), safe='')}"
 
     def signatures(self, seconds: float) -> dict[str, list[str]]:
         """See ``Transport``."""

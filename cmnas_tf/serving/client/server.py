@@ -25,10 +25,9 @@ class Server(Options):
     )
     transport: str = option("grpc", "What is spoken.", choices=("grpc", "rest"))
     model_name: str = option(MODEL_NAME, "Name of the model on the server.")
-    version: str = advanced(
-        "",
-        "Version of the model, by its number, or by a label that the server gives one (canary); by "
-        "default the newest one that is served.",
+    version: int = advanced(0, "Version of the model; 0: the newest one that is served.", minimum=0)
+    version_label: str = advanced(
+        "", "Label that the server gives to the version, such as stable, in place of a number."
     )
     deadline_seconds: float = advanced(
         30.0, "Seconds after which a request is given up, its retries included.", minimum=0.001
@@ -40,6 +39,14 @@ class Server(Options):
         0.2, "Longest wait before the first retry; it doubles with each, up to 5 s.", minimum=0
     )
     seed: int = advanced(0, "Seed of how long the waits really are.", minimum=0, maximum=2**32 - 1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.version and self.version_label:
+            raise BadInput(
+                f"version={self.version} and version_label={self.version_label} both say which "
+                "version of the model. Give one of them."
+            )
 
     @property
     def address(self) -> str:
@@ -68,18 +75,21 @@ class Server(Options):
                 raise BadInput(self._explained(error)) from error
 
     def _transport(self) -> Transport:
+        model = self.address, self.model_name, self.version_label or self.version
         with needing("serving"):
             if self.transport == "rest":
                 from cmnas_tf.serving.client.rest_transport import RestTransport
 
-                return RestTransport(self.address, self.model_name, self.version)
+                return RestTransport(*model)
             from cmnas_tf.serving.client.grpc_transport import GrpcTransport
 
-            return GrpcTransport(self.address, self.model_name, self.version)
+            return GrpcTransport(*model)
 
     def _explained(self, error: CallError) -> str:
         at, said = f"{self.address} ({self.transport})", error.sentence
         version = f" version={self.version}" if self.version else ""
+        if self.version_label:
+            version = f" version_label={self.version_label}"
         explained = {
             "UNAVAILABLE": f"No model server answers at {at}: {said} Start one, for example with "
             "`serve_locally`, or correct `server` and `transport`.",
