@@ -7,7 +7,7 @@ from cmnas_tf.options import Options, advanced
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkParts(Options):
-    """What a network has besides its backbone's convolutions and norms; those of AGW.
+    """What a network has besides its backbone's convolutions and norms: the parts of AGW.
 
     AGW is the baseline of Ye et al., "Deep Learning for Person Re-identification: A Survey and
     Outlook", TPAMI 2021, in their version for two modalities: ``separate_stem``, ``non_local`` of
@@ -15,17 +15,17 @@ class NetworkParts(Options):
     """
 
     separate_stem: bool = advanced(
-        False, "Give each modality a first convolution of its own (AGW); of ResNets."
+        False, "Give each modality its own first convolution (AGW; ResNets only)."
     )
     non_local: tuple[int, ...] = advanced(
         (),
-        "Last blocks of each stage that a non-local block follows (Wang et al., CVPR 2018), such "
-        "as 0,2,3,0 (AGW); of ResNets.",
+        "How many of the last blocks of each stage have a non-local block behind them (Wang et "
+        "al., CVPR 2018); 0,2,3,0 in AGW. ResNets only.",
     )
     pooling: str = advanced(
         "average",
-        "How the feature map is pooled: average [code], or gem: the generalized mean with p = 3 "
-        "(AGW); gem_trained trains p from there.",
+        "How the feature map is pooled: average [code]; gem, the generalized mean with p = 3 "
+        "(AGW); or gem_trained, which learns p from there.",
         choices=("average", "gem", "gem_trained"),
     )
 

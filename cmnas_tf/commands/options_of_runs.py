@@ -20,7 +20,7 @@ RUN_DIR = "Folder of this run: checkpoints, logs, results."
 
 @dataclass(frozen=True, kw_only=True)
 class Run(Options):
-    """One run: where it is kept, and what makes it repeatable."""
+    """The run: where it is kept, and its seed."""
 
     run_dir: str = path_option(RUN_DIR, required=True, affects_result=False)
     seed: int = option(0, "Seed of all randomness.", minimum=0, maximum=2**32 - 1)
@@ -28,19 +28,19 @@ class Run(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class DataFolder(Options):
-    """Which images."""
+    """The images."""
 
     data_dir: str = path_option(
-        "Folder of the data set, laid out as its authors deliver it, or of its shards. Search and "
-        "training take several, with commas between, and keep their people apart.",
+        "Folder of the data set, laid out as its authors deliver it, or of its shards. A search or "
+        "a training takes several, separated by commas, and keeps their people apart.",
         required=True,
         several=True,
         affects_result=False,
     )
     dataset: str = option(
         "",
-        "Layout of the data set; images of your own: listed in images.csv, or in folders. By "
-        f"default the one that `data_dir` looks like, else {_USUAL}. Of several one for each.",
+        "Layout of the data set; own_images: listed in images.csv; own_folders: in folders. By "
+        f"default what `data_dir` looks like, or {_USUAL}. One for each of several data sets.",
         choices=LAYOUTS,
         several=True,
     )
@@ -55,7 +55,7 @@ class DataFolder(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class Data(DataFolder):
-    """Which images."""
+    """The images."""
 
     skip_unreadable: bool = advanced(
         False, "Leave out and count images that cannot be decoded, instead of stopping."

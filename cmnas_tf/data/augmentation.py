@@ -56,8 +56,7 @@ class Augmentation(Options):
     )
     color_jitter: float = advanced(
         0.0,
-        "By which part, up or down, contrast, brightness and saturation of visible images change "
-        "at most.",
+        "Largest relative change of contrast, brightness and saturation of visible images.",
         **_PART,
     )
     erase_area: tuple[float, float] = (0.02, 0.4)

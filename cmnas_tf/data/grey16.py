@@ -19,9 +19,9 @@ class Grey16(Options):
 
     grey16_range: Range = option(
         (),
-        "LOW,HIGH: values of greyscale PNGs of 16 bits that become 0 and 255; those between are "
-        "scaled linearly and rounded, halves up, others clipped (our choice). Without it such "
-        "images are refused; their values are told where a data set is prepared.",
+        "LOW,HIGH: the values of 16-bit greyscale PNGs that become 0 and 255. Values between "
+        "them are scaled linearly and rounded, halves up; others are clipped (our choice). Without "
+        "it such images are refused. The command that prepares a data set shows which it has.",
         minimum=0,
         maximum=2**16 - 1,
     )

@@ -12,7 +12,7 @@ from cmnas_tf.options import Options, advanced, option
 
 @dataclass(frozen=True)
 class Sampling(Options):
-    """A batch: P identities, K images of each, per modality; over all devices together."""
+    """A batch, of all devices together: P identities, K images of each, per modality."""
 
     identities_per_batch: int = option(16, "P, identities in a batch. [code]", minimum=2)
     images_per_identity: int = option(
@@ -20,7 +20,7 @@ class Sampling(Options):
     )
     dataset_weights: tuple[float, ...] = advanced(
         (),
-        "How often people of each of several data sets are drawn; by default as each has people.",
+        "How often the people of each of several data sets are drawn; by default, all alike.",
         minimum=0.001,
         maximum=1000,
     )

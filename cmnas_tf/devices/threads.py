@@ -13,12 +13,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Threads(Options):
-    """How the CPU shares an operation; that is written down with the run."""
+    """Threads of the CPU; their number is recorded with the run."""
 
     threads: int = advanced(
         0,
-        "Threads that share an operation on the CPU; the last bits of a result follow from their "
-        "number. 0: as many as it began with, which is one for each core.",
+        "Threads that share an operation on the CPU. The last bits of a result depend on it. 0: as "
+        "many as the run began with, or one for each core.",
         minimum=0,
         affects_result=False,
     )

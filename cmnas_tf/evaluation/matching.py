@@ -83,11 +83,11 @@ class Matching(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class Arithmetic(Options):
-    """What the network is computed in."""
+    """Precision of the network."""
 
     precision: str = option(
         "float32",
-        "Numbers of the feature maps; weights, statistics and ranking stay float32.",
+        "Precision of the feature maps; weights, statistics and ranking stay float32.",
         choices=("float32", "bfloat16", "float16"),
     )
 

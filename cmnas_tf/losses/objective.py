@@ -99,8 +99,8 @@ class Objective(LossWeights):
             _GOAL,
             str,
             "retrieval",
-            "What weights and architecture are to be good for: retrieval, by all terms below, or "
-            "classification, by cross entropy alone, of weight 1, whatever the weights say.",
+            "retrieval: all terms below; classification: the cross entropy alone, of weight 1, "
+            "whatever the weights say. Weights and architecture follow the same one.",
             choices=("retrieval", "classification"),
         )
         own = [inner for found in LOSSES.values() for inner in found.make.options()]

@@ -9,21 +9,21 @@ from cmnas_tf.options import Options, advanced
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpointing(Options):
-    """What is kept during a run."""
+    """Checkpoints."""
 
     checkpoint_every: str = advanced(
         "epoch",
-        "When to write a checkpoint: epoch, a number of steps (500), or minutes (10m).",
+        "How often to write a checkpoint: epoch, a number of steps (500), or minutes (10m).",
         affects_result=False,
     )
     keep_checkpoints: int = advanced(
-        2, "Checkpoints to keep, newest first.", minimum=1, affects_result=False
+        2, "How many of the newest checkpoints to keep.", minimum=1, affects_result=False
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress(Options):
-    """What is shown."""
+    """Display."""
 
     progress: bool = advanced(True, "Show a progress bar.", affects_result=False)
 

@@ -108,11 +108,11 @@ class SearchAlgorithm(WeightTraining):
 
 @dataclass(frozen=True, kw_only=True)
 class Modality(Options):
-    """Which of the training images a search takes."""
+    """The part of the training images that is searched on."""
 
     modality: str = option(
         "all",
-        "Images to search on, of a data set that has two modalities.",
+        "Which modality to search on, where the data set has two.",
         choices=("all", "visible", "infrared"),
     )
 

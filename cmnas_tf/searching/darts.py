@@ -27,28 +27,28 @@ class Darts(SupernetSearch):
     """
 
     warmup_epochs: int = option(
-        10, "First epochs, in which the architecture logits are not updated.", minimum=0
+        10, "Epochs at the start that leave the architecture logits alone.", minimum=0
     )
     order: str = advanced(
         "first",
-        "Whether the architecture's gradient takes the weights as they are (first), or counts in "
-        "how they would follow (second: about three times the work of a step).",
+        "first: the architecture's gradient takes the weights as they are; second: as they would "
+        "be after their next step (DARTS, eq. 7), which makes a step about three times the work.",
         choices=("first", "second"),
     )
     architecture_statistics: str = advanced(
         "running",
-        "What batch norms normalise by in the architecture loss: running statistics, as a test "
-        "does, or those of its batch, as training does (DARTS).",
+        "What batch norms normalise by in the architecture loss: running statistics, as in a "
+        "test, or those of the batch, as in training (DARTS).",
         choices=("running", "batch"),
     )
     relaxation: str = advanced(
         "softmax",
         "How logits become mixture weights: softmax [Auto-ReID: pub], Gumbel-softmax with "
-        "annealing, or gdas: the candidate that it draws alone, with its gradient.",
+        "annealing, or gdas: only the candidate that it draws, with its gradient.",
         choices=("softmax", "gumbel", "gdas"),
     )
-    initial_temperature: float = advanced(5.0, "Gumbel temperature at first.", minimum=0.01)
-    final_temperature: float = advanced(0.5, "Gumbel temperature at last.", minimum=0.01)
+    initial_temperature: float = advanced(5.0, "Gumbel temperature at the start.", minimum=0.01)
+    final_temperature: float = advanced(0.5, "Gumbel temperature at the end.", minimum=0.01)
     architecture_learning_rate: float = option(
         1e-3, "Learning rate of the architecture logits (Adam 0.5, 0.999).", minimum=0
     )
@@ -57,8 +57,8 @@ class Darts(SupernetSearch):
     )
     latency_weight: float = advanced(
         0.0,
-        "Expected multiply-adds of the mixture of cells, over those of an even one, in the "
-        "architecture loss (beyond the paper).",
+        "Weight, in the architecture loss, of the multiply-adds that cells are expected to take, "
+        "relative to those of an even mixture (beyond the paper).",
         minimum=0,
     )
     architecture_weights: ArchitectureWeights = ArchitectureWeights()

@@ -61,8 +61,8 @@ class ByFitness(Selection):
 
     tie_errors: float = advanced(
         1.0,
-        "Architectures are equally fit, and the smallest of them is taken, where their fitness "
-        "differs by no more than so many standard errors of that difference.",
+        "Architectures whose fitness differs by no more than this many standard errors of the "
+        "difference count as equally fit; the smallest of them is taken.",
         minimum=0,
         maximum=10,
     )
@@ -184,9 +184,11 @@ class Evolution(ByFitness):
     what the logits prefer, or random ones where that is too few (our choice).
     """
 
-    population: int = advanced(12, "Architectures that live at a time.", minimum=2)
-    tournament: int = advanced(4, "Of so many of them the fittest has a child.", minimum=1)
-    evaluations: int = option(30, "Architectures that are measured at most.", minimum=2)
+    population: int = advanced(12, "Number of architectures alive at a time.", minimum=2)
+    tournament: int = advanced(
+        4, "How many are drawn, of which the fittest has a child.", minimum=1
+    )
+    evaluations: int = option(30, "Largest number of architectures to measure.", minimum=2)
 
     def explore(self, derived: Architecture, fitness: "SupernetFitness", seed: int) -> None:
         """See :class:`ByFitness`."""

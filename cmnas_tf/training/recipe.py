@@ -25,7 +25,7 @@ class WeightOptimizer(Options):
         "adam", "Adam (0.5, 0.999) [code], or SGD with momentum.", choices=("adam", "sgd")
     )
     momentum: float = advanced(0.9, "Momentum of SGD.", minimum=0, maximum=0.99999)
-    nesterov: bool = advanced(False, "Nesterov's momentum, of SGD (AGW).")
+    nesterov: bool = advanced(False, "Nesterov's momentum, for SGD (AGW).")
     backbone_learning_rate: float = option(
         0.001, "Learning rate of the backbone, after warm-up. [code]", minimum=0
     )
@@ -37,63 +37,63 @@ class WeightOptimizer(Options):
     )
     learning_rate_warmup: float = advanced(
         10.0,
-        "Epochs of linear warm-up, from `warmup_start` of the learning rate. [code]",
+        "Epochs in which the learning rate grows linearly to its full size. [code]",
         minimum=0,
     )
     warmup_start: float = advanced(
-        0.01, "What part of itself the rate warms up from. [code]", minimum=0, maximum=1
+        0.01, "Share of the learning rate that warm-up starts from. [code]", minimum=0, maximum=1
     )
     schedule: str = option(
         "steps",
-        "After warm-up the learning rate falls in steps, at `decay_epochs` [code], or along half a "
-        "cosine, to `final_learning_rate` of it at the end.",
+        "How the learning rate falls after warm-up: in steps, at `decay_epochs` [code], or along "
+        "half a cosine, to `final_learning_rate` of its full size.",
         choices=("steps", "cosine"),
     )
     decay_epochs: tuple[float, ...] = option(
         (40.0, 70.0), "Epochs after which the learning rate is multiplied by 0.1. [code]"
     )
     final_learning_rate: float = advanced(
-        0.01, "Cosine: what is left of the learning rate at the end.", minimum=0, maximum=1
+        0.01, "Share of the learning rate that a cosine ends with.", minimum=0, maximum=1
     )
     schedule_every: str = advanced(
         "epoch",
-        "Move the learning rate at each epoch [code], or smoothly at each step.",
+        "Change the learning rate once an epoch [code], or smoothly at each step.",
         choices=("epoch", "step"),
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Numerics(Options):
-    """What numbers it is computed in, and how alike from run to run."""
+    """Precision, speed, and how alike two runs are."""
 
     precision: str = option(
         "float32",
-        "Numbers of the feature maps (mixed precision); weights, statistics, losses and ranking "
+        "Precision of the feature maps (mixed precision); weights, statistics, losses and ranking "
         "stay float32.",
         choices=("float32", "bfloat16", "float16"),
     )
     batch_norm: str = advanced(
         "per_replica",
-        "Batch statistics over each device's rows [code] or over all devices' rows.",
+        "Batch statistics of the rows of each device alone [code], or of all devices together.",
         choices=("per_replica", "synchronized"),
     )
     deterministic: bool = advanced(
         False,
-        "Use only GPU kernels that give the same bits each time; slower, refuses some, "
-        "and XLA compiles nothing there.",
+        "Use only GPU kernels that give the same bits each time. Slower: some operations are "
+        "refused, and XLA compiles nothing.",
     )
     xla: str = advanced(
         "auto",
-        "Let XLA compile whole steps: a minute or more before the first, and 0.6 of the time and "
-        "memory of each on an H100. auto: where one GPU computes.",
+        "Let XLA compile whole steps. It takes a minute or more before the first one; on an H100 "
+        "each step then takes 0.6 of the time and memory. auto: on one GPU.",
         choices=("auto", "on", "off"),
         affects_result=False,
     )
     recompute: bool = advanced(
         False,
-        "Keep only what enters each residual block or cell, and compute the rest again for the "
-        "gradient (rematerialization): less memory, another forward pass; the same but for "
-        "rounding.",
+        "Keep only the input of each residual block or cell and compute the rest again for the "
+        "gradient (rematerialization): less memory for one more forward pass, and the same result "
+        "but for rounding.",
     )
 
 

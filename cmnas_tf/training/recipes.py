@@ -94,10 +94,10 @@ RECIPES.register(
 
 @dataclass(frozen=True)
 class RecipeName(Options):
-    """Where the values come from that are not given."""
+    """The defaults of this command's options."""
 
     recipe: str = option(
-        "cm_nas", "Named recipe, whose values count where none is given", affects_result=False
+        "cm_nas", "Recipe whose values the options have by default", affects_result=False
     )
 
     @classmethod
