@@ -35,10 +35,10 @@ class ServedForm(Options):
     signatures: tuple[str, ...] = advanced(
         (), "Signatures that it has; by default all. Each that was called takes memory of its own."
     )
-    max_images: int = advanced(256, "Most images of a request.", minimum=1, maximum=4096)
+    max_images: int = advanced(256, "Images that a request may hold.", minimum=1, maximum=4096)
     max_pixels: int = advanced(
         2**26,
-        "Most pixels of all images of a request together; the largest image taken has 2^24.",
+        "Pixels that all images of a request may have together; each alone, at most 2^24.",
         minimum=64,
     )
     frozen: bool = advanced(

@@ -161,7 +161,7 @@ class Measuring(Options):
     measure_on: str = option(
         "held_out",
         "Training people whom the weights then never see (held_out), or the test people by the "
-        "data set's protocol (test): an epoch chosen on them says too much of itself.",
+        "data set's protocol (test): chosen on those, an epoch looks better than it is.",
         choices=("held_out", "test"),
     )
     held_out: float = option(

@@ -23,7 +23,7 @@ class Server(Options):
     server: str = option(
         "", "HOST:PORT of the server; by default port 8500 (gRPC) or 8501 (REST) of this machine."
     )
-    transport: str = option("grpc", "What is spoken.", choices=("grpc", "rest"))
+    transport: str = option("grpc", "Protocol to speak.", choices=("grpc", "rest"))
     model_name: str = option(MODEL_NAME, "Name of the model on the server.")
     version: int = advanced(0, "Version of the model; 0: the newest one that is served.", minimum=0)
     version_label: str = advanced(
@@ -38,7 +38,7 @@ class Server(Options):
     backoff_seconds: float = advanced(
         0.2, "Longest wait before the first retry; it doubles with each, up to 5 s.", minimum=0
     )
-    seed: int = advanced(0, "Seed of how long the waits really are.", minimum=0, maximum=2**32 - 1)
+    seed: int = advanced(0, "Seed of the random part of each wait.", minimum=0, maximum=2**32 - 1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
