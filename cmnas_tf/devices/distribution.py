@@ -6,6 +6,7 @@ the number of replicas and summed over them.
 """
 
 import functools
+import gc
 import logging
 import os
 import signal
@@ -133,14 +134,31 @@ def compiled_on(strategy: tf.distribute.Strategy, by_xla: bool = False) -> Calla
 
     @functools.cache
     def graph_of(function: Callable[..., Any]) -> Callable[..., Any]:
-        # Nothing in it branches on a tensor; to look for that takes seconds.
-        @tf.function(autograph=False, jit_compile=by_xla or None)
-        def graph(*values: Any) -> Any:
-            return first_replica(strategy.run(function, values))
-
-        return graph
+        return as_graph(lambda *values: first_replica(strategy.run(function, values)), by_xla)
 
     return lambda function, *values: graph_of(function)(*values)
+
+
+def as_graph(function: Callable[..., Any], by_xla: bool = False) -> Callable[..., Any]:
+    """``function`` as a graph, traced when it is first called; it branches on no tensor.
+
+    Args:
+      by_xla: whether XLA compiles it.
+    """
+
+    # To look for branches takes seconds. So does to look through all of a growing graph for garbage
+    # time and again: there is none in it.
+    @tf.function(autograph=False, jit_compile=by_xla or None)
+    def graph(*values: Any) -> Any:
+        collected = gc.isenabled()
+        gc.disable()
+        try:
+            return function(*values)
+        finally:
+            if collected:
+                gc.enable()
+
+    return graph
 
 
 def map_over_replicas(strategy: tf.distribute.Strategy) -> Callable[..., Iterable[Any]]:
