@@ -62,8 +62,9 @@ def make_strategy(
                 "set it for each process, see docs/devices.md, or give strategy=mirrored."
             )
     os.environ.pop("TF_CONFIG", None)  # TensorFlow reads it for every strategy
-    # Mirrored variables of one GPU would be summed over it, each by itself, in a compiled step.
-    alone = devices.strategy == "auto" and not devices.logical_devices and len(gpus) == 1
+    # Mirrored variables of one device are summed over it, each by itself: that takes time to trace,
+    # and in a step that XLA compiled each time.
+    alone = devices.strategy == "auto" and not devices.logical_devices and len(gpus) < 2
     if devices.strategy == "one_device" or alone:
         return tf.distribute.OneDeviceStrategy("GPU:0" if gpus else "CPU:0")
     if devices.logical_devices:
