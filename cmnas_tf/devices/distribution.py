@@ -150,6 +150,7 @@ def as_graph(function: Callable[..., Any], by_xla: bool = False) -> Callable[...
     # To look for branches takes seconds. So does to look through all of a growing graph for garbage
     # time and again: there is none in it.
     @tf.function(autograph=False, jit_compile=by_xla or None)
+    @functools.wraps(function)
     def graph(*values: Any) -> Any:
         collected = gc.isenabled()
         gc.disable()
