@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from benchmarks.figure import Figure
@@ -34,6 +35,11 @@ def over_faster(numerator: str, *denominators: str) -> Callable[[Timings], float
         return None if None in found else max(found)
 
     return value
+
+
+def seconds(variant: str) -> Callable[[Timings], float | None]:
+    """A variant's own time."""
+    return lambda timings: median(timings[variant].seconds)
 
 
 def gigabytes(variant: str) -> Callable[[Timings], float | None]:
@@ -91,6 +97,19 @@ COMPARISONS = {
             ),
         },
         rounds=15,
+    ),
+    "start": Comparison(
+        (STEP + "start",),
+        {
+            "seconds_to_first_step": Figure(
+                seconds(STEP + "start"),
+                6,
+                explained="Both updates are graphs, of some 30,000 operations together. In "
+                "equal parts Python makes them, and TensorFlow rewrites and places them.",
+            )
+        },
+        rounds=3,
+        warmup=0,
     ),
     "precision": Comparison(
         (

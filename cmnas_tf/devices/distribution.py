@@ -6,6 +6,7 @@ the number of replicas and summed over them.
 """
 
 import functools
+import gc
 import logging
 import os
 import signal
@@ -61,8 +62,9 @@ def make_strategy(
                 "set it for each process, see docs/devices.md, or give strategy=mirrored."
             )
     os.environ.pop("TF_CONFIG", None)  # TensorFlow reads it for every strategy
-    # Mirrored variables of one GPU would be summed over it, each by itself, in a compiled step.
-    alone = devices.strategy == "auto" and not devices.logical_devices and len(gpus) == 1
+    # Mirrored variables of one device are summed over it, each by itself: that takes time to trace,
+    # and in a step that XLA compiled each time.
+    alone = devices.strategy == "auto" and not devices.logical_devices and len(gpus) < 2
     if devices.strategy == "one_device" or alone:
         return tf.distribute.OneDeviceStrategy("GPU:0" if gpus else "CPU:0")
     if devices.logical_devices:
@@ -133,14 +135,32 @@ def compiled_on(strategy: tf.distribute.Strategy, by_xla: bool = False) -> Calla
 
     @functools.cache
     def graph_of(function: Callable[..., Any]) -> Callable[..., Any]:
-        # Nothing in it branches on a tensor; to look for that takes seconds.
-        @tf.function(autograph=False, jit_compile=by_xla or None)
-        def graph(*values: Any) -> Any:
-            return first_replica(strategy.run(function, values))
-
-        return graph
+        return as_graph(lambda *values: first_replica(strategy.run(function, values)), by_xla)
 
     return lambda function, *values: graph_of(function)(*values)
+
+
+def as_graph(function: Callable[..., Any], by_xla: bool = False) -> Callable[..., Any]:
+    """``function`` as a graph, traced when it is first called; it branches on no tensor.
+
+    Args:
+      by_xla: whether XLA compiles it.
+    """
+
+    # To look for branches takes seconds. So does to look through all of a growing graph for garbage
+    # time and again: there is none in it.
+    @tf.function(autograph=False, jit_compile=by_xla or None)
+    @functools.wraps(function)
+    def graph(*values: Any) -> Any:
+        collected = gc.isenabled()
+        gc.disable()
+        try:
+            return function(*values)
+        finally:
+            if collected:
+                gc.enable()
+
+    return graph
 
 
 def map_over_replicas(strategy: tf.distribute.Strategy) -> Callable[..., Iterable[Any]]:

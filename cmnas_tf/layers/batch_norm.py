@@ -140,11 +140,12 @@ class BatchNorm(keras.layers.Layer):
         """Moves the running statistics towards those of a batch, each [C], unless they are kept."""
         if not _moving.get():
             return
+        share = tf.constant(1.0 - self.momentum, mean.dtype)
         for running, batch in (
             (self.moving_mean, mean),
             (self.moving_variance, unbiased_variance),
         ):
-            running.assign_sub((running - batch) * (1.0 - self.momentum))
+            running.assign_sub((running - batch) * share, read_value=False)
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, for Keras' config round trip."""

@@ -58,15 +58,19 @@ class MixedModalityNorm(Branches):
         if training:
             own = [norm.batch(part) for norm, part in zip(norms, parts.values(), strict=True)]
             both = Statistics.of_union(own)
+            shares = [part.size / both.size for part in own]
             for norm, statistics in zip((*norms, self.shared), (*own, both), strict=True):
                 norm.update(statistics.mean, statistics.unbiased_variance)
         else:
             own = [norm.running() for norm in norms]
             both = self.shared.running()
+            shares = [0.0] * len(own)
         # A supernet has so many sites that its graph is kept small: the modalities are stacked.
         separate = Parameters(tf.stack([n.gamma for n in norms]), tf.stack([n.beta for n in norms]))
         shared = Parameters(*map(tf.convert_to_tensor, (self.shared.gamma, self.shared.beta)))
-        scale, offset = mixture(own, both, separate, shared, weights[0], self.shared.epsilon)
+        scale, offset = mixture(
+            own, both, shares, separate, shared, weights[0], self.shared.epsilon
+        )
         maps = zip(parts.values(), own, tf.unstack(scale), tf.unstack(offset), strict=True)
         mixed = [affine(part, statistics.mean, s, o) for part, statistics, s, o in maps]
         return mixed[0] if len(mixed) == 1 else tf.concat(mixed, axis=0)
@@ -82,6 +86,7 @@ class Parameters(NamedTuple):
 def mixture(
     own: Sequence[Statistics],
     both: Statistics,
+    shares: Sequence[Any],
     separate: Parameters,
     shared: Parameters,
     share_of_separate: tf.Tensor,
@@ -100,6 +105,7 @@ def mixture(
       both: those that all rows are normalised by. In training they are the moments of the rows of
         ``own`` together (:meth:`Statistics.of_union`), and the gradient for ``own`` is right
         through them too; otherwise both are running statistics, and nobody asks for it.
+      shares: of each of ``own`` in the rows of ``both``; 0 for running statistics.
       separate: of the modalities' batch norms, [M, C] each.
       shared: of the batch norm of all rows, [C] each.
       share_of_separate: ``w``, a scalar in 0..1.
@@ -110,11 +116,12 @@ def mixture(
     """
     means = tf.stack([part.mean for part in own])  # [M, C]
     variances = tf.stack([part.variance for part in own])
+    rows = tf.convert_to_tensor([[share] for share in shares], means.dtype)  # [M, 1]
 
     @tf.custom_gradient
-    def coefficients(means, variances, gammas, betas, gamma, beta, w):
-        roots, root = tf.math.rsqrt(variances + epsilon), tf.math.rsqrt(both.variance + epsilon)
-        distances = means - both.mean  # [M, C]
+    def coefficients(means, variances, mean, variance, gammas, betas, gamma, beta, w):
+        roots, root = tf.math.rsqrt(variances + epsilon), tf.math.rsqrt(variance + epsilon)
+        distances = means - mean  # [M, C]
         separate_scale, shared_scale = gammas * roots, gamma * root
         shared_offset = beta + shared_scale * distances
         # The difference of the two is what the gradient of w is about: taken here, it does not
@@ -122,18 +129,19 @@ def mixture(
         scale_gap, offset_gap = separate_scale - shared_scale, betas - shared_offset
 
         def gradient(d_scale, d_offset):
-            to_shared = (1.0 - w) * d_offset  # [M, C]
+            others = 1.0 - w
+            to_shared = others * d_offset  # [M, C]
             d_beta = tf.reduce_sum(to_shared, axis=0)
-            d_shared_scale = tf.reduce_sum((1.0 - w) * d_scale + to_shared * distances, axis=0)
+            d_shared_scale = tf.reduce_sum(others * d_scale + to_shared * distances, axis=0)
             d_separate_scale = w * d_scale
-            sizes = tf.convert_to_tensor([[part.size] for part in own], means.dtype)  # [M, 1]
-            rows = tf.math.divide_no_nan(sizes, both.size)  # running statistics have no size
             d_variance = -0.5 * d_shared_scale * shared_scale * tf.square(root)
             d_variances = -0.5 * d_separate_scale * separate_scale * tf.square(roots)
             moved = shared_scale * (to_shared - rows * d_beta) + 2.0 * rows * distances * d_variance
             return (
                 moved,
                 d_variances + rows * d_variance,
+                None,
+                None,
                 d_separate_scale * roots,
                 w * d_offset,
                 d_shared_scale * root,
@@ -144,4 +152,7 @@ def mixture(
         scale, offset = shared_scale + w * scale_gap, shared_offset + w * offset_gap
         return (scale, offset), gradient
 
-    return coefficients(means, variances, *separate, *shared, share_of_separate)
+    # All that it reads is handed in: for anything else the whole network before would be looked
+    # through for variables.
+    of_all = (both.mean, both.variance)
+    return coefficients(means, variances, *of_all, *separate, *shared, share_of_separate)

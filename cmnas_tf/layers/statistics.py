@@ -94,8 +94,9 @@ def _size(x: tf.Tensor) -> tf.Tensor | float:
 @tf.custom_gradient
 def _fused_moments(x: tf.Tensor):
     ones, zeros = (tf.constant(value, shape=x.shape[-1:]) for value in (1.0, 0.0))
-    _, mean, unbiased = tf.compat.v1.nn.fused_batch_norm(
-        x, ones, zeros, epsilon=_EPSILON, is_training=True
+    nothing = tf.constant([])
+    _, mean, unbiased, *_ = tf.raw_ops.FusedBatchNormV3(
+        x=x, scale=ones, offset=zeros, mean=nothing, variance=nothing, epsilon=_EPSILON
     )
     size = _size(x)
 
@@ -108,20 +109,18 @@ def _fused_moments(x: tf.Tensor):
 @tf.custom_gradient
 def _fused_affine(x: tf.Tensor, centre: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor):
     variance = tf.constant(1.0 - _EPSILON, shape=x.shape[-1:])
-    y, _, _ = tf.compat.v1.nn.fused_batch_norm(
-        x, scale, offset, mean=centre, variance=variance, epsilon=_EPSILON, is_training=False
+    normed = {"x": x, "scale": scale, "epsilon": _EPSILON, "is_training": False}
+    y, *_, reserved = tf.raw_ops.FusedBatchNormV3(
+        offset=offset, mean=centre, variance=variance, **normed
     )
 
     def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, ...]:
         found = tf.raw_ops.FusedBatchNormGradV3(
             y_backprop=dy,
-            x=x,
-            scale=scale,
             reserve_space_1=centre,
             reserve_space_2=variance,
-            reserve_space_3=tf.zeros([0]),
-            epsilon=_EPSILON,
-            is_training=False,
+            reserve_space_3=reserved,
+            **normed,
         )
         d_offset = found.offset_backprop
         return found.x_backprop, -scale * d_offset, found.scale_backprop, d_offset

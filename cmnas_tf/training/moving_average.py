@@ -25,9 +25,12 @@ class MovingAverage:
 
     def update(self) -> None:
         """Takes one step; outside of replicas, after the weights moved."""
+        dtypes = {average.dtype for average in self.variables.values()}
+        shares = {d: (tf.constant(self.decay, d), tf.constant(1.0 - self.decay, d)) for d in dtypes}
 
         def blend(average: tf.Variable, live: tf.Variable) -> None:
-            average.assign(self.decay * average + (1.0 - self.decay) * live)
+            kept, taken = shares[average.dtype]
+            average.assign(kept * average + taken * live, read_value=False)
 
         extended = tf.distribute.get_strategy().extended
         for name, live in self._live.items():

@@ -10,7 +10,7 @@ import tf_keras as keras
 from cmnas_tf.data.pipeline import Share
 from cmnas_tf.data.sampling import IdentitySampler
 from cmnas_tf.devices import xla
-from cmnas_tf.devices.distribution import first_replica
+from cmnas_tf.devices.distribution import as_graph, first_replica
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.models.precision import computed_in
 from cmnas_tf.models.specification import Specification
@@ -72,17 +72,14 @@ class Trainer:
         def replica_step(batch):
             return {"weights": gradient_step(network, training.objective, optimizer, batch, k)}
 
-        # Nothing in it branches on a tensor; converting it takes seconds.
-        @tf.function(
-            autograph=False,
-            jit_compile=xla.compiles(numerics.xla, strategy, numerics.deterministic) or None,
-        )
         def train_step(batch):
             terms = strategy.run(replica_step, args=(batch,))
             average.update()
             return first_replica(terms)
 
-        return cls(training, strategy, network, optimizer, average, train_step)
+        by_xla = xla.compiles(numerics.xla, strategy, numerics.deterministic)
+        graph = as_graph(train_step, by_xla)
+        return cls(training, strategy, network, optimizer, average, graph)
 
     def train(
         self,

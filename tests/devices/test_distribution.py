@@ -341,15 +341,17 @@ def test_one_device():
 @pytest.mark.parametrize(
     ("asked", "listed", "expected"),
     [
-        ("auto", False, "mirrored"),
+        ("auto", False, "CPU:0"),
         ("auto", True, "multi_worker"),
         ("multi_worker", True, "multi_worker"),
         ("mirrored", True, "mirrored"),
     ],
 )
 def test_which_strategy(monkeypatch, caplog, asked, listed, expected):
-    """The processes of TF_CONFIG, where it lists any, unless this machine alone is asked for."""
+    """The processes of TF_CONFIG, where it lists any, unless this machine alone is asked for; its
+    only device without any mirroring."""
     monkeypatch.setattr(distribution, "_mirrored", lambda: "mirrored")
+    monkeypatch.setattr(tf.distribute, "OneDeviceStrategy", lambda device: device)
     monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", lambda: "multi_worker")
     with socket.socket() as free:
         free.bind(("", 0))
