@@ -103,9 +103,9 @@ COMPARISONS = {
         {
             "seconds_to_first_step": Figure(
                 seconds(STEP + "start"),
-                6,
-                explained="Both updates are graphs, of some 30,000 operations together. In "
-                "equal parts Python makes them, and TensorFlow rewrites and places them.",
+                10,
+                explained="Both updates are graphs of tens of thousands of operations. Python "
+                "makes them one by one; TensorFlow rewrites and places them.",
             )
         },
         rounds=3,
