@@ -15,10 +15,21 @@ from typing import NamedTuple
 
 import pytest
 
+from cmnas_tf.commands.cmnas import COMMANDS
 from tests.end_to_end import faults
-from tests.end_to_end.writers import WRITERS, Files, Workplace, everything, in_use, unreadable
+from tests.end_to_end.writers import (
+    WRITE_NOTHING,
+    WRITERS,
+    Files,
+    Workplace,
+    everything,
+    in_use,
+    unreadable,
+)
 from tests.forked import Said
 from tests.mutations import SEED
+from tests.serving import stand_in
+from tests.serving.conftest import local_server
 
 pytestmark = pytest.mark.slow
 
@@ -41,7 +52,10 @@ class Alone(NamedTuple):
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory):
-    return Workplace(tmp_path_factory.mktemp("workplace"))
+    models = tmp_path_factory.mktemp("models")
+    stand_in.write(models, 1, stand_in.pictures(stand_in.PEOPLE))
+    with local_server(models) as (_, endpoint):
+        yield Workplace(tmp_path_factory.mktemp("workplace"), endpoint.grpc)
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +65,8 @@ def left_alone(workplace, tmp_path_factory):
     @functools.cache
     def left_alone(name):
         writer, counted = WRITERS[name], tmp_path_factory.mktemp("changes") / "counted"
+        if writer.needs:
+            pytest.importorskip(writer.needs)
         out = workplace.place(writer)
         before, begun = everything(out, writer), time.monotonic()
         counting = functools.partial(faults.counting_changes, out, counted)
@@ -80,6 +96,11 @@ def killed(workplace, writer, out, alone, chance):
     }[way]
     code, said = workplace.run(writer, out, fault)
     assert code in (-signal.SIGKILL, -signal.SIGXFSZ), said
+
+
+def test_every_command_is_here_or_writes_nothing():
+    writing = {writer.words[0] for writer in WRITERS.values()}
+    assert writing == set(COMMANDS) - WRITE_NOTHING
 
 
 @pytest.mark.parametrize("name", WRITERS)
