@@ -119,10 +119,11 @@ def test_killed_and_run_again(name, workplace, left_alone):
         assert everything(out, writer) == alone.after
 
 
-@pytest.mark.parametrize("name", [name for name in WRITERS if name != "study"])
+@pytest.mark.parametrize("name", [name for name in WRITERS if name not in ("study", "demo")])
 def test_a_full_disk(name, workplace, left_alone):
     """That is, a file can have so many bytes and no more; nor can what a study is told by its
-    commands, which it keeps in files."""
+    commands, which it keeps in files. The demonstration takes minutes, and trials run commands as
+    it does."""
     writer, alone, chance = WRITERS[name], left_alone(name), random.Random(f"{SEED} {name}")
     print(f"CMNAS_TF_MUTATION_SEED={SEED}")
     for _ in range(FAULTS):
