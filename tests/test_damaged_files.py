@@ -72,9 +72,11 @@ def write_look(file):
     next(run.results_folder.iterdir()).replace(run.results_folder / file.name)
 
 
-def torch_save(file):
+def torch_save(file, **how):
+    """An authors' checkpoint, in an old form or in today's."""
     torch = pytest.importorskip("torch")
-    torch.save({name: torch.tensor(array) for name, array in TENSORS.items()}, file)
+    state = {name: torch.tensor(array) for name, array in TENSORS.items()}
+    torch.save({"epoch": 1, "model": state, "ema": state}, file, **how)
 
 
 # By file name: what writes one, and what reads it.
@@ -93,6 +95,10 @@ KINDS = {
     "step.safetensors": (lambda f: checkpoints.write(f, 3, TENSORS, {"a": 1}), checkpoints.read),
     "weights.safetensors": (lambda file: file.write_bytes(save(TENSORS)), read_torch_file),
     "weights.pt": (torch_save, read_torch_file),
+    "weights.pth": (
+        lambda file: torch_save(file, _use_new_zipfile_serialization=False),
+        read_torch_file,
+    ),
     "gallery.npz": (Gallery.of("net", ENTRIES, ROWS).save, Gallery.load),
     "train_id.txt": (lambda file: file.write_text("1,2,30,41\n"), read_identities),
     "id.mat": (write_mat, lambda file: read_mat(file, "id")),

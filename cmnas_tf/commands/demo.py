@@ -14,6 +14,7 @@ from cmnas_tf.commands.options_of_runs import RUN_DIR
 from cmnas_tf.commands.processes import run_command
 from cmnas_tf.options import Options, option
 from cmnas_tf.runs.run_folder import RunFolder
+from cmnas_tf.serving.exported_model import versions_in
 
 NETWORKS = {"all shared": "shared", "all separate": "separate", "searched": None}
 
@@ -54,7 +55,10 @@ def main(command: Demo) -> None:
         strip = Architecture.load(run.architecture).strip()
         lines.append([name, *_figures(results["results"]), strip])
     exported = folder / "export"
-    run_command("export", f"--run_dir={folder / 'searched'}", f"--export_dir={exported}")
+    if versions_in(exported):
+        print(f"\nexported before: {exported}")
+    else:
+        run_command("export", f"--run_dir={folder / 'searched'}", f"--export_dir={exported}")
     print()
     print(table(lines))
     print(f"\nSavedModel    {exported}")

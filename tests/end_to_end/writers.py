@@ -11,8 +11,9 @@ from PIL import Image
 from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef
 
 from cmnas_tf.runs import checkpoints
-from tests.end_to_end.processes import behind
+from tests.end_to_end.processes import ROOT, behind
 from tests.forked import Forked, Said
+from tests.serving import stand_in
 from tests.tiny_people import PLUGIN, TINIEST, write_people
 
 Files = dict[str, bytes | None]
@@ -24,11 +25,13 @@ class Writer(NamedTuple):
     """A command that writes into a folder.
 
     Attributes:
-      words: its name and its flags; ``{there}`` is the folder of what is there, ``{out}`` its own.
+      words: its name and its flags; ``{there}`` is the folder of what is there, ``{out}`` its own,
+        ``{server}`` the address of a model server.
       begins_with: of what is there, what its own folder holds a copy of before.
       whole: whether all that it writes appears at once; if not, each file does.
       differs: names of files that are others each time: logs and times.
       alone: whether it does all by itself, not by commands that it runs.
+      needs: a module of a package that is not everywhere.
     """
 
     words: tuple[str, ...]
@@ -36,6 +39,7 @@ class Writer(NamedTuple):
     whole: bool = True
     differs: tuple[str, ...] = ()
     alone: bool = True
+    needs: str = ""
 
 
 FEW = (
@@ -64,6 +68,11 @@ WRITERS = {
         ("export", TRAINED, "--export_dir={out}", "--version=2", "--gallery={there}/g.npz")
     ),
     "export_tflite": Writer(("export_tflite", TRAINED, PEOPLE, "--export_dir={out}/tflite")),
+    "export_onnx": Writer(
+        ("export_onnx", TRAINED, PEOPLE, "--export_dir={out}/onnx"),
+        differs=("visible.onnx", "infrared.onnx"),  # what tf2onnx writes is not always the same
+        needs="tf2onnx",
+    ),
     "export_torch": Writer(("export_torch", TRAINED, "--export_dir={out}/torch")),
     "import_weights": Writer(
         (
@@ -80,6 +89,29 @@ WRITERS = {
         ("build_faiss_index", "--gallery={there}/g.npz", "--output={out}/index")
     ),
     "report": Writer(("report", "{there}/run", "--page={out}/report.html")),
+    "client": Writer(
+        (
+            *("client", "identify", "--server={server}", "--images={there}/gallery"),
+            *("--modality=visible", "--k=2", "--noprogress"),
+            *("--embeddings={out}/embeddings.npz", "--picture={out}/matches.png"),
+            *("--gallery={there}/gallery/gallery.npz", "--gallery_dir={there}/gallery"),
+        ),
+        whole=False,
+    ),
+    "trials": Writer(
+        (
+            *("trials", "--dataset=regdb", "--data_dir={there}/regdb", "--run_dir={out}/trials"),
+            *(*TINIEST, "--epochs=1", "--splits=1"),
+        ),
+        whole=False,
+        alone=False,
+    ),
+    "demo": Writer(
+        ("demo", "--run_dir={out}/demo"),
+        whole=False,
+        differs=("latency.json",),
+        alone=False,
+    ),
     "study": Writer(
         (
             *("study", PEOPLE, "--run_dir={out}/study", "--seeds=1"),
@@ -91,6 +123,14 @@ WRITERS = {
         differs=("train_seconds.json", "results.json", "log.txt"),
         alone=False,
     ),
+}
+
+WRITE_NOTHING = {"results", "doctor", "local_server"}
+# The demonstration's flag files, found before the project's own where it is run.
+DEMO = {
+    "data": (*FEW[1:], "--images_per_camera=2"),
+    "search": (*TINIEST, "--epochs=1", "--warmup_epochs=0"),
+    "train": (*TINIEST[1:], "--epochs=1"),
 }
 
 
@@ -141,11 +181,18 @@ class Workplace:
 
     Args:
       folder: all of it.
+      server: that has the stand-in as a model.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, server: str):
         self.there, self._folder, self._places = folder / "there", folder, 0
+        self._server = server
         write_people(self.there / "people")
+        write_people(self.there / "regdb", dataset="regdb")
+        stand_in.write_gallery(self.there / "gallery")
+        (self.there / "configs").mkdir()
+        for name, flags in DEMO.items():
+            (self.there / f"configs/demo_{name}.flags").write_text("\n".join(flags))
         for number, name in enumerate(("images", "more")):
             for person in range(3):
                 image = self.there / name / f"visible/cam1/{person}/{number}.png"
@@ -171,8 +218,9 @@ class Workplace:
         return place
 
     def start(self, writer: Writer, out: Path, said: Said, fault=None) -> Forked:
-        words = [word.format(there=self.there, out=out) for word in writer.words]
-        before = functools.partial(_prepare, fault)
+        places = {"there": self.there, "out": out, "server": self._server}
+        words = [word.format(**places) for word in writer.words]
+        before = functools.partial(_prepare, self.there, fault)
         return Forked(*words, out=said.path, err=said.path, before=before)
 
     def run(self, writer: Writer, out: Path, fault=None) -> tuple[int | None, str]:
@@ -181,7 +229,10 @@ class Workplace:
             return self.start(writer, out, said, fault).join(300), said.text()
 
 
-def _prepare(fault):
-    os.environ["PYTHONPATH"] = str(PLUGIN)  # for the commands that it runs in turn
+def _prepare(there, fault):
+    os.chdir(there)
+    os.environ["PYTHONPATH"] = (
+        f"{ROOT}{os.pathsep}{PLUGIN}"  # for the commands that it runs in turn
+    )
     if fault is not None:
         fault()

@@ -22,7 +22,6 @@ from cmnas_tf.serving.development_server.server import LocalServer, serve_locall
 from tests.serving import stand_in
 
 IMAGE = "tensorflow/serving:2.15.1"
-PEOPLE = 6  # in the stand-in's gallery
 
 
 class Endpoint(NamedTuple):
@@ -45,7 +44,7 @@ class Endpoint(NamedTuple):
 def models(tmp_path_factory) -> Path:
     """Versions 1 and 2 of the stand-in, version 1 with a gallery; not to be changed."""
     base = tmp_path_factory.mktemp("models")
-    stand_in.write(base, 1, stand_in.pictures(PEOPLE))
+    stand_in.write(base, 1, stand_in.pictures(stand_in.PEOPLE))
     stand_in.write(base, 2)
     return base
 

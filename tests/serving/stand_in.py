@@ -14,8 +14,11 @@ from PIL import Image
 
 from cmnas_tf.data.decode import decode
 from cmnas_tf.files import replacing
+from cmnas_tf.serving.entries import Entry
+from cmnas_tf.serving.gallery import Gallery
 
 SIDE = 8  # pixels of every image that is made here
+PEOPLE = 6  # in its gallery
 
 
 def pictures(count: int, seed: int = 0) -> np.ndarray:
@@ -119,3 +122,15 @@ def write(base: Path, version: int, people: np.ndarray | None = None) -> Path:
     with replacing(base / str(version)) as aside:
         tf.saved_model.save(module, str(aside), signatures=module.signatures())
     return base / str(version)
+
+
+def write_gallery(folder: Path) -> Gallery:
+    """The stand-in's gallery as the file ``gallery.npz``, and its images beside that."""
+    folder.mkdir(exist_ok=True)
+    people, entries = pictures(PEOPLE), []
+    for number, image in enumerate(people):
+        (folder / f"{number}.png").write_bytes(encoded(image))
+        entries.append(Entry(f"{number}.png", f"p{number}", str(number), "visible"))
+    found = Gallery.of("digest", entries, embeddings(people, "visible").astype(np.float32))
+    found.save(folder / "gallery.npz")
+    return found

@@ -22,11 +22,10 @@ from cmnas_tf.serving.client.asking import Request, ask
 from cmnas_tf.serving.client.remote_model import RemoteModel, Retries
 from cmnas_tf.serving.client.server import Server
 from cmnas_tf.serving.development_server.served_model import ServedModel
-from cmnas_tf.serving.entries import Entry
-from cmnas_tf.serving.gallery import Gallery
 from tests.mutations import MUTATIONS, SEED, mutated
 from tests.serving import stand_in
-from tests.serving.conftest import PEOPLE, local_server, tensorflow_serving
+from tests.serving.conftest import local_server, tensorflow_serving
+from tests.serving.stand_in import PEOPLE
 
 both = pytest.mark.parametrize("transport", ["grpc", "rest"])
 
@@ -309,15 +308,7 @@ def test_the_command_identifies_a_folder(server, transport, folder):
 
 @pytest.fixture
 def gallery(tmp_path):
-    """The stand-in's gallery as a file, and its images."""
-    people, entries = stand_in.pictures(PEOPLE), []
-    for number, image in enumerate(people):
-        (tmp_path / f"{number}.png").write_bytes(stand_in.encoded(image))
-        entries.append(Entry(f"{number}.png", f"p{number}", str(number), "visible"))
-    rows = stand_in.embeddings(people, "visible").astype(np.float32)
-    found = Gallery.of("digest", entries, rows)
-    found.save(tmp_path / "gallery.npz")
-    return found
+    return stand_in.write_gallery(tmp_path)
 
 
 def test_a_search_in_an_index_beside_the_client(server, folder, gallery, tmp_path):

@@ -3,6 +3,8 @@
 import os
 import pickle
 import sys
+import warnings
+import zipfile
 
 import numpy as np
 import pytest
@@ -106,6 +108,108 @@ def test_code_in_a_pickle_is_not_run(tmp_path, torch):
     assert not (tmp_path / "ran").exists()
     pickle.loads((tmp_path / "b.pth").read_bytes())
     assert (tmp_path / "ran").exists()  # it would have
+
+
+def members(path):
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def with_pickle(path, torch, content, compression=zipfile.ZIP_STORED):
+    """What ``torch.save`` writes, but for the pickle in it."""
+    torch.save({"w": torch.ones(2)}, path)
+    found = {n: content if n.endswith("/data.pkl") else c for n, c in members(path).items()}
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, data in found.items():
+            archive.writestr(name, data)
+
+
+# Programs for the unpickler that make the folder FILE, or would with the right arguments.
+PROGRAMS = {
+    "reduce": b"cos\nmkdir\n(S'FILE'\ntR.",
+    "eval": b'c__builtin__\neval\n(S\'__import__("os").mkdir("FILE")\'\ntR.',
+    "getattr": b"c__builtin__\ngetattr\n(c__builtin__\ndict\nS'get'\ntR.",
+    "inst": b"(S'FILE'\nios\nmkdir\n.",
+    "obj": b"(cos\nmkdir\nS'FILE'\no.",
+    "stack_global": b"\x80\x04S'os'\nS'mkdir'\n\x93S'FILE'\n\x85R.",
+    "newobj": b"\x80\x02cos\nmkdir\nS'FILE'\n\x85\x81.",
+    "ext": b"\x80\x02\x82\x01.",
+    "another load": b"ctorch\nload\n(S'FILE'\ntR.",
+    "build": b"\x80\x02cos\nmkdir\n}X\x09\x00\x00\x00__class__K\x01sb.",
+    "deep": b"\x80\x02" + 100_000 * b"]" + 99_999 * b"a" + b".",
+    "within itself": b"\x80\x02}q\x00X\x05\x00\x00\x00modelh\x00s.",
+    "a huge integer": b"\x80\x02\x8b\xff\xff\xff\x7f.",
+    "a huge text": b"\x80\x02X\xff\xff\xff\x7f.",
+}
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_programs_in_pickles_are_not_run(name, zipped, tmp_path, torch):
+    path, program = tmp_path / "a.pt", PROGRAMS[name].replace(b"FILE", os.fsencode(tmp_path / "f"))
+    if zipped:
+        with_pickle(path, torch, program)
+    else:
+        path.write_bytes(program)
+    with warnings.catch_warnings(), pytest.raises(BadInput, match=r"a\.pt"):
+        warnings.simplefilter("ignore")  # of pickle protocol 4
+        read_torch_file(path)
+    assert not (tmp_path / "f").exists()
+
+
+def test_a_compressed_file_is_not_unfolded(tmp_path, torch):
+    with_pickle(tmp_path / "a.pt", torch, 10**7 * b"]", zipfile.ZIP_DEFLATED)
+    with pytest.raises(BadInput, match=r"a\.pt is compressed, and torch\.save compresses nothing"):
+        read_torch_file(tmp_path / "a.pt")
+
+
+def test_numbers_that_are_repeated_are_not_unfolded(tmp_path, torch):
+    """Twice may be: a network whose layers share weights."""
+    weight = torch.ones(1000)
+    torch.save({"a": weight, "b": weight}, tmp_path / "a.pt")
+    assert set(read_torch_file(tmp_path / "a.pt")["live"]) == {"a", "b"}
+    for shape in ((2**20, 2**20), (10**5,)):
+        torch.save({"w": torch.ones(1).expand(shape)}, tmp_path / "a.pt")
+        with pytest.raises(BadInput, match=r"a\.pt has tensors of more than 4 times its own bytes"):
+            read_torch_file(tmp_path / "a.pt")
+
+
+def test_tensors_that_are_trained_are_read(tmp_path, torch):
+    """As in ``dict(network.named_parameters())``."""
+    parameter = torch.nn.Parameter(torch.ones(2, dtype=torch.bfloat16))
+    torch.save({"w": parameter}, tmp_path / "a.pt")
+    assert_same(read_torch_file(tmp_path / "a.pt")["live"], {"w": np.ones(2, np.float32)})
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda torch: torch.eye(3).to_sparse(), "no state dict"),
+        (lambda torch: torch.eye(3).to_sparse_csr(), "no state dict"),
+        (lambda torch: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]), "w is no"),
+        (lambda torch: torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8), "w is no"),
+        (lambda torch: torch.empty(10, device="meta"), "w is no tensor that NumPy knows"),
+        (lambda torch: torch.tensor([1j]), "w is no .*complex numbers"),
+        (lambda torch: torch.tensor([1j]).conj(), "w is no tensor that NumPy knows"),
+        (lambda torch: torch.ones([1] * 70), "w is no tensor that NumPy knows"),
+        (lambda torch: torch.empty([0, 2**40, 2**22]), "w is no tensor that NumPy knows"),
+        (lambda torch: torch.Size([3]), "no state dict"),
+    ],
+    ids=["sparse", "csr", "nested", "qint8", "meta", "complex", "conj", "70", "0", "size"],
+)
+def test_tensors_that_numpy_has_not(make, message, tmp_path, torch):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what PyTorch has deprecated
+        torch.save({"w": make(torch)}, tmp_path / "a.pt")
+        with pytest.raises(BadInput, match=rf"a\.pt.* {message}"):
+            read_torch_file(tmp_path / "a.pt")
+
+
+def test_an_average_that_is_a_tensor_is_refused(tmp_path, torch):
+    for average in (torch.ones(2), torch.ones(0), [1]):
+        torch.save({"model": tensors(torch), "ema": average}, tmp_path / "a.pt")
+        with pytest.raises(BadInput, match=r"a\.pt holds no state dict \(found: "):
+            read_torch_file(tmp_path / "a.pt")
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.3, 0.99])
