@@ -119,4 +119,6 @@ def report(scores: Scores) -> str:
 
 
 if __name__ == "__main__":
+    if not sys.argv[1:] and not KEPT.is_file():
+        sys.exit("No seed is kept yet: give the folders of studies, runs/gaps/*/cells.")
     print(report(take_over(map(Path, sys.argv[1:]), KEPT)))
