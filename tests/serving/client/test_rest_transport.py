@@ -17,13 +17,13 @@ HEAD = b"HTTP/1.1 %d Said\r\nContent-Length: %d\r\n%s\r\n"
 def answering():
     """Opens a transport to a server that gives one connection these bytes, and then leaves it open
     or closes it."""
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as accepting, contextlib.ExitStack() as stack:
 
         def open_transport(said: bytes, leave_open: bool = False) -> RestTransport:
             listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
 
             def answer():
-                accepted = stack.enter_context(listening.accept()[0])
+                accepted = accepting.enter_context(listening.accept()[0])
                 accepted.recv(1 << 16)
                 accepted.sendall(said)
                 if not leave_open:
