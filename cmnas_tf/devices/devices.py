@@ -14,7 +14,7 @@ class Devices(Options):
         "auto",
         "mirrored: all GPUs of this machine, or its CPU; one_device: one of them; multi_worker: "
         "those of all processes that TF_CONFIG lists; auto: multi_worker where TF_CONFIG lists "
-        "any, one_device where there is one device, otherwise mirrored.",
+        "any, mirrored for several GPUs or `logical_devices`, otherwise one_device.",
         choices=("auto", "one_device", "mirrored", "multi_worker"),
         affects_result=False,
     )

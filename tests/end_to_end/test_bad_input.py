@@ -115,8 +115,8 @@ def test_a_split_that_leaves_too_few_identities(refused, trees, run_dir):
 @pytest.mark.parametrize("command", ["search", "train"])
 def test_a_batch_that_cannot_be_divided_over_the_devices(refused, trees, run_dir, command):
     """There are two devices here; said before the run's folder is made."""
-    data = f"--data_dir={trees / 'sysu_mm01'}"
-    said = refused(command, *TINY, data, f"--run_dir={run_dir}", "--identities_per_batch=3")
+    flags = f"--data_dir={trees / 'sysu_mm01'}", f"--run_dir={run_dir}", "--strategy=mirrored"
+    said = refused(command, *TINY, *flags, "--identities_per_batch=3")
     assert "--identities_per_batch=3 cannot be divided over 2 devices" in said
     assert "give 2 or 4, or use 1 of the devices" in said
     assert not run_dir.exists()
