@@ -161,7 +161,8 @@ def starter(
         seen = {"CUDA_VISIBLE_DEVICES": places[free[0]]} if free else {}
         with cell.log_file.open("ab") as log:
             process = start_command("study", *own, output=log, environment=environment | seen)
-        at_work.update({n: process for n in free[:1]})
+        if free:
+            at_work[free[0]] = process
         return process
 
     return start
