@@ -37,6 +37,32 @@ def test_scores_are_those_of_the_studies(document):
             assert re.findall(r"[\d.]+", cell)[: len(wanted)] == wanted, (name, cell)
 
 
+CELLS = {
+    "searched by retrieval": "searched",
+    "searched by classification": "classification",
+    "searched without the part-aware operation": "darts_cells",
+    "three random ones of the same size": "random",
+}
+
+
+def test_scores_of_cells_are_those_of_their_study():
+    """Rank-1 and mAP with their spread, and the interval of what the search has ahead."""
+    study = json.loads((DOCS / "study_autoreid" / "study.json").read_text())
+    scores = study["scores"]["single_query"]
+    (ahead,) = study["differences"].values()
+    text = (DOCS / "results.md").read_text()
+    for name, row in CELLS.items():
+        (printed,) = re.findall(rf"^\| {name} \| (.*) \|$", text, re.MULTILINE)
+        *cells, interval = printed.split(" |")
+        for cell, measure in zip(cells, ("rank1", "mAP"), strict=True):
+            of_row = scores[measure][row]
+            wanted = f"{100 * of_row['mean']:.1f} ± {100 * of_row['deviation']:.1f}"
+            assert cell.strip() == wanted, (name, cell)
+        if row != "searched":
+            low, high = ahead["mAP"][row]["interval"]
+            assert interval.strip() == f"{100 * low:+.1f} to {100 * high:+.1f}"
+
+
 RATIOS = {
     "fused mixed norm over three plain ones": ("fused_over_naive_norm",),
     "supernet's step over a derived network's; its memory": (
