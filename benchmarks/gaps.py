@@ -40,6 +40,11 @@ def scores_in(study: Path) -> dict[str, dict[str, float]]:
     }
 
 
+def commits(study: Path) -> list[str]:
+    """Those that a study's cells were trained with."""
+    return json.loads((study / "study.json").read_text(encoding="utf-8"))["commits"]
+
+
 def take_over(studies: Iterable[Path], kept: Path) -> Scores:
     """What is kept with these studies' seeds, which take the place of those with fewer rows."""
     found = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
@@ -47,7 +52,7 @@ def take_over(studies: Iterable[Path], kept: Path) -> Scores:
         seeds = found.setdefault(study.parent.name, {})
         for seed, scores in scores_in(study).items():
             if len(scores) > len(seeds.get(seed, {}).get("mAP", {})):
-                seeds[seed] = {"mAP": scores, "machine": machine()}
+                seeds[seed] = {"mAP": scores, "machine": machine() | {"commit": commits(study)}}
     write_json(kept, found)
     return {kind: {s: of["mAP"] for s, of in seeds.items()} for kind, seeds in found.items()}
 

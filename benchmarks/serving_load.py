@@ -64,12 +64,13 @@ def main() -> None:
     sys.exit(1 if result["failures"] else 0)
 
 
-def load(base: Path, seconds: float, clients: int, swaps: int) -> dict[str, Any]:
+def load(base: Path, seconds: float, clients: int, swaps: int, least: int = 0) -> dict[str, Any]:
     """Serves a copy of a model's newest version in a process of its own, and loads it.
 
     Args:
       base: folder of the model's versions.
       seconds: how long.
+      least: requests that there are at least, however long they take.
       clients: how many ask at the same time, half of them by gRPC and half by REST.
       swaps: how often the version is replaced, by a copy of itself.
 
@@ -91,7 +92,7 @@ def load(base: Path, seconds: float, clients: int, swaps: int) -> dict[str, Any]
             questions = _questions(signatures)
             # The first answers; they also make every signature ready.
             expected = [transports[0].predict(name, inputs, DEADLINE) for name, inputs in questions]
-            asked = _Asked(questions, expected, time.monotonic() + seconds)
+            asked = _Asked(questions, expected, time.monotonic() + seconds, least)
             threads = [
                 threading.Thread(target=asked.keep_asking, args=(transport, number))
                 for number, transport in enumerate(transports)
@@ -108,14 +109,15 @@ def load(base: Path, seconds: float, clients: int, swaps: int) -> dict[str, Any]
                         shutil.copytree(newest, aside)
                     swapped.append(round(passed, 1))
                 time.sleep(min(SAMPLE_SECONDS, seconds / 20))
+            seconds = time.monotonic() - start
             answering = transports[0].signatures(DEADLINE).keys() == signatures.keys()
             for transport in transports:
                 transport.close()
     return {
         "seconds": seconds,
         "clients": clients,
-        "requests": sum(map(len, asked.milliseconds.values())),
-        "requests_per_second": sum(map(len, asked.milliseconds.values())) / seconds,
+        "requests": asked.requests,
+        "requests_per_second": asked.requests / seconds,
         "failures": asked.failures + ([] if answering else ["signatures changed"]),
         "swaps": swapped,
         "signatures": {name: _latency(ms) for name, ms in sorted(asked.milliseconds.items())},
@@ -131,18 +133,25 @@ class _Asked:
         questions: list[tuple[str, dict[str, np.ndarray]]],
         expected: list[dict[str, np.ndarray]],
         end: float,
+        least: int,
     ):
         self._questions, self._expected = questions, expected
-        self._end = end
+        self._end, self._least = end, least
         self.milliseconds: dict[str, list[float]] = {}
         self.failures: list[str] = []
         self._lock = threading.Lock()
 
+    @property
+    def requests(self) -> int:
+        """How many there were so far."""
+        with self._lock:
+            return sum(map(len, self.milliseconds.values()))
+
     def keep_asking(self, transport: Transport, client: int) -> None:
-        """Asks questions in a random order until the time is over."""
+        """Asks questions in a random order until the time is over and there were enough."""
         random = np.random.default_rng(client)
         kind = type(transport).__name__.removesuffix("Transport").lower()
-        while time.monotonic() < self._end:
+        while time.monotonic() < self._end or self.requests < self._least:
             number = random.integers(len(self._questions))
             name, inputs = self._questions[number]
             start = time.perf_counter()

@@ -10,7 +10,7 @@ from benchmarks.gaps import best_elsewhere, pooled, report, take_over
 def write(study, rows):
     scores = {"all": {"mAP": {row: {"seeds": seeds} for row, seeds in rows.items()}}}
     study.mkdir(parents=True, exist_ok=True)
-    (study / "study.json").write_text(json.dumps({"scores": scores}))
+    (study / "study.json").write_text(json.dumps({"scores": scores, "commits": ["abc"]}))
 
 
 def lines(text):
@@ -76,4 +76,5 @@ def test_what_is_kept_grows_by_whole_seeds_and_by_rows(tmp_path):
     assert take_over([study], kept) == grown == take_over([], kept)
     write(study, {row: {"0": 0.5} for row in "abc"})
     assert take_over([study], kept)["near"]["0"] == {"a": 50.0, "b": 50.0, "c": 50.0}
-    assert json.loads(kept.read_text())["near"]["1"]["machine"]["cores"]
+    measured_on = json.loads(kept.read_text())["near"]["1"]["machine"]
+    assert measured_on["cores"] and measured_on["commit"] == ["abc"]

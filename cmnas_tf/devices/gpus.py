@@ -1,5 +1,6 @@
 """The GPUs of this machine, and how processes share them."""
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -16,9 +17,9 @@ def visible_gpus() -> list[str]:
             return []
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True).stdout
         return [str(n) for n in range(sum(line.startswith("GPU ") for line in listed.splitlines()))]
-    names = [name.strip() for name in visible.split(",")]
-    known = [name not in ("", "-1") for name in names]  # CUDA sees none behind one it does not know
-    return names[: known.index(False)] if False in known else names
+    names = map(str.strip, visible.split(","))
+    # CUDA sees none of those behind one that it does not know.
+    return list(itertools.takewhile(lambda name: name not in ("", "-1"), names))
 
 
 def shared_out(gpus: Sequence[str], each: float) -> list[str]:

@@ -136,6 +136,11 @@ def _state(path: Path, content: Any) -> TorchState:
             "numbers. Write it again where it was made, each tensor by its method clone()."
         )
     state = without_prefix({str(name): _array(path, name, t) for name, t in tensors.items()})
+    if len(state) < len(tensors):
+        raise BadInput(
+            f"{path} has tensors twice, with `module.` before their names and without. Give a file "
+            "of one network."
+        )
     broken = [name for name, array in state.items() if not np.isfinite(array).all()]
     if broken:
         raise BadInput(f"{path}: {', '.join(broken[:5])} is not finite. Use another file.")

@@ -122,9 +122,11 @@ def test_killed_and_run_again(name, workplace, left_alone):
 
 @pytest.mark.parametrize("name", [name for name in WRITERS if name not in ("study", "demo")])
 def test_a_full_disk(name, workplace, left_alone):
-    """That is, a file can have so many bytes and no more; nor can what a study is told by its
-    commands, which it keeps in files. The demonstration takes minutes, and trials run commands as
-    it does."""
+    """That is, a file can have so many bytes and no more.
+
+    A study keeps what its cells say in files, which would be cut too. The demonstration takes
+    minutes, and runs commands as trials do.
+    """
     writer, alone, chance = WRITERS[name], left_alone(name), random.Random(f"{SEED} {name}")
     print(f"CMNAS_TF_MUTATION_SEED={SEED}")
     for _ in range(FAULTS):

@@ -418,11 +418,11 @@ def test_under_load_and_while_versions_change_no_request_fails(models):
     ``benchmarks.serving_load`` is the same for ten minutes, which show more of the memory: here it
     may still grow by what two versions at a time take, and the stand-in's are small.
     """
-    result = load(models, LOAD_SECONDS, clients=8, swaps=3)
+    result = load(models, LOAD_SECONDS, clients=8, swaps=3, least=101)
     assert result["failures"] == []
     assert len(result["swaps"]) == 3
     asked = {name.split()[0] for name in result["signatures"]}
     assert asked >= {"embed", "embed_visible", "embed_infrared", "embed_visible_pixels"}
-    assert result["requests"] >= 8  # one of each client, however busy the machine is
+    assert result["requests"] > 100
     memory = result["memory"]
     assert memory["late_megabytes"] < 1.2 * memory["early_megabytes"]

@@ -42,6 +42,14 @@ def test_safetensors(tmp_path, prefix):
     assert states["average"] is states["live"]
 
 
+def test_a_tensor_that_is_there_twice(tmp_path):
+    """With PyTorch's prefix and without: neither may be dropped without a word."""
+    path = tmp_path / "a.safetensors"
+    save_file({"w": STATE["conv1.weight"], "module.w": STATE["conv1.weight"] + 1}, path)
+    with pytest.raises(BadInput, match=r"a\.safetensors has tensors twice, with `module\.`"):
+        read_torch_file(path)
+
+
 @pytest.mark.parametrize("zipped", [True, False])
 def test_a_state_dict(tmp_path, torch, zipped):
     """In today's format, and in that of torchvision's first files."""
