@@ -25,7 +25,8 @@ def of_tensorflow(run: Run, count: int) -> dict[str, Any]:
     """By TensorFlow's profiler; without a GPU no kernel is found.
 
     Returns:
-      Of one run: ``kernels``; ``busy_ms``, of any of them; ``ms_by_kind``.
+      Of one run: ``kernels``; ``busy_ms``, of any of them; ``ms_by_kind``; ``longest_ms``, of the
+      kernels that took most, by name.
     """
     import tensorflow as tf
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
@@ -76,16 +77,19 @@ def _some(run: Run, count: int) -> None:
 
 def _summary(spans: Iterable[tuple[str, float, float]], count: int) -> dict[str, Any]:
     by_kind: Counter[str] = Counter()
+    by_name: Counter[str] = Counter()
     busy, end, kernels = 0.0, -1.0, 0
     for name, start, length in sorted(spans, key=lambda span: span[1]):
         kernels += 1
         by_kind[_kind(name)] += length
+        by_name[name] += length
         busy += max(start + length - max(start, end), 0.0)
         end = max(end, start + length)
     return {
         "kernels": kernels / count,
         "busy_ms": busy / count,
         "ms_by_kind": {kind: total / count for kind, total in by_kind.most_common()},
+        "longest_ms": {name: total / count for name, total in by_name.most_common(20)},
     }
 
 

@@ -11,6 +11,7 @@ import tf_keras as keras
 
 from benchmarks import batch, kernels
 from benchmarks.naive_norm import NaiveMixedNorm
+from benchmarks.shifted_pool import shifted_max_pool
 from benchmarks.worker import Run
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.data.pipeline import Batch
@@ -18,7 +19,7 @@ from cmnas_tf.devices.distribution import compiled_on, first_replica, make_strat
 from cmnas_tf.layers import Softmax
 from cmnas_tf.losses import Objective
 from cmnas_tf.modality import VISIBLE
-from cmnas_tf.models import ReidNetwork, two_stream
+from cmnas_tf.models import ReidNetwork, resnet, two_stream
 from cmnas_tf.models.precision import POLICIES
 from cmnas_tf.models.two_stream import network_with
 from cmnas_tf.retrieval.embed import embed_compiled, embed_graph
@@ -39,7 +40,8 @@ def derived(**how: str) -> Run:
     Args:
       how: ``precision``; ``xla="on"``; ``deterministic="yes"`` for no operation without a
         deterministic kernel; ``recompute="yes"`` for less memory; ``rewritten="yes"`` with
-        TensorFlow's arithmetic rewriting, which every run turns off.
+        TensorFlow's arithmetic rewriting, which every run turns off; ``pool="shifted"`` for another
+        gradient of the max pooling; ``xla_flags``, separated by spaces, for XLA besides.
     """
     return _training_step(_all_separate, **how)
 
@@ -148,7 +150,12 @@ def _training_step(
     deterministic: str = "",
     recompute: str = "",
     rewritten: str = "",
+    pool: str = "",
+    xla_flags: str = "",
 ) -> Run:
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {xla_flags}".strip()
+    if pool:
+        resnet.max_pool_3x3 = shifted_max_pool
     keras.mixed_precision.set_global_policy(POLICIES[precision])
     strategy = make_strategy(deterministic=bool(deterministic))
     with strategy.scope():

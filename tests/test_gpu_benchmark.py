@@ -3,9 +3,13 @@
 import argparse
 import sys
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
 from benchmarks import gpu, kernels
+from benchmarks.shifted_pool import shifted_max_pool
+from cmnas_tf.layers import max_pool_3x3
 
 OPTIONS = argparse.Namespace(small=True, steps=2, rows=2, torch_python=sys.executable)
 
@@ -45,6 +49,30 @@ def test_without_a_gpu_it_offers_the_rehearsal(monkeypatch, capsys):
 def test_every_kernel_has_a_kind():
     spans = [("sm90_xmma_wgrad_nhwc", 0.0, 4.0), ("input_reduce_fusion", 2.0, 4.0)]
     spans += [("loop_add_fusion", 10.0, 1.0)]
+    spans += [("input_reduce_fusion", 20.0, 0.0)]
     found = kernels._summary(spans, 2)
-    assert found["kernels"] == 1.5 and found["busy_ms"] == 3.5
+    assert found["kernels"] == 2.0 and found["busy_ms"] == 3.5
     assert found["ms_by_kind"] == {"convolution": 2.0, "reduction": 2.0, "other": 0.5}
+    assert list(found["longest_ms"].values()) == [2.0, 2.0, 0.5]
+
+
+@pytest.mark.parametrize("by_xla", [False, True])
+@pytest.mark.parametrize("shape", [(2, 8, 6, 5), (1, 9, 7, 3)])
+def test_the_max_pooling_of_comparisons_has_the_gradient_of_the_other(shape, by_xla):
+    """Of equal values, the zeros of a ReLU, the first takes it."""
+    x = tf.nn.relu(tf.random.normal(shape))
+    upstream = tf.random.normal(max_pool_3x3(x).shape)
+
+    def both(pool):
+        @tf.function(autograph=False, jit_compile=by_xla or None)
+        def graph():
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                y = pool(x)
+                total = tf.reduce_sum(y * upstream)
+            return y, tape.gradient(total, x)
+
+        return graph()
+
+    for found, expected in zip(both(shifted_max_pool), both(max_pool_3x3), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)

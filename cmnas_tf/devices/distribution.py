@@ -40,7 +40,9 @@ def make_strategy(
       BadInput: the CPU was in use before it could be cut, or TF_CONFIG cannot be used.
     """
     if isinstance(devices, tf.distribute.Strategy):
-        return devices
+        if tf.distribute.has_strategy() or devices is not tf.distribute.get_strategy():
+            return devices
+        devices = Devices(strategy="one_device")  # TensorFlow's default one, which names no device
     devices = devices or Devices()
     xla.set_flags()
     gpus = tf.config.list_physical_devices("GPU")
@@ -135,16 +137,22 @@ def compiled_on(strategy: tf.distribute.Strategy, by_xla: bool = False) -> Calla
 
     @functools.cache
     def graph_of(function: Callable[..., Any]) -> Callable[..., Any]:
-        return as_graph(lambda *values: first_replica(strategy.run(function, values)), by_xla)
+        def on_all(*values: Any) -> Any:
+            return first_replica(strategy.run(function, values))
+
+        return as_graph(on_all, strategy, by_xla)
 
     return lambda function, *values: graph_of(function)(*values)
 
 
-def as_graph(function: Callable[..., Any], by_xla: bool = False) -> Callable[..., Any]:
+def as_graph(
+    function: Callable[..., Any], strategy: tf.distribute.Strategy, by_xla: bool = False
+) -> Callable[..., Any]:
     """``function`` as a graph, traced when it is first called; it branches on no tensor.
 
     Args:
-      by_xla: whether XLA compiles it.
+      strategy: what it runs on.
+      by_xla: whether XLA compiles it, for the one device of the strategy.
     """
 
     # To look for branches takes seconds. So does to look through all of a growing graph for garbage
@@ -160,7 +168,15 @@ def as_graph(function: Callable[..., Any], by_xla: bool = False) -> Callable[...
             if collected:
                 gc.enable()
 
-    return graph
+    if not by_xla:
+        return graph
+
+    # A program that XLA compiled finds no variable of another device than its own.
+    def compiled(*values: Any) -> Any:
+        with tf.device(strategy.extended.worker_devices[0]):
+            return graph(*values)
+
+    return compiled
 
 
 def map_over_replicas(strategy: tf.distribute.Strategy) -> Callable[..., Iterable[Any]]:

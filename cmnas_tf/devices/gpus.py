@@ -5,8 +5,17 @@ import os
 import shutil
 import subprocess
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from cmnas_tf.errors import BadInput
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+def on_gpus(strategy: "tf.distribute.Strategy") -> bool:
+    """Whether GPUs compute what a strategy distributes."""
+    return any("GPU" in device for device in strategy.extended.worker_devices)
 
 
 def visible_gpus() -> list[str]:

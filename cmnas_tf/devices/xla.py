@@ -13,6 +13,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from cmnas_tf.devices.gpus import on_gpus
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import cache_folder
 
@@ -47,14 +48,15 @@ def compiles(choice: str, strategy: tf.distribute.Strategy, deterministic: bool 
       BadInput: ``"on"``, and there are several devices, or XLA cannot compile here.
     """
     replicas = strategy.num_replicas_in_sync
-    if choice == "off" or (choice == "auto" and (replicas > 1 or not _gpus())):
+    on_gpu = on_gpus(strategy)
+    if choice == "off" or (choice == "auto" and (replicas > 1 or not on_gpu)):
         return False
     if replicas > 1:
         raise BadInput(
             f"xla=on compiles the whole step of one device, and {replicas} compute this one; give "
             "strategy=one_device, or leave it out."
         )
-    if deterministic and _gpus():
+    if deterministic and on_gpu:
         if choice == "on":
             raise BadInput(
                 "xla=on: XLA computes no deterministic gradient of max pooling on a GPU; leave out "
@@ -66,7 +68,7 @@ def compiles(choice: str, strategy: tf.distribute.Strategy, deterministic: bool 
         raise BadInput(f"xla=on: XLA cannot compile here: {problem}. {_NEXT_MOVE}")
     if problem:
         logger.warning("XLA cannot compile here: %s. Steps are slower. %s", problem, _NEXT_MOVE)
-    elif _gpus():
+    elif on_gpu:
         logger.info(
             "XLA compiles each kind of step before its first, for a minute or more; it is kept in "
             "%s for the next run. xla=off does without.",
@@ -102,10 +104,6 @@ def _card() -> list[str]:
             if line.startswith("Model:"):
                 return line.removeprefix("Model:").split()
     return []
-
-
-def _gpus() -> list[tf.config.PhysicalDevice]:
-    return tf.config.list_physical_devices("GPU")
 
 
 def _set(variable: str, name: str, value: str) -> None:

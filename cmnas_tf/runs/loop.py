@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from cmnas_tf.data.pipeline import Share
+from cmnas_tf.devices.gpus import on_gpus
 from cmnas_tf.devices.workers import agreed_signal, check_agreement, is_chief
 from cmnas_tf.errors import BadInput, Stopped, TrainingDiverged
 from cmnas_tf.interrupt import StopRequest
@@ -109,8 +110,11 @@ class Loop:
         writer = tf.summary.create_noop_writer()
         if chief:
             writer = open_log(self.run.tensorboard, start)
+        ahead = steps_ahead(self.strategy)
         distributed = self.strategy.distribute_datasets_from_function(
-            lambda context: batches(start, stop, Share.in_context(context))
+            lambda context: batches(start, stop, Share.in_context(context)),
+            # A GPU copies a batch when it is done with what it was given before.
+            tf.distribute.InputOptions(experimental_per_replica_buffer_size=1 + ahead),
         )
         bar = progress_bar(stop, "step", self.progress and chief, initial=start)
         with (
@@ -123,7 +127,6 @@ class Loop:
         ):
             word = ""
             unread: deque[tuple[int, Future[Terms]]] = deque()
-            ahead = steps_ahead()
 
             def report() -> None:
                 """Reads, checks and shows the terms of the first step that waits for it."""
@@ -153,8 +156,11 @@ class Loop:
 
             for number, batch in zip(range(start, stop), distributed, strict=True):
                 # To read a GPU's numbers is to wait for all that it was given before: a step's are
-                # read aside while the next one is given, except before its result is used.
-                unread.append((number, reader.submit(_read, step(number, batch))))
+                # read aside, all at once, while the next one is given, except before its result is
+                # used.
+                computed = step(number, batch)
+                values = tf.stack(tf.nest.flatten(computed))
+                unread.append((number, reader.submit(_read, computed, values)))
                 checkpoints.raise_failed()  # a full disk is no reason to compute on to the next one
                 saves = chief and (due(number + 1) or number + 1 == stop)
                 used = saves or (number + 1) % self.steps_per_epoch == 0
@@ -184,12 +190,12 @@ class Loop:
                 )
 
 
-def steps_ahead() -> int:
+def steps_ahead(strategy: tf.distribute.Strategy) -> int:
     """Steps that are given to a device before the terms of an earlier one are waited for.
 
     A CPU has computed a step when it returns.
     """
-    return 1 if tf.config.list_physical_devices("GPU") else 0
+    return 1 if on_gpus(strategy) else 0
 
 
 @contextlib.contextmanager
@@ -206,8 +212,9 @@ def _naming_what_takes_memory() -> Iterator[None]:
         ) from error
 
 
-def _read(computed: Mapping[str, Mapping[str, tf.Tensor]]) -> Terms:
-    return tf.nest.map_structure(float, computed)
+def _read(computed: Mapping[str, Mapping[str, tf.Tensor]], values: tf.Tensor) -> Terms:
+    """The terms, whose values are [count]."""
+    return tf.nest.pack_sequence_as(computed, values.numpy().tolist())
 
 
 def _in_short(terms: Terms) -> str:

@@ -78,7 +78,7 @@ class Trainer:
             return first_replica(terms)
 
         by_xla = xla.compiles(numerics.xla, strategy, numerics.deterministic)
-        graph = as_graph(train_step, by_xla)
+        graph = as_graph(train_step, strategy, by_xla)
         return cls(training, strategy, network, optimizer, average, graph)
 
     def train(

@@ -333,6 +333,11 @@ def test_a_strategy_is_used_as_it_is(two_replicas, monkeypatch):
     assert os.environ["TF_CONFIG"] == "{"
 
 
+def test_tensorflows_default_strategy_becomes_one_that_names_its_device():
+    found = make_strategy(tf.distribute.get_strategy())
+    assert found.extended.worker_devices[0].endswith("CPU:0")
+
+
 def test_one_device():
     strategy = make_strategy(Devices(strategy="one_device"))
     assert strategy.num_replicas_in_sync == 1

@@ -4,6 +4,7 @@ import logging
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import tensorflow as tf
@@ -14,10 +15,12 @@ from cmnas_tf.errors import BadInput
 
 GPU = tf.config.PhysicalDevice("/physical_device:GPU:0", "GPU")
 ALONE = tf.distribute.OneDeviceStrategy("CPU:0")
+ON_GPU = tf.distribute.OneDeviceStrategy("GPU:0")
 
 
 class Several:
     num_replicas_in_sync = 2
+    extended = SimpleNamespace(worker_devices=("GPU:0", "GPU:1"))
 
 
 @pytest.fixture
@@ -46,9 +49,16 @@ def test_a_cpu_compiles_when_it_is_told_to():
 
 def test_one_gpu_compiles_and_says_where_it_is_kept(gpu, tmp_path, caplog):
     with caplog.at_level(logging.INFO):
-        assert xla.compiles("auto", ALONE)
+        assert xla.compiles("auto", ON_GPU)
     assert f"{tmp_path}/cmnas_tf/xla/{tf.__version__}-NVIDIA-H100" in caplog.text
-    assert not xla.compiles("off", ALONE)
+    assert not xla.compiles("off", ON_GPU)
+
+
+def test_a_cpu_beside_a_gpu_does_not_compile_unless_it_is_told_to(gpu, caplog):
+    with caplog.at_level(logging.INFO):
+        assert not xla.compiles("auto", ALONE)
+        assert xla.compiles("on", ALONE, deterministic=True)
+    assert not caplog.text
 
 
 def test_several_devices_do_not(gpu):
@@ -58,9 +68,9 @@ def test_several_devices_do_not(gpu):
 
 
 def test_deterministic_steps_on_a_gpu_are_graphs(gpu):
-    assert not xla.compiles("auto", ALONE, deterministic=True)
+    assert not xla.compiles("auto", ON_GPU, deterministic=True)
     with pytest.raises(BadInput, match=r"xla=on: .* leave out xla or deterministic"):
-        xla.compiles("on", ALONE, deterministic=True)
+        xla.compiles("on", ON_GPU, deterministic=True)
 
 
 def test_deterministic_steps_on_a_cpu_can_be_compiled():
@@ -69,10 +79,10 @@ def test_deterministic_steps_on_a_cpu_can_be_compiled():
 
 def test_without_its_tools_it_says_what_to_install(gpu, monkeypatch, caplog):
     monkeypatch.setattr(xla, "_problem", lambda: "libdevice not found")
-    assert not xla.compiles("auto", ALONE)
+    assert not xla.compiles("auto", ON_GPU)
     assert "libdevice not found. Steps are slower. It needs ptxas" in caplog.text
     with pytest.raises(BadInput, match=r"xla=on: .* here: libdevice not found. It needs ptxas"):
-        xla.compiles("on", ALONE)
+        xla.compiles("on", ON_GPU)
 
 
 def test_a_strategy_for_a_gpu_sets_flags_that_nobody_set(gpu, monkeypatch, tmp_path):
@@ -92,6 +102,16 @@ def test_a_compiled_function_computes_the_same():
 
     graph, compiled = compiled_on(ALONE), compiled_on(ALONE, by_xla=True)
     assert compiled(double, tf.constant(3.0))["twice"] == graph(double, tf.constant(3.0))["twice"]
+
+
+def test_it_is_compiled_for_the_device_of_its_strategy():
+    """Which is not the one that TensorFlow would choose: CPU:0."""
+    strategy = tf.distribute.OneDeviceStrategy("CPU:1")
+    with strategy.scope():
+        factor = tf.Variable(2.0)
+    compiled = compiled_on(strategy, by_xla=True)(lambda x: factor * x, tf.constant(3.0))
+    assert compiled == 6.0
+    assert compiled.device.endswith("CPU:1")
 
 
 def test_what_was_compiled_is_kept_for_the_next_process(tmp_path):
