@@ -282,7 +282,7 @@ class Architecture:
         if not path.is_file():
             raise BadInput(
                 f"No architecture file {path}. Run a search to make one, or give one of the words "
-                "shared, separate, until:STAGE."
+                "shared, separate, until:STAGE, within:STAGE."
             )
         text = read_bytes(path).decode(errors="replace")
         try:

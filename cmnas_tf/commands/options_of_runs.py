@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from cmnas_tf.data import LAYOUTS, layout_in
 from cmnas_tf.data.grey16 import Range
 from cmnas_tf.errors import BadInput
+from cmnas_tf.interrupt import stop_with_parent
 from cmnas_tf.options import Options, advanced, option, path_option
 from cmnas_tf.runs.run_folder import RunFolder
 
@@ -89,9 +90,16 @@ class Data(DataFolder):
         if not self.skip_unreadable:
             return found
 
-        from cmnas_tf.data.verify import readable
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
 
-        return readable(found, part, grey16)
+        from cmnas_tf.data.verify import unreadable, without
+
+        # TensorFlow decodes them, and takes no number of threads or devices after its first use.
+        spawn = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(1, spawn, stop_with_parent) as other:
+            bad = other.submit(unreadable, getattr(found, part), found.root, grey16).result()
+        return without(found, part, bad)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -91,8 +91,12 @@ def readable(dataset: Dataset, part: str, grey16: Range = ()) -> Dataset:
 
     All of them are read. What is left out is in ``left_out``, said in a note and logged.
     """
+    return without(dataset, part, unreadable(getattr(dataset, part), dataset.root, grey16))
+
+
+def without(dataset: Dataset, part: str, bad: Mapping[str, str]) -> Dataset:
+    """The data set without these images of ``"train"`` or ``"test"``: ``{path: reason}``."""
     images: Images = getattr(dataset, part)
-    bad = unreadable(images, dataset.root, grey16)
     if not bad:
         return dataset
     path, why = next(iter(bad.items()))

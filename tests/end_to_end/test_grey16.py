@@ -93,5 +93,7 @@ def test_evaluation_and_search_follow(deep, run_dir, tmp_path):
     for file in results_files(load_network(run_dir).run):
         assert json.loads(file.read_text())["dataset"]["left_out"] == []
     flags = (*TINIEST, "--epochs=2", "--warmup_epochs=1", deep, f"--run_dir={tmp_path / 'search'}")
-    told(0, "search", *flags, GIVEN, "--skip_unreadable", log=tmp_path)
+    told(0, "search", *flags, GIVEN, "--skip_unreadable", "--threads=1", log=tmp_path)
     assert (tmp_path / "search" / "architecture.json").is_file()
+    # TensorFlow takes no number of threads once it has decoded something.
+    assert json.loads((tmp_path / "search" / "run.json").read_text())["threads"] == 1
