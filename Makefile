@@ -4,7 +4,7 @@ PYTEST := $(PYTHON) -m pytest --durations=10 --numprocesses=auto --dist=loadfile
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:  # the tests share two cores and one screen
-.PHONY: help install demo bench docs pictures test test-fast test-slow lint clean
+.PHONY: help install demo bench docs notebooks pictures test test-fast test-slow lint clean
 
 help: ## this list
 	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,11 @@ docs: install ## build the documentation in site/, with the extra `docs`
 	  { echo "make docs needs more packages: $(PYTHON) -m pip install -r requirements-docs.txt" >&2; exit 2; }
 	@NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict
 	@echo "open site/index.html"
+
+notebooks: install ## run the notebooks of the documents again, with the extra `docs`
+	@$(PYTHON) -c "import ipykernel, nbclient" 2>/dev/null || \
+	  { echo "make notebooks needs more packages: $(PYTHON) -m pip install -r requirements-docs.txt" >&2; exit 2; }
+	@$(PYTHON) -m docs.notebooks
 
 pictures: demo ## draw the picture of README again, from the runs of the demonstration
 	@$(PYTHON) -m docs.pictures runs/demo
