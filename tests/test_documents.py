@@ -212,5 +212,8 @@ def test_the_site_builds_without_a_warning(tmp_path):
     assert {page.stem for page in site.glob("commands/*.html")} == {"index", *COMMANDS}
     assert "--hetero_center_weight" in (site / "commands/train.html").read_text()
     assert "commands imports training" in (site / "architecture.html").read_text()
+    # Searched from a disk, too, where browsers start no workers and read no JSON.
+    assert (site / "search/search_index.js").is_file()
+    assert "javascripts/iframe-worker.js" in (site / "index.html").read_text()
     for page in site.rglob("*.html"):  # which are read without a network
         assert not re.search(r'<(?:script|link|img)[^>]*(?:src|href)="https?:', page.read_text())
