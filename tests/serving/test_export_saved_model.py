@@ -16,7 +16,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from cmnas_tf.architecture import Architecture
+from cmnas_tf.architecture import BACKBONES, Architecture, ResNetPlan
 from cmnas_tf.cell_plan import CellPlan
 from cmnas_tf.commands import command_line, export
 from cmnas_tf.commands.cmnas import COMMANDS, GROUPS
@@ -38,18 +38,30 @@ from tests.serving.networks import write_checkpoint, write_run, write_search
 
 DOORS = Path(__file__).parents[2] / "export"
 HEIGHT, WIDTH = 32, 16
-SPECIFICATION = Specification(
-    Architecture.separate_until("layer1", "resnet18"), 5, HEIGHT, WIDTH, width_factor=0.125
-)
 MODALITIES = ("visible", "infrared")
 TOLERANCE = 1e-5
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_block_a_stage():
+    """All that is left of ResNet-18: a network is as quickly exported as it is small."""
+    with pytest.MonkeyPatch.context() as patch:
+        plan = ResNetPlan((1, 1, 1, 1), bottleneck=False)
+        patch.setitem(BACKBONES.entries, "resnet18", plan)
+        yield
+
+
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def specification(one_block_a_stage):
+    architecture = Architecture.separate_until("layer1", "resnet18")
+    return Specification(architecture, 5, HEIGHT, WIDTH, width_factor=0.125)
+
+
+@pytest.fixture(scope="module")
+def run(specification, tmp_path_factory):
     """A run whose average is not its last step's weights."""
     given = {"settings": {"dataset": "regdb", "seed": 3}, "versions": {"cmnas_tf": "0.0.9"}}
-    return write_run(tmp_path_factory.mktemp("run"), SPECIFICATION, **given)
+    return write_run(tmp_path_factory.mktemp("run"), specification, **given)
 
 
 @pytest.fixture(scope="module")
@@ -192,14 +204,14 @@ def test_a_file_that_is_no_image_is_refused(signatures, file):
 def test_nothing_is_stored_that_embedding_does_not_need(folder, network):
     """Kernels and biases, and the neck, which no convolution precedes: no optimizer, no counter.
 
-    ResNet-18 with the stem and layer 1 separate has there 1 + 4 convolutions, with a kernel and a
-    bias for each modality, and 4 + 4 + 4 blocks' convolutions and 3 shortcuts with one of each. The
+    With the stem and layer 1 separate there are 1 + 2 convolutions with a kernel and a bias for
+    each modality, and 2 + 2 + 2 blocks' convolutions and 3 shortcuts with one of each. The
     neck keeps four vectors, and the constant that its normalisation adds is a fifth.
     """
     stored = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
     shapes = stored.get_variable_to_shape_map()
     ranks = [len(shape) for name, shape in shapes.items() if name != "_CHECKPOINTABLE_OBJECT_GRAPH"]
-    separate, shared = 1 + 4, 3 * 4 + 3
+    separate, shared = 1 + 2, 3 * 2 + 3
     assert ranks.count(4) == 2 * separate + shared
     assert 2 * separate + shared <= ranks.count(1) <= 2 * separate + shared + 5
     assert ranks.count(4) + ranks.count(1) == len(ranks)
@@ -238,11 +250,11 @@ def test_a_program_without_this_package_gets_the_same(folder, network, tmp_path)
 
 
 @pytest.mark.slow
-def test_the_parity_check_sees_a_changed_branch(folder, run):
+def test_the_parity_check_sees_a_changed_branch(folder, run, specification):
     """Another running mean in one infrared branch: the infrared signatures differ, no others."""
     changed = load_network(run)
     changed.network.backbone.layer1[0].bn1.infrared.moving_mean.assign_add([0.1] * 8)
-    ways = ServingModule(changed.network, SPECIFICATION).signatures
+    ways = ServingModule(changed.network, specification).signatures
     cases = compare(tf.saved_model.load(str(folder)).signatures, changed, ways)["cases"]
     # Four batches each; the files of one modality are compared with their pixels, too.
     assert len(cases) == 4 * len(ways) + 4 * 2
@@ -260,7 +272,7 @@ def test_what_the_version_says_of_itself(folder, model, network):
     extra = folder / "assets.extra"
     assert folder.name == "1"
     assert {file.name for file in folder.parent.iterdir()} == {"1"}
-    assert Architecture.load(extra / "architecture.json") == SPECIFICATION.architecture
+    assert Architecture.load(extra / "architecture.json") == model.specification.architecture
     card = json.loads((extra / "model_card.json").read_text())
     trained = sum(int(tf.size(variable)) for variable in network.trainable_variables)
     assert card["network"]["parameters"] == trained - 5 * 64
@@ -293,8 +305,8 @@ def test_what_the_version_says_of_itself(folder, model, network):
 MEASURED = {"dataset": {"layout": "regdb"}, "protocol": {}, "results": {"r": 1}, "chance": {}}
 
 
-def test_results_are_shown_only_with_the_checkpoint_they_were_measured_on(model):
-    module = ServingModule(model.network, SPECIFICATION)
+def test_results_are_shown_only_with_the_checkpoint_they_were_measured_on(model, specification):
+    module = ServingModule(model.network, specification)
     checkpoint = {"sha256": model.checkpoint.digest, "weights": "average"}
 
     assert model_card(model, module)["results"] is None
@@ -305,7 +317,7 @@ def test_results_are_shown_only_with_the_checkpoint_they_were_measured_on(model)
 
 
 @pytest.mark.slow
-def test_where_results_come_from(model, run, tmp_path):
+def test_where_results_come_from(model, run, specification, tmp_path):
     """From the model's run, or from beside a checkpoint that has none; and those that are given."""
     checkpoint = {"sha256": model.checkpoint.digest, "weights": "average"}
     other = {**MEASURED, "results": {"r": 2}, "checkpoint": checkpoint}
@@ -315,7 +327,7 @@ def test_where_results_come_from(model, run, tmp_path):
     for place in (run, alone.parent):
         file = place / "results.json"
         file.write_text(json.dumps({**MEASURED, "checkpoint": checkpoint}))
-    module = ServingModule(model.network, SPECIFICATION)
+    module = ServingModule(model.network, specification)
     cards = [model_card(found, module) for found in (model, load_network(alone))]
     exported = export_saved_model(model, tmp_path / "models", results=other)
     (run / "results.json").unlink()
@@ -340,7 +352,7 @@ def test_agw_is_exported_as_it_is(tmp_path, pooling):
     stem = Architecture.separate_until("stem", "resnet18")
     specification = Specification(stem, 3, HEIGHT, WIDTH, width_factor=1 / 16, parts=parts)
     model = load_network(write_checkpoint(tmp_path / "a.safetensors", specification))
-    assert model.network.backbone.stages["layer2"][1].non_local.norm.gamma.numpy().all()
+    assert model.network.backbone.stages["layer2"][0].non_local.norm.gamma.numpy().all()
     beside = export_saved_model(model, tmp_path / "models") / "assets.extra"
     assert json.loads((beside / "parity.json").read_text())["max_abs_difference"] <= TOLERANCE
     card = json.loads((beside / "model_card.json").read_text())["network"]
