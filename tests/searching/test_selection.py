@@ -8,16 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cmnas_tf.architecture import SEPARATE, SHARED, Architecture
+from cmnas_tf.architecture import BACKBONES, SEPARATE, SHARED, Architecture
 from cmnas_tf.data import Image, Images
 from cmnas_tf.data.split import split_train
 from cmnas_tf.errors import BadInput
+from cmnas_tf.files import write_json
 from cmnas_tf.retrieval.fitness import Fitness
 from cmnas_tf.search_spaces import CellSpace, NormSpace
 from cmnas_tf.searching import Darts, fitness, selection
 from cmnas_tf.searching.fitness import SupernetFitness
 from cmnas_tf.searching.selection import SELECTIONS, Evolution, OfStages, fittest
 from tests.searching.small import SMALL, SPACE, find
+from tests.tiny_people import ONE_BLOCK
 
 RESNET18 = NormSpace("resnet18")
 DERIVED = Architecture.separate_within("layer2", "resnet18")
@@ -153,10 +155,32 @@ def test_fitness_needs_people_whom_the_weights_never_saw(eight_people, one_block
     assert not (tmp_path / "run").exists()
 
 
+@pytest.fixture(scope="module")
+def trained_once(eight_people, tmp_path_factory):
+    """The folder of a search, which nobody changes."""
+    folder = tmp_path_factory.mktemp("runs") / "trained"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(BACKBONES.entries, "resnet18", ONE_BLOCK)
+        find(eight_people, darts(), folder)
+    return folder
+
+
+def unselected(run, folder, name):
+    """A copy of a run as it was before it selected, and as if told to do so by this selection."""
+    shutil.copytree(run, folder)
+    for path in folder.glob("*.*"):
+        if path.name.startswith(("architecture.", "fitness.", "latency.")):
+            path.unlink()
+    described = json.loads((folder / "run.json").read_text())
+    described["settings"]["selection"] = name
+    write_json(folder / "run.json", described)
+    return folder
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["stages", "perturbation", "evolution"])
 def test_a_search_keeps_what_is_selected_and_a_killed_one_measures_nothing_twice(
-    name, eight_people, one_block, tmp_path, monkeypatch
+    name, eight_people, trained_once, one_block, tmp_path, monkeypatch
 ):
     """Its fitness is in the run's folder, and measured again it is the same. Nor does a finished
     search measure anything, or read an image for it, when asked again."""
@@ -169,7 +193,8 @@ def test_a_search_keeps_what_is_selected_and_a_killed_one_measures_nothing_twice
         return done[-1]
 
     monkeypatch.setattr(SupernetFitness, "_measure", counting)
-    undisturbed = find(eight_people, darts(selection=name), tmp_path / "one")
+    one = unselected(trained_once, tmp_path / "one", name)
+    undisturbed = find(eight_people, darts(selection=name), one)
     kept = json.loads((tmp_path / "one" / "fitness.json").read_text())
     assert undisturbed.architecture == Architecture.load(tmp_path / "one")
     by_architecture = {
@@ -182,10 +207,7 @@ def test_a_search_keeps_what_is_selected_and_a_killed_one_measures_nothing_twice
     assert provenance["settings"]["selection"] == name
 
     in_all, done[:], killed_after = len(done), [], 3
-    killed = shutil.copytree(tmp_path / "one", tmp_path / "two")
-    for path in killed.glob("*.*"):
-        if path.name.startswith(("architecture.", "fitness.", "latency.")):
-            path.unlink()
+    killed = unselected(one, tmp_path / "two", name)
     with pytest.raises(KeyboardInterrupt):
         find(eight_people, darts(selection=name), killed)
     assert not (killed / "architecture.json").exists()
@@ -210,9 +232,10 @@ def test_a_search_keeps_what_is_selected_and_a_killed_one_measures_nothing_twice
 
 @pytest.mark.slow
 def test_a_fitness_that_is_not_finite_ends_the_search_with_a_reason(
-    eight_people, one_block, tmp_path, monkeypatch
+    eight_people, trained_once, one_block, tmp_path, monkeypatch
 ):
     """The weights are kept: another selection goes on from them."""
+    run = unselected(trained_once, tmp_path / "run", "stages")
 
     def broken(network, modality, flip_average, images):
         return np.full((len(images), network.embedding_size), np.nan, np.float32)
@@ -220,10 +243,10 @@ def test_a_fitness_that_is_not_finite_ends_the_search_with_a_reason(
     with monkeypatch.context() as patched:
         patched.setattr(fitness, "embed_graph", broken)
         with pytest.raises(BadInput, match="NaN or infinite embeddings cannot be ranked"):
-            find(eight_people, darts(selection="stages"), tmp_path / "run")
-    assert not (tmp_path / "run" / "architecture.json").exists()
-    assert not (tmp_path / "run" / "fitness.json").exists()
-    find(eight_people, darts(selection="stages"), tmp_path / "run")
+            find(eight_people, darts(selection="stages"), run)
+    assert not (run / "architecture.json").exists()
+    assert not (run / "fitness.json").exists()
+    find(eight_people, darts(selection="stages"), run)
 
 
 def test_logits_measure_nothing(eight_people, one_block, monkeypatch):
