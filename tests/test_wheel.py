@@ -1,7 +1,7 @@
 """The wheel: what is in it, and that it works in an environment of its own from any folder.
 
 The environment takes the packages that the wheel depends on from this one, since a test has no
-network; of this project it sees the wheel alone.
+network; of this project it sees the wheel alone, and the plugin of the tests' tiny backbone.
 """
 
 import os
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiny_people import TINY
+from tests.tiny_people import PLUGIN, TINIEST
 
 ROOT = Path(__file__).parents[1]
 
@@ -85,7 +85,7 @@ def environment(wheel, tmp_path_factory):
     packages = folder / "lib" / version / "site-packages"
     pip = (sys.executable, "-m", "pip", f"--python={folder / 'bin' / 'python'}", "install")
     call(*pip, "--no-deps", "--no-index", wheel, cwd=folder)
-    (packages / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    (packages / "others.pth").write_text(f"{sysconfig.get_path('purelib')}\n{PLUGIN}\n")
     (packages / "sitecustomize.py").write_text(
         "import os\nif os.environ.get('WITHOUT_EXTRAS'):\n"
         + "".join(f"    {line}\n" for line in BLOCKER.splitlines())
@@ -133,7 +133,7 @@ def test_search_train_evaluate_and_export_from_there(environment, tmp_path):
         "--image_width=16",
     )
     call(cmnas, "make_synthetic", "--data_dir=people", *people, cwd=tmp_path)
-    tiny = (*TINY, "--data_dir=people", "--epochs=2", "--strategy=one_device")
+    tiny = (*TINIEST, "--data_dir=people", "--epochs=2", "--strategy=one_device")
     alone = {"WITHOUT_EXTRAS": "1"}
     call(cmnas, "search", *tiny, "--run_dir=found", "--warmup_epochs=1", cwd=tmp_path, **alone)
     call(cmnas, "train", *tiny, "--run_dir=run", "--architecture=found", cwd=tmp_path, **alone)
