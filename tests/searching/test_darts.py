@@ -228,7 +228,7 @@ def test_images_too_small_for_the_supernet():
     with pytest.raises(
         BadInput, match=r"Images 16 pixels high are too small .* image_height=\d+ or more"
     ):
-        begin(SMALL.with_values(image_height=16, image_width=8), CellSpace((1, 1, 1, 1), 1 / 16))
+        begin(SMALL.with_values(image_height=16, image_width=8), CELLS)
 
 
 def test_a_space_without_costs():
@@ -239,7 +239,7 @@ def test_a_space_without_costs():
 def test_the_latency_weight_adds_the_expected_cost_to_the_architectures_loss_alone():
     """1 at even probabilities, weighed and added to the total; the weights know nothing of it. Its
     gradient lowers what costs most."""
-    plain, _ = begin(SMALL, CELLS)
+    plain, _ = begin(SMALL)
     costly, _ = begin(SMALL.with_values(latency_weight=2.0), CELLS)
     assert costly.weight_objective == plain.weight_objective == SMALL.objective
     noise = np.random.default_rng(0).standard_normal((2, 3, 6, 5)).astype(np.float32)
