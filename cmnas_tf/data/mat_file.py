@@ -3,6 +3,7 @@
 Its reader is a compiled one, and ends the process on some damaged files.
 """
 
+import functools
 import json
 import os
 import subprocess
@@ -35,15 +36,8 @@ def read_mat(file: Path, name: str) -> Any:
     """
     content = read_bytes(file)
     try:
-        found = subprocess.run(
-            [sys.executable, "-c", _READER, name],
-            input=content,
-            capture_output=True,
-            check=True,
-            timeout=_SECONDS,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # or each has memory of its own
-        )
-        return json.loads(found.stdout, object_hook=lambda value: np.array(value["array"]))
+        found = _as_json(content, name)
+        return json.loads(found, object_hook=lambda value: np.array(value["array"]))
     except (subprocess.SubprocessError, ValueError) as error:
         said = getattr(error, "stderr", None) or b"its reader crashed"
         reason = said.decode(errors="replace").splitlines()[-1]
@@ -51,6 +45,18 @@ def read_mat(file: Path, name: str) -> Any:
             f"{file} is not a MATLAB file (version 7.2 or older) with the variable {name!r}, of "
             f"numbers, text or cells, or it is truncated ({reason}). Get the file anew"
         ) from error
+
+
+@functools.lru_cache(maxsize=1)  # each protocol of a data set reads the same file
+def _as_json(content: bytes, name: str) -> bytes:
+    return subprocess.run(
+        [sys.executable, "-c", _READER, name],
+        input=content,
+        capture_output=True,
+        check=True,
+        timeout=_SECONDS,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # or each has memory of its own
+    ).stdout
 
 
 def are_numbers(value: Any) -> bool:
