@@ -53,6 +53,12 @@ class DataFolder(Options):
         found = self.dataset or (layout_in(self.data_dir) if self.data_dir else None)
         return found or _USUAL
 
+    def load_listed(self) -> "Dataset":
+        """The data set with all the images that it lists."""
+        from cmnas_tf.data import load_dataset
+
+        return load_dataset(self.layout, self.data_dir, self.trial)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Data(DataFolder):
@@ -61,12 +67,6 @@ class Data(DataFolder):
     skip_unreadable: bool = advanced(
         False, "Leave out and count images that cannot be decoded, instead of stopping."
     )
-
-    def load_listed(self) -> "Dataset":
-        """The data set with all the images that it lists."""
-        from cmnas_tf.data import load_dataset
-
-        return load_dataset(self.layout, self.data_dir, self.trial)
 
     def load_joined(self, grey16: Range) -> "Dataset":
         """The data set to train on, or the training images of several; see :meth:`load`."""

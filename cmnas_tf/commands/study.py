@@ -133,6 +133,8 @@ def main(command: StudyCommand) -> None:
         jobs = min(jobs, len(places))
         say(f"--jobs={jobs}: the GPUs have room for {len(places)} cells at a time")
     cells = Queue(study.cells(), jobs, starter(arguments(command), threads, places), say)
+    if cells.waiting:
+        command.data.load_listed()  # or every cell would refuse it by itself
     cells.run()
     print(report(study))
     if cells.failed:

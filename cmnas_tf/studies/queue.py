@@ -25,6 +25,7 @@ class Queue:
       start: begins a cell's work in a process that ends with 0 once the cell is finished.
       say: is told, a line at a time, what is done and how long the rest takes.
       failed: by the name of a cell, what went wrong with it.
+      waiting: cells that are still to be begun.
 
     Raises:
       BadInput: a finished cell is of other settings.
@@ -35,15 +36,15 @@ class Queue:
     start: Callable[[StudyCell], subprocess.Popen]
     say: Callable[[str], None]
     failed: dict[str, str] = field(default_factory=dict)
+    waiting: list[StudyCell] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         self._running: dict[StudyCell, tuple[subprocess.Popen, float]] = {}  # and when it began
-        self._waiting: list[StudyCell] = []
         self._durations: dict[str, list[float]] = {}
         for cell in self.cells:
             found = cell.results()
             if found is None:
-                self._waiting.append(cell)
+                self.waiting.append(cell)
             else:
                 self._note(cell, sum(filter(None, found["seconds"].values())))
 
@@ -54,9 +55,9 @@ class Queue:
           Stopped: a signal asked for it; the cells at work were told to save what they
             did, and were waited for.
         """
-        self.say(f"{len(self.cells)} cells, {len(self.cells) - len(self._waiting)} finished before")
+        self.say(f"{len(self.cells)} cells, {len(self.cells) - len(self.waiting)} finished before")
         with StopRequest.listening() as request:
-            while (self._waiting or self._running) and not request.signal:
+            while (self.waiting or self._running) and not request.signal:
                 self._begin()
                 time.sleep(_POLL_SECONDS)
                 for cell, (process, begun) in list(self._running.items()):
@@ -68,13 +69,13 @@ class Queue:
 
     def _begin(self) -> None:
         """Starts as many cells as there are places for, the first ones that can be begun."""
-        for cell in list(self._waiting):
+        for cell in list(self.waiting):
             needed = cell.after
             if needed is not None and needed.name in self.failed:
-                self._waiting.remove(cell)
+                self.waiting.remove(cell)
                 self._fail(cell, 1, f"not begun, since {needed.name} failed")
             elif len(self._running) < self.jobs and (needed is None or needed.results()):
-                self._waiting.remove(cell)
+                self.waiting.remove(cell)
                 self._running[cell] = self.start(cell), time.monotonic()
 
     def _end(self, cell: StudyCell, code: int, seconds: float) -> None:
@@ -92,7 +93,7 @@ class Queue:
         self._tell(cell, f"FAILED: {message}")
 
     def _tell(self, cell: StudyCell, what: str) -> None:
-        left = [*self._waiting, *self._running]
+        left = [*self.waiting, *self._running]
         minutes = seconds_left(self._durations, [kind_of(c) for c in left], self.jobs) / 60
         done = f"{len(self.cells) - len(left)}/{len(self.cells)}"
         self.say(f"{done:>9}  {cell.name:<24} {what}; about {minutes:.0f} minutes left")
@@ -105,7 +106,7 @@ class Queue:
             process.send_signal(number)
         for process, _ in self._running.values():
             process.wait()
-        done = len(self.cells) - len(self._waiting) - len(self._running)
+        done = len(self.cells) - len(self.waiting) - len(self._running)
         raise Stopped(number, f"{done} of {len(self.cells)} cells")
 
 

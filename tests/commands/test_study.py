@@ -7,6 +7,7 @@ from dataclasses import asdict
 import pytest
 
 from cmnas_tf.commands import command_line, study
+from cmnas_tf.commands.options_of_runs import DataFolder
 from cmnas_tf.commands.study import StudyCommand, make, starter
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import write_json
@@ -56,8 +57,10 @@ def test_of_people_that_are_still_to_be_drawn(tmp_path, capsys):
 
 @pytest.fixture
 def started(monkeypatch):
-    """What commands are asked for, in the place of their processes: their names and flags."""
+    """What commands are asked for, in the place of their processes: their names and flags; of
+    images that nobody reads."""
     asked = []
+    monkeypatch.setattr(DataFolder, "load_listed", lambda folder: None)
 
     def start(name, *arguments, output, environment):
         asked.append((name, arguments, environment))
@@ -66,6 +69,17 @@ def started(monkeypatch):
     monkeypatch.setattr(study, "start_command", start)
     monkeypatch.setattr(study, "run_command", lambda *given: asked.append(given))
     return asked
+
+
+def test_images_that_are_not_there_are_missed_before_the_first_cell(tmp_path):
+    """And not once they are no longer needed."""
+    own = command(tmp_path / "study", f"--data_dir={tmp_path / 'none'}")
+    with pytest.raises(BadInput, match="none does not exist"):
+        study.main(own)
+    assert not (tmp_path / "study").exists()
+    for cell in make(own).cells():
+        finish(cell)
+    study.main(own)
 
 
 def test_a_cell_is_started_by_the_same_command(tmp_path, started):
