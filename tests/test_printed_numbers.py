@@ -4,7 +4,9 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy import stats
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -61,6 +63,19 @@ def test_scores_of_cells_are_those_of_their_study():
         if row != "searched":
             low, high = ahead["mAP"][row]["interval"]
             assert interval.strip() == f"{100 * low:+.1f} to {100 * high:+.1f}"
+
+
+def test_what_a_precision_loses_is_what_was_measured():
+    """Mean and deviation of mAP, and the interval of the difference between equal seeds."""
+    kept = json.loads((ROOT / "benchmarks/results/precision.json").read_text())["percent"]
+    found = {name: [each["mAP"] for each in kept[name]] for name in ("float32", "bfloat16")}
+    text = (DOCS / "training.md").read_text()
+    for name, values in found.items():
+        (printed,) = re.findall(rf"^\| {name} \|.*\| ([\d.]+ ± [\d.]+) \|", text, re.MULTILINE)
+        assert printed == f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}"
+    change = np.subtract(found["bfloat16"], found["float32"])
+    low, high = stats.t.interval(0.95, len(change) - 1, np.mean(change), stats.sem(change))
+    assert f"| {low:+.1f} to {high:+.1f} |" in text
 
 
 RATIOS = {
