@@ -10,6 +10,7 @@ import os
 import random
 import signal
 import zlib
+from collections import Counter
 from pathlib import Path
 from unittest import mock
 
@@ -57,6 +58,15 @@ def pytest_collection_modifyitems(config, items):
         chance = random.Random(seed)
         shuffled = chance.sample(list(files.values()), len(files))
         items[:] = [item for tests in shuffled for item in chance.sample(tests, len(tests))]
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Says in one line what was skipped, and for want of what."""
+    said = (report.longrepr[2] for report in terminalreporter.stats.get("skipped", []))
+    reasons = Counter(reason.removeprefix("Skipped: ").partition(": ")[0] for reason in said)
+    if reasons:
+        counts = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+        terminalreporter.write_line(f"skipped: {counts}")
 
 
 def _seed_of(name: str) -> int:
