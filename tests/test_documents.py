@@ -212,6 +212,10 @@ def test_the_site_builds_without_a_warning(tmp_path):
     assert {page.stem for page in site.glob("commands/*.html")} == {"index", *COMMANDS}
     assert "--hetero_center_weight" in (site / "commands/train.html").read_text()
     assert "commands imports training" in (site / "architecture.html").read_text()
+    tutorial = (site / "tutorial.html").read_text()
+    assert 'href="tutorial_parts.html"' in tutorial and 'href="tutorial.ipynb"' in tutorial
+    pictures = re.findall(r'src="(tutorial_\d+\.\w+)"', tutorial)
+    assert len(pictures) == 3 and all((site / name).is_file() for name in pictures)
     # Searched from a disk, too, where browsers start no workers and read no JSON.
     assert (site / "search/search_index.js").is_file()
     assert "javascripts/iframe-worker.js" in (site / "index.html").read_text()
