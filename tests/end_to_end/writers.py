@@ -70,7 +70,8 @@ WRITERS = {
     "export_tflite": Writer(("export_tflite", TRAINED, PEOPLE, "--export_dir={out}/tflite")),
     "export_onnx": Writer(
         ("export_onnx", TRAINED, PEOPLE, "--export_dir={out}/onnx"),
-        differs=("visible.onnx", "infrared.onnx"),  # what tf2onnx writes is not always the same
+        # tf2onnx calls equal constants by the name of any one of them, by chance.
+        differs=("visible.onnx", "infrared.onnx"),
         needs="tf2onnx",
     ),
     "export_torch": Writer(("export_torch", TRAINED, "--export_dir={out}/torch")),
