@@ -31,6 +31,7 @@ GROUPS = {
     "Deployment": {
         "export": "write a SavedModel for TensorFlow Serving",
         "export_onnx": "convert to ONNX",
+        "export_openvino": "convert to OpenVINO, for CPUs",
         "export_tflite": "convert to TFLite",
         "build_index": "make or change a gallery",
         "build_faiss_index": "make an index of a large gallery",

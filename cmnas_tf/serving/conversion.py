@@ -9,25 +9,23 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from cmnas_tf.data.index import Dataset, Images
+from cmnas_tf.data.index import Dataset
 from cmnas_tf.data.layouts import LAYOUTS
-from cmnas_tf.data.pipeline import naming_unreadable
 from cmnas_tf.data.protocols import Protocol
 from cmnas_tf.errors import BadInput
 from cmnas_tf.extras import needing
 from cmnas_tf.files import new_path, replacing, write_json
-from cmnas_tf.options import described
-from cmnas_tf.retrieval.measure import measure
-from cmnas_tf.serving.encoder import Encoder
+from cmnas_tf.serving.accuracy_drop import MEASURED, accuracy_drop, lines, pixels_of
+from cmnas_tf.serving.encoder import Encoder, embedding_function
 from cmnas_tf.training.trained import TrainedNetwork
 
 # One image [1, height, width, 3] uint8 -> its embedding [1, D] float32.
 Embed = Callable[[np.ndarray], np.ndarray]
 
-FORMATS = ("onnx", "tflite_float16", "tflite_int8")
+FORMATS = ("onnx", "openvino", "tflite_float16", "tflite_int8")
 
-_BATCH = 32
 _OPSET = 17  # of ONNX
+_TYPES = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}  # as OpenVINO calls them
 
 
 @dataclass(frozen=True)
@@ -36,25 +34,14 @@ class Conversion:
 
     # With ``visible.*`` and ``infrared.*``, ``architecture.json`` and ``measured.json``.
     folder: Path
-    # The content of ``measured.json``: ``before`` and ``after``, by setting of the protocol; the
-    # cosine between the embeddings before and after, ``mean`` and ``smallest``; ``bytes`` by file.
+    # The content of ``measured.json``: that of ``accuracy_drop``, ``bytes`` by file, and
+    # ``computed_in``, the numbers in which the runtime computes on this machine.
     measured: Mapping[str, Any]
 
     def __str__(self) -> str:
-        lines = [f"{name}: {size / 1e6:.2f} MB" for name, size in self.measured["bytes"].items()]
-        cosine = self.measured["cosine"]
-        lines.append(
-            f"cosine to the network's embeddings: {cosine['mean']:.6f} on average, smallest "
-            f"{cosine['smallest']:.6f}"
-        )
-        for setting, after in self.measured["after"].items():
-            before = self.measured["before"][setting]
-            changes = [
-                f"{word} {100 * before[name]:.2f} -> {100 * after[name]:.2f}"
-                for word, name in (("Rank-1", "rank1"), ("mAP", "mAP"))
-            ]
-            lines.append(f"{setting}: {', '.join(changes)}")
-        return "\n".join(lines)
+        sizes = [f"{name}: {size / 1e6:.2f} MB" for name, size in self.measured["bytes"].items()]
+        computed_in = f"computed here in {self.measured['computed_in']}"
+        return "\n".join([*sizes, computed_in, *lines(self.measured)])
 
 
 def convert_network(
@@ -69,15 +56,17 @@ def convert_network(
     """Writes a file for each modality, and measures them by a data set's test protocol.
 
     A file takes one image of the network's input size, [1, height, width, 3] uint8, and gives its
-    embedding of norm 1, [1, D] float32.
+    embedding of norm 1, [1, D] float32. OpenVINO's takes any number of images.
 
     Args:
       model: the trained network.
       export_dir: folder to write; it must not exist.
       dataset: its test images are measured on, and int8's ranges are taken from its training
         images.
-      format: ``"onnx"``; ``"tflite_float16"``: weights of half the size; ``"tflite_int8"``: whole
-        numbers for weights and features.
+      format: ``"onnx"``; ``"openvino"``: ``modality.xml`` and ``modality.bin``, which computes in
+        bfloat16 on processors that have it, unless ``INFERENCE_PRECISION_HINT`` says otherwise;
+        ``"tflite_float16"``: weights of half the size; ``"tflite_int8"``: whole numbers for weights
+        and features.
       protocol: who asks and who answers; the data set's own with its default options.
       calibration_images: of each modality, that int8's ranges are taken from.
 
@@ -95,47 +84,34 @@ def convert_network(
         aside.mkdir()
         after = np.empty((len(dataset.test), model.embedding_size), np.float32)
         for modality in specification.modalities:
-            function, file = _of_one_image(encoder, model, modality), aside / modality
+            # Most converters want a fixed shape.
+            function = embedding_function(encoder, model.specification, modality, one=True)
+            file = aside / modality
             if format == "onnx":
-                embed_one = _to_onnx(function, file.with_suffix(".onnx"))
+                embed_one, computed_in = _to_onnx(function, file.with_suffix(".onnx"))
+            elif format == "openvino":
+                function = embedding_function(encoder, model.specification, modality)
+                embed_one, computed_in = _to_openvino(function, file.with_suffix(".xml"))
             else:
                 known = None
                 if format == "tflite_int8":
-                    known = _pixels(model, dataset, dataset.train, modality, calibration_images)
-                embed_one = _to_tflite(function, file.with_suffix(".tflite"), known)
+                    images = pixels_of(model, dataset, dataset.train, modality, calibration_images)
+                    known = list(images)
+                embed_one, computed_in = _to_tflite(function, file.with_suffix(".tflite"), known)
             rows = np.flatnonzero(dataset.test.modalities == modality)
-            images = _pixels(model, dataset, dataset.test, modality)
+            images = pixels_of(model, dataset, dataset.test, modality)
             for row, pixels in zip(rows, images, strict=True):
                 after[row] = embed_one(pixels)
-        before = model.embed_dataset(dataset, _BATCH)
-        # In eight bits a converted embedding's norm is only about 1.
-        cosines = np.sum(before * after, axis=1) / np.linalg.norm(after, axis=1)
-        measured = {
-            "protocol": described([protocol]),
-            "before": {m.setting: m.values for m in measure(before, dataset, protocol)},
-            "after": {m.setting: m.values for m in measure(after, dataset, protocol)},
-            "cosine": {"mean": float(cosines.mean()), "smallest": float(np.min(cosines))},
-            "bytes": {file.name: file.stat().st_size for file in sorted(aside.iterdir())},
-        }
+        measured = accuracy_drop(model, after, dataset, protocol)
+        measured["bytes"] = {file.name: file.stat().st_size for file in sorted(aside.iterdir())}
+        measured["computed_in"] = computed_in
         specification.architecture.save(aside)
-        write_json(aside / "measured.json", measured)
+        write_json(aside / MEASURED, measured)
     return Conversion(folder, measured)
 
 
-def _of_one_image(encoder: Encoder, model: TrainedNetwork, modality: str) -> Any:
-    """From one image to its embedding, as a function of the fixed shape that converters want."""
-    size = model.specification
-    spec = tf.TensorSpec([1, size.height, size.width, 3], tf.uint8, "pixels")
-
-    @tf.function(autograph=False, input_signature=[spec])
-    def embed_one(pixels):
-        return {"embedding": encoder.embed(pixels, modality)}
-
-    return embed_one
-
-
-def _to_onnx(function: Any, file: Path) -> Embed:
-    """Writes a function as ONNX; gives what the file computes, by ONNX Runtime."""
+def _to_onnx(function: Any, file: Path) -> tuple[Embed, str]:
+    """Writes a function as ONNX; gives what the file computes, by ONNX Runtime, and in what."""
     with needing("onnx"):
         import onnxruntime
         import tf2onnx
@@ -145,11 +121,24 @@ def _to_onnx(function: Any, file: Path) -> Embed:
     )
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     (given,) = session.get_inputs()
-    return lambda pixels: session.run(None, {given.name: pixels})[0]
+    return lambda pixels: session.run(None, {given.name: pixels})[0], "float32"
 
 
-def _to_tflite(function: Any, file: Path, known: list[np.ndarray] | None) -> Embed:
-    """Writes a function as TFLite; gives what the file computes, by TFLite's interpreter.
+def _to_openvino(function: Any, file: Path) -> tuple[Embed, str]:
+    """Writes a function for OpenVINO; gives what the file computes by default, and in what."""
+    with needing("openvino"):
+        import openvino
+
+    model = openvino.convert_model(function.get_concrete_function())
+    openvino.save_model(model, file, compress_to_fp16=False)
+    compiled = openvino.Core().compile_model(file, "CPU")
+    computed_in = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    return lambda pixels: compiled(pixels)[0], _TYPES.get(computed_in, computed_in)
+
+
+def _to_tflite(function: Any, file: Path, known: list[np.ndarray] | None) -> tuple[Embed, str]:
+    """Writes a function as TFLite; gives what the file computes, by TFLite's interpreter, and in
+    what.
 
     Features of the ``known`` images give the ranges for whole numbers; without any it is float16.
     The embedding is float32 in any case.
@@ -171,17 +160,4 @@ def _to_tflite(function: Any, file: Path, known: list[np.ndarray] | None) -> Emb
         interpreter.invoke()
         return interpreter.get_tensor(found["index"])
 
-    return embed_one
-
-
-def _pixels(
-    model: TrainedNetwork, dataset: Dataset, images: Images, modality: str, most: int | None = None
-) -> list[np.ndarray]:
-    """Images of a modality, [1, height, width, 3] uint8 each, evenly over the table."""
-    part = images.of_modality(modality)
-    if most is not None:
-        part = part[np.unique(np.linspace(0, len(part) - 1, most).astype(int))]
-    source = model.source(part, Path(dataset.root))
-    read = source.reader()
-    with naming_unreadable(source):
-        return [read(tf.constant(row)).numpy()[None] for row in range(len(part))]
+    return embed_one, "float32" if known is None else "int8"

@@ -4,17 +4,27 @@ A convolution with kernel ``K`` and a norm behind it are one convolution with ke
 and bias ``offset - mean * scale``, where ``scale = gamma / sqrt(variance + epsilon)`` (Jacob et
 al., CVPR 2018, section 3.2). For one modality that is exact at every site, shared or separate, up
 to the rounding of float32.
+
+In bfloat16 TensorFlow's own rewriter then narrows the folded convolutions and what lies between
+them; sums within a convolution, means and the last norm stay float32.
 """
 
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf.config_pb2 import ConfigProto
+from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
+from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+from tensorflow.python.grappler.tf_optimizer import OptimizeGraph
 
 from cmnas_tf.data.augment import normalize
+from cmnas_tf.errors import BadInput
 from cmnas_tf.modality import Rows
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.models.specification import Specification
@@ -33,16 +43,25 @@ class Encoder(tf.Module):
     Args:
       network, specification: a trained network, and how it was built.
       frozen: whether the weights are constants of the graphs.
+      bfloat16: whether a network of float32 computes, and keeps its weights, in bfloat16.
     """
 
-    def __init__(self, network: ReidNetwork, specification: Specification, frozen: bool = False):
+    def __init__(
+        self,
+        network: ReidNetwork,
+        specification: Specification,
+        frozen: bool = False,
+        bfloat16: bool = False,
+    ):
         super().__init__()
         self.size = network.embedding_size
         # Folding is exact in float32; narrow numbers would be rounded at another place.
         self.folded = network.compute_dtype == "float32"
         spec = tf.TensorSpec([None, specification.height, specification.width, 3])
         graphs = {
-            modality: InferenceGraph(partial(_encode, network, modality), spec, self.folded)
+            modality: InferenceGraph(
+                partial(_encode, network, modality), spec, self.folded, bfloat16
+            )
             for modality in specification.modalities
         }
         variables: dict[tuple, tf.Variable] = {}
@@ -66,6 +85,19 @@ class Encoder(tf.Module):
         return tf.math.l2_normalize(self(normalize(pixels), modality), axis=1)
 
 
+def embedding_function(
+    encoder: Encoder, specification: Specification, modality: str, one: bool = False
+) -> Any:
+    """From pixels [N, height, width, 3] uint8 to ``{"embedding": [N, D]}``; of ``one`` image."""
+    shape = [1 if one else None, specification.height, specification.width, 3]
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec(shape, tf.uint8, "pixels")])
+    def embed(pixels):
+        return {"embedding": encoder.embed(pixels, modality)}
+
+    return embed
+
+
 def _encode(network: ReidNetwork, modality: str, images: tf.Tensor) -> tf.Tensor:
     """The embedding of ``network.embed``, without its logits."""
     rows = Rows({modality: tf.shape(images)[0]})
@@ -85,16 +117,28 @@ class InferenceGraph:
       spec: of its argument.
       fold: whether a norm becomes part of the convolution before it, where nothing else uses what
         the convolution gives.
+      bfloat16: whether it is narrowed.
+
+    Raises:
+      BadInput: TensorFlow cannot narrow it here.
     """
 
-    def __init__(self, function: Callable[[tf.Tensor], tf.Tensor], spec: tf.TensorSpec, fold: bool):
+    def __init__(
+        self,
+        function: Callable[[tf.Tensor], tf.Tensor],
+        spec: tf.TensorSpec,
+        fold: bool,
+        bfloat16: bool = False,
+    ):
         traced = tf.function(function, autograph=False).get_concrete_function(spec)
         frozen = convert_variables_to_constants_v2(traced)
-        graph, self._output = _without_identities(frozen)
+        graph, output = _without_identities(frozen.graph.as_graph_def(), frozen.outputs[0].name)
         if fold:
             _fold(graph, frozen.graph)
             _pad_pools_with_zeros(graph)
-        self._graph = _needed(graph, self._output)
+        if bfloat16:
+            graph, output = _without_identities(_narrowed(graph, output), output)
+        self._graph, self._output = _needed(graph, output), output
         self._input = frozen.inputs[0].name
         constants = {
             node.name: tf.make_ndarray(node.attr["value"].tensor)
@@ -115,9 +159,8 @@ class InferenceGraph:
         return result
 
 
-def _without_identities(frozen: tf.types.experimental.ConcreteFunction) -> tuple:
+def _without_identities(graph: tf.compat.v1.GraphDef, output: str) -> tuple:
     """The graph with every input taken from where it is computed, and the output's node."""
-    graph = frozen.graph.as_graph_def()
     nodes = {node.name: node for node in graph.node}
 
     def source(tensor: str) -> str:
@@ -129,7 +172,7 @@ def _without_identities(frozen: tf.types.experimental.ConcreteFunction) -> tuple
 
     for node in graph.node:
         node.input[:] = [source(tensor) for tensor in node.input if not tensor.startswith("^")]
-    output = source(frozen.outputs[0].name).partition(":")[0]
+    output = source(output).partition(":")[0]
     return _needed(graph, output), output
 
 
@@ -183,6 +226,29 @@ def _pad_pools_with_zeros(graph: tf.compat.v1.GraphDef) -> None:
         pad = nodes[pool.input[0]]
         if pad.op == "PadV2" and nodes[pad.input[0]].op == "Relu":
             pad.input[2] = _add_constant(graph, f"{pad.name}/zero", np.zeros([]))
+
+
+def _narrowed(graph: tf.compat.v1.GraphDef, output: str) -> tf.compat.v1.GraphDef:
+    """The graph in bfloat16, its weights too, but for what needs the digits of float32."""
+    with tf.Graph().as_default() as imported:
+        tf.graph_util.import_graph_def(graph, name="")
+    given = MetaGraphDef(graph_def=imported.as_graph_def(add_shapes=True))
+    given.collection_def["train_op"].node_list.value.append(output)
+    config = ConfigProto()
+    rewriting = config.graph_options.rewrite_options
+    rewriting.optimizers[:] = ["auto_mixed_precision_onednn_bfloat16", "constfold"]
+    rewriting.auto_mixed_precision_onednn_bfloat16 = RewriterConfig.ON
+    rewriting.meta_optimizer_iterations = RewriterConfig.ONE
+    rewriting.min_graph_nodes = -1  # a small graph, too
+    found = OptimizeGraph(config, given)
+    types = {node.attr["T"].type for node in found.node if node.op == "Conv2D"}
+    if types != {tf.bfloat16.as_datatype_enum}:
+        raise BadInput(
+            "precision=bfloat16 is not possible here: this TensorFlow does not narrow graphs for "
+            f"this processor (oneDNN: {os.environ.get('TF_ENABLE_ONEDNN_OPTS', 'by default')}). "
+            "Export in float32, or on a machine like the one that serves."
+        )
+    return found
 
 
 def _add_constant(graph: tf.compat.v1.GraphDef, name: str, array: np.ndarray) -> str:

@@ -9,11 +9,15 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework.tensor_pb2 import TensorProto
 
+from cmnas_tf.data.index import Dataset
+from cmnas_tf.data.layouts import LAYOUTS
 from cmnas_tf.errors import BadInput
 from cmnas_tf.extras import needing
 from cmnas_tf.files import replacing, write_json, writing_by
 from cmnas_tf.models.specification import Specification
+from cmnas_tf.serving.accuracy_drop import MEASURED, accuracy_drop, pixels_of
 from cmnas_tf.serving.build_gallery import gallery_of
+from cmnas_tf.serving.encoder import embedding_function
 from cmnas_tf.serving.exported_model import BESIDE, MODEL_NAME, WARMUP, ServedForm, versions_in
 from cmnas_tf.serving.gallery import Gallery
 from cmnas_tf.serving.model_card import model_card
@@ -38,12 +42,14 @@ def export_saved_model(
     gallery: Gallery | str | os.PathLike[str] | None = None,
     parity_tolerance: float = 1e-5,
     results: Mapping[str, Any] | None = None,
+    dataset: Dataset | None = None,
     progress: bool = True,
 ) -> Path:
     """Writes a version of the model, after proving that it gives the network's embeddings.
 
     The folder ``export_dir/version`` holds the SavedModel, and in ``assets.extra`` the files
-    ``architecture.json``, ``model_card.json``, ``parity.json`` and requests that warm up a server.
+    ``architecture.json``, ``model_card.json``, ``parity.json``, requests that warm up a server, and
+    ``measured.json`` where a data set is given.
     It is returned. It is written under a name that is no number, which a server passes over, and
     renamed when it is whole.
 
@@ -55,18 +61,28 @@ def export_saved_model(
       gallery: to identify people in: a gallery, its file, or a folder of images
         ``{visible,infrared}/cam<camera>/<id>/*``.
       parity_tolerance: largest difference from the network that an entry of an embedding of norm 1
-        may have.
+        may have; 1,000 times as much in bfloat16, which has that many times fewer digits.
       results: what an evaluation of the model measured (``Scores.record``), for the model card; by
         default the ``results.json`` of its run. Those of another checkpoint are left out.
+      dataset: on whose test images is measured what the exported model loses, by the data set's own
+        protocol.
       progress: whether to show a bar while a gallery's images are embedded.
 
     Raises:
-      BadInput: the version exists, the gallery is of another network or has an image that cannot be
-        read, or the exported model's embeddings differ from the network's by more than the
-        tolerance.
+      BadInput: the version exists, the gallery is of another network, an image of it or of the data
+        set cannot be read, the network was loaded in another precision, or the exported model's
+        embeddings differ from the network's by more than the tolerance.
     """
     destination = _destination(export_dir, version)
     specification = model.specification
+    form = (form or ServedForm()).for_this_machine()
+    precision, loaded_in = form.precision, model.network.compute_dtype
+    if loaded_in != (needed := loaded_for(precision)):
+        raise BadInput(
+            f"precision={precision} is exported of a network in {needed}, and this one is in "
+            f"{loaded_in}: load_network(run, precision={needed!r})."
+        )
+    tolerance = parity_tolerance * (1000 if precision == "bfloat16" else 1)
     searched = None if gallery is None else gallery_of(gallery, model, progress)
     module = ServingModule(model.network, specification, searched, form)
     signatures = module.signatures
@@ -76,16 +92,35 @@ def export_saved_model(
             export_base.export(module, names, str(folder), timestamped=False)
         functions = tf.saved_model.load(str(folder)).signatures
         parity = compare(functions, model, signatures, searched)
-        _require_parity(parity, parity_tolerance)
+        _require_parity(parity, tolerance)
         beside = folder / BESIDE
         beside.mkdir()
         specification.architecture.save(beside)
         card = model_card(model, module, results, searched)
         write_json(beside / "model_card.json", card)
-        write_json(beside / "parity.json", {"tolerance": parity_tolerance, **parity})
+        write_json(beside / "parity.json", {"tolerance": tolerance, **parity})
+        if dataset is not None:
+            write_json(beside / MEASURED, _measured(module, model, dataset))
         with writing_by(tf.errors.OpError, destination):
             write_warmup(beside, specification, signatures, functions)
     return destination
+
+
+def loaded_for(precision: str) -> str:
+    """The precision that a network is loaded in, to be exported in another."""
+    return "float16" if precision == "float16" else "float32"
+
+
+def _measured(module: ServingModule, model: TrainedNetwork, dataset: Dataset) -> dict[str, Any]:
+    model.check_trained_on(*set(dataset.test.modalities))
+    after = np.empty((len(dataset.test), model.embedding_size), np.float32)
+    for modality in model.specification.modalities:
+        embed = embedding_function(module.model, model.specification, modality)
+        rows = np.flatnonzero(dataset.test.modalities == modality)
+        images = pixels_of(model, dataset, dataset.test, modality)
+        for row, pixels in zip(rows, images, strict=True):
+            after[row] = embed(pixels)["embedding"]
+    return accuracy_drop(model, after, dataset, LAYOUTS[dataset.layout].protocol())
 
 
 def _destination(export_dir: str | os.PathLike[str], version: int) -> Path:

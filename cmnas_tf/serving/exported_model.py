@@ -2,9 +2,10 @@
 
 import functools
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cmnas_tf.machine import has_bfloat16, processor
 from cmnas_tf.options import Options, advanced, option
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,13 @@ def _passed_over(entry: Path) -> None:
 class ServedForm(Options):
     """What the exported model answers, and how it computes."""
 
+    precision: str = option(
+        "float32",
+        "Numbers that the network computes in. bfloat16 takes less time and memory on processors "
+        "that have it; auto takes it if this one does; float16 is for GPUs. What is lost by it is "
+        "measured on `data_dir`.",
+        choices=("float32", "bfloat16", "float16", "auto"),
+    )
     signatures: tuple[str, ...] = advanced(
         (), "Signatures that it has; by default all. Each that was called takes memory of its own."
     )
@@ -54,3 +62,24 @@ class ServedForm(Options):
     batch_wait_ms: float = advanced(
         2.0, "How long an image may wait for others, in milliseconds.", minimum=0
     )
+
+    def for_this_machine(self) -> "ServedForm":
+        """With one precision in place of ``auto``; says what it chose, or what the choice costs."""
+        if self.precision == "auto":
+            chosen = "bfloat16" if has_bfloat16() else "float32"
+            has = "has" if has_bfloat16() else "does not have"
+            logger.info(
+                "precision=%s: this processor (%s) %s bfloat16. Give `precision` if the one that "
+                "serves differs.",
+                chosen,
+                processor(),
+                has,
+            )
+            return replace(self, precision=chosen)
+        if self.precision == "bfloat16" and not has_bfloat16():
+            logger.warning(
+                "precision=bfloat16 is slower than float32 on a processor that does not have it, "
+                "as this one (%s).",
+                processor(),
+            )
+        return self

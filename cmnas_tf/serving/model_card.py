@@ -46,7 +46,7 @@ def model_card(
             **network,
             "embedding_size": module.model.size,
             "parameters": sum(math.prod(variable.shape) for variable in used),
-            "computed_in": model.network.compute_dtype,
+            "computed_in": module.form.precision,
             "sha256": network_digest(model),
         },
         "served": {

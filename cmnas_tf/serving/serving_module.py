@@ -35,7 +35,7 @@ class ServingModule(export_base.ExportModule):
     Args:
       network, specification: a trained network, and how it was built.
       gallery: to search in; without one there is no ``identify``.
-      form: how it computes; images of several requests together, or each request by itself.
+      form: how it computes, in a precision that is not ``auto``.
     """
 
     def __init__(
@@ -46,7 +46,8 @@ class ServingModule(export_base.ExportModule):
         form: ServedForm | None = None,
     ):
         form = form or ServedForm()
-        super().__init__(specification, Encoder(network, specification, form.frozen))
+        narrow = form.precision == "bfloat16"
+        super().__init__(specification, Encoder(network, specification, form.frozen, narrow))
         self.identification = None if gallery is None else Identification(gallery)
         self.form = form
         self._unique_name = uuid.uuid4().hex

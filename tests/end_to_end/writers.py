@@ -74,6 +74,9 @@ WRITERS = {
         differs=("visible.onnx", "infrared.onnx"),
         needs="tf2onnx",
     ),
+    "export_openvino": Writer(
+        ("export_openvino", TRAINED, PEOPLE, "--export_dir={out}/openvino"), needs="openvino"
+    ),
     "export_torch": Writer(("export_torch", TRAINED, "--export_dir={out}/torch")),
     "import_weights": Writer(
         (

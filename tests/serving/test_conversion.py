@@ -10,9 +10,11 @@ from PIL import Image
 
 from cmnas_tf.commands import command_line
 from cmnas_tf.commands.export_onnx import ExportOnnx
+from cmnas_tf.commands.export_openvino import ExportOpenvino
 from cmnas_tf.commands.export_tflite import ExportTflite
 from cmnas_tf.data import load_dataset
 from cmnas_tf.errors import BadInput
+from cmnas_tf.modality import MODALITIES
 from cmnas_tf.serving.conversion import convert_network
 from cmnas_tf.training.trained import load_network
 from tests.serving.networks import write_run
@@ -75,15 +77,35 @@ def test_onnx(people, run, tmp_path):
     assert measured["before"] == measured["after"]
 
 
+@pytest.mark.slow
+def test_openvino(people, run, tmp_path, capsys):
+    """As OpenVINO computes by default, and batches in float32."""
+    openvino = pytest.importorskip("openvino")
+    measured = convert(ExportOpenvino, people, run, tmp_path / "openvino")
+    assert measured["cosine"]["smallest"] > 0.999
+    assert set(measured["bytes"]) == {f"{m}.{end}" for m in MODALITIES for end in ("bin", "xml")}
+    assert f"computed here in {measured['computed_in']}" in capsys.readouterr().out
+    assert measured["computed_in"] in ("float32", "bfloat16")
+    model = load_network(run)
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 32, 16, 3), np.uint8)
+    for modality in MODALITIES:
+        file, exactly = tmp_path / f"openvino/{modality}.xml", {"INFERENCE_PRECISION_HINT": "f32"}
+        found = openvino.Core().compile_model(file, "CPU", exactly)(pixels)[0]
+        wanted = model.embed_images(pixels, modality)
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5)
+
+
 def test_what_cannot_be_converted(people, run, tmp_path, monkeypatch):
     """No such format, a package that is not installed, images of another modality."""
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setitem(sys.modules, "openvino", None)
     dataset, model = load_dataset("own_folders", people), load_network(run)
     seeing = dataclasses.replace(model.specification, modalities=("visible",))
     for network, format, message in (
-        (model, "caffe", "format='caffe' is not allowed; it must be one of onnx, tflite_float16"),
+        (model, "caffe", "format='caffe' is not allowed; it must be one of onnx, openvino, tflite"),
         (model, "onnx", r'Install it: pip install "cmnas_tf\[onnx\]"'),
+        (model, "openvino", r'Install it: pip install "cmnas_tf\[openvino\]"'),
         (
             dataclasses.replace(model, specification=seeing),
             "onnx",
