@@ -1,75 +1,136 @@
-"""Visible images to embeddings: the exported all-separate ResNet-50, and Keras' own ``predict``."""
+"""Visible images to embeddings: the exported all-separate ResNet-50, and the same network in Keras
+and in other runtimes."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from official.core import export_base
 
 from benchmarks import batch
+from benchmarks.worker import Unavailable
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.data.augment import normalize
-from cmnas_tf.modality import MODALITIES, VISIBLE
+from cmnas_tf.modality import VISIBLE
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.models.specification import Specification
+from cmnas_tf.serving.encoder import Encoder, embedding_function
 from cmnas_tf.serving.exported_model import ServedForm
 from cmnas_tf.serving.serving_module import ServingModule
 
-ONE, MANY = 1, 32  # images
-CALLS = 10  # of one run with one image
+MANY = 32  # images
+_ON_CPU = ["CPUExecutionProvider"]
 
 
-def exported_one() -> Callable[[], None]:
-    """From pixels, weights as variables."""
-    return _exported(ONE, frozen=False)
-
-
-def exported_frozen_one() -> Callable[[], None]:
-    """The same, weights as constants."""
-    return _exported(ONE, frozen=True)
-
-
-def exported_many() -> Callable[[], None]:
-    """A batch, weights as variables."""
-    return _exported(MANY, frozen=False)
-
-
-def keras_one() -> Callable[[], None]:
-    """``predict`` of normalised images."""
-    network, images = _network()[1], {VISIBLE: normalize(_pixels(ONE)).numpy()}
-
-    def run() -> None:
-        for _ in range(CALLS):
-            network.predict(images, verbose=0)
-
-    return run
-
-
-def _exported(images: int, frozen: bool) -> Callable[[], None]:
-    specification, network = _network()
-    module = ServingModule(network, specification, form=ServedForm(frozen=frozen))
+def exported(
+    images: str = "1", calls: str = "1", precision: str = "float32", frozen: str = ""
+) -> Callable[[], None]:
+    """From pixels, weights as variables, or as constants if ``frozen``."""
     name = f"embed_{VISIBLE}_pixels"
-    with TemporaryDirectory(prefix="cmnas_tf_benchmark_") as folder:
-        export_base.export(module, {name: name}, folder, timestamped=False)
-        loaded = tf.saved_model.load(folder)
-    pixels = tf.constant(_pixels(images))
+    loaded, pixels = _exported(precision, frozen, [name]), tf.constant(_pixels(int(images)))
+    return _repeated(calls, lambda: loaded[name](pixels=pixels)["embedding"].numpy())
+
+
+def every_signature(precision: str = "float32", frozen: str = "") -> Callable[[], None]:
+    """One image and many, through each signature: how much memory takes a version in use?"""
+    loaded = _exported(precision, frozen, [])
+    files = [tf.io.encode_jpeg(pixels).numpy() for pixels in _pixels(MANY)]
 
     def run() -> None:
-        for _ in range(CALLS if images == ONE else 1):
-            loaded.signatures[name](pixels=pixels)["embedding"].numpy()
+        for signature in loaded.values():
+            for count in (1, MANY):
+                values = {"pixels": _pixels(count), "image_bytes": files[:count]}
+                values["modality"] = [VISIBLE] * count
+                wanted = signature.structured_input_signature[1]
+                signature(**{name: tf.constant(values[name]) for name in wanted})
 
     return run
+
+
+def keras() -> Callable[[], None]:
+    """``predict`` of one normalised image, ten times."""
+    network, images = _network()[1], {VISIBLE: normalize(_pixels(1)).numpy()}
+    return _repeated("10", lambda: network.predict(images, verbose=0))
+
+
+def openvino(images: str = "1", calls: str = "1", precision: str = "float32") -> Callable[[], None]:
+    """As ``cmnas export_openvino`` converts it."""
+    try:
+        import openvino
+    except ImportError as error:
+        raise Unavailable("OpenVINO is not installed: pip install openvino") from error
+    model = openvino.convert_model(_function().get_concrete_function())
+    hint = {"INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision]}
+    compiled, pixels = openvino.Core().compile_model(model, "CPU", hint), _pixels(int(images))
+    return _repeated(calls, lambda: compiled(pixels))
+
+
+def onnxruntime(
+    images: str = "1", calls: str = "1", precision: str = "float32"
+) -> Callable[[], None]:
+    """As ``cmnas export_onnx`` converts it, but for any number of images; in float32 alone."""
+    try:
+        import onnxruntime
+        import tf2onnx
+    except ImportError as error:
+        raise Unavailable("pip install --no-deps -r requirements-optional.txt") from error
+    function = _function()
+    model, _ = tf2onnx.convert.from_function(function, function.input_signature, opset=17)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=_ON_CPU)
+    given = {session.get_inputs()[0].name: _pixels(int(images))}
+    return _repeated(calls, lambda: session.run(None, given))
+
+
+def _repeated(calls: str, once: Callable[[], Any]) -> Callable[[], None]:
+    def run() -> None:
+        for _ in range(int(calls)):
+            once()
+
+    return run
+
+
+def _exported(precision: str, frozen: str, signatures: list[str]) -> Any:
+    """As a server has it: what the export itself takes is left to another process."""
+    with TemporaryDirectory(prefix="cmnas_tf_benchmark_") as folder:
+        words = [sys.executable, "-m", "benchmarks.embedding", folder, precision, frozen]
+        subprocess.run([*words, *signatures], check=True)
+        return tf.saved_model.load(folder).signatures
+
+
+def _export(folder: str, precision: str, frozen: str, *signatures: str) -> None:
+    specification, network = _network()
+    form = ServedForm(precision=precision, frozen=bool(frozen), signatures=signatures)
+    module = ServingModule(network, specification, form=form)
+    names = {name: name for name in module.signatures}
+    export_base.export(module, names, folder, timestamped=False)
+
+
+def _function() -> Any:
+    specification, network = _network()
+    encoder = Encoder(network, specification, frozen=True)
+    return embedding_function(encoder, specification, VISIBLE)
 
 
 def _network() -> tuple[Specification, ReidNetwork]:
+    """With norms as a training leaves them: a bias of zeros would be left out of the graph."""
     specification = Specification(
-        Architecture.separate("resnet50"), batch.CLASSES, batch.HEIGHT, batch.WIDTH, 1, 1.0
+        Architecture.separate(batch.BACKBONE), batch.CLASSES, batch.HEIGHT, batch.WIDTH, 1, 1.0
     )
-    assert specification.modalities == MODALITIES
-    return specification, specification.build()
+    network, random = specification.build(), np.random.default_rng(0)
+    for variable in network.variables:
+        if variable.shape.rank == 1:
+            variable.assign(random.uniform(0.5, 1.5, variable.shape))
+    return specification, network
 
 
 def _pixels(images: int) -> np.ndarray:
     shape = (images, batch.HEIGHT, batch.WIDTH, 3)
     return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+
+if __name__ == "__main__":
+    _export(*sys.argv[1:])

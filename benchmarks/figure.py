@@ -27,14 +27,15 @@ class Figure:
             return False
         return value < self.wanted if self.at_least else value > self.wanted
 
+    def wish(self) -> str:
+        """How good it must be, to read."""
+        return "-" if self.wanted is None else f"{'>=' if self.at_least else '<='} {self.wanted:g}"
+
     def row(self, name: str, value: float | None) -> list[str]:
         """Of the table that is shown."""
-        wanted = (
-            "-" if self.wanted is None else f"{'>=' if self.at_least else '<='} {self.wanted:g}"
-        )
         if value is None:
-            return [name, "-", wanted, "unavailable"]
-        return [name, f"{value:.3f}", wanted, self._verdict(value)]
+            return [name, "-", self.wish(), "unavailable"]
+        return [name, f"{value:.3f}", self.wish(), self._verdict(value)]
 
     def _verdict(self, value: float) -> str:
         if self.wanted is None:

@@ -18,7 +18,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks import command
-from benchmarks.batch import BACKBONE, SIZES
+from benchmarks.batch import NETWORK, SIZES
 from benchmarks.figure import Figure
 from benchmarks.machine import machine
 from benchmarks.turns import Process
@@ -26,7 +26,7 @@ from cmnas_tf.files import write_json
 from cmnas_tf.tables import table
 
 FULL = {SIZES: "16x4x256x128"}
-SMALL = {SIZES: "2x2x64x32", BACKBONE: "resnet18"}
+SMALL = {SIZES: "2x2x64x32", NETWORK: "resnet18"}
 Found = dict[str, dict[str, Any]]
 
 STEPS, TORCH = "benchmarks.steps:", "benchmarks.torch_steps:"

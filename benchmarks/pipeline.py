@@ -12,12 +12,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import tensorflow as tf
 from PIL import Image
 
 from benchmarks.batch import HEIGHT, WIDTH
 from cmnas_tf.data import load_dataset
 from cmnas_tf.data.augment import MEAN, STD
 from cmnas_tf.data.augmentation import Augmentation
+from cmnas_tf.data.decode import decode_pixels
 from cmnas_tf.data.index import Dataset
 from cmnas_tf.data.pipeline import ImageSource, training_batches
 from cmnas_tf.data.sampling import IdentitySampler, Sampling
@@ -45,6 +47,28 @@ def files() -> Callable[[], float]:
         began = time.perf_counter()
         for _ in range(STEPS):
             next(batches).labels.numpy()
+        return time.perf_counter() - began
+
+    return run
+
+
+def decoding_alone() -> Callable[[], float]:
+    """As many files, read and decoded by as many threads, and nothing else."""
+    paths = [str(Path(_data().root) / path) for path in _data().train.paths]
+    images = 2 * IDENTITIES * IMAGES_PER_IDENTITY
+
+    def decoded(path: tf.Tensor) -> tf.Tensor:
+        return tf.shape(decode_pixels(tf.io.read_file(path)))
+
+    def run() -> float:
+        files = tf.data.Dataset.from_tensor_slices(paths).repeat()
+        sizes = files.map(decoded, num_parallel_calls=tf.data.AUTOTUNE).batch(images).prefetch(2)
+        batches = iter(sizes)
+        for _ in range(MORE_STEPS):
+            next(batches).numpy()
+        began = time.perf_counter()
+        for _ in range(STEPS):
+            next(batches).numpy()
         return time.perf_counter() - began
 
     return run

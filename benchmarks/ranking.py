@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cmnas_tf.retrieval.ranking import rank, rank_embeddings
+from cmnas_tf.retrieval.ranking import Ranking, rank, rank_embeddings
 
 QUERIES, GALLERY, IDENTITIES = 3803, 3010, 96
 MANY, SIZE = 100_000, 512  # queries and gallery images; numbers of an embedding
@@ -12,13 +12,24 @@ MANY, SIZE = 100_000, 512  # queries and gallery images; numbers of an embedding
 
 def vectorised() -> Callable[[], None]:
     """As the package has it."""
-    test = _random_test()
+    test = random_test()
     return lambda: _keep(rank(*test, "sysu"))
+
+
+def of_market() -> Callable[[], None]:
+    """The same distances by Market-1501's protocol, which torchreid has compiled code for."""
+    test = random_test()
+    return lambda: _keep(of_market_once(*test))
+
+
+def of_market_once(*test: np.ndarray) -> Ranking:
+    """CMC of 20 ranks, and mAP."""
+    return rank(*test, "market")
 
 
 def query_loop() -> Callable[[], None]:
     """As the protocol reads: one query after the other."""
-    test = _random_test()
+    test = random_test()
     for found, expected in zip(_rank_one_by_one(*test), rank(*test, "sysu")[:3], strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-9)
     return lambda: _keep(_rank_one_by_one(*test))
@@ -35,7 +46,7 @@ def a_hundred_thousand() -> Callable[[], None]:
     )
 
 
-def _random_test() -> tuple[np.ndarray, ...]:
+def random_test() -> tuple[np.ndarray, ...]:
     """Distances [Q, G] float32, and the four labels."""
     random = np.random.default_rng(0)
     query_ids, gallery_ids = (random.integers(0, IDENTITIES, n) for n in (QUERIES, GALLERY))

@@ -31,8 +31,6 @@ from cmnas_tf.training.moving_average import MovingAverage
 from cmnas_tf.training.optimizers import Adam, Coupled, weight_optimizer
 from cmnas_tf.training.recipe import WeightOptimizer
 
-BACKBONE = os.environ.get(batch.BACKBONE, "resnet50")
-
 
 def derived(**how: str) -> Run:
     """The training step of the all-separate network, which has no mixture.
@@ -48,13 +46,15 @@ def derived(**how: str) -> Run:
 
 def supernet(**how: str) -> Run:
     """The weights' step of the supernet."""
-    return _training_step(lambda: NormSpace(BACKBONE).supernet(Softmax(), batch.CLASSES), **how)
+    return _training_step(
+        lambda: NormSpace(batch.BACKBONE).supernet(Softmax(), batch.CLASSES), **how
+    )
 
 
 def naive_supernet(**how: str) -> Run:
     """The weights' step of a supernet whose sites are three batch norms each."""
     return _training_step(
-        lambda: network_with(NaiveMixedNorm, batch.CLASSES, BACKBONE, 1, 1.0, False), **how
+        lambda: network_with(NaiveMixedNorm, batch.CLASSES, batch.BACKBONE, 1, 1.0, False), **how
     )
 
 
@@ -88,7 +88,7 @@ def search(precision: str = "float32", xla: str = "off") -> Run:
     keras.mixed_precision.set_global_policy(POLICIES[precision])
     strategy = make_strategy()
     with strategy.scope():
-        space = NormSpace(BACKBONE)
+        space = NormSpace(batch.BACKBONE)
         network = space.supernet(Softmax(), batch.CLASSES)
         logits = list(space.logits(network).values())
         bilevel = Bilevel(
@@ -172,7 +172,7 @@ def _training_step(
 
 
 def _all_separate() -> ReidNetwork:
-    return two_stream(Architecture.separate(BACKBONE), batch.CLASSES, BACKBONE)
+    return two_stream(Architecture.separate(batch.BACKBONE), batch.CLASSES, batch.BACKBONE)
 
 
 def _batch() -> Batch:

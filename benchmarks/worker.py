@@ -37,18 +37,17 @@ def main(target: str) -> None:
     def answer(**values: Any) -> None:
         print(json.dumps(values), file=answers)
 
-    module, _, call = target.partition(":")
-    function, _, words = call.partition("?")
+    module, _, _ = target.partition(":")
     begin = time.perf_counter()
     try:
         imported = importlib.import_module(module)
         import_seconds, import_bytes = time.perf_counter() - begin, _peak_bytes()
-        run = getattr(imported, function)(**dict(parse_qsl(words)))
+        run = prepared(target)
     except Unavailable as reason:
         answer(unavailable=str(reason))
         return
-    prepared = time.perf_counter() - begin
-    answer(imported_bytes=import_bytes, import_seconds=import_seconds, prepared_seconds=prepared)
+    ready = time.perf_counter() - begin
+    answer(imported_bytes=import_bytes, import_seconds=import_seconds, prepared_seconds=ready)
     for line in sys.stdin:
         word, *number = line.split()
         if word == "run":
@@ -59,6 +58,17 @@ def main(target: str) -> None:
             answer(**imported.profile(run, int(number[0])))
         elif word == "memory":
             answer(**imported.memory())
+
+
+def prepared(target: str) -> Run:
+    """What ``"module:function?name=value"`` returns.
+
+    Raises:
+      Unavailable: what the variant needs is not there.
+    """
+    module, _, call = target.partition(":")
+    function, _, words = call.partition("?")
+    return getattr(importlib.import_module(module), function)(**dict(parse_qsl(words)))
 
 
 def _seconds(run: Run) -> float:
