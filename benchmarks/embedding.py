@@ -3,7 +3,8 @@ and in other runtimes."""
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -63,9 +64,10 @@ def openvino(images: str = "1", calls: str = "1", precision: str = "float32") ->
         import openvino
     except ImportError as error:
         raise Unavailable("OpenVINO is not installed: pip install openvino") from error
-    model = openvino.convert_model(_function().get_concrete_function())
     hint = {"INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision]}
-    compiled, pixels = openvino.Core().compile_model(model, "CPU", hint), _pixels(int(images))
+    with _written_by("_write_openvino") as folder:
+        compiled = openvino.Core().compile_model(f"{folder}/model.xml", "CPU", hint)
+    pixels = _pixels(int(images))
     return _repeated(calls, lambda: compiled(pixels))
 
 
@@ -75,12 +77,11 @@ def onnxruntime(
     """As ``cmnas export_onnx`` converts it, but for any number of images; in float32 alone."""
     try:
         import onnxruntime
-        import tf2onnx
+        import tf2onnx  # noqa: F401
     except ImportError as error:
         raise Unavailable("pip install --no-deps -r requirements-optional.txt") from error
-    function = _function()
-    model, _ = tf2onnx.convert.from_function(function, function.input_signature, opset=17)
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=_ON_CPU)
+    with _written_by("_write_onnx") as folder:
+        session = onnxruntime.InferenceSession(f"{folder}/model.onnx", providers=_ON_CPU)
     given = {session.get_inputs()[0].name: _pixels(int(images))}
     return _repeated(calls, lambda: session.run(None, given))
 
@@ -94,19 +95,41 @@ def _repeated(calls: str, once: Callable[[], Any]) -> Callable[[], None]:
 
 
 def _exported(precision: str, frozen: str, signatures: list[str]) -> Any:
-    """As a server has it: what the export itself takes is left to another process."""
-    with TemporaryDirectory(prefix="cmnas_tf_benchmark_") as folder:
-        words = [sys.executable, "-m", "benchmarks.embedding", folder, precision, frozen]
-        subprocess.run([*words, *signatures], check=True)
+    with _written_by("_write_saved_model", precision, frozen, *signatures) as folder:
         return tf.saved_model.load(folder).signatures
 
 
-def _export(folder: str, precision: str, frozen: str, *signatures: str) -> None:
+@contextmanager
+def _written_by(function: str, *words: str) -> Iterator[str]:
+    """A folder that a function of this module wrote to, in a process of its own: what that takes
+    of memory is not a server's."""
+    with TemporaryDirectory(prefix="cmnas_tf_benchmark_") as folder:
+        command = [sys.executable, "-m", "benchmarks.embedding", function, folder, *words]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        yield folder
+
+
+def _write_saved_model(folder: str, precision: str, frozen: str, *signatures: str) -> None:
     specification, network = _network()
     form = ServedForm(precision=precision, frozen=bool(frozen), signatures=signatures)
     module = ServingModule(network, specification, form=form)
     names = {name: name for name in module.signatures}
     export_base.export(module, names, folder, timestamped=False)
+
+
+def _write_openvino(folder: str) -> None:
+    import openvino
+
+    model = openvino.convert_model(_function().get_concrete_function())
+    openvino.save_model(model, f"{folder}/model.xml", compress_to_fp16=False)
+
+
+def _write_onnx(folder: str) -> None:
+    import tf2onnx
+
+    function, file = _function(), f"{folder}/model.onnx"
+    signature = function.input_signature
+    tf2onnx.convert.from_function(function, signature, opset=17, output_path=file)
 
 
 def _function() -> Any:
@@ -133,4 +156,4 @@ def _pixels(images: int) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    _export(*sys.argv[1:])
+    globals()[sys.argv[1]](*sys.argv[2:])
