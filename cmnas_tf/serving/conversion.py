@@ -130,7 +130,11 @@ def _to_openvino(function: Any, file: Path) -> tuple[Embed, str]:
         import openvino
 
     model = openvino.convert_model(function.get_concrete_function())
-    openvino.save_model(model, file, compress_to_fp16=False)
+    try:
+        openvino.save_model(model, file, compress_to_fp16=False)
+    except RuntimeError as error:
+        file.write_bytes(bytes(2**20))  # says why not, which OpenVINO leaves out
+        raise OSError(f"Cannot write {file}: {error}") from error
     compiled = openvino.Core().compile_model(file, "CPU")
     computed_in = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
     return lambda pixels: compiled(pixels)[0], _TYPES.get(computed_in, computed_in)
