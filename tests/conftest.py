@@ -15,6 +15,8 @@ from pathlib import Path
 from unittest import mock
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# What gRPC does at a fork, once it was used, now and then aborts programs that tests begin.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import hypothesis
 import numpy as np

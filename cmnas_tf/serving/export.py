@@ -82,6 +82,8 @@ def export_saved_model(
             f"precision={precision} is exported of a network in {needed}, and this one is in "
             f"{loaded_in}: load_network(run, precision={needed!r})."
         )
+    if dataset is not None:
+        model.check_trained_on(*set(dataset.test.modalities))
     tolerance = parity_tolerance * (1000 if precision == "bfloat16" else 1)
     searched = None if gallery is None else gallery_of(gallery, model, progress)
     module = ServingModule(model.network, specification, searched, form)
@@ -112,7 +114,6 @@ def loaded_for(precision: str) -> str:
 
 
 def _measured(module: ServingModule, model: TrainedNetwork, dataset: Dataset) -> dict[str, Any]:
-    model.check_trained_on(*set(dataset.test.modalities))
     after = np.empty((len(dataset.test), model.embedding_size), np.float32)
     for modality in model.specification.modalities:
         embed = embedding_function(module.model, model.specification, modality)

@@ -1,5 +1,6 @@
 """An export in bfloat16 is as near to the network as its digits allow, smaller, or refused."""
 
+import dataclasses
 import json
 import logging
 
@@ -111,6 +112,17 @@ def test_auto_takes_what_the_processor_has(has, monkeypatch, caplog):
     with caplog.at_level(logging.INFO):
         assert ServedForm(precision="bfloat16").for_this_machine().precision == "bfloat16"
     assert ("is slower than float32" in caplog.text) != has
+
+
+def test_what_a_network_of_one_modality_loses_is_not_measured_on_others(run, tmp_path):
+    model = load_network(run)
+    seeing = dataclasses.replace(model.specification, modalities=("visible",))
+    people = load_dataset("sysu_mm01", write_people(tmp_path / "people"))
+    with pytest.raises(BadInput, match="trained on visible images only"):
+        export_saved_model(
+            dataclasses.replace(model, specification=seeing), tmp_path / "models", dataset=people
+        )
+    assert not (tmp_path / "models").exists()
 
 
 def test_what_cannot_be_narrowed_is_refused(run, tmp_path, monkeypatch):
