@@ -231,8 +231,8 @@ COMPARISONS = {
     ),
     "exports": _exports("float32", 1.1),
     "exports_bfloat16": _exports("bfloat16", 1.3),
-    "memory": _memory("float32"),
-    "memory_bfloat16": _memory("bfloat16"),
+    "export_memory": _memory("float32"),
+    "export_memory_bfloat16": _memory("bfloat16"),
 }
 
 

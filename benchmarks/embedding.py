@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -19,6 +20,7 @@ from cmnas_tf.data.augment import normalize
 from cmnas_tf.modality import VISIBLE
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.models.specification import Specification
+from cmnas_tf.serving.conversion import to_onnx, to_openvino
 from cmnas_tf.serving.encoder import Encoder, embedding_function
 from cmnas_tf.serving.exported_model import ServedForm
 from cmnas_tf.serving.serving_module import ServingModule
@@ -118,18 +120,11 @@ def _write_saved_model(folder: str, precision: str, frozen: str, *signatures: st
 
 
 def _write_openvino(folder: str) -> None:
-    import openvino
-
-    model = openvino.convert_model(_function().get_concrete_function())
-    openvino.save_model(model, f"{folder}/model.xml", compress_to_fp16=False)
+    to_openvino(_function(), Path(folder, "model.xml"))
 
 
 def _write_onnx(folder: str) -> None:
-    import tf2onnx
-
-    function, file = _function(), f"{folder}/model.onnx"
-    signature = function.input_signature
-    tf2onnx.convert.from_function(function, signature, opset=17, output_path=file)
+    to_onnx(_function(), Path(folder, "model.onnx"))
 
 
 def _function() -> Any:

@@ -121,6 +121,10 @@ def test_each_kind_of_variant_runs_or_says_what_it_needs():
         assert word == "ran" or (any(each in target for each in needs) and "install" in reason[0])
 
 
+def test_no_comparison_is_called_like_another_command():
+    assert not {"gpu", "memory", "table"} & set(COMPARISONS)
+
+
 def test_every_figure_follows_from_what_is_measured():
     for comparison in COMPARISONS.values():
         seen = {v: Timing([float(n), 2.0 * n], 10**9) for n, v in enumerate(comparison.variants, 1)}

@@ -1,6 +1,6 @@
 """What a form of a trained network loses: its embeddings and scores beside the network's own."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +14,36 @@ from cmnas_tf.options import described
 from cmnas_tf.retrieval.measure import measure
 from cmnas_tf.training.trained import TrainedNetwork
 
+# One image [1, height, width, 3] uint8 -> its embedding [1, D] float32.
+Embed = Callable[[np.ndarray], np.ndarray]
+
 MEASURED = "measured.json"
 _BATCH = 32
 
 
 def accuracy_drop(
-    model: TrainedNetwork, after: np.ndarray, dataset: Dataset, protocol: Protocol
+    model: TrainedNetwork, embed: Mapping[str, Embed], dataset: Dataset, protocol: Protocol
 ) -> dict[str, Any]:
     """Compares embeddings of a data set's test images with those of the network.
 
     Args:
       model: the trained network.
-      after: what the other form gives for the test images, in their order, [N, D].
+      embed: its other form, by modality.
       dataset, protocol: who asks and who answers.
 
     Returns:
       JSON-ready: ``before`` and ``after``, the measures by setting of the protocol; ``cosine``
       between the embeddings before and after, ``mean`` and ``smallest``; ``protocol``.
+
+    Raises:
+      BadInput: an image cannot be read; it is named.
     """
+    after = np.empty((len(dataset.test), model.embedding_size), np.float32)
+    for modality, embed_one in embed.items():
+        rows = np.flatnonzero(dataset.test.modalities == modality)
+        images = pixels_of(model, dataset, dataset.test, modality)
+        for row, pixels in zip(rows, images, strict=True):
+            after[row] = embed_one(pixels)
     before = model.embed_dataset(dataset, _BATCH)
     # In eight bits a converted embedding's norm is only about 1.
     cosines = np.sum(before * after, axis=1) / np.linalg.norm(after, axis=1)

@@ -1,7 +1,7 @@
 """A trained network in another runtime's format, and what it lost on the way."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,9 @@ from cmnas_tf.data.protocols import Protocol
 from cmnas_tf.errors import BadInput
 from cmnas_tf.extras import needing
 from cmnas_tf.files import new_path, replacing, write_json
-from cmnas_tf.serving.accuracy_drop import MEASURED, accuracy_drop, lines, pixels_of
+from cmnas_tf.serving.accuracy_drop import MEASURED, Embed, accuracy_drop, lines, pixels_of
 from cmnas_tf.serving.encoder import Encoder, embedding_function
 from cmnas_tf.training.trained import TrainedNetwork
-
-# One image [1, height, width, 3] uint8 -> its embedding [1, D] float32.
-Embed = Callable[[np.ndarray], np.ndarray]
 
 FORMATS = ("onnx", "openvino", "tflite_float16", "tflite_int8")
 
@@ -82,27 +79,23 @@ def convert_network(
     encoder = Encoder(model.network, specification, frozen=True)
     with replacing(folder) as aside:
         aside.mkdir()
-        after = np.empty((len(dataset.test), model.embedding_size), np.float32)
+        embed: dict[str, Embed] = {}
         for modality in specification.modalities:
-            # Most converters want a fixed shape.
-            function = embedding_function(encoder, model.specification, modality, one=True)
+            fixed = format != "openvino"  # what the other converters want
+            function = embedding_function(encoder, specification, modality, one=fixed)
             file = aside / modality
             if format == "onnx":
-                embed_one, computed_in = _to_onnx(function, file.with_suffix(".onnx"))
+                embed[modality], computed_in = to_onnx(function, file.with_suffix(".onnx"))
             elif format == "openvino":
-                function = embedding_function(encoder, model.specification, modality)
-                embed_one, computed_in = _to_openvino(function, file.with_suffix(".xml"))
+                embed[modality], computed_in = to_openvino(function, file.with_suffix(".xml"))
             else:
                 known = None
                 if format == "tflite_int8":
                     images = pixels_of(model, dataset, dataset.train, modality, calibration_images)
                     known = list(images)
-                embed_one, computed_in = _to_tflite(function, file.with_suffix(".tflite"), known)
-            rows = np.flatnonzero(dataset.test.modalities == modality)
-            images = pixels_of(model, dataset, dataset.test, modality)
-            for row, pixels in zip(rows, images, strict=True):
-                after[row] = embed_one(pixels)
-        measured = accuracy_drop(model, after, dataset, protocol)
+                tflite = file.with_suffix(".tflite")
+                embed[modality], computed_in = _to_tflite(function, tflite, known)
+        measured = accuracy_drop(model, embed, dataset, protocol)
         measured["bytes"] = {file.name: file.stat().st_size for file in sorted(aside.iterdir())}
         measured["computed_in"] = computed_in
         specification.architecture.save(aside)
@@ -110,7 +103,7 @@ def convert_network(
     return Conversion(folder, measured)
 
 
-def _to_onnx(function: Any, file: Path) -> tuple[Embed, str]:
+def to_onnx(function: Any, file: Path) -> tuple[Embed, str]:
     """Writes a function as ONNX; gives what the file computes, by ONNX Runtime, and in what."""
     with needing("onnx"):
         import onnxruntime
@@ -124,7 +117,7 @@ def _to_onnx(function: Any, file: Path) -> tuple[Embed, str]:
     return lambda pixels: session.run(None, {given.name: pixels})[0], "float32"
 
 
-def _to_openvino(function: Any, file: Path) -> tuple[Embed, str]:
+def to_openvino(function: Any, file: Path) -> tuple[Embed, str]:
     """Writes a function for OpenVINO; gives what the file computes by default, and in what."""
     with needing("openvino"):
         import openvino

@@ -15,7 +15,7 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.extras import needing
 from cmnas_tf.files import replacing, write_json, writing_by
 from cmnas_tf.models.specification import Specification
-from cmnas_tf.serving.accuracy_drop import MEASURED, accuracy_drop, pixels_of
+from cmnas_tf.serving.accuracy_drop import MEASURED, Embed, accuracy_drop
 from cmnas_tf.serving.build_gallery import gallery_of
 from cmnas_tf.serving.encoder import embedding_function
 from cmnas_tf.serving.exported_model import BESIDE, MODEL_NAME, WARMUP, ServedForm, versions_in
@@ -49,9 +49,8 @@ def export_saved_model(
 
     The folder ``export_dir/version`` holds the SavedModel, and in ``assets.extra`` the files
     ``architecture.json``, ``model_card.json``, ``parity.json``, requests that warm up a server, and
-    ``measured.json`` where a data set is given.
-    It is returned. It is written under a name that is no number, which a server passes over, and
-    renamed when it is whole.
+    ``measured.json`` where a data set is given. It is returned. It is written under a name that is
+    no number, which a server passes over, and renamed when it is whole.
 
     Args:
       model: the trained network.
@@ -61,7 +60,7 @@ def export_saved_model(
       gallery: to identify people in: a gallery, its file, or a folder of images
         ``{visible,infrared}/cam<camera>/<id>/*``.
       parity_tolerance: largest difference from the network that an entry of an embedding of norm 1
-        may have; 1,000 times as much in bfloat16, which has that many times fewer digits.
+        may have; 1,000 times as much in bfloat16 (our choice).
       results: what an evaluation of the model measured (``Scores.record``), for the model card; by
         default the ``results.json`` of its run. Those of another checkpoint are left out.
       dataset: on whose test images is measured what the exported model loses, by the data set's own
@@ -114,14 +113,12 @@ def loaded_for(precision: str) -> str:
 
 
 def _measured(module: ServingModule, model: TrainedNetwork, dataset: Dataset) -> dict[str, Any]:
-    after = np.empty((len(dataset.test), model.embedding_size), np.float32)
-    for modality in model.specification.modalities:
-        embed = embedding_function(module.model, model.specification, modality)
-        rows = np.flatnonzero(dataset.test.modalities == modality)
-        images = pixels_of(model, dataset, dataset.test, modality)
-        for row, pixels in zip(rows, images, strict=True):
-            after[row] = embed(pixels)["embedding"]
-    return accuracy_drop(model, after, dataset, LAYOUTS[dataset.layout].protocol())
+    def of(modality: str) -> Embed:
+        function = embedding_function(module.model, model.specification, modality)
+        return lambda pixels: function(pixels)["embedding"]
+
+    embed = {modality: of(modality) for modality in model.specification.modalities}
+    return accuracy_drop(model, embed, dataset, LAYOUTS[dataset.layout].protocol())
 
 
 def _destination(export_dir: str | os.PathLike[str], version: int) -> Path:
