@@ -21,7 +21,9 @@ def open_log(folder: Path, start: int) -> tf.summary.SummaryWriter:
 
 def log(writer: tf.summary.SummaryWriter, values: Mapping[str, Any], step: int) -> None:
     """Writes the values of a step: numbers, and tables [H, W] of 0..1 as pictures, 1 is white."""
-    with writing_by(tf.errors.OpError, "TensorBoard's log"), writer.as_default():
+    # Whatever device computes: a GPU takes a number when it is done with all it was given before.
+    own = tf.device("CPU:0")
+    with writing_by(tf.errors.OpError, "TensorBoard's log"), own, writer.as_default():
         for name, value in values.items():
             if isinstance(value, np.ndarray):
                 squares = np.kron(value, np.ones((10, 10)))  # pixels

@@ -139,7 +139,8 @@ class Coupled(Optimizer):
         self.weight_decay = weight_decay
         self._rule = rule
         self._rule.build(self.trained)
-        self.set_factor(1.0)
+        self._factor = 1.0
+        self._rule.learning_rate.assign(learning_rate)
         self.rates = [rule.learning_rate] * len(self.trained)
 
     def named_variables(self) -> dict[str, tf.Variable]:
@@ -148,7 +149,10 @@ class Coupled(Optimizer):
 
     def set_factor(self, factor: float) -> None:
         """See :class:`Optimizer`."""
-        self._rule.learning_rate.assign(self.learning_rate * factor)
+        # A GPU takes a number when it is done with all that it was given before.
+        if factor != self._factor:
+            self._factor = factor
+            self._rule.learning_rate.assign(self.learning_rate * factor)
 
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
         """See :class:`Optimizer`."""

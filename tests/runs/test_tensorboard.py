@@ -22,3 +22,14 @@ def test_numbers_and_tables_of_a_step(tmp_path):
     assert (step, int(width), int(height)) == (3, 30, 10)
     picture = tf.io.decode_png(encoded).numpy()[..., 0]
     assert (picture == np.repeat([0, 255, 51], 10)).all()
+
+
+def test_is_written_by_the_processor_wherever_steps_are_computed(tmp_path, monkeypatch):
+    """A GPU would take each number only when it is done with the steps it was given."""
+    seen = []
+    monkeypatch.setattr(
+        tf.summary, "scalar", lambda name, value, step: seen.append(tf.constant(value).device)
+    )
+    with tf.device("CPU:1"):
+        log(open_log(tmp_path, 0), {"a": 1.0, "b": 2.0}, 0)
+    assert [device[-5:] for device in seen] == ["CPU:0", "CPU:0"]

@@ -1,6 +1,7 @@
 """Adam and SGD with coupled weight decay against PyTorch's formulas, groups, and schedules."""
 
 import json
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -117,6 +118,17 @@ def test_the_factor_scales_the_full_learning_rate():
         optimizer.set_factor(factor)
         optimizer.apply([tf.constant([1.0])])
         np.testing.assert_allclose(variable, [expected], rtol=1e-4)
+
+
+def test_a_factor_is_given_to_the_device_when_it_changes():
+    """Not at each step: a GPU takes a number only when it is done with what it was given."""
+    rule = SGD()
+    optimizer = Coupled(rule, [tf.Variable([0.0])], 0.5, 0.0)
+    with mock.patch.object(rule.learning_rate, "assign", wraps=rule.learning_rate.assign) as given:
+        for factor in (1.0, 0.1, 0.1, 0.1, 1.0, 1.0):
+            optimizer.set_factor(factor)
+            np.testing.assert_allclose(rule.learning_rate, 0.5 * factor, rtol=1e-6)
+    assert given.call_count == 2
 
 
 def test_each_group_has_its_own_learning_rate_and_gradients():
