@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from cmnas_tf.data.pipeline import Batch
 from cmnas_tf.devices.distribution import gather_batch, gradient_of_batch
+from cmnas_tf.layers.batch_norm import running_statistics_together
 from cmnas_tf.losses.objective import TOTAL
 from cmnas_tf.modality import Rows
 from cmnas_tf.models import ReidNetwork
@@ -61,7 +62,8 @@ def loss_and_gradients(
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(variables)
         rows = Rows({modality: images.shape[0] for modality, images in batch.images.items()})
-        outputs = network(batch.images, training=training).by_modality(rows)
+        with running_statistics_together():
+            outputs = network(batch.images, training=training).by_modality(rows)
         terms = objective(*gather_batch(outputs, batch.labels), images_per_identity)
         loss = scale(terms[TOTAL])
     return terms, gradient_of_batch(tape, loss, variables)

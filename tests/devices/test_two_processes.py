@@ -13,6 +13,7 @@ import pytest
 from cmnas_tf.devices import distribution
 from cmnas_tf.runs.loop import Loop
 from cmnas_tf.runs.run_folder import RunFolder
+from cmnas_tf.training import trainer
 from tests.tiny_people import TINY, write_people
 from tests.training.commands import Command, newest
 
@@ -71,6 +72,24 @@ def signalling(step, number):
         check(self, terms, now, *arguments)
 
     Loop._check_finite = check_and_signal
+
+
+def counting_messages(to):
+    """Writes what a training step is made of: of each message between workers, how many numbers."""
+    as_graph = trainer.as_graph
+
+    def counted(function, strategy, by_xla):
+        graph = as_graph(function, strategy, by_xla)
+
+        def run(*values):
+            operations = graph.get_concrete_function(*values).graph.get_operations()
+            messages = [o.inputs[0] for o in operations if o.type == "CollectiveReduceV2"]
+            to.write_text(json.dumps([message.shape.num_elements() for message in messages]))
+            return graph(*values)
+
+        return run
+
+    trainer.as_graph = counted
 
 
 def free_ports(count):
@@ -163,6 +182,24 @@ def test_workers_with_other_flags_or_folders_are_refused_by_name(people, trained
     assert codes == [2, 2], said
     for text in said:
         assert f"the newest checkpoint: {STEPS} on worker 0, 0 on worker 1" in text
+
+
+def test_workers_send_each_other_few_messages(people, tmp_path):
+    """Labels and embeddings as they are gathered and, on the way back, their gradient; all running
+    statistics at once, and all gradients."""
+    run = (*FLAGS, f"--data_dir={people}", f"--run_dir={tmp_path / 'run'}", "--epochs=1")
+    faults = [functools.partial(counting_messages, tmp_path / f"{i}.json") for i in range(2)]
+    codes, said = Pair("train", tmp_path, *run, faults=faults).wait()
+    assert codes == [0, 0], said
+    state = newest(tmp_path / "run").tensors
+    network = {name: v.size for name, v in state.items() if name.startswith("network/")}
+    statistics = sum(size for name, size in network.items() if "moving_" in name)
+    trained = sum(network.values()) - statistics - network["network/head.neck.beta"]
+    for worker in range(2):
+        messages = json.loads((tmp_path / f"{worker}.json").read_text())
+        assert len(messages) == 5
+        assert statistics in messages
+        assert max(messages) == trained
 
 
 def test_two_processes_measure_what_one_measures(people, trained, tmp_path):

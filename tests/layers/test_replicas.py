@@ -1,5 +1,6 @@
 """Normalisation on two replicas: synchronised equals one device on the whole batch."""
 
+import contextlib
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +9,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from cmnas_tf.layers import BatchNorm, MixedModalityNorm, ModalityNorm
+from cmnas_tf.layers.batch_norm import running_statistics_together
 from cmnas_tf.modality import Rows
 
 CHANNELS = 3
@@ -48,13 +50,15 @@ def built(make, **options) -> keras.layers.Layer:
     return layer
 
 
-def differentiate(layer, x, dy, replicas: int):
-    """Output, and the gradient of ``sum(dy * output)`` for the input and the weights."""
+def differentiate(layer, x, dy, replicas: int, within=contextlib.nullcontext):
+    """Output of a pass in a context, and the gradient of ``sum(dy * output)`` for the input and the
+    weights."""
     rows = Rows({modality: count // replicas for modality, count in ROWS.items()})
     arguments = {} if isinstance(layer, BatchNorm) else {"rows": rows}
     with tf.GradientTape() as tape:
         tape.watch(x)
-        output = layer(x, training=True, **arguments)
+        with within():
+            output = layer(x, training=True, **arguments)
         total = tf.reduce_sum(dy * output)
     return output, *tape.gradient(total, (x, layer.trainable_weights))
 
@@ -66,7 +70,9 @@ def on_one(make) -> Pass:
     return Pass(output.numpy(), input_gradient.numpy(), [g.numpy() for g in gradients], statistics)
 
 
-def on_two(make, strategy: tf.distribute.Strategy, **options) -> tuple[Pass, list[np.ndarray]]:
+def on_two(
+    make, strategy: tf.distribute.Strategy, within=contextlib.nullcontext, **options
+) -> tuple[Pass, list[np.ndarray]]:
     """The same pass, and the second replica's copies of the statistics."""
     with strategy.scope():
         layer = built(make, **options)
@@ -78,7 +84,7 @@ def on_two(make, strategy: tf.distribute.Strategy, **options) -> tuple[Pass, lis
 
     @tf.function(autograph=False)
     def step(x, dy):
-        return strategy.run(differentiate, args=(layer, x, dy, 2))
+        return strategy.run(differentiate, args=(layer, x, dy, 2, within))
 
     output, input_gradient, gradients = step(*map(share, batch()))
 
@@ -122,3 +128,20 @@ def test_per_replica_statistics_are_the_replicas_mean(make, two_replicas):
         alone.append([weight.numpy() for weight in layer.non_trainable_weights])
     for both, *each in zip(two.statistics, *alone, strict=True):
         np.testing.assert_allclose(both, np.mean(each, axis=0), rtol=1e-5)
+
+
+@every_norm
+@pytest.mark.parametrize("synchronized", [False, True])
+def test_statistics_that_move_together_move_as_each_by_itself(make, two_replicas, synchronized):
+    each, copies = on_two(make, two_replicas, synchronized=synchronized)
+    together = on_two(make, two_replicas, running_statistics_together, synchronized=synchronized)
+    tf.nest.map_structure(np.testing.assert_array_equal, together, (each, copies))
+
+
+def test_on_one_replica_statistics_move_at_once():
+    """As they do outside of replicas, where none waits either."""
+    layer = built(BatchNorm)
+    before = layer.moving_mean.numpy()
+    with running_statistics_together():
+        layer(tf.constant(batch()[0]), training=True)
+        assert (layer.moving_mean.numpy() != before).all()
