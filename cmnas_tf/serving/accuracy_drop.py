@@ -11,6 +11,7 @@ from cmnas_tf.data.index import Dataset, Images
 from cmnas_tf.data.pipeline import naming_unreadable
 from cmnas_tf.data.protocols import Protocol
 from cmnas_tf.options import described
+from cmnas_tf.progress import progress_bar
 from cmnas_tf.retrieval.measure import measure
 from cmnas_tf.training.trained import TrainedNetwork
 
@@ -22,7 +23,11 @@ _BATCH = 32
 
 
 def accuracy_drop(
-    model: TrainedNetwork, embed: Mapping[str, Embed], dataset: Dataset, protocol: Protocol
+    model: TrainedNetwork,
+    embed: Mapping[str, Embed],
+    dataset: Dataset,
+    protocol: Protocol,
+    progress: bool = True,
 ) -> dict[str, Any]:
     """Compares embeddings of a data set's test images with those of the network.
 
@@ -30,6 +35,7 @@ def accuracy_drop(
       model: the trained network.
       embed: its other form, by modality.
       dataset, protocol: who asks and who answers.
+      progress: whether to show a bar meanwhile.
 
     Returns:
       JSON-ready: ``before`` and ``after``, the measures by setting of the protocol; ``cosine``
@@ -39,11 +45,14 @@ def accuracy_drop(
       BadInput: an image cannot be read; it is named.
     """
     after = np.empty((len(dataset.test), model.embedding_size), np.float32)
-    for modality, embed_one in embed.items():
-        rows = np.flatnonzero(dataset.test.modalities == modality)
-        images = pixels_of(model, dataset, dataset.test, modality)
-        for row, pixels in zip(rows, images, strict=True):
-            after[row] = embed_one(pixels)
+    with progress_bar(len(after), "image", progress) as bar:
+        bar.set_description_str("comparing")
+        for modality, embed_one in embed.items():
+            rows = np.flatnonzero(dataset.test.modalities == modality)
+            images = pixels_of(model, dataset, dataset.test, modality)
+            for row, pixels in zip(rows, images, strict=True):
+                after[row] = embed_one(pixels)
+                bar.update()
     before = model.embed_dataset(dataset, _BATCH)
     # In eight bits a converted embedding's norm is only about 1.
     cosines = np.sum(before * after, axis=1) / np.linalg.norm(after, axis=1)

@@ -65,7 +65,7 @@ def export_saved_model(
         default the ``results.json`` of its run. Those of another checkpoint are left out.
       dataset: on whose test images is measured what the exported model loses, by the data set's own
         protocol.
-      progress: whether to show a bar while a gallery's images are embedded.
+      progress: whether to show a bar while images are embedded.
 
     Raises:
       BadInput: the version exists, the gallery is of another network, an image of it or of the data
@@ -101,7 +101,7 @@ def export_saved_model(
         write_json(beside / "model_card.json", card)
         write_json(beside / "parity.json", {"tolerance": tolerance, **parity})
         if dataset is not None:
-            write_json(beside / MEASURED, _measured(module, model, dataset))
+            write_json(beside / MEASURED, _measured(module, model, dataset, progress))
         with writing_by(tf.errors.OpError, destination):
             write_warmup(beside, specification, signatures, functions)
     return destination
@@ -112,13 +112,15 @@ def loaded_for(precision: str) -> str:
     return "float16" if precision == "float16" else "float32"
 
 
-def _measured(module: ServingModule, model: TrainedNetwork, dataset: Dataset) -> dict[str, Any]:
+def _measured(
+    module: ServingModule, model: TrainedNetwork, dataset: Dataset, progress: bool
+) -> dict[str, Any]:
     def of(modality: str) -> Embed:
         function = embedding_function(module.model, model.specification, modality)
         return lambda pixels: function(pixels)["embedding"]
 
     embed = {modality: of(modality) for modality in model.specification.modalities}
-    return accuracy_drop(model, embed, dataset, LAYOUTS[dataset.layout].protocol())
+    return accuracy_drop(model, embed, dataset, LAYOUTS[dataset.layout].protocol(), progress)
 
 
 def _destination(export_dir: str | os.PathLike[str], version: int) -> Path:
@@ -145,8 +147,9 @@ def _require_parity(parity: Mapping[str, Any], tolerance: float) -> None:
         raise BadInput(
             "Nothing was exported: the exported model differs from the trained network by up to "
             f"{parity['max_abs_difference']:.1e}, in {len(failed)} of {len(cases)} batches by more "
-            f"than parity_tolerance={tolerance} (first in signature {failed[0]['signature']}, "
-            f"{failed[0]['images']} images). Allow more only if you know the cause."
+            f"than {tolerance:g} (first in signature {failed[0]['signature']}, "
+            f"{failed[0]['images']} images). Allow more by "
+            "`parity_tolerance`, only if you know the cause."
         )
 
 
