@@ -133,6 +133,21 @@ class Gallery:
         if not len(self):
             raise BadInput(f"{where} has no entries; add some with `build_gallery`.")
 
+    def scores(self, embedding: np.ndarray) -> np.ndarray:
+        """The cosine of each query [N, D] float32, rows of norm 1, and each entry, [N, G] float32.
+
+        Raises:
+          BadInput: the queries' embeddings are of another size than the gallery's.
+        """
+        given, own = embedding.shape[1], self.embeddings.shape[1]
+        if given != own:
+            raise BadInput(
+                f"`gallery` has embeddings of {own} numbers, the answer one of {given}: another "
+                "network made it. Give the gallery that was searched."
+            )
+        # Summed in float64 and rounded: equal entries get equal scores, wherever they stand.
+        return (embedding.astype(np.float64) @ self.embeddings.T).astype(np.float32)
+
     def search(self, embedding: np.ndarray, k: int, camera: Sequence[str] | None = None) -> Matches:
         """The exact best matches; of those whose scores are equal in float32, the first ones.
 
@@ -144,8 +159,7 @@ class Gallery:
         Raises:
           BadInput: ``k`` is less than 1, or more than the entries that are not left out.
         """
-        # Summed in float64 and rounded: equal entries get equal scores, wherever they stand.
-        scores = (embedding.astype(np.float64) @ self.embeddings.T).astype(np.float32)  # [N, G]
+        scores = self.scores(embedding)  # [N, G]
         cameras = np.array(camera or [""] * len(embedding), dtype=str)
         left_out = (cameras[:, None] == self.cameras) & (cameras != "")[:, None]  # [N, G]
         check_k(k, len(self) - left_out.sum(axis=1).max(initial=0))

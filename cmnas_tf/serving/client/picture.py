@@ -71,12 +71,7 @@ def gallery_entries(
     Returns:
       [k]; of the entries with the match's id and camera the one whose score is the nearest.
     """
-    if embedding.shape != gallery.embeddings.shape[1:]:
-        raise BadInput(
-            f"`gallery` has embeddings of {gallery.embeddings.shape[1]} numbers, the answer one of "
-            f"{len(embedding)}: it is not the gallery that was searched. Give that one."
-        )
-    scores = gallery.embeddings @ embedding  # [G]
+    (scores,) = gallery.scores(embedding[None])  # [G]
     found: list[int] = []
     for match, camera, score in matches:
         fits = (gallery.ids == match) & (gallery.cameras == camera)
@@ -90,15 +85,20 @@ def gallery_entries(
     return found
 
 
+def decoded(content: bytes) -> Image.Image:
+    """The image in a file's content, for the eye; raises whatever Pillow does of a damaged one."""
+    image: Image.Image = Image.open(io.BytesIO(content))
+    image.load()
+    if image.mode == "I;16":  # the model's range is not known here
+        values = np.asarray(image, float) - np.min(np.asarray(image))
+        image = Image.fromarray((values * 255 / max(1, values.max())).astype(np.uint8))
+    return image
+
+
 def opened(path: Path) -> Image.Image:
     """The image in a file; BadInput: it cannot be read."""
     try:
-        image: Image.Image = Image.open(io.BytesIO(read_bytes(path)))
-        image.load()
-        if image.mode == "I;16":  # for the eye: the model's range is not known here
-            values = np.asarray(image, float) - np.min(np.asarray(image))
-            image = Image.fromarray((values * 255 / max(1, values.max())).astype(np.uint8))
-        return image
+        return decoded(read_bytes(path))
     except Exception as error:  # Pillow raises whatever a damaged file leads it to
         raise BadInput(
             f"The picture needs {path}, which cannot be read: {error}. Give the folder that the "
