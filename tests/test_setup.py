@@ -471,6 +471,7 @@ def test_the_pins_lie_within_the_bounds_of_the_package(line):
         *extras["serving"],
         *extras["faiss"],
         *extras["report"],
+        *extras["browse"],
         *extras["docs"],
         *extras["torch"],
         *extras["onnx"],

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 # Packages of extras: importing one of these is an error in the environment without extras.
 EXTRAS = ("faiss", "official", "tensorflow_serving", "urllib3.contrib", "onnx", "tensorflow_addons")
-EXTRAS += ("jinja2", "vl_convert")
+EXTRAS += ("jinja2", "vl_convert", "nicegui")
 BLOCKER = f"""
 import sys
 
@@ -112,7 +112,7 @@ def test_what_is_in_it(wheel):
     assert "cmnas = cmnas_tf.__main__:main" in scripts
     assert "Requires-Python: <3.14,>=3.10" in metadata
     assert "License-Expression: Apache-2.0" in metadata
-    for extra in ("serving", "faiss", "torch", "onnx", "dev"):
+    for extra in ("serving", "faiss", "browse", "torch", "onnx", "dev"):
         assert f"Provides-Extra: {extra}" in metadata
     needed = [
         line

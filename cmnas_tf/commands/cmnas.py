@@ -36,6 +36,7 @@ GROUPS = {
         "build_index": "make or change a gallery",
         "build_faiss_index": "make an index of a large gallery",
         "local_server": "serve a model for development",
+        "browse": "search a gallery on a page in the browser",
         "client": "ask a model server about images",
     },
     "PyTorch": {

@@ -25,6 +25,7 @@ EXTRAS = {
     "serving": "tensorflow_serving",
     "faiss": "faiss",
     "report": "vl_convert",
+    "browse": "nicegui",
     "onnx": "tf2onnx",
     "torch": "torch",
 }

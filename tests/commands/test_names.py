@@ -23,6 +23,7 @@ SAME_NAME_ANOTHER_THING = {
     "version": "of a model: written by export, asked for by a client",
     "output": "what is written, where that has no name of its own",
     "effort": "of an index: measured when it is built, asked for by a client",
+    "port": "of gRPC, or of the page that browse shows",
 }
 
 
