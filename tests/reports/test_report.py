@@ -291,6 +291,24 @@ def test_a_browser_draws_every_chart_and_asks_nobody(training, search, finished_
     assert "CONSOLE" not in done.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_whoever_cannot_see_it_can_read_it(training, search, finished_study, tmp_path, scheme):
+    """As far as axe-core can tell."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    page_file = tmp_path / "page.html"
+    write_report([str(training.path), str(search.path), str(finished_study)], page_file)
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(color_scheme=scheme)
+        page.goto(page_file.as_uri())
+        page.locator(".marks").last.wait_for()
+        assert not axe.Axe().run(page).response["violations"]
+        browser.close()
+
+
 def test_a_page_of_nothing_but_words(tmp_path):
     blocks = [Table("T", ["a"], [["1 < 2"]]), "so it is", Figure("F", b"\x89PNG", "see")]
     write_page(tmp_path / "page.html", "Title & more", [Section("S", blocks)])

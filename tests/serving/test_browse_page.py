@@ -24,6 +24,7 @@ from tests.serving.conftest import local_server
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytest.importorskip("nicegui")
 playwright = pytest.importorskip("playwright.sync_api")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")]
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -136,6 +137,18 @@ def test_a_dropped_picture_is_searched_with(page):
     assert page.locator("body.body--dark").count() == 1
     page.get_by_role("button", name="visible").click()
     page.get_by_text(f"{EVIL}.png, visible: best matches").wait_for()
+
+
+def test_whoever_cannot_see_it_can_use_it(page):
+    """Without a mouse, and as far as axe-core can tell in the dark and in the light."""
+    with page.expect_file_chooser() as chosen:
+        page.get_by_label("Picture to search with").press("Enter")
+    chosen.value.set_files(QUERY)
+    page.get_by_text("best matches").wait_for()
+    for scheme in ("dark", "light"):
+        page.emulate_media(color_scheme=scheme)
+        page.locator(f"body.body--{scheme}").wait_for()
+        assert not axe.Axe().run(page).response["violations"]
 
 
 def test_cameras_are_filtered(page):

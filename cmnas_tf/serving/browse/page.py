@@ -48,7 +48,12 @@ class _Page:
         self._file: tuple[str, bytes] | None = None  # the query's name and content
         self._asked: Query | None = None  # what was asked last
         ui.colors(primary="#2b73b9")  # on which white is read more easily
-        ui.add_css(".q-uploader__subtitle { display: none }")  # its counters
+        # The uploader's counters, and a bar above the page that has no name.
+        ui.add_css(".q-uploader__subtitle, #q-loading-bar { display: none }")
+        ui.query("html").props("lang=en")
+        # A reader of the screen is led to the field for files itself, not to the button around it.
+        ui.query(".q-uploader .q-btn").props("role=presentation tabindex=-1")
+        ui.query(".q-uploader__input").props('tabindex=0 aria-label="Picture to search with"')
         ui.label("Whom does a picture show?").classes("text-2xl").props("role=heading aria-level=1")
         with ui.row().classes("w-full items-start"):
             self._upload = ui.upload(
