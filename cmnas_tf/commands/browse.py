@@ -25,7 +25,10 @@ class Browse(Options):
         path=True,
     )
     galleries: tuple[str, ...] = option(
-        (), "For each model its gallery file, of cmnas build_index.", path=True
+        (),
+        "For each model its gallery file, of cmnas build_index.",
+        path=True,
+        required=True,
     )
     gallery_dir: str = path_option("Folder from which the image names in the gallery start.")
     k: int = option(12, "Matches for each image.", minimum=1)

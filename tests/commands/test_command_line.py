@@ -49,7 +49,11 @@ def another_value(known: Option) -> tuple[object, str]:
 def test_no_flags_give_the_defaults(name):
     """But for what is needed."""
     command = class_of(name)
-    needed = {known.name: "there" for known in command.options() if known.required}
+    needed = {
+        known.name: ("there",) if known.type == tuple[str, ...] else "there"
+        for known in command.options()
+        if known.required
+    }
     assert read(command) == command.of_values(needed)
     for known in command.options():
         expected = needed.get(known.name, known.default)
