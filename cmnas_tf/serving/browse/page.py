@@ -16,6 +16,9 @@ from cmnas_tf.serving.reading_images import BYTES, MOST_BYTES
 _LOOPBACK = ("127.0.0.1", "localhost")
 _MARKS = {mark: f"{symbol} {mark}" for mark, symbol in zip(MARKS, "✓✗", strict=True)}
 _TOO_LARGE = f"{BYTES} 0."
+# In place of Quasar's, whose field for files is within a button and has no name.
+_HEADER = """<label class="block p-4 font-bold cursor-pointer">
+Drop a picture here, or pick one<q-uploader-add-trigger /></label>"""
 
 
 def page_server(search: Search, host: str, port: int) -> tuple[uvicorn.Server, socket.socket]:
@@ -48,21 +51,17 @@ class _Page:
         self._file: tuple[str, bytes] | None = None  # the query's name and content
         self._asked: Query | None = None  # what was asked last
         ui.colors(primary="#2b73b9")  # on which white is read more easily
-        # The uploader's counters, and a bar above the page that has no name.
-        ui.add_css(".q-uploader__subtitle, #q-loading-bar { display: none }")
+        ui.add_css("#q-loading-bar { display: none }")  # above the page, without a name
         ui.query("html").props("lang=en")
-        # A reader of the screen is led to the field for files itself, not to the button around it.
-        ui.query(".q-uploader .q-btn").props("role=presentation tabindex=-1")
-        ui.query(".q-uploader__input").props('tabindex=0 aria-label="Picture to search with"')
         ui.label("Whom does a picture show?").classes("text-2xl").props("role=heading aria-level=1")
         with ui.row().classes("w-full items-start"):
             self._upload = ui.upload(
-                label="Drop a picture here, or pick one with +",
                 auto_upload=True,
                 max_file_size=MOST_BYTES,
                 on_upload=self._take,
                 on_rejected=lambda: self._say(_TOO_LARGE),
             ).classes("w-80 max-w-full")
+            self._upload.add_slot("header", _HEADER)
             with ui.column():
                 self._modality = ui.toggle([*MODALITIES], value=INFRARED, on_change=self._show)
                 self._cameras = ui.select(
