@@ -105,7 +105,7 @@ def _steps(logical_devices: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         checkpoints = Checkpoints(Path(folder))
         start = time.perf_counter()
-        checkpoints.save_in_background(1, state, {})
+        checkpoints.save(1, state, {})
         copied = time.perf_counter()
         checkpoints.wait()
         end = time.perf_counter()
