@@ -79,7 +79,7 @@ def _steps(logical_devices: int) -> dict[str, float]:
 
     strategy = make_strategy(Devices(logical_devices=logical_devices))
     with strategy.scope():
-        network = two_stream(Architecture.separate("resnet50"), batch.CLASSES)
+        network = two_stream(Architecture.separate(batch.BACKBONE), batch.CLASSES, batch.BACKBONE)
         optimizer = weight_optimizer(network, WeightOptimizer())
 
     def share_of(context: Any) -> Batch:

@@ -136,3 +136,20 @@ def test_every_figure_follows_from_what_is_measured():
         if len(seen) > 1 and "gigabytes" not in str(list(comparison.figures)):
             ratios = [n for n in comparison.figures if "memory" not in n]
             assert {comparison.figures[name].value(seen) for name in ratios} == {None}
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_several_devices_times_a_step_and_a_checkpoint():
+    """Of two devices, in a process that can still cut the CPU up; with a small network."""
+    small = {"BENCHMARK_BATCH": "2x2x64x32", "BENCHMARK_BACKBONE": "resnet18"}
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.scaling", "2"],
+        cwd=ROOT,
+        env={**os.environ, **small, "TF_CONFIG": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout.splitlines()[-1])
+    assert set(seen) == {"step_seconds", "copy_seconds", "write_seconds"}
+    assert all(seconds > 0 for seconds in seen.values())
