@@ -96,11 +96,12 @@ def test_only_what_is_added_is_embedded(model, index, tmp_path, monkeypatch):
 
 def test_who_adds_at_the_same_time_waits_and_nothing_is_lost(model, index, tmp_path, monkeypatch):
     """The first one embeds until the second one says that it waits."""
-    path, waits = tmp_path / "g.npz", threading.Event()
+    path, holds, waits = tmp_path / "g.npz", threading.Event(), threading.Event()
     Gallery.load(index).save(path)
     folders = [write_images(tmp_path / name, [f"visible/cam1/{name}/a.png"]) for name in "xy"]
 
     def embed(function, files):
+        holds.set()
         assert waits.wait(60), "nobody waited"
         return _embed(function, files)
 
@@ -112,9 +113,11 @@ def test_who_adds_at_the_same_time_waits_and_nothing_is_lost(model, index, tmp_p
     monkeypatch.setattr("cmnas_tf.serving.build_gallery._embed", embed)
     monkeypatch.setattr(logging.getLogger("cmnas_tf.files"), "handlers", [Heard()])
     monkeypatch.setattr(logging.getLogger("cmnas_tf.files"), "level", logging.INFO)
-    with ThreadPoolExecutor(2) as threads:
-        built = list(threads.map(lambda folder: build_gallery(model, path, folder), folders))
-    assert [one.added for one in built] == [1, 1]
+    with ThreadPoolExecutor(1) as thread:
+        first = thread.submit(build_gallery, model, path, folders[0])
+        assert holds.wait(60), "nobody began"
+        second = build_gallery(model, path, folders[1])
+    assert [first.result().added, second.added] == [1, 1]
     names = [f"visible/cam1/{name}/a.png" for name in "xy"]
     assert sorted(Gallery.load(path).names) == sorted([*FIRST, *names])
 
