@@ -11,7 +11,7 @@ from cmnas_tf.options import Options, option, path_option
 from cmnas_tf.serving.browse.search import Search, Searched
 from cmnas_tf.serving.client.remote_model import RemoteModel
 from cmnas_tf.serving.client.server import Server
-from cmnas_tf.serving.gallery import Gallery
+from cmnas_tf.serving.searchable import open_gallery
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Browse(Options):
     )
     galleries: tuple[str, ...] = option(
         (),
-        "For each model its gallery file, of cmnas build_index.",
+        "For each model its gallery file or store, of cmnas build_index.",
         path=True,
         required=True,
     )
@@ -73,7 +73,7 @@ def _searched(command: Browse, model: RemoteModel | None) -> list[Searched]:
         )
     found = []
     for place, file in zip(places, command.galleries, strict=True):
-        gallery = Gallery.load(file)
+        gallery = open_gallery(file)
         embed = load_embed(place, gallery, file) if model is None else model.embed
         found.append(Searched(place, embed, gallery))
     return found

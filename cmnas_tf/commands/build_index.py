@@ -1,4 +1,4 @@
-"""``cmnas build_index``: the gallery file that a model identifies people in."""
+"""``cmnas build_index``: the gallery that a model identifies people in."""
 
 from dataclasses import dataclass
 
@@ -9,18 +9,21 @@ from cmnas_tf.runs.how_it_runs import Progress
 
 @dataclass(frozen=True, kw_only=True)
 class BuildIndex(Options):
-    """Makes a gallery file of people's images, or adds, replaces and removes entries of one.
+    """Makes a gallery of people's images, or adds, replaces and removes entries of one.
 
     Only the images that are added or replaced are embedded.
     """
 
     gallery: str = path_option(
-        "The gallery file, .npz; made when it does not exist.", required=True, old_names=("index",)
+        "The gallery file, .npz, or a store, .lance; made when it does not exist.",
+        required=True,
+        old_names=("index",),
     )
     add: str = path_option(
-        "Folder of images to add: {visible,infrared}/cam<camera>/<id>/*.{jpg,png,bmp}."
+        "Folder of images to add: {visible,infrared}/cam<camera>/<id>/*.{jpg,png,bmp}; or another "
+        "gallery file or store."
     )
-    replace: bool = option(False, "Embed images anew that the gallery has under the same name.")
+    replace: bool = option(False, "Replace entries that have the name of one to add.")
     remove: tuple[str, ...] = option(
         (), "Entries to remove, before any are added: names, or patterns such as '*/cam3/*'."
     )
@@ -29,7 +32,7 @@ class BuildIndex(Options):
 
 
 def main(command: BuildIndex) -> None:
-    """Changes the gallery file, and says what it holds."""
+    """Changes the gallery, and says what it holds."""
     from cmnas_tf.serving.build_gallery import build_gallery
 
     found = build_gallery(

@@ -21,23 +21,26 @@ from cmnas_tf.serving.encoder import Encoder
 from cmnas_tf.serving.entries import Entry, entries_of
 from cmnas_tf.serving.gallery import Gallery
 from cmnas_tf.serving.reading_images import read_files
+from cmnas_tf.serving.searchable import FORMS, load_gallery, open_gallery
+from cmnas_tf.serving.store import SUFFIX, Store
 from cmnas_tf.training.trained import TrainedNetwork
 
 _BATCH = 32
 
 
 class BuiltGallery(NamedTuple):
-    """A gallery file, and how many entries changed in it; prints as a line."""
+    """A gallery file or store, and how many entries changed in it; prints as a line."""
 
     file: Path
-    gallery: Gallery
+    gallery: Gallery | Store
     removed: int
     replaced: int
     added: int
 
     def __str__(self) -> str:
+        entries = self.gallery.entries
         return (
-            f"{self.file}: {len(self.gallery)} entries of {len(set(self.gallery.ids))} ids; "
+            f"{self.file}: {len(entries)} entries of {len(set(entries.ids))} ids; "
             f"{self.removed} removed, {self.replaced} replaced, {self.added} added"
         )
 
@@ -50,17 +53,18 @@ def build_gallery(
     remove: Sequence[str] = (),
     progress: bool = True,
 ) -> BuiltGallery:
-    """Removes entries of a gallery file, then adds others; makes the file where there is none.
+    """Removes entries of a gallery file or store, then adds others; makes it where there is none.
 
-    Entries keep their order, a replaced one its place, and new ones follow, sorted by name. The
-    file is written whole, or stays as it was. Of several processes that change a file each waits
-    for the one before it.
+    Entries keep their order, a replaced one its place, and new ones follow, sorted by name. It is
+    changed as a whole, or stays as it was. Of several processes that change it each waits for the
+    one before it.
 
     Args:
       model: the trained network that embeds the images.
-      gallery: the file; its name ends with ``.npz``.
-      add: folder of images to add, ``{visible,infrared}/cam<camera>/<id>/*.{jpg,png,bmp}``.
-      replace: whether to embed images anew that the gallery has under the same name.
+      gallery: the file, whose name ends with ``.npz``, or a store's folder, with ``.lance``.
+      add: folder of images to add, ``{visible,infrared}/cam<camera>/<id>/*.{jpg,png,bmp}``; or
+        another gallery file or store.
+      replace: whether to replace entries that have the name of one to add.
       remove: names of entries, or patterns such as ``*/cam3/*``.
       progress: whether to show a bar.
 
@@ -69,47 +73,62 @@ def build_gallery(
         is, or an image that cannot be read.
     """
     file = Path(gallery)
-    if file.suffix != ".npz":
-        raise BadInput(f"gallery={os.fspath(gallery)!r} must be a file name that ends with .npz.")
+    if file.suffix not in FORMS:
+        raise BadInput(
+            f"gallery={os.fspath(gallery)!r} must be a file name that ends with .npz, or the name "
+            f"of a store, which ends with {SUFFIX}."
+        )
     if not (add or remove):
         raise BadInput("Nothing was to be changed: give add=FOLDER, or remove=NAMES, or both.")
     digest = network_digest(model)
+    nothing = Gallery.of(digest, [], np.empty((0, model.embedding_size), np.float32))
     with locked(file.with_name(f".{file.name}.lock"), os.fspath(file), wait=True):
-        found = Gallery.of(digest, [], np.empty((0, model.embedding_size), np.float32))
-        if file.exists():
-            found = Gallery.load(file)
-            found.check_network(digest, str(file))
-        gone = found.matching(remove)
-        found = found[~gone]
-        added = replaced = 0
+        found = open_gallery(file) if file.exists() else nothing
+        before = found.entries
+        before.check_network(digest, str(file))
+        gone = before.matching(remove)
+        replaced, more = 0, nothing
         if add:
-            entries, present = entries_of(Path(add)), set(found.names)
-            known = [entry.name for entry in entries if entry.name in present]
+            source, images = Path(add), []
+            if source.suffix in FORMS:
+                more = load_gallery(source)
+                more.check_network(digest, str(source))
+            else:
+                images = entries_of(source)
+            present = set(before.names[~gone])
+            adding = [*more.names, *(image.name for image in images)]
+            known = [name for name in adding if name in present]
             if known and not replace:
                 raise BadInput(
                     f"{file} has {known[0]} and {len(known) - 1} more of {add} already. Give "
-                    "`replace` to embed them anew, or `remove` to remove them first."
+                    "`replace` to replace them, or `remove` to remove them first."
                 )
-            found = found.with_entries(_embedded(model, Path(add), entries, progress))
-            replaced, added = len(known), len(entries) - len(known)
-        found.save(file)
-    return BuiltGallery(file, found, int(gone.sum()), replaced, added)
+            more = _embedded(model, source, images, progress) if images else more
+            replaced = len(known)
+        if file.suffix == SUFFIX:
+            if not isinstance(found, Store):
+                found = Store.create(file, digest, model.embedding_size)
+            found.change(more, before.names[gone])
+        elif isinstance(found, Gallery):
+            found = found[~gone].with_entries(more)
+            found.save(file)
+    return BuiltGallery(file, found, int(gone.sum()), replaced, len(more) - replaced)
 
 
 def gallery_of(
     source: Gallery | str | os.PathLike[str], model: TrainedNetwork, progress: bool = False
 ) -> Gallery:
-    """A gallery for a network: as it is, of a file, or of a folder of images, which are embedded.
+    """A gallery for a network: as it is, of a file or store, or of images, which are embedded.
 
     Raises:
       BadInput: another network made it, it has no entries, or an image is invalid.
     """
     if isinstance(source, Gallery):
         gallery, name = source, "The gallery"
-    elif Path(source).is_dir():
+    elif Path(source).is_dir() and Path(source).suffix not in FORMS:
         return _embedded(model, Path(source), entries_of(Path(source)), progress)
     else:
-        gallery, name = Gallery.load(source), os.fspath(source)
+        gallery, name = load_gallery(source), os.fspath(source)
     gallery.check_network(network_digest(model), name)
     gallery.require_any(name)
     return gallery

@@ -116,7 +116,9 @@ class FaissIndex:
         rows = np.empty((len(embedding), k), np.int64)
         for name in set(cameras):
             queries = np.flatnonzero(cameras == name)
-            allowed = (self.entries.cameras != name) | (name == "")  # [G]
+            allowed = np.ones(len(self.entries), bool)  # [G]
+            if name:
+                allowed = self.entries.cameras != name
             check_k(k, int(allowed.sum()))
             wanted = np.ascontiguousarray(embedding[queries], np.float32)
             found = self.index.search(wanted, k, params=self._parameters(allowed))

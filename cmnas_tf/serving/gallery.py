@@ -8,7 +8,7 @@ The file is a NumPy archive (``.npz``) of ``embeddings`` [G, D] float32 with row
 import fnmatch
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,6 +38,16 @@ class Matches(NamedTuple):
     def of_query(self, row: int) -> list[tuple[str, str, float]]:
         """The id, camera and score of each match of a query."""
         return list(zip(*(column[row].tolist() for column in self), strict=True))
+
+
+class Ranked(NamedTuple):
+    """An entry that was found: its rank from 1 among all entries, and its score."""
+
+    rank: int
+    name: str
+    id: str
+    camera: str
+    score: float
 
 
 @dataclass(frozen=True)
@@ -81,6 +91,11 @@ class Gallery:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the file, whole or not at all."""
         write_arrays(path, vars(self))
+
+    @property
+    def entries(self) -> "Gallery":
+        """What is known of each entry."""
+        return self
 
     def __len__(self) -> int:
         return len(self.names)
@@ -166,6 +181,23 @@ class Gallery:
         best = np.argsort(np.where(left_out, np.inf, -scores), axis=1, kind="stable")[:, :k]
         found = np.take_along_axis(scores, best, axis=1)
         return Matches(self.ids[best], self.cameras[best], found)
+
+    def ranked(self, embedding: np.ndarray, k: int, cameras: Collection[str] = ()) -> list[Ranked]:
+        """The exact best matches of a query, best first, and which of all entries they are.
+
+        Args:
+          embedding: of the query, [1, D] float32 of norm 1.
+          k: number of matches at most.
+          cameras: of the entries that are answered; by default of all.
+        """
+        (scores,) = self.scores(embedding)
+        order = np.argsort(-scores, kind="stable")
+        places = np.flatnonzero(np.isin(self.cameras[order], list(cameras)) | (not cameras))[:k]
+        columns = self.names, self.ids, self.cameras, scores
+        found = zip(*(column[order[places]].tolist() for column in columns), strict=True)
+        return [
+            Ranked(rank, *entry) for rank, entry in zip((places + 1).tolist(), found, strict=True)
+        ]
 
 
 def _columns_in(path: Path, names: Sequence[str]) -> dict[str, Any]:

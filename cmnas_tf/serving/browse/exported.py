@@ -12,6 +12,7 @@ from cmnas_tf.serving.browse.search import Embed
 from cmnas_tf.serving.call_error import in_words
 from cmnas_tf.serving.exported_model import BESIDE, versions_in
 from cmnas_tf.serving.gallery import Gallery
+from cmnas_tf.serving.store import Store
 
 with needing("serving"):
     from cmnas_tf.serving.development_server.loaded_version import LoadedVersion
@@ -19,7 +20,7 @@ with needing("serving"):
 _CARD = {"network": {"sha256": str}}
 
 
-def load_embed(export_dir: str, gallery: Gallery, where: str) -> Embed:
+def load_embed(export_dir: str, gallery: Gallery | Store, where: str) -> Embed:
     """Loads an exported model, and gives its embeddings.
 
     Args:
@@ -40,7 +41,7 @@ def load_embed(export_dir: str, gallery: Gallery, where: str) -> Embed:
             f"exports={export_dir} has no version of a model that can be loaded: "
             f"{in_words(str(error))}. Give a folder that `export_saved_model` wrote."
         ) from error
-    gallery.check_network(card["network"]["sha256"], where)
+    gallery.entries.check_network(card["network"]["sha256"], where)
 
     def embed(images: Sequence[bytes], modalities: Sequence[str]) -> np.ndarray:
         inputs = {"image_bytes": np.array(images, object)}

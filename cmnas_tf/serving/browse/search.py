@@ -15,6 +15,7 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.reading import read_bytes
 from cmnas_tf.serving.call_error import CallError
 from cmnas_tf.serving.gallery import Gallery
+from cmnas_tf.serving.store import Store
 
 # Embeddings [N, D] float32, rows of norm 1, of image files of one modality, given for each.
 Embed = Callable[[Sequence[bytes], Sequence[str]], np.ndarray]
@@ -32,11 +33,11 @@ class Query(NamedTuple):
 
 
 class Searched(NamedTuple):
-    """A model: what the page calls it, how it embeds, and the gallery of its network."""
+    """A model: what the page calls it, how it embeds, and a gallery or store of its network."""
 
     name: str
     embed: Embed
-    gallery: Gallery
+    gallery: Gallery | Store
 
 
 class Match(NamedTuple):
@@ -83,7 +84,7 @@ class Search:
 
     def __init__(self, models: Sequence[Searched], gallery_dir: str = "", k: int = 12):
         self.models = [one.name for one in models]
-        self.cameras = sorted({str(name) for one in models for name in one.gallery.cameras})
+        self.cameras = sorted({str(name) for one in models for name in one.gallery.entries.cameras})
         self.marks: dict[str, str | None] = {}
         self._models, self._gallery_dir, self._k = models, gallery_dir, k
         self._found: dict[tuple[str, str], Match] = {}
@@ -94,24 +95,18 @@ class Search:
         Raises:
           BadInput: a model refuses the picture, is away, or is of another network than its gallery.
         """
-        return [self._by(one, query, list(cameras) or self.cameras) for one in self._models]
+        return [self._by(one, query, cameras) for one in self._models]
 
-    def _by(self, one: Searched, query: Query, cameras: list[str]) -> list[Match]:
+    def _by(self, one: Searched, query: Query, cameras: Collection[str]) -> list[Match]:
         try:
             embedding = one.embed([query.content], [query.modality])
         except CallError as error:
             raise BadInput(error.sentence) from error
-        gallery, sha256 = one.gallery, hashlib.sha256(query.content).hexdigest()
-        (scores,) = gallery.scores(embedding)
-        order, found = np.argsort(-scores, kind="stable"), []
-        for place in np.flatnonzero(np.isin(gallery.cameras[order], cameras))[: self._k]:
-            row = order[place]
-            image, id, camera = map(
-                str, (gallery.names[row], gallery.ids[row], gallery.cameras[row])
-            )
-            asked = query.name, query.modality, sha256
-            score = float(scores[row])
-            found.append(Match(*asked, image, id, camera, one.name, int(place) + 1, score))
+        asked = query.name, query.modality, hashlib.sha256(query.content).hexdigest()
+        found = [
+            Match(*asked, entry.name, entry.id, entry.camera, one.name, entry.rank, entry.score)
+            for entry in one.gallery.ranked(embedding, self._k, cameras)
+        ]
         self._found |= {(match.pair, match.model): match for match in found}
         return found
 

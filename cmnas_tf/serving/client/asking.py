@@ -14,8 +14,9 @@ from cmnas_tf.serving.call_error import CallError, reading_answer
 from cmnas_tf.serving.client.answers import Answer, Answers
 from cmnas_tf.serving.client.server import Server
 from cmnas_tf.serving.entries import Entry, find_images
-from cmnas_tf.serving.faiss_index import FaissIndex
 from cmnas_tf.serving.gallery import Matches
+from cmnas_tf.serving.searchable import open_searchable
+from cmnas_tf.serving.store import Choice
 
 T = TypeVar("T")
 Files = Sequence[Entry]
@@ -44,12 +45,15 @@ class Request(Options):
     other_cameras_only: bool = option(
         False, "Leave out matches from an image's own camera, told by a folder named cam<camera>."
     )
-    faiss_index: str = path_option(
-        "Folder of a FAISS index: embed on the server, and search in it on this machine."
+    search_in: str = path_option(
+        "A gallery file, a store or the folder of a FAISS index: embed on the server, and search "
+        "in it on this machine.",
+        old_names=("faiss_index",),
     )
     effort: int = advanced(
-        32, "How far the FAISS index is searched: more finds more, and takes longer.", minimum=1
+        32, "How far an index is searched there: more finds more, and takes longer.", minimum=1
     )
+    choice: Choice = Choice()
 
     def cameras(self, images: Files) -> list[str]:
         """Of which gallery entries are left out, for each image; "": of none.
@@ -85,7 +89,9 @@ def ask(
     server, answer = server or Server(), answer or Answer()
     _check(request, answer)
     images = find_images(request.images, request.modality)
-    index = FaissIndex.load(request.faiss_index, request.effort) if request.faiss_index else None
+    index = None
+    if request.search_in:
+        index = open_searchable(request.search_in, request.effort, request.choice)
 
     def embed(batch: Files) -> np.ndarray:
         return model.embed(*_contents(batch))
@@ -115,10 +121,14 @@ def ask(
 
 
 def _check(request: Request, answer: Answer) -> None:
-    searching = {"faiss_index": request.faiss_index, "picture": answer.picture}
+    searching = {"search_in": request.search_in, "picture": answer.picture}
     given = next((name for name, value in searching.items() if value), None)
     if request.action == "embed" and given:
         raise BadInput(f"`{given}` is about matches: give action=identify, or leave it out.")
+    if request.choice != Choice() and not request.search_in:
+        raise BadInput(
+            "`cameras`, `since` and `until` choose entries of a store: give it as `search_in`."
+        )
     if answer.picture and not answer.gallery:
         raise BadInput(
             f"picture={answer.picture} shows images of the gallery: give its file as `gallery`, "

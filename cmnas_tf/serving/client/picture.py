@@ -19,6 +19,7 @@ from cmnas_tf.files import replacing
 from cmnas_tf.reading import read_bytes
 from cmnas_tf.serving.client.answers import Answer, Answers
 from cmnas_tf.serving.gallery import Gallery, Matches
+from cmnas_tf.serving.searchable import load_gallery
 
 HEIGHT, WIDTH = 192, 96  # of an image, in pixels
 FRAME, GAP, CAPTION = 5, 10, 34
@@ -41,7 +42,7 @@ def write_picture(answer: Answer, found: Answers, matches: Matches) -> None:
     Raises:
       BadInput: the gallery is not the one that answered, or its images are not there.
     """
-    gallery = Gallery.load(answer.gallery)
+    gallery = load_gallery(answer.gallery)
     shown = np.linspace(0, len(found.images) - 1, answer.rows).round().astype(int)
     lines = []
     for row in np.unique(shown):
