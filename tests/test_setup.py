@@ -472,6 +472,7 @@ def test_the_pins_lie_within_the_bounds_of_the_package(line):
         *extras["faiss"],
         *extras["report"],
         *extras["browse"],
+        *extras["store"],
         *extras["docs"],
         *extras["torch"],
         *extras["onnx"],

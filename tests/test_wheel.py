@@ -112,7 +112,7 @@ def test_what_is_in_it(wheel):
     assert "cmnas = cmnas_tf.__main__:main" in scripts
     assert "Requires-Python: <3.14,>=3.10" in metadata
     assert "License-Expression: Apache-2.0" in metadata
-    for extra in ("serving", "faiss", "browse", "torch", "onnx", "dev"):
+    for extra in ("serving", "faiss", "store", "browse", "torch", "onnx", "dev"):
         assert f"Provides-Extra: {extra}" in metadata
     needed = [
         line

@@ -24,6 +24,7 @@ from cmnas_tf.options import Options, option
 EXTRAS = {
     "serving": "tensorflow_serving",
     "faiss": "faiss",
+    "store": "lancedb",
     "report": "vl_convert",
     "browse": "nicegui",
     "onnx": "tf2onnx",

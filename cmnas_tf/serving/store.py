@@ -31,6 +31,7 @@ _KEPT = timedelta(minutes=10)  # for those who still read what was removed or re
 # Float32 sums of 2,048 products differ by 1e-7 with their order. So many entries more are ranked by
 # a gallery's scores, in float64: equal entries get equal scores, and the first of them leads.
 _MARGIN, _ROUNDING = 16, 1e-5
+_REFINED = 4  # times as many as are wanted are compared exactly, of those that an index proposes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,10 +123,12 @@ class Store:
           remove: names of entries; one that is not there is passed over.
 
         Raises:
-          BadInput: the store is damaged, or another process changed the same entries meanwhile.
+          BadInput: the store is damaged or of another network, or another process changed the same
+            entries meanwhile.
         """
         with _told(self.path):
             pa, schema = _opened(self.path.parent)[1], self.table.schema
+            upsert.check_network(schema.metadata[b"network"].decode(), "What is put in")
             known = self.table.search().select(["names", "place"]).to_arrow().to_pydict()
             place_of = dict(zip(known["names"], known["place"], strict=True))
             following = itertools.count(max(known["place"], default=-1) + 1)
@@ -149,10 +152,10 @@ class Store:
             self._tidy_up()
 
     def _tidy_up(self) -> None:
-        from lancedb.index import IvfFlat
+        from lancedb.index import IvfRq
 
         if self.table.count_rows() >= INDEXED_FROM and not self.table.list_indices():
-            self.table.create_index("embeddings", config=IvfFlat(distance_type="dot"))
+            self.table.create_index("embeddings", config=IvfRq(distance_type="dot"))
         if self.table.stats()["fragment_stats"]["num_fragments"] > _PARTS:
             self.table.optimize(cleanup_older_than=_KEPT)  # takes new entries into the index, too
 
@@ -179,21 +182,24 @@ class Store:
         with _told(self.path):  # among all entries
             as_good = 1 - best[-1].score + _ROUNDING  # the distance that LanceDB gives them
             asked = self._asked(query).bypass_vector_index().distance_range(upper_bound=as_good)
-            better = (
-                asked.select(["names", "_distance"])
-                .limit(self.table.count_rows())
-                .to_arrow()["names"]
-            )
-            rank_of = {name: rank for rank, name in enumerate(better.to_pylist(), 1)}
+            better = asked.select(["names", "place", "_distance"]).limit(self.table.count_rows())
+            order = [("_distance", "ascending"), ("place", "ascending")]
+            names = better.to_arrow().sort_by(order)["names"].to_pylist()
+            rank_of = {name: rank for rank, name in enumerate(names, 1)}
         return [one._replace(rank=rank_of[one.name]) for one in best if one.name in rank_of]
 
     def _near(self, query: np.ndarray, k: int, conditions: Sequence[str]) -> Gallery:
         """The best entries that meet all conditions, some more than ``k`` if there are."""
         with _told(self.path):
-            asked = self._asked(query).minimum_nprobes(self.effort).maximum_nprobes(0)
-            if conditions:
-                asked = asked.where(" AND ".join(conditions))
-            return self._read(asked.limit(k + _MARGIN), "embeddings", "_distance")
+            for most in (self.effort, 0):  # cells; 0: as many as it takes
+                asked = self._asked(query).nprobes(self.effort).maximum_nprobes(most)
+                asked = asked.refine_factor(_REFINED)
+                if conditions:
+                    asked = asked.where(" AND ".join(conditions))
+                found = self._read(asked.limit(k + _MARGIN), "embeddings", "_distance")
+                if len(found) >= k:
+                    break
+            return found
 
     def _asked(self, query: np.ndarray) -> Any:
         size = self.table.schema.field("embeddings").type.list_size

@@ -17,6 +17,7 @@ from cmnas_tf.serving.client.server import Server
 from cmnas_tf.serving.entries import Entry
 from cmnas_tf.serving.exported_model import BESIDE
 from cmnas_tf.serving.gallery import Gallery
+from cmnas_tf.serving.store import Store
 from tests.serving import stand_in
 
 IMAGES = stand_in.pictures(3, seed=1)
@@ -61,6 +62,18 @@ def test_a_camera_that_is_left_out_changes_no_rank(gallery):
     (found,) = search.matches(QUERY, {"1", "4"})
     assert found == [match for match in everywhere if match.camera in ("1", "4")]
     assert search.matches(QUERY, ["none"]) == [[]]
+
+
+def test_a_store_is_searched_as_it_is_now(gallery, tmp_path):
+    """Its matches and ranks are those of the gallery file with the same entries."""
+    pytest.importorskip("lancedb")
+    store = Store.create(tmp_path / "g.lance", gallery.network, gallery.embeddings.shape[1])
+    search = Search([Searched("m", embed, store)], k=3)
+    store.change(gallery)
+    for cameras in ((), {"1", "4"}, ["none"]):
+        wanted = Search([Searched("m", embed, gallery)], k=3).matches(QUERY, cameras)
+        assert search.matches(QUERY, cameras) == wanted
+    assert Search([Searched("m", embed, store)]).cameras == sorted(gallery.cameras)
 
 
 def test_marks_are_of_a_pair_and_a_line_for_each_model(gallery):

@@ -13,7 +13,7 @@ from PIL import Image
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.errors import BadInput
 from cmnas_tf.models.specification import Specification
-from cmnas_tf.serving.build_gallery import _embed, build_gallery
+from cmnas_tf.serving.build_gallery import _embed, build_gallery, gallery_of
 from cmnas_tf.serving.export import export_saved_model
 from cmnas_tf.serving.exported_model import ServedForm
 from cmnas_tf.serving.gallery import Gallery
@@ -92,6 +92,29 @@ def test_only_what_is_added_is_embedded(model, index, tmp_path, monkeypatch):
     assert np.abs(after.embeddings[0] - before.embeddings[1]).max() > 0.01
     build_gallery(model, path, remove=("visible/cam2/9/new.png",))
     assert Gallery.load(path).names.tolist() == FIRST[1:]
+
+
+def test_a_store_is_changed_as_a_file_is(model, other, index, tmp_path):
+    """A file is put into it, images are added, entries removed, and it becomes a file again."""
+    pytest.importorskip("lancedb")
+    store, file, back = tmp_path / "g.lance", tmp_path / "g.npz", tmp_path / "back.npz"
+    build_gallery(model, file, index)
+    built = build_gallery(model, store, index)
+    assert str(built) == f"{store}: 3 entries of 2 ids; 0 removed, 0 replaced, 3 added"
+    new = write_images(tmp_path / "new", [FIRST[1], "visible/cam2/9/new.png"], seed=1)
+    with pytest.raises(BadInput, match=r"g\.lance has visible/cam1/7/a.png and 0 more .*`replace`"):
+        build_gallery(model, store, new)
+    for gallery in (file, store):
+        built = build_gallery(model, gallery, new, replace=True, remove=("*/cam3/*",))
+        assert str(built).endswith("3 entries of 3 ids; 1 removed, 1 replaced, 1 added")
+    build_gallery(model, back, store)
+    for name, column in vars(Gallery.load(file)).items():
+        np.testing.assert_array_equal(getattr(Gallery.load(back), name), column)
+        np.testing.assert_array_equal(getattr(gallery_of(store, model), name), column)
+    for given in ((other, store, new), (other, tmp_path / "another.npz", store)):
+        with pytest.raises(BadInput, match=r"g\.lance was made by another network"):
+            build_gallery(*given)
+    assert not (tmp_path / "another.npz").exists()
 
 
 def test_who_adds_at_the_same_time_waits_and_nothing_is_lost(model, index, tmp_path, monkeypatch):

@@ -318,10 +318,41 @@ def test_a_search_in_an_index_beside_the_client(server, folder, gallery, tmp_pat
 
     FaissIndex.of(gallery, "flat").save(tmp_path / "index")
     flags = ["identify", f"--images={folder}", "--k=3", "--other_cameras_only", "--format=json"]
-    there = json.loads(client(server, "grpc", *flags))
-    here = json.loads(client(server, "grpc", *flags, f"--faiss_index={tmp_path / 'index'}"))
-    for wanted, found in zip(there, here, strict=True):
-        scores = [[match.pop("score") for match in row["matches"]] for row in (wanted, found)]
+    there = client(server, "grpc", *flags)
+    for flag in (f"--search_in={tmp_path / 'index'}", f"--faiss_index={tmp_path / 'index'}"):
+        assert_equal(client(server, "grpc", *flags, flag), there)
+    assert_equal(client(server, "grpc", *flags, f"--search_in={tmp_path / 'gallery.npz'}"), there)
+
+
+def test_a_search_in_a_store_beside_the_client(server, folder, gallery, tmp_path):
+    """Of all entries, and of those that are chosen; the picture takes it as the gallery."""
+    pytest.importorskip("lancedb")
+    from cmnas_tf.serving.store import Store
+
+    path, picture = tmp_path / "gallery.lance", tmp_path / "matches.png"
+    store = Store.create(path, gallery.network, gallery.embeddings.shape[1])
+    store.change(gallery)
+    flags = ["identify", f"--images={folder}", "--k=2", "--other_cameras_only", "--format=json"]
+    there, here = client(server, "grpc", *flags), [*flags, f"--search_in={path}"]
+    drawn = f"--picture={picture}", f"--gallery={path}", f"--gallery_dir={tmp_path}"
+    assert_equal(client(server, "grpc", *here, *drawn), there)
+    assert picture.exists()
+    for row in json.loads(client(server, "grpc", *here, "--cameras=0,2", "--since=2026-01-01")):
+        assert {match["camera"] for match in row["matches"]} == {"0", "2"}
+    for more, message in (
+        (["--until=2026-01-01"], r"--k=2 must be 1 to 0"),
+        (["--since=noon"], r"--since=noon is no time"),
+    ):
+        with pytest.raises(BadInput, match=message):
+            client(server, "grpc", *here, *more)
+    with pytest.raises(BadInput, match=r"--cameras, --since .* give it as --search_in"):
+        client(server, "grpc", *flags, "--cameras=0")
+
+
+def assert_equal(here, there):
+    """Two answers about the same images are the same, but for the last bits of scores."""
+    for found, wanted in zip(json.loads(here), json.loads(there), strict=True):
+        scores = [[match.pop("score") for match in row["matches"]] for row in (found, wanted)]
         np.testing.assert_allclose(*scores, atol=1e-6)
         assert found == wanted
 
@@ -356,7 +387,7 @@ def test_what_the_command_cannot_be_asked(server, transport, folder):
         (["embed", images, "--version=77"], r"does not serve --model_name=reid --version=77"),
         (["embed", images, "--version_label=new"], r"does not serve .* --version_label=new: .*new"),
         (["embed", images, "--version=1", "--version_label=a"], r"both say .*Give one of them"),
-        (["embed", images, "--faiss_index=x"], r"--faiss_index is about matches"),
+        (["embed", images, "--search_in=x"], r"--search_in is about matches"),
         (["embed", images, "--picture=x.png"], r"--picture is about matches"),
         (["identify", images, "--picture=x.png"], r"give its file as --gallery"),
         (["identify", images, "--k=99"], r"refused .*a\.png.*fewer matches with --k"),
