@@ -26,6 +26,7 @@ SUFFIX = ".lance"
 INDEXED_FROM = 100_000  # entries; fewer are compared one by one
 
 _TEXTS = ("names", "ids", "cameras", "modalities")
+_ROWS = 10_000  # that are handed over at a time
 _PARTS = 20  # of which each change leaves one on the disk, until they are put together
 _KEPT = timedelta(minutes=10)  # for those who still read what was removed or replaced
 # Float32 sums of 2,048 products differ by 1e-7 with their order. So many entries more are ranked by
@@ -148,7 +149,8 @@ class Store:
                     merge = merge.when_not_matched_by_source_delete(condition)
                 merge.execute(entries)
             else:
-                self.table.add(entries)
+                parts = entries.to_batches(max_chunksize=_ROWS)  # LanceDB would copy it whole
+                self.table.add(pa.RecordBatchReader.from_batches(schema, parts))
             self._tidy_up()
 
     def _tidy_up(self) -> None:
