@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as cli
-from benchmarks import ranking
+from benchmarks import galleries, ranking
 from benchmarks.comparisons import COMPARISONS, Comparison
 from benchmarks.figure import Figure
 from benchmarks.turns import Timing
@@ -136,6 +136,26 @@ def test_every_figure_follows_from_what_is_measured():
         if len(seen) > 1 and "gigabytes" not in str(list(comparison.figures)):
             ratios = [n for n in comparison.figures if "memory" not in n]
             assert {comparison.figures[name].value(seen) for name in ratios} == {None}
+
+
+@pytest.mark.parametrize(
+    ("kind", "needs"), [("flat", "faiss"), ("hnsw", "faiss"), ("store", "lancedb")]
+)
+def test_the_benchmark_of_galleries_finds_what_is_near(kind, needs, tmp_path, monkeypatch):
+    """All in this process; the results of other kinds are kept."""
+    pytest.importorskip(needs)
+    monkeypatch.setattr(
+        galleries, "_in_a_process", lambda part, *of: getattr(galleries, part)(of[0], Path(of[1]))
+    )
+    (tmp_path / "results.json").write_text('{"other": 1}')
+    words = ("--size=16", f"--kinds={kind}", f"--output={tmp_path / 'results.json'}")
+    monkeypatch.setattr(sys, "argv", ["galleries", "400", *words])
+    galleries.main()
+    kept = json.loads((tmp_path / "results.json").read_text())
+    assert list(kept) == ["other", f"{kind}, 400 x 16"]
+    seen = kept[f"{kind}, 400 x 16"]
+    assert [found["recall"] for found in seen["efforts"].values()][-1] > 0.99
+    assert ("changed_s" in seen) == (kind == "store") and seen["disk_mb"] > 0
 
 
 @pytest.mark.slow
