@@ -89,12 +89,9 @@ def build_gallery(
         gone = before.matching(remove)
         replaced, more = 0, nothing
         if add:
-            source, images = Path(add), []
-            if source.suffix in FORMS:
-                more = load_gallery(source)
-                more.check_network(digest, str(source))
-            else:
-                images = entries_of(source)
+            images = [] if Path(add).suffix in FORMS else entries_of(Path(add))
+            more = nothing if images else load_gallery(add)
+            more.check_network(digest, os.fspath(add))
             present = set(before.names[~gone])
             adding = [*more.names, *(image.name for image in images)]
             known = [name for name in adding if name in present]
@@ -103,7 +100,7 @@ def build_gallery(
                     f"{file} has {known[0]} and {len(known) - 1} more of {add} already. Give "
                     "`replace` to replace them, or `remove` to remove them first."
                 )
-            more = _embedded(model, source, images, progress) if images else more
+            more = _embedded(model, Path(add), images, progress) if images else more
             replaced = len(known)
         if file.suffix == SUFFIX:
             if not isinstance(found, Store):

@@ -73,15 +73,10 @@ class Store:
 
     @classmethod
     def create(cls, path: Path, network: str, size: int) -> "Store":
-        """Makes a store without entries.
-
-        Args:
-          path: the folder; it must not exist.
-          network: digest of the network whose embeddings it will hold.
-          size: their length.
+        """Makes a store for embeddings of this length by the network with this digest.
 
         Raises:
-          BadInput: it exists or cannot be called so, or LanceDB is not installed.
+          BadInput: the folder exists or cannot be called so, or LanceDB is not installed.
         """
         with _told(path):
             folder, pa = _opened(path.parent)
@@ -101,9 +96,7 @@ class Store:
             if not path.is_dir():
                 raise ValueError("there is no such folder")
             store = cls(path, _opened(path.parent)[0].open_table(path.stem), effort, choice)
-            store._read(
-                store.table.search().limit(1), "added", "embeddings"
-            )  # which has all columns
+            store._read(store.table.search().limit(1), "added", "embeddings")  # or damage is told
             return store
 
     @property
@@ -130,12 +123,12 @@ class Store:
         with _told(self.path):
             pa, schema = _opened(self.path.parent)[1], self.table.schema
             upsert.check_network(schema.metadata[b"network"].decode(), "What is put in")
-            known = self.table.search().select(["names", "place"]).to_arrow().to_pydict()
-            place_of = dict(zip(known["names"], known["place"], strict=True))
-            following = itertools.count(max(known["place"], default=-1) + 1)
+            known = self.table.search().select(["names", "place"]).to_arrow()
+            place_of = dict(zip(*(column.to_pylist() for column in known.columns), strict=True))
+            following = itertools.count(max(place_of.values(), default=-1) + 1)
             gone = [place_of.pop(name) for name in remove if name in place_of]
             names = upsert.names.tolist()
-            places = [place_of[n] if n in place_of else next(following) for n in names]
+            places = [place_of[name] if name in place_of else next(following) for name in names]
             texts = [pa.array(getattr(upsert, column).tolist(), pa.string()) for column in _TEXTS]
             numbers = [pa.array(places, pa.int64()), pa.array(np.full(len(names), time.time()))]
             flat, size = pa.array(upsert.embeddings.ravel()), schema.field("embeddings").type
@@ -154,6 +147,7 @@ class Store:
             self._tidy_up()
 
     def _tidy_up(self) -> None:
+        """Makes an index where there are many entries, and puts many parts together."""
         from lancedb.index import IvfRq
 
         if self.table.count_rows() >= INDEXED_FROM and not self.table.list_indices():
