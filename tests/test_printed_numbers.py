@@ -127,5 +127,20 @@ def test_ratios_are_those_of_the_benchmarks():
             assert number == f"{measured[name]:.{digits}f}", name
 
 
+def test_galleries_are_those_that_were_measured():
+    measured = json.loads((ROOT / "benchmarks/results/galleries.json").read_text())
+    text = (DOCS / "results.md").read_text()
+    rows = re.findall(r"^\| (\w+), ([\d,]+) \| (\d+) \| (.*) \|$", text, re.MULTILINE)
+    assert {kind for kind, *_ in rows} == {"flat", "hnsw", "store"}
+    for kind, entries, effort, printed in rows:
+        seen = measured[f"{kind}, {entries.replace(',', '')} x 2048"]
+        found = seen["efforts"][effort]
+        numbers = seen["built_cpu_s"], found["query_cpu_ms"], found["recall"]
+        gigabytes = seen["memory_mb"] / 1000, seen["disk_mb"] / 1000
+        digits = 0, 1, 3, 2, 2
+        wanted = [f"{n:.{d}f}" for n, d in zip((*numbers, *gigabytes), digits, strict=True)]
+        assert printed.split(" | ") == wanted, (kind, entries, effort)
+
+
 def _percent(of_seeds: dict[str, float]) -> str:
     return f"{100 * sum(of_seeds.values()) / len(of_seeds):.1f}"
