@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from cmnas_tf.data.pipeline import Share
+from cmnas_tf.devices.distribution import distributed_batches
 from cmnas_tf.devices.gpus import on_gpus
 from cmnas_tf.devices.workers import agreed_signal, check_agreement, is_chief
 from cmnas_tf.errors import BadInput, Stopped, TrainingDiverged
@@ -111,10 +112,8 @@ class Loop:
         if chief:
             writer = open_log(self.run.tensorboard, start)
         ahead = steps_ahead(self.strategy)
-        distributed = self.strategy.distribute_datasets_from_function(
-            lambda context: batches(start, stop, Share.in_context(context)),
-            # A GPU copies a batch when it is done with what it was given before.
-            tf.distribute.InputOptions(experimental_per_replica_buffer_size=1 + ahead),
+        distributed = distributed_batches(
+            self.strategy, lambda share: batches(start, stop, share), 1 + ahead
         )
         bar = progress_bar(stop, "step", self.progress and chief, initial=start)
         with (
