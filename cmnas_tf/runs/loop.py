@@ -19,7 +19,7 @@ from cmnas_tf.devices.workers import agreed_signal, check_agreement, is_chief
 from cmnas_tf.errors import BadInput, Stopped, TrainingDiverged
 from cmnas_tf.interrupt import StopRequest
 from cmnas_tf.losses.objective import short_name
-from cmnas_tf.progress import progress_bar
+from cmnas_tf.progress import Leanings, progress_bar
 from cmnas_tf.runs.checkpoints import (
     BEST,
     Checkpoints,
@@ -44,6 +44,7 @@ class Seen(NamedTuple):
     word: str = ""  # for the bar
     # JSON to store with the state, which is kept as the run's best; None: it is not
     best: Mapping[str, Any] | None = None
+    leanings: Leanings = Leanings()  # of a search, to be drawn below the bar
 
 
 AfterEpoch = Callable[[int], Seen]
@@ -115,9 +116,8 @@ class Loop:
         distributed = distributed_batches(
             self.strategy, lambda share: batches(start, stop, share), 1 + ahead
         )
-        bar = progress_bar(stop, "step", self.progress and chief, initial=start)
         with (
-            bar,
+            progress_bar(stop, "step", self.progress and chief, initial=start) as bar,
             self.strategy.scope(),
             StopRequest.listening() as request,
             checkpoints.finishing(),
@@ -143,14 +143,14 @@ class Loop:
                 if not left:
                     seen = after_epoch(epoch)
                     logged, word = {**logged, **seen.values}, seen.word
+                    bar.leanings = seen.leanings
                     if chief and seen.best is not None:
                         kept_with = {**self.metadata, BEST: seen.best}
                         tensors = finite_values(number + 1, self.state)
                         write(self.run.best, number + 1, tensors, kept_with)
                 log(writer, logged, number)
                 shown = number // self.steps_per_epoch + 1
-                bar.set_description_str(f"epoch {shown}/{self.epochs}", refresh=False)
-                bar.set_postfix_str(f"{_in_short(terms)} {word}".strip(), refresh=False)
+                bar.title, bar.words = f"epoch {shown}/{self.epochs}", f"{_in_short(terms)} {word}"
                 bar.update()
 
             for number, batch in zip(range(start, stop), distributed, strict=True):

@@ -119,6 +119,7 @@ class SupernetSearch(SearchAlgorithm):
 
         from cmnas_tf.devices import xla
         from cmnas_tf.devices.distribution import compiled_on
+        from cmnas_tf.progress import Leanings
         from cmnas_tf.runs.loop import Loop, Seen
         from cmnas_tf.searching.fitness import SupernetFitness
         from cmnas_tf.training.initial_weights import starting
@@ -152,11 +153,13 @@ class SupernetSearch(SearchAlgorithm):
             scalars, word = space.summary(supernet)
             if not task.writes:
                 return Seen(scalars, word)
-            space.derive(supernet, task.origin).save(run.architecture_after(epoch))
+            derived = space.derive(supernet, task.origin)
+            derived.save(run.architecture_after(epoch))
             files = [run.architecture_after(each) for each in range(1, epoch + 1)]
             every = [space.probabilities(Architecture.load(f)) for f in files if f.is_file()]
             table = np.array([[*by_name.values()] for by_name in every]).T
-            return Seen({**scalars, "probability_by_epoch": table}, word)
+            leanings = Leanings(space.probabilities(derived), space.even())
+            return Seen({**scalars, "probability_by_epoch": table}, word, leanings=leanings)
 
         loop = Loop(
             run=run,
