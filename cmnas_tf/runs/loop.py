@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from cmnas_tf.data.pipeline import Share
 from cmnas_tf.devices.distribution import distributed_batches
-from cmnas_tf.devices.gpus import on_gpus
+from cmnas_tf.devices.gpus import memory_in_use, on_gpus
 from cmnas_tf.devices.workers import agreed_signal, check_agreement, is_chief
 from cmnas_tf.errors import BadInput, Stopped, TrainingDiverged
 from cmnas_tf.interrupt import StopRequest
@@ -142,7 +142,8 @@ class Loop:
                 epoch, left = divmod(number + 1, self.steps_per_epoch)
                 if not left:
                     seen = after_epoch(epoch)
-                    logged, word = {**logged, **seen.values}, seen.word
+                    logged |= {**memory_in_use(self.strategy), **seen.values}
+                    word = seen.word
                     bar.leanings = seen.leanings
                     if chief and seen.best is not None:
                         kept_with = {**self.metadata, BEST: seen.best}

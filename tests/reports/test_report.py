@@ -72,7 +72,7 @@ def training(tmp_path_factory):
     run.path.mkdir()
     settings = {"dataset": "sysu_mm01", "recipe": EVIL}
     write_json(run.description, dataclasses.asdict(Description("train", "f00", settings, 1)))
-    write_logs(run, weights_loss__cross_entropy=5.0, held_out__mAP=0.5)
+    write_logs(run, weights_loss__cross_entropy=5.0, held_out__mAP=0.5, memory__process=2.0)
     keep(record(), run, look(root))
     return run
 
@@ -113,6 +113,7 @@ def test_a_training_is_shown_with_what_was_measured(training, tmp_path):
         "How it was trained",
         "Loss of the weights, by term",
         "Retrieval of people who were held out",
+        "Memory in use, in GiB: of the process, or the most that a GPU held until then",
         "Seconds that a step takes, in the median of some steps, so that no pause counts",
         "Measured: regdb, trial 1",
         "Queries whose person is among the first k",
@@ -124,10 +125,11 @@ def test_a_training_is_shown_with_what_was_measured(training, tmp_path):
         "Some people, mapped by t-SNE",
         "Where it comes from",
     ]
-    losses, held_out, _, cmc, precision, *_ = charts_of(page)
+    losses, held_out, memory, _, cmc, precision, *_ = charts_of(page)
     points = [(value["x"], value["y"]) for value in losses["layer"][0]["data"]["values"]]
     assert points == [(step, pytest.approx(5 / (step + 1))) for step in range(5)]
     assert held_out["layer"][0]["data"]["values"][0]["name"] == "mAP"
+    assert memory["layer"][0]["data"]["values"][0] == {"x": 0, "y": 2.0, "name": "process"}
     assert [value["x"] for value in precision["layer"][0]["data"]["values"]] == [0, 50, 100]
     assert [value["y"] for value in cmc["layer"][0]["data"]["values"]] == [50, 75, 100]
     pictures = re.findall(r"data:image/jpeg;base64,([^\"]+)", page)
