@@ -54,10 +54,10 @@ def opened(path: Path) -> Image.Image:
 
 
 def draw(rows: Sequence[Sequence[Tile]]) -> Image.Image:
-    """An RGB picture of rows of tiles, all of the same length; the first of each is the query."""
+    """An RGB picture of rows of tiles; the first of each is the query."""
     across, down = WIDTH + 2 * FRAME + GAP, HEIGHT + 2 * FRAME + CAPTION + GAP
     # The query stands a little apart.
-    size = (len(rows[0]) * across + 3 * GAP, len(rows) * down + GAP)
+    size = (max(map(len, rows)) * across + 3 * GAP, len(rows) * down + GAP)
     picture = Image.new("RGB", size, "white")
     pen, font = ImageDraw.Draw(picture), ImageFont.load_default(size=12)
     for line, row in enumerate(rows):

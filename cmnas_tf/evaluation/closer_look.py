@@ -72,13 +72,9 @@ def closer_look(
     random = np.random.default_rng(0)
     trial = next(protocol.trials_of(dataset))
     of_trial = next(m for m in measured if m.setting == trial.setting).trials[trial.name]
-    row_of = {path: row for row, path in enumerate(dataset.test.paths)}
-    asking, answering = (
-        embeddings[[row_of[path] for path in part.paths]] for part in (trial.query, trial.gallery)
-    )
     precisions = of_trial.ranking.average_precisions
     counted = np.flatnonzero(~np.isnan(precisions))
-    of_queries = trial, asking, answering
+    of_queries = (trial, *trial.divided(embeddings, dataset.test))
     return {
         "root": str(Path(dataset.root).resolve()),
         "cmc": {m.setting: _mean([t.ranking.cmc for t in m.trials.values()]) for m in measured},

@@ -2,18 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from cmnas_tf.data.camera_rules import RULES
+from cmnas_tf.data.index import Images
 from cmnas_tf.data.protocols import Trial
-from cmnas_tf.tiles import Tile
+from cmnas_tf.tiles import Tile, draw
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-_MATCHES = 10  # of each query; our choice
+_MATCHES, _QUERIES = 10, 5  # of each query, and in a picture; our choice
 _WIDEST = 16  # characters below an image
 
 
@@ -46,8 +45,27 @@ def ranked_list(
     ]
 
 
+def few_queries(
+    trial: Trial, embeddings: np.ndarray, images: Images, opened: Callable[[int], Image.Image]
+) -> Image.Image:
+    """A picture of some queries, the same ones each time, with their best matches: the first of
+    each of some people.
+
+    Args:
+      embeddings: [N, D], L2-normalised, one row for each of ``images``.
+      opened: by its row an image.
+    """
+    row_of = {path: row for row, path in enumerate(images.paths)}
+    pids, first_of_each = np.unique(trial.query.pids, return_index=True)
+    known = first_of_each[np.isin(pids, trial.gallery.pids)]
+    some = known[np.linspace(0, len(known) - 1, min(len(known), _QUERIES)).astype(int)]
+    divided = trial.divided(embeddings, images)
+    lists = (ranked_list(trial, *divided, row) for row in some)
+    return draw([tiles(images, lambda name: opened(row_of[name])) for images in lists])
+
+
 def tiles(
-    images: Sequence[Mapping[str, Any]], opened: "Callable[[str], Image.Image | None]"
+    images: Sequence[Mapping[str, Any]], opened: Callable[[str], Image.Image | None]
 ) -> list[Tile]:
     """A row of a picture, from a :func:`ranked_list`.
 

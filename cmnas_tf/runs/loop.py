@@ -40,7 +40,7 @@ Terms = Mapping[str, Mapping[str, float]]
 class Seen(NamedTuple):
     """What was found after an epoch."""
 
-    values: Mapping[str, Any] = {}  # for TensorBoard, by name: numbers and tables
+    values: Mapping[str, Any] = {}  # for TensorBoard, by name, see ``tensorboard.log``
     word: str = ""  # for the bar
     # JSON to store with the state, which is kept as the run's best; None: it is not
     best: Mapping[str, Any] | None = None
