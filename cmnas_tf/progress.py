@@ -9,45 +9,32 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cmnas_tf.charts import BLUE, ORANGE
 from cmnas_tf.errors import printable
 
 if TYPE_CHECKING:
+    from rich.console import Group
     from rich.live import Live
-    from rich.table import Table
 
 _LIVELY, _PLAIN = 0.5, 30.0  # seconds from one look to the next
 _LOOKS = 60  # the newest, of which the pace is taken
 _CELLS = "▁▂▃▄▅▆▇█"
-_NEARLY_EVEN = 0.1  # as a part of even
-
-
-class Leanings(NamedTuple):
-    """How much a search is for each of its decisions.
-
-    Attributes:
-      by_decision: 0..1 by name; those whose names are alike up to the first dot share a row.
-      even: what they are as long as nothing is decided.
-    """
-
-    by_decision: Mapping[str, float] = {}
-    even: float = 0.5
+_EVEN = 0.05  # from a half, and less: faint
 
 
 class ProgressBar:
     """How far something has come.
 
     Attributes:
-      title: in front of the bar.
-      words: behind it.
-      leanings: below it, in a terminal.
+      title, words: in front of the bar, and behind it.
+      leanings: below it in a terminal, 0..1 by name; what is alike up to the first dot in one row.
     """
 
     def __init__(self, total: int, unit: str, shown: bool, initial: int):
         self.title = self.words = ""
-        self.leanings = Leanings()
+        self.leanings: Mapping[str, float] = {}
         self._total, self._unit, self._done, self._shown = total, unit, initial, shown
         self._begun = time.monotonic()
         self._looks = deque([(self._begun, initial)], _LOOKS)
@@ -60,27 +47,14 @@ class ProgressBar:
             self._look()
 
     @contextlib.contextmanager
-    def showing(self) -> "Iterator[ProgressBar]":
-        """Shows it on stderr for a while, and how far it came at the end."""
-        with contextlib.ExitStack() as stack:
-            if self._shown and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
-                stack.enter_context(self._in_place())
-            self._look()
-            stack.callback(self._look)
-            yield self
-
-    @contextlib.contextmanager
     def _in_place(self) -> Iterator[None]:
         from rich.console import Console
         from rich.live import Live
 
+        terminal, console = sys.stderr, Console(stderr=True)
         self._live = Live(
-            console=Console(stderr=True),
-            auto_refresh=False,
-            redirect_stdout=False,  # it may be a file
-            get_renderable=self._drawn,
+            console=console, auto_refresh=False, redirect_stdout=False, get_renderable=self._drawn
         )
-        terminal = sys.stderr
         with self._live, contextlib.ExitStack() as stack:
             # What is logged meanwhile is to stand above; ``sys.stderr`` does that now.
             for handler in logging.getLogger("cmnas_tf").handlers:
@@ -107,43 +81,38 @@ class ProgressBar:
         pace = f"{each:.2f} s/{self._unit}" if each > 1 else f"{1 / each:.2f} {self._unit}/s"
         return f"{said}<{_clock(each * (self._total - done))} {pace}"
 
-    def _drawn(self) -> "Table":
+    def _drawn(self) -> "Group":
+        from rich.console import Group
         from rich.progress_bar import ProgressBar as Bar
         from rich.table import Table
         from rich.text import Text
 
-        line, strip, whole = Table.grid(padding=(0, 1)), Table.grid(padding=(0, 1)), Table.grid()
+        line, strip = Table.grid(padding=(0, 1)), Table.grid(padding=(0, 1))
         for no_wrap in (True, False, True):
             line.add_column(no_wrap=no_wrap)
-        counted = Text(self._counted())
-        line.add_row(Text(printable(self.title)), Bar(max(1, self._total), self._done), counted)
+        title, words = Text(printable(self.title)), Text(printable(self.words))
+        line.add_row(title, Bar(max(1, self._total), self._done), Text(self._counted()))
         strip.add_column(no_wrap=True)
         strip.add_column(overflow="fold")
-        by_decision, even = self.leanings
-        for row, names in groupby(by_decision, lambda name: name.split(".")[0]):
-            cells = (_cell(by_decision[name], even) for name in names)
+        for row, names in groupby(self.leanings, lambda name: name.split(".")[0]):
+            cells = (_cell(self.leanings[name]) for name in names)
             strip.add_row(Text(printable(row), "dim"), Text.assemble(*cells))
-        for part in (line, Text(printable(self.words)), strip if by_decision else None):
-            if part:
-                whole.add_row(part)
-        return whole
+        return Group(line, words, *([strip] if self.leanings else []))
 
 
-def _cell(value: float, even: float) -> tuple[str, str]:
-    """A character as high as a leaning, and its colour: as in charts, or faint if nearly even."""
+def _cell(value: float) -> tuple[str, str]:
+    """A character as high as a leaning, and its colour: as in charts."""
+    colour = BLUE if value > 0.5 else ORANGE
     character = _CELLS[min(len(_CELLS) - 1, int(len(_CELLS) * value))]
-    if abs(value - even) < _NEARLY_EVEN * even:
-        return character, "dim"
-    return character, BLUE if value > even else ORANGE
+    return character, "dim" if abs(value - 0.5) < _EVEN else colour
 
 
 def _clock(seconds: float) -> str:
     return str(timedelta(seconds=int(seconds)))
 
 
-def progress_bar(
-    total: int, unit: str, shown: bool, initial: int = 0
-) -> contextlib.AbstractContextManager[ProgressBar]:
+@contextlib.contextmanager
+def progress_bar(total: int, unit: str, shown: bool, initial: int = 0) -> Iterator[ProgressBar]:
     """A bar on stderr: redrawn in place in a terminal, a line every half minute in a log file.
 
     Args:
@@ -152,4 +121,10 @@ def progress_bar(
       shown: whether to show anything at all.
       initial: how many were done before.
     """
-    return ProgressBar(total, unit, shown, initial).showing()
+    bar = ProgressBar(total, unit, shown, initial)
+    with contextlib.ExitStack() as stack:
+        if shown and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+            stack.enter_context(bar._in_place())
+        bar._look()
+        stack.callback(bar._look)
+        yield bar

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from cmnas_tf import progress
-from cmnas_tf.progress import Leanings, progress_bar
+from cmnas_tf.progress import progress_bar
 
 CODES = re.compile(r"\x1b\[[\d;?]*[A-Za-z]")
 
@@ -39,7 +39,7 @@ def searched(stderr, words="loss 1.25"):
     with progress_bar(4, "step", True) as bar:
         bar.update()
         bar.title, bar.words = "epoch 1/2", words
-        bar.leanings = Leanings({"stem": 0.5, "layer1.0.bn1": 0.99, "layer1.0.bn2": 0.0})
+        bar.leanings = {"stem": 0.5, "layer1.0.bn1": 0.99, "layer1.0.bn2": 0.0}
         bar.update()
     return stderr.getvalue()
 
@@ -83,7 +83,7 @@ def test_elsewhere_it_is_a_line_now_and_then(term, monkeypatch, capsys):
         monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     with progress_bar(4, "step", True, initial=2) as bar:
         bar.title, bar.words = "epoch 1/2", "loss \x1b[2J"
-        bar.leanings = Leanings({"stem": 0.5})
+        bar.leanings = {"stem": 0.5}
         bar.update()
         monkeypatch.setattr(progress, "_PLAIN", 0.0)
         bar.update()

@@ -59,7 +59,7 @@ def _search(run: RunFolder, description: Description) -> Blocks:
     every = [space.probabilities(architecture) for architecture in derived]
     if every and every[-1]:
         names = every[-1] if len(every[-1]) <= MANY else space.chosen(derived[-1])
-        even = space.even()
+        even = 1 / max(map(len, space.decisions().values()))
         close = [name for name in names if abs(every[-1][name] - even) < _NARROW * even]
         shown = {n: {name: by[name] for name in names} for n, by in enumerate(every, start=1)}
         yield Figure(

@@ -19,7 +19,7 @@ from cmnas_tf.devices.workers import agreed_signal, check_agreement, is_chief
 from cmnas_tf.errors import BadInput, Stopped, TrainingDiverged
 from cmnas_tf.interrupt import StopRequest
 from cmnas_tf.losses.objective import short_name
-from cmnas_tf.progress import Leanings, progress_bar
+from cmnas_tf.progress import progress_bar
 from cmnas_tf.runs.checkpoints import (
     BEST,
     Checkpoints,
@@ -44,7 +44,8 @@ class Seen(NamedTuple):
     word: str = ""  # for the bar
     # JSON to store with the state, which is kept as the run's best; None: it is not
     best: Mapping[str, Any] | None = None
-    leanings: Leanings = Leanings()  # of a search, to be drawn below the bar
+    # How much a search is for each of its decisions, 0..1 by name; to be drawn below the bar.
+    leanings: Mapping[str, float] = {}
 
 
 AfterEpoch = Callable[[int], Seen]

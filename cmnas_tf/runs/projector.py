@@ -19,13 +19,8 @@ from cmnas_tf.files import replacing, write_text, writing_by
 _MOST = 2000  # images; our choice, as the thumbnails' size
 _SIDE = 64  # pixels; it draws each as a square, in which a person stands
 _CONFIG = """embeddings {{
-  tensor_name: "{name}"
-  metadata_path: "projector/metadata.tsv"
-  sprite {{
-    image_path: "projector/sprite.png"
-    single_image_dim: {side}
-    single_image_dim: {side}
-  }}
+  tensor_name: "{name}" metadata_path: "projector/metadata.tsv"
+  sprite {{ image_path: "projector/sprite.png" single_image_dim: {side} single_image_dim: {side} }}
 }}
 """
 
@@ -71,11 +66,8 @@ def _metadata(images: Images) -> str:
     """A line for each image below those of the columns."""
     lines = [("person", "camera", "modality", "image")]
     lines += [(str(i.pid), str(i.camera), i.modality, i.path) for i in images]
-    return "".join("\t".join(map(_in_a_line, line)) + "\n" for line in lines)
-
-
-def _in_a_line(name: str) -> str:
-    return printable(name).replace("\n", "\\n")
+    in_lines = ([printable(word).replace("\n", "\\n") for word in line] for line in lines)
+    return "".join("\t".join(line) + "\n" for line in in_lines)
 
 
 def _sprite(pictures: Iterable[Image.Image], count: int) -> Image.Image:

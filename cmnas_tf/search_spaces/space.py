@@ -128,10 +128,6 @@ class SearchSpace(Options):
         """The architecture with one decision changed at random."""
         raise NotImplementedError
 
-    def even(self) -> float:
-        """The probability of each candidate as long as nothing is decided."""
-        return 1 / max(map(len, self.decisions().values()))
-
     def chosen(self, architecture: Architecture) -> list[str]:
         """What a search decided for, each decision as a word."""
         raise NotImplementedError

@@ -119,7 +119,6 @@ class SupernetSearch(SearchAlgorithm):
 
         from cmnas_tf.devices import xla
         from cmnas_tf.devices.distribution import compiled_on
-        from cmnas_tf.progress import Leanings
         from cmnas_tf.runs.loop import Loop, Seen
         from cmnas_tf.searching.fitness import SupernetFitness
         from cmnas_tf.training.initial_weights import starting
@@ -158,8 +157,8 @@ class SupernetSearch(SearchAlgorithm):
             files = [run.architecture_after(each) for each in range(1, epoch + 1)]
             every = [space.probabilities(Architecture.load(f)) for f in files if f.is_file()]
             table = np.array([[*by_name.values()] for by_name in every]).T
-            leanings = Leanings(space.probabilities(derived), space.even())
-            return Seen({**scalars, "probability_by_epoch": table}, word, leanings=leanings)
+            values = {**scalars, "probability_by_epoch": table}
+            return Seen(values, word, leanings=space.probabilities(derived))
 
         loop = Loop(
             run=run,
