@@ -58,7 +58,7 @@ class _Page:
                 on_upload=self._take,
                 on_rejected=lambda: self._say(_TOO_LARGE),
             ).classes("w-80 max-w-full")
-            # In place of Quasar's, whose field for files has no name, and which no keyboard reaches.
+            # In place of Quasar's, whose field has no name and cannot be reached by keyboard.
             with self._upload.add_slot("header"):
                 pick = f"() => runMethod({self._upload.id}, 'pickFiles', [])"
                 ui.button("Drop a picture here, or pick one", color=None).props(
