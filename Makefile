@@ -29,7 +29,7 @@ notebooks: install ## run the notebooks of the documents again, with the extra `
 	  { echo "make notebooks needs more packages: $(PYTHON) -m pip install -r requirements-docs.txt" >&2; exit 2; }
 	@$(PYTHON) -m docs.notebooks
 
-pictures: demo ## draw the picture of README again, from the runs of the demonstration
+pictures: demo ## draw the pictures of README and of a study again
 	@$(PYTHON) -m docs.pictures runs/demo
 
 screenshot: demo ## take the picture of `cmnas browse` again, with Chromium and requirements-optional.txt

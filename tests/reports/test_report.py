@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -318,6 +319,15 @@ def test_a_page_of_nothing_but_words(tmp_path):
     for expected in ("<title>Title &amp; more</title>", "<td>1 &lt; 2</td>", "<p>so it is</p>"):
         assert expected in page
     assert 'alt="F"' in page and "<figcaption>see</figcaption>" in page
+
+
+def test_the_picture_of_a_study_is_drawn_from_its_findings(tmp_path):
+    """The one that the documents have: the pixels need not be the same, the size has to be."""
+    there = Path(pictures.__file__).with_name("study_autoreid")
+    kept = Image.open(there / "single_query_mAP.png")
+    pictures.of_study(there / "study.json", tmp_path / "drawn.png")
+    with Image.open(tmp_path / "drawn.png") as drawn, kept:
+        assert drawn.size == kept.size
 
 
 def test_the_picture_of_readme_is_drawn_from_runs(search, training, tmp_path):
