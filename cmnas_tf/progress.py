@@ -88,16 +88,17 @@ class ProgressBar:
         from rich.text import Text
 
         line, strip = Table.grid(padding=(0, 1)), Table.grid(padding=(0, 1))
-        for no_wrap in (True, False, True):
+        title = [Text(printable(self.title))] if self.title else []
+        for no_wrap in (*map(bool, title), False, True):
             line.add_column(no_wrap=no_wrap)
-        title, words = Text(printable(self.title)), Text(printable(self.words))
-        line.add_row(title, Bar(max(1, self._total), self._done), Text(self._counted()))
+        line.add_row(*title, Bar(max(1, self._total), self._done), Text(self._counted()))
         strip.add_column(no_wrap=True)
         strip.add_column(overflow="fold")
         for row, names in groupby(self.leanings, lambda name: name.split(".")[0]):
             cells = (_cell(self.leanings[name]) for name in names)
             strip.add_row(Text(printable(row), "dim"), Text.assemble(*cells))
-        return Group(line, words, *([strip] if self.leanings else []))
+        words = [Text(printable(self.words))] if self.words else []
+        return Group(line, *words, *([strip] if self.leanings else []))
 
 
 def _cell(value: float) -> tuple[str, str]:
