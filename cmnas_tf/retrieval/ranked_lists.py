@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
 from cmnas_tf.data.camera_rules import RULES
 from cmnas_tf.data.index import Images
 from cmnas_tf.data.protocols import Trial
-from cmnas_tf.tiles import Tile, draw
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from cmnas_tf.tiles import Tile
 
 _MATCHES, _QUERIES = 10, 5  # of each query, and in a picture; our choice
 _WIDEST = 16  # characters below an image
@@ -46,8 +49,8 @@ def ranked_list(
 
 
 def few_queries(
-    trial: Trial, embeddings: np.ndarray, images: Images, opened: Callable[[int], Image.Image]
-) -> Image.Image:
+    trial: Trial, embeddings: np.ndarray, images: Images, opened: "Callable[[int], Image.Image]"
+) -> "Image.Image":
     """A picture of some queries, the same ones each time, with their best matches: the first of
     each of some people.
 
@@ -55,6 +58,8 @@ def few_queries(
       embeddings: [N, D], L2-normalised, one row for each of ``images``.
       opened: by its row an image.
     """
+    from cmnas_tf.tiles import draw
+
     row_of = {path: row for row, path in enumerate(images.paths)}
     pids, first_of_each = np.unique(trial.query.pids, return_index=True)
     known = first_of_each[np.isin(pids, trial.gallery.pids)]
@@ -65,13 +70,15 @@ def few_queries(
 
 
 def tiles(
-    images: Sequence[Mapping[str, Any]], opened: Callable[[str], Image.Image | None]
-) -> list[Tile]:
+    images: Sequence[Mapping[str, Any]], opened: "Callable[[str], Image.Image | None]"
+) -> "list[Tile]":
     """A row of a picture, from a :func:`ranked_list`.
 
     Args:
       opened: by its name an image, or None where it is gone: then its name is shown.
     """
+    from cmnas_tf.tiles import Tile
+
     row = []
     for place, image in enumerate(images):
         there = opened(image["name"])
