@@ -4,7 +4,7 @@ PYTEST := $(PYTHON) -m pytest --durations=10 --numprocesses=auto --dist=loadfile
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:  # the tests share two cores and one screen
-.PHONY: help install demo bench docs notebooks pictures test test-fast test-slow lint clean
+.PHONY: help install demo bench docs notebooks pictures screenshot test test-fast test-slow lint clean
 
 help: ## this list
 	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,8 +29,11 @@ notebooks: install ## run the notebooks of the documents again, with the extra `
 	  { echo "make notebooks needs more packages: $(PYTHON) -m pip install -r requirements-docs.txt" >&2; exit 2; }
 	@$(PYTHON) -m docs.notebooks
 
-pictures: demo ## draw the picture of README again, from the runs of the demonstration
+pictures: demo ## draw the pictures of README and of a study again
 	@$(PYTHON) -m docs.pictures runs/demo
+
+screenshot: demo ## take the picture of `cmnas browse` again, with Chromium and requirements-optional.txt
+	@$(PYTHON) -m docs.screenshot runs/demo
 
 test: lint ## everything: lint, types, and every test
 	$(PYTEST)

@@ -53,8 +53,10 @@ class Comparison:
 STEP, TORCH = "benchmarks.steps:", "benchmarks.torch_steps:"
 RANKING, PIPELINE = "benchmarks.ranking:", "benchmarks.pipeline:"
 EMBEDDING = "benchmarks.embedding:"
+EVALUATION = "benchmarks.evaluation:package"
 ONE, MANY = "images=1&calls=10", "images=32"
 LAYOUTS = "contiguous", "channels_last"
+TORCH_EVALUATIONS = tuple(f"benchmarks.torch_evaluation:loop?layout={each}" for each in LAYOUTS)
 
 
 def _exports(precision: str, wanted: float) -> Comparison:
@@ -219,6 +221,15 @@ COMPARISONS = {
         {"ranking_100000_gigabytes": Figure(gigabytes(RANKING + "a_hundred_thousand"), 2)},
         rounds=1,
         warmup=0,
+    ),
+    "evaluation": Comparison(
+        (EVALUATION, *TORCH_EVALUATIONS),
+        {
+            "evaluation_over_torch": Figure(over_faster(EVALUATION, *TORCH_EVALUATIONS), 1),
+            "evaluation_gigabytes": Figure(gigabytes(EVALUATION)),
+        },
+        rounds=3,
+        warmup=1,
     ),
     "keras": Comparison(
         (EMBEDDING + "exported?" + ONE, EMBEDDING + "keras"),

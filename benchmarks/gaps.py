@@ -45,14 +45,24 @@ def commits(study: Path) -> list[str]:
     return json.loads((study / "study.json").read_text(encoding="utf-8"))["commits"]
 
 
+def fitness_in(study: Path) -> dict[str, dict[str, float]]:
+    """By seed the retrieval 0..1 of each row's network in the supernet of the selected one."""
+    found = json.loads((study / "study.json").read_text(encoding="utf-8")).get("ranking") or {}
+    return {
+        seed: {row: of["supernet"] for row, of in networks["architectures"].items()}
+        for seed, networks in found.get("seeds", {}).items()
+    }
+
+
 def take_over(studies: Iterable[Path], kept: Path) -> Scores:
     """What is kept with these studies' seeds, which take the place of those with fewer rows."""
     found = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
     for study in studies:
-        seeds = found.setdefault(study.parent.name, {})
+        seeds, fitness = found.setdefault(study.parent.name, {}), fitness_in(study)
         for seed, scores in scores_in(study).items():
             if len(scores) > len(seeds.get(seed, {}).get("mAP", {})):
                 seeds[seed] = {"mAP": scores, "machine": machine() | {"commit": commits(study)}}
+                seeds[seed] |= {"fitness": fitness[seed]} if seed in fitness else {}
     write_json(kept, found)
     return {kind: {s: of["mAP"] for s, of in seeds.items()} for kind, seeds in found.items()}
 
@@ -97,9 +107,34 @@ def _ahead(word: str, first: dict[str, dict[str, float]], scores: Scores, rows: 
     return str(markdown_table([f"{word} minus", "points", "95 % interval"], table))
 
 
-def report(scores: Scores) -> str:
-    """Three tables: the mAP of each row on each kind, what each kind's best rule has ahead of one
-    for all, and what the selected network has."""
+def _selected(scores: Scores, fitness: Scores, rules: list[str]) -> str:
+    """By kind: the selected networks' mAP beside the rules' of the same seeds, and how the fitness
+    of a rule agrees with its mean mAP over all seeds."""
+    table = []
+    for kind, seeds in scores.items():
+        found = {seed: row for seed, row in seeds.items() if SUBJECT in row}
+        if not found:
+            continue
+        mean = [np.mean([row[rule] for row in seeds.values()]) for rule in rules]
+        taus = [
+            stats.kendalltau([of[rule] for rule in rules], mean).statistic
+            for seed in found
+            if (of := fitness.get(kind, {}).get(seed))
+        ]
+        values = [
+            np.mean([row[SUBJECT] for row in found.values()]),
+            np.mean([[row[rule] for rule in rules] for row in found.values()]),
+            max(np.mean([row[rule] for row in found.values()]) for rule in rules),
+        ]
+        tau = f"{np.mean(taus):+.2f}" if taus else "-"
+        table.append([kind, str(len(found)), *(f"{value:.1f}" for value in values), tau])
+    heads = ["", "seeds", SUBJECT, "mean of rules", "best of rules", "tau of fitness"]
+    return str(markdown_table(heads, table))
+
+
+def report(scores: Scores, fitness: Scores | None = None) -> str:
+    """Tables: the mAP of each row on each kind, what each kind's best rule has ahead of one for
+    all, and, as far as there are searches, how the selected networks and their fitness do."""
     every = [row for seeds in scores.values() for row in seeds.values()]
     rows = [name for name in every[0] if all(name in row for row in every)]
     table = []
@@ -114,11 +149,13 @@ def report(scores: Scores) -> str:
     if all(len(seeds) > 1 for seeds in scores.values()):
         best = {kind: best_elsewhere(seeds, rules) for kind, seeds in scores.items()}
         parts.append(_ahead("best rule of each kind", best, scores, rules))
-    if SUBJECT in rows:
-        subject = {
-            kind: {seed: row[SUBJECT] for seed, row in seeds.items()}
-            for kind, seeds in scores.items()
-        }
+    subject = {
+        kind: {seed: row[SUBJECT] for seed, row in seeds.items() if SUBJECT in row}
+        for kind, seeds in scores.items()
+    }
+    if any(subject.values()):
+        parts.append(_selected(scores, fitness or {}, rules))
+    if all(subject.values()):
         parts.append(_ahead(SUBJECT, subject, scores, [row for row in rows if row != SUBJECT]))
     return "\n\n".join(parts)
 
@@ -126,4 +163,10 @@ def report(scores: Scores) -> str:
 if __name__ == "__main__":
     if not sys.argv[1:] and not KEPT.is_file():
         sys.exit("No seed is kept yet: give the folders of studies, runs/gaps/*/cells.")
-    print(report(take_over(map(Path, sys.argv[1:]), KEPT)))
+    scores = take_over(map(Path, sys.argv[1:]), KEPT)
+    kept = json.loads(KEPT.read_text(encoding="utf-8"))
+    fitness = {
+        kind: {seed: of["fitness"] for seed, of in seeds.items() if "fitness" in of}
+        for kind, seeds in kept.items()
+    }
+    print(report(scores, fitness))

@@ -1,24 +1,66 @@
-"""Takes the picture of the page to search with, of runs of the demonstration.
+"""Takes the picture of the page to search with, of runs of the demonstration: ``make screenshot``.
 
-With runs/demo, and test people of runs/demo/data/cam{1,2,4,5} in people/visible:
+Needs Chromium and the packages of the page's tests, see requirements-optional.txt.
 
-cmnas build_index --run_dir=runs/demo/NAME --gallery=NAME.npz --add=people   (searched, all_shared)
-cmnas export      --run_dir=runs/demo/NAME --export_dir=export/NAME
-cmnas browse --exports=export/searched,export/all_shared --galleries=searched.npz,all_shared.npz \\
-  --gallery_dir=people --k=6
-python -m docs.screenshot http://127.0.0.1:8080 runs/demo/data/cam3/0310/0001.jpg
+python -m docs.screenshot runs/demo
 """
 
 import io
+import os
 import shutil
+import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
+MODELS = "searched", "all_shared"
+CAMERAS = 1, 2, 4, 5  # of visible light
+QUERY = "cam3/0310/0001.jpg"
 
-def main(url: str, query: str, output: Path) -> None:
+
+def main(demo: Path, output: Path) -> None:
+    """Serves both models of the demonstration with its test people, and looks."""
+    data = demo / "data"
+    with tempfile.TemporaryDirectory() as folder:
+        people = Path(folder, "people")
+        for pid in (data / "exp" / "test_id.txt").read_text().split(","):
+            for place in (f"cam{camera}/{int(pid):04d}" for camera in CAMERAS):
+                shutil.copytree(data / place, people / "visible" / place)
+        for name in MODELS:
+            run = f"--run_dir={(demo / name).resolve()}", "--noprogress"
+            _cmnas(
+                folder, "build_index", *run, f"--gallery={name}.npz", "--add=people"
+            ).communicate()
+            _cmnas(folder, "export", *run, f"--export_dir=export/{name}").communicate()
+        with _browsing(folder) as url:
+            _look(url, data / QUERY, output)
+
+
+def _cmnas(folder: str, *words: str) -> subprocess.Popen[str]:
+    """A command in a folder, by this checkout."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-m", "cmnas_tf", *words]
+    return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+@contextmanager
+def _browsing(folder: str) -> Iterator[str]:
+    """The page's address, as long as it is there."""
+    exports = ",".join(f"export/{name}" for name in MODELS)
+    galleries = ",".join(f"{name}.npz" for name in MODELS)
+    shown = f"--exports={exports}", f"--galleries={galleries}", "--gallery_dir=people", "--k=6"
+    with _cmnas(folder, "browse", "--port=0", *shown) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().split()[1]  # open URL in a browser
+        process.terminate()
+
+
+def _look(url: str, query: Path, output: Path) -> None:
     """Picks a picture, marks a match as right and one as wrong, and looks."""
     with sync_playwright() as started:
         browser = started.chromium.launch(executable_path=shutil.which("chromium"))
@@ -36,4 +78,4 @@ def main(url: str, query: str, output: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:], Path(__file__).parent / "browse.png")
+    main(Path(sys.argv[1]), Path(__file__).parent / "browse.png")

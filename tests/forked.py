@@ -9,11 +9,9 @@ import runpy
 import signal
 import sys
 import tempfile
-import threading
 from pathlib import Path
 
 import psutil
-from tqdm import tqdm
 
 from cmnas_tf.registry import load_plugins
 from tests.tiny_people import PLUGIN
@@ -69,7 +67,6 @@ def _run(command, flags, out, err, before):
     for stream, file in ((1, out), (2, err)):
         os.dup2(os.open(file, os.O_WRONLY | os.O_APPEND), stream)
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    tqdm.set_lock(threading.RLock())  # instead of a semaphore, which a killed process would leave
     if before is not None:
         before()
     sys.path.append(str(PLUGIN))

@@ -29,9 +29,9 @@ from cmnas_tf.reports import of_run
 from cmnas_tf.reports.of_study import read_charts
 from cmnas_tf.runs import checkpoints
 from cmnas_tf.runs.run_folder import RunFolder
-from cmnas_tf.serving.client.picture import opened
 from cmnas_tf.serving.entries import Entry
 from cmnas_tf.serving.gallery import Gallery
+from cmnas_tf.tiles import opened
 from cmnas_tf.weights.reader import read_torch_file
 from tests.evaluation.records import record
 from tests.models.genotypes import EVERYTHING

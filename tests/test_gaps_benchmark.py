@@ -7,10 +7,10 @@ import pytest
 from benchmarks.gaps import best_elsewhere, pooled, report, take_over
 
 
-def write(study, rows):
+def write(study, rows, **more):
     scores = {"all": {"mAP": {row: {"seeds": seeds} for row, seeds in rows.items()}}}
     study.mkdir(parents=True, exist_ok=True)
-    (study / "study.json").write_text(json.dumps({"scores": scores, "commits": ["abc"]}))
+    (study / "study.json").write_text(json.dumps({"scores": scores, "commits": ["abc"], **more}))
 
 
 def lines(text):
@@ -78,3 +78,20 @@ def test_what_is_kept_grows_by_whole_seeds_and_by_rows(tmp_path):
     assert take_over([study], kept)["near"]["0"] == {"a": 50.0, "b": 50.0, "c": 50.0}
     measured_on = json.loads(kept.read_text())["near"]["1"]["machine"]
     assert measured_on["cores"] and measured_on["commit"] == ["abc"]
+
+
+def test_how_fitness_agrees_with_what_is_trained(tmp_path):
+    """Of the three pairs of rules two stand as in the mean of both seeds: tau is 1 / 3."""
+    rows = {"a": {"0": 0.5, "1": 0.5}, "b": {"0": 0.25, "1": 0.5}, "c": {"0": 0.5, "1": 0.0}}
+    study, kept = tmp_path / "near" / "cells", tmp_path / "kept"
+    write(study, rows)
+    take_over([study], kept)
+    supernet = {"a": 0.2, "b": 0.3, "c": 0.1, "by_stages": 0.3}
+    ranking = {"0": {"architectures": {row: {"supernet": of} for row, of in supernet.items()}}}
+    first = {row: {"0": seeds["0"]} for row, seeds in rows.items()}
+    write(study, {**first, "by_stages": {"0": 0.25}}, ranking={"seeds": ranking})
+    scores = take_over([study], kept)
+    kept_fitness = json.loads(kept.read_text())["near"]["0"]["fitness"]
+    assert kept_fitness == supernet
+    found = lines(report(scores, {"near": {"0": kept_fitness}}))
+    assert ["near", "1", "25.0", "41.7", "50.0", "+0.33"] in found

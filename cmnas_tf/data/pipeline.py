@@ -18,6 +18,7 @@ from cmnas_tf.data.sampling import IdentitySampler
 from cmnas_tf.data.store import open_store
 from cmnas_tf.data.verify import unreadable
 from cmnas_tf.errors import BadInput
+from cmnas_tf.machine import cores
 
 
 class Batch(NamedTuple):
@@ -67,9 +68,14 @@ _READING_FAILED = (
     tf.errors.DataLossError,
     tf.errors.UnknownError,
 )
-_IN_PARALLEL = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
+_IN_PARALLEL = {"num_parallel_calls": cores(), "deterministic": True}
 # Nothing in the pipeline branches on a tensor; to look for that in its functions takes a second.
 _as_written = tf.autograph.experimental.do_not_convert
+_OPTIONS = tf.data.Options()
+_OPTIONS.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+# TensorFlow 2.15's autotuning may sleep through the end of an iterator, for half as long again as
+# it ran and up to a minute; more calls at a time than cores would gain nothing.
+_OPTIONS.autotune.enabled = False
 
 
 @dataclass(frozen=True)
@@ -79,12 +85,6 @@ class Share:
     first: int = 0
     count: int = 1
     of: int = 1
-
-    @classmethod
-    def in_context(cls, context: tf.distribute.InputContext) -> "Share":
-        """That of the devices which one input pipeline of a strategy feeds."""
-        count = context.num_replicas_in_sync // context.num_input_pipelines
-        return cls(context.input_pipeline_id * count, count, context.num_replicas_in_sync)
 
 
 def training_batches(
@@ -153,18 +153,15 @@ def training_batches(
         lambda *parts: tf.data.Dataset.from_tensor_slices(parts)
     )
     batches = drawn.map(augmented, **_IN_PARALLEL).batch(of_share, True).map(joined)
-    options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(_OPTIONS)
 
 
 def test_batches(source: ImageSource, batch: int) -> tf.data.Dataset:
     """All images of ``source`` in order, normalised, [<= batch, H, W, 3] float32."""
     read = _as_written(source.reader())
-    pixels = tf.data.Dataset.range(len(source.images)).map(read, **_IN_PARALLEL)
-    return (
-        pixels.batch(batch).map(_as_written(normalize), **_IN_PARALLEL).prefetch(tf.data.AUTOTUNE)
-    )
+    pixels = tf.data.Dataset.range(len(source.images)).map(read, **_IN_PARALLEL).batch(batch)
+    batches = pixels.map(_as_written(normalize), **_IN_PARALLEL)
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(_OPTIONS)
 
 
 @contextlib.contextmanager

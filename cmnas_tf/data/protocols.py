@@ -39,6 +39,15 @@ class Trial:
         labels = query.pids, gallery.pids, query.cameras, gallery.cameras
         return QueryCounts.of(*labels, self.rule)
 
+    def divided(self, rows: np.ndarray, images: Images) -> tuple[np.ndarray, np.ndarray]:
+        """Of rows, one for each of ``images``, those of the queries and those of the gallery."""
+        row_of = {path: row for row, path in enumerate(images.paths)}
+        query, gallery = (
+            rows[np.array([row_of[path] for path in part.paths], np.int64)]
+            for part in (self.query, self.gallery)
+        )
+        return query, gallery
+
 
 @dataclass(frozen=True)
 class Protocol(Options):

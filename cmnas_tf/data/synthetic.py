@@ -49,8 +49,8 @@ def write_dataset(
       root: a folder that does not exist, is empty, or holds this very data set.
       processes: how many draw at the same time, by default one per core; the files do not depend
         on it.
-      progress: called with the number of images just written, as ``tqdm.update`` takes it; the
-        numbers add up to ``people.image_count``.
+      progress: called with the number of images just written; the numbers add up
+        to ``people.image_count``.
 
     Returns:
       True if the data set was written, False if it was there already.

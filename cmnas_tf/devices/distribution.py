@@ -16,10 +16,13 @@ from typing import Any
 
 import tensorflow as tf
 
+from cmnas_tf.data.pipeline import Share
 from cmnas_tf.data.sampling import Sampling
 from cmnas_tf.devices import xla
 from cmnas_tf.devices.cluster import Cluster
 from cmnas_tf.devices.devices import Devices
+from cmnas_tf.devices.gpus import on_gpus
+from cmnas_tf.devices.workers import cluster_of
 from cmnas_tf.errors import BadInput
 from cmnas_tf.interrupt import signals_handled_by
 from cmnas_tf.models import Embeddings
@@ -117,6 +120,32 @@ def check_division(strategy: tf.distribute.Strategy, sampling: Sampling, identit
         f"images_per_identity={sampling.images_per_identity} is; {advice}, or use {fewer} of the "
         "devices."
     )
+
+
+def distributed_batches(
+    strategy: tf.distribute.Strategy,
+    batches: Callable[[Share], tf.data.Dataset],
+    ahead: int,
+) -> Iterator[Any]:
+    """The batches of a run, each replica's share on its device.
+
+    Args:
+      strategy: over whose replicas.
+      batches: gives those for a share of the devices.
+      ahead: batches that a GPU is given before they are used.
+    """
+    count = len(strategy.extended.worker_devices)
+    share = Share(count * cluster_of(strategy).index, count, strategy.num_replicas_in_sync)
+    if on_gpus(strategy):
+        options = tf.distribute.InputOptions(experimental_per_replica_buffer_size=ahead)
+        yield from strategy.distribute_datasets_from_function(lambda _: batches(share), options)
+        return
+    # Nothing is to be copied, and TensorFlow's own iterator over devices autotunes itself, whose
+    # end may be slept through: see the data's pipeline.
+    for parts in zip(*[iter(batches(share))] * count, strict=True):
+        yield strategy.experimental_distribute_values_from_function(
+            lambda context, parts=parts: parts[context.replica_id_in_sync_group % count]
+        )
 
 
 def first_replica(values: Any) -> Any:

@@ -18,6 +18,20 @@ def on_gpus(strategy: "tf.distribute.Strategy") -> bool:
     return any("GPU" in device for device in strategy.extended.worker_devices)
 
 
+def memory_in_use(strategy: "tf.distribute.Strategy") -> dict[str, float]:
+    """By TensorBoard's name GiB: the most that one of this process's GPUs has held so far; where
+    none computes, what the process holds now."""
+    if not on_gpus(strategy):
+        import psutil
+
+        return {"memory/process": psutil.Process().memory_info().rss / 2**30}
+    import tensorflow as tf
+
+    count = len(tf.config.list_logical_devices("GPU"))
+    infos = [tf.config.experimental.get_memory_info(f"GPU:{n}") for n in range(count)]
+    return {"memory/peak_of_gpu": max(info["peak"] for info in infos) / 2**30}
+
+
 def visible_gpus() -> list[str]:
     """The GPUs that this process may use, by what names them in ``CUDA_VISIBLE_DEVICES``."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")

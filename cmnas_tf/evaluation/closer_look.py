@@ -3,22 +3,22 @@
 It is kept with the results, as JSON, for reports to draw.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cmnas_tf.data.camera_rules import RULES, QueryCounts
+from cmnas_tf.data.camera_rules import QueryCounts
 from cmnas_tf.data.index import Dataset, Images
 from cmnas_tf.data.protocols import Protocol, Trial
 from cmnas_tf.modality import INFRARED
 from cmnas_tf.retrieval.measure import Measured
+from cmnas_tf.retrieval.ranked_lists import ranked, ranked_list
 from cmnas_tf.retrieval.ranking import rank_embeddings
 
 # All our choice.
-_LISTS, _MATCHES = 5, 10  # of the worst, of the best and of any queries; of each
+_LISTS = 5  # of the worst, of the best and of any queries
 _QUERIES = 1000  # for each camera's images, so that it costs no second ranking of a large gallery
 _PAIRS_OF = 2000  # images
 _BINS = 100
@@ -27,7 +27,6 @@ _RECALLS = np.linspace(0, 1, 51) - 1e-9  # which rounding shall not lift over 0.
 _MAPPED_PEOPLE, _MAPPED_IMAGES, _COMPONENTS = 20, 600, 30
 
 Look = Mapping[str, Any]
-Ranked = Callable[[int], tuple[np.ndarray, np.ndarray]]
 
 _IMAGE = {"name": str, "pid": int, "camera": int, "score": float}
 FORM = {
@@ -73,21 +72,17 @@ def closer_look(
     random = np.random.default_rng(0)
     trial = next(protocol.trials_of(dataset))
     of_trial = next(m for m in measured if m.setting == trial.setting).trials[trial.name]
-    row_of = {path: row for row, path in enumerate(dataset.test.paths)}
-    asking, answering = (
-        embeddings[[row_of[path] for path in part.paths]] for part in (trial.query, trial.gallery)
-    )
     precisions = of_trial.ranking.average_precisions
     counted = np.flatnonzero(~np.isnan(precisions))
-    ranked = partial(_ranked, trial, asking, answering)
+    of_queries = (trial, *trial.divided(embeddings, dataset.test))
     return {
         "root": str(Path(dataset.root).resolve()),
         "cmc": {m.setting: _mean([t.ranking.cmc for t in m.trials.values()]) for m in measured},
-        "lists": list(_lists(trial, ranked, precisions, random)),
-        "cameras": list(_by_camera(trial, asking, answering, random)),
+        "lists": list(_lists(*of_queries, precisions, random)),
+        "cameras": list(_by_camera(*of_queries, random)),
         "similarities": _similarities(embeddings, dataset.test, random),
         "mapped": list(_mapped(embeddings, dataset.test, random)),
-        "precision": _precision(trial, ranked, random.permutation(counted)[:_CURVES]),
+        "precision": _precision(*of_queries, random.permutation(counted)[:_CURVES]),
     }
 
 
@@ -96,40 +91,29 @@ def _mean(curves: Sequence[np.ndarray]) -> list[float]:
     return np.mean([curve[:length] for curve in curves], axis=0).tolist()
 
 
-def _ranked(
-    trial: Trial, asking: np.ndarray, answering: np.ndarray, row: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of the gallery that a query sees, best first; and the scores of all, [G]."""
-    query, gallery = trial.query[[row]], trial.gallery
-    same, camera = query.pids[:, None] == gallery.pids, query.cameras[:, None]
-    (hidden,) = RULES[trial.rule].drops(same, camera, gallery.cameras)
-    scores = np.where(hidden, -np.inf, answering @ asking[row])
-    return np.argsort(-scores, kind="stable")[: (~hidden).sum()], scores
-
-
 def _lists(
-    trial: Trial, ranked: Ranked, precisions: np.ndarray, random: np.random.Generator
+    trial: Trial,
+    asking: np.ndarray,
+    answering: np.ndarray,
+    precisions: np.ndarray,
+    random: np.random.Generator,
 ) -> Iterator[dict[str, Any]]:
     counted = np.flatnonzero(~np.isnan(precisions))
     worst = counted[np.argsort(precisions[counted], kind="stable")]
     kinds = {"worst": worst, "best": worst[::-1], "any": random.permutation(counted)}
     for kind, rows in kinds.items():
         for row in rows[:_LISTS]:
-            order, scores = ranked(row)
-            best = order[:_MATCHES]
-            shown = [*trial.query[[row]], *trial.gallery[best]]
-            images = [
-                {"name": image.path, "pid": image.pid, "camera": image.camera, "score": score}
-                for image, score in zip(shown, [1.0, *scores[best].tolist()], strict=True)
-            ]
+            images = ranked_list(trial, asking, answering, row)
             yield {"kind": kind, "precision": float(precisions[row]), "images": images}
 
 
-def _precision(trial: Trial, ranked: Ranked, rows: np.ndarray) -> list[float]:
+def _precision(
+    trial: Trial, asking: np.ndarray, answering: np.ndarray, rows: np.ndarray
+) -> list[float]:
     """By recall, the mean over queries of the highest precision there or beyond."""
     found = []
     for row in rows:
-        order, _ = ranked(row)
+        order, _ = ranked(trial, asking, answering, row)
         places = 1 + np.flatnonzero(trial.gallery.pids[order] == trial.query.pids[row])
         right = np.arange(1, 1 + len(places))
         precision = np.maximum.accumulate((right / places)[::-1])[::-1]

@@ -109,6 +109,7 @@ def _training(logged: Curves) -> Blocks:
         "held_out": "Retrieval of people who were held out",
         "test": "Retrieval of test people, measured in training",
         "learning_rate": "Learning rate",
+        "memory": "Memory in use, in GiB: of the process, or the most that a GPU held until then",
         "time": "Seconds that a step takes, in the median of some steps, so that no pause counts",
     }.items():
         if group in groups:

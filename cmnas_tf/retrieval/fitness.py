@@ -12,6 +12,7 @@ import numpy as np
 
 from cmnas_tf.data.index import Images
 from cmnas_tf.data.pipeline import ImageSource
+from cmnas_tf.data.protocols import Trial
 from cmnas_tf.modality import INFRARED, VISIBLE
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.retrieval.embed import embed
@@ -32,33 +33,22 @@ class Fitness:
 
     @classmethod
     def of(cls, embeddings: np.ndarray, images: Images, rule: str) -> "Fitness":
-        """Infrared images ask for visible ones; those of one modality ask for one another.
+        """Of a trial among the images, see :func:`trial_among`.
 
         Args:
           embeddings: [N, D], L2-normalised.
           images: N, those embedded.
-          rule: the data set's camera rule, a name of ``data.camera_rules.RULES``; images of one
-            modality never find those of their own camera.
+          rule: the data set's camera rule, a name of ``data.camera_rules.RULES``.
 
         Raises:
           BadInput: there is nothing to rank, or an embedding is not finite.
         """
-        asking = answering = np.ones(len(images), bool)
-        if len(set(images.modalities)) > 1:
-            asking, answering = images.modalities == INFRARED, images.modalities == VISIBLE
-        else:
-            rule = "market"
-        ranking = rank_embeddings(
-            embeddings[asking],
-            embeddings[answering],
-            images.pids[asking],
-            images.pids[answering],
-            images.cameras[asking],
-            images.cameras[answering],
-            rule,
-        )
+        trial = trial_among(images, rule)
+        query, gallery = trial.query, trial.gallery
+        labels = query.pids, gallery.pids, query.cameras, gallery.cameras
+        ranking = rank_embeddings(*trial.divided(embeddings, images), *labels, trial.rule)
         counts = ~np.isnan(ranking.average_precisions)
-        _, person = np.unique(images.pids[asking][counts], return_inverse=True)
+        _, person = np.unique(query.pids[counts], return_inverse=True)
         precisions = np.bincount(person, ranking.average_precisions[counts])
         return cls(ranking.mean_ap, float(ranking.cmc[0]), precisions, np.bincount(person))
 
@@ -87,6 +77,15 @@ class Fitness:
 def fitness(network: ReidNetwork, source: ImageSource, rule: str) -> Fitness:
     """The fitness of a network of its own, by images that it was not trained on."""
     return Fitness.of(embed(network, source), source.images, rule)
+
+
+def trial_among(images: Images, rule: str) -> Trial:
+    """Infrared images ask for visible ones by a camera rule; images of one modality ask for one
+    another, and never find those of their own camera."""
+    if len(set(images.modalities)) > 1:
+        query, gallery = images.of_modality(INFRARED), images.of_modality(VISIBLE)
+        return Trial("held_out", query, gallery, rule, "held_out")
+    return Trial("held_out", images, images, "market", "held_out")
 
 
 def few_of_each(images: Images) -> Images:

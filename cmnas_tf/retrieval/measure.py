@@ -100,14 +100,10 @@ def measure(
       BadInput: the protocol is that of another data set, or the test images do not suffice for it.
     """
     results: dict[str, dict[str, TrialResult]] = {}
-    row_of = {path: row for row, path in enumerate(dataset.test.paths)}
     for trial in _trials(dataset, protocol):
         query, gallery = trial.query, trial.gallery
         labels = query.pids, gallery.pids, query.cameras, gallery.cameras
-        asking, answering = (
-            embeddings[np.array([row_of[path] for path in part.paths], np.int64)]
-            for part in (query, gallery)
-        )
+        asking, answering = trial.divided(embeddings, dataset.test)
         if rerank is None:
             blocks: Iterable[np.ndarray] = dot_product_blocks(asking, answering)
         else:

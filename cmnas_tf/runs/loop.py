@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from cmnas_tf.data.pipeline import Share
-from cmnas_tf.devices.gpus import on_gpus
+from cmnas_tf.devices.distribution import distributed_batches
+from cmnas_tf.devices.gpus import memory_in_use, on_gpus
 from cmnas_tf.devices.workers import agreed_signal, check_agreement, is_chief
 from cmnas_tf.errors import BadInput, Stopped, TrainingDiverged
 from cmnas_tf.interrupt import StopRequest
@@ -39,10 +40,12 @@ Terms = Mapping[str, Mapping[str, float]]
 class Seen(NamedTuple):
     """What was found after an epoch."""
 
-    values: Mapping[str, Any] = {}  # for TensorBoard, by name: numbers and tables
+    values: Mapping[str, Any] = {}  # for TensorBoard, by name, see ``tensorboard.log``
     word: str = ""  # for the bar
     # JSON to store with the state, which is kept as the run's best; None: it is not
     best: Mapping[str, Any] | None = None
+    # How much a search is for each of its decisions, 0..1 by name; to be drawn below the bar.
+    leanings: Mapping[str, float] = {}
 
 
 AfterEpoch = Callable[[int], Seen]
@@ -111,14 +114,11 @@ class Loop:
         if chief:
             writer = open_log(self.run.tensorboard, start)
         ahead = steps_ahead(self.strategy)
-        distributed = self.strategy.distribute_datasets_from_function(
-            lambda context: batches(start, stop, Share.in_context(context)),
-            # A GPU copies a batch when it is done with what it was given before.
-            tf.distribute.InputOptions(experimental_per_replica_buffer_size=1 + ahead),
+        distributed = distributed_batches(
+            self.strategy, lambda share: batches(start, stop, share), 1 + ahead
         )
-        bar = progress_bar(stop, "step", self.progress and chief, initial=start)
         with (
-            bar,
+            progress_bar(stop, "step", self.progress and chief, initial=start) as bar,
             self.strategy.scope(),
             StopRequest.listening() as request,
             checkpoints.finishing(),
@@ -143,15 +143,16 @@ class Loop:
                 epoch, left = divmod(number + 1, self.steps_per_epoch)
                 if not left:
                     seen = after_epoch(epoch)
-                    logged, word = {**logged, **seen.values}, seen.word
+                    logged |= {**memory_in_use(self.strategy), **seen.values}
+                    word = seen.word
+                    bar.leanings = seen.leanings
                     if chief and seen.best is not None:
                         kept_with = {**self.metadata, BEST: seen.best}
                         tensors = finite_values(number + 1, self.state)
                         write(self.run.best, number + 1, tensors, kept_with)
                 log(writer, logged, number)
                 shown = number // self.steps_per_epoch + 1
-                bar.set_description_str(f"epoch {shown}/{self.epochs}", refresh=False)
-                bar.set_postfix_str(f"{_in_short(terms)} {word}".strip(), refresh=False)
+                bar.title, bar.words = f"epoch {shown}/{self.epochs}", f"{_in_short(terms)} {word}"
                 bar.update()
 
             for number, batch in zip(range(start, stop), distributed, strict=True):

@@ -1,11 +1,14 @@
 """TensorBoard's log of a run: a value of each step, once."""
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
+from tensorboard.plugins.image.metadata import create_summary_metadata
 from tensorflow.core.util.event_pb2 import Event
 
 from cmnas_tf.files import replacing, writing_by
@@ -20,7 +23,7 @@ def open_log(folder: Path, start: int) -> tf.summary.SummaryWriter:
 
 
 def log(writer: tf.summary.SummaryWriter, values: Mapping[str, Any], step: int) -> None:
-    """Writes the values of a step: numbers, and tables [H, W] of 0..1 as pictures, 1 is white."""
+    """Writes the values of a step: numbers, pictures, and tables [H, W] of 0..1, 1 is white."""
     # Whatever device computes: a GPU takes a number when it is done with all it was given before.
     own = tf.device("CPU:0")
     with writing_by(tf.errors.OpError, "TensorBoard's log"), own, writer.as_default():
@@ -28,6 +31,10 @@ def log(writer: tf.summary.SummaryWriter, values: Mapping[str, Any], step: int) 
             if isinstance(value, np.ndarray):
                 squares = np.kron(value, np.ones((10, 10)))  # pixels
                 tf.summary.image(name, squares[None, ..., None], step=step)
+            elif isinstance(value, Image.Image):  # as a JPEG, which TensorFlow's own is not
+                value.save(file := io.BytesIO(), format="JPEG", quality=80)
+                content = tf.constant([*map(str, value.size), file.getvalue()])
+                tf.summary.write(name, content, step, create_summary_metadata(None, None))
             else:
                 tf.summary.scalar(name, value, step=step)
 

@@ -152,11 +152,13 @@ class SupernetSearch(SearchAlgorithm):
             scalars, word = space.summary(supernet)
             if not task.writes:
                 return Seen(scalars, word)
-            space.derive(supernet, task.origin).save(run.architecture_after(epoch))
+            derived = space.derive(supernet, task.origin)
+            derived.save(run.architecture_after(epoch))
             files = [run.architecture_after(each) for each in range(1, epoch + 1)]
             every = [space.probabilities(Architecture.load(f)) for f in files if f.is_file()]
             table = np.array([[*by_name.values()] for by_name in every]).T
-            return Seen({**scalars, "probability_by_epoch": table}, word)
+            values = {**scalars, "probability_by_epoch": table}
+            return Seen(values, word, leanings=space.probabilities(derived))
 
         loop = Loop(
             run=run,

@@ -46,7 +46,7 @@ def accuracy_drop(
     """
     after = np.empty((len(dataset.test), model.embedding_size), np.float32)
     with progress_bar(len(after), "image", progress) as bar:
-        bar.set_description_str("comparing")
+        bar.title = "comparing"
         for modality, embed_one in embed.items():
             rows = np.flatnonzero(dataset.test.modalities == modality)
             images = pixels_of(model, dataset, dataset.test, modality)

@@ -18,7 +18,7 @@ from tests.commands.every import RESEARCH, class_of, every_command
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"tensorflow", "keras", "official", "tensorflow_addons", "tensorboard"}
-HEAVY |= {"cv2", "PIL", "matplotlib", "scipy", "pandas", "h5py"}
+HEAVY |= {"cv2", "PIL", "matplotlib", "scipy", "pandas", "h5py", "rich"}
 # Anything of ours, or a word of a language; what is between backquotes is neither.
 MARKS = re.compile(r"`|:class:|:meth:|:func:|\*\*")
 

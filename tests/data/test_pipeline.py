@@ -193,6 +193,13 @@ def test_test_batches_are_all_images_in_order(source):
     np.testing.assert_allclose(np.concatenate(found), expected, atol=1e-6)
 
 
+def test_no_batches_are_autotuned(source, sampler):
+    """An iterator that is may sleep through its end."""
+    training = training_batches(source, sampler, AUGMENTATION, 0, 1)
+    for dataset in (training, pipeline.test_batches(source, 10)):
+        assert dataset.options().autotune.enabled is False
+
+
 @pytest.fixture
 def spoil(source, tmp_path):
     """Gives the source with the files of ``{path: content}`` in the place of the good ones (None:

@@ -15,6 +15,7 @@ from cmnas_tf.devices import distribution
 from cmnas_tf.devices.devices import Devices
 from cmnas_tf.devices.distribution import (
     check_division,
+    distributed_batches,
     first_replica,
     gather_batch,
     gradient_of_batch,
@@ -405,6 +406,30 @@ def test_a_batch_that_cannot_be_divided(p, devices, identities, advice):
 def test_a_batch_that_can_be_divided(p, devices):
     strategy = types.SimpleNamespace(num_replicas_in_sync=devices)
     check_division(strategy, Sampling(identities_per_batch=p), p)
+
+
+@pytest.mark.parametrize("gpus", [False, True])
+def test_each_replica_has_its_share_of_each_batch(two_replicas, monkeypatch, gpus):
+    """Two steps, whose elements are dealt in turn; a GPU's are copied ahead."""
+    monkeypatch.setattr(distribution, "on_gpus", lambda strategy: gpus)
+    asked = []
+
+    def batches(share):
+        asked.append((share.first, share.count, share.of))
+        return tf.data.Dataset.range(4).map(lambda number: {"n": number})
+
+    found = [
+        [int(part["n"]) for part in two_replicas.experimental_local_results(batch)]
+        for batch in distributed_batches(two_replicas, batches, 1)
+    ]
+    assert found == [[0, 1], [2, 3]] and asked == [(0, 2, 2)]
+
+
+def test_a_cpu_is_given_batches_without_an_iterator_over_devices(monkeypatch):
+    alone = tf.distribute.OneDeviceStrategy("CPU:0")
+    monkeypatch.setattr(alone, "distribute_datasets_from_function", None)
+    given = distributed_batches(alone, lambda share: tf.data.Dataset.range(share.of), 1)
+    assert [int(alone.experimental_local_results(batch)[0]) for batch in given] == [0]
 
 
 def test_mapping_over_replicas_keeps_the_order(two_replicas):

@@ -1,8 +1,10 @@
 """How processes share the GPUs of a machine."""
 
 import pytest
+import tensorflow as tf
 
-from cmnas_tf.devices.gpus import shared_out, visible_gpus
+from cmnas_tf.devices import gpus
+from cmnas_tf.devices.gpus import memory_in_use, shared_out, visible_gpus
 from cmnas_tf.errors import BadInput
 
 
@@ -55,3 +57,19 @@ def test_what_cannot_be_shared_out():
         shared_out(["0", "1", "2"], 4.0)
     with pytest.raises(BadInput, match=r"gpus_per_cell=1\.5 is no share of a GPU.* whole number"):
         shared_out(["0", "1", "2"], 1.5)
+
+
+def test_memory_is_the_peak_of_the_fullest_gpu(monkeypatch):
+    """As TensorFlow tells it of each; here by a stand-in."""
+    peaks = {"GPU:0": 3 * 2**30, "GPU:1": 5 * 2**30}
+    monkeypatch.setattr(gpus, "on_gpus", lambda strategy: True)
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [*peaks])
+    monkeypatch.setattr(
+        tf.config.experimental, "get_memory_info", lambda name: {"current": 1, "peak": peaks[name]}
+    )
+    assert memory_in_use(None) == {"memory/peak_of_gpu": 5.0}
+
+
+def test_without_a_gpu_it_is_the_processs():
+    (gib,) = memory_in_use(tf.distribute.OneDeviceStrategy("CPU:0")).values()
+    assert 0.01 < gib < 100

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -72,7 +73,7 @@ def training(tmp_path_factory):
     run.path.mkdir()
     settings = {"dataset": "sysu_mm01", "recipe": EVIL}
     write_json(run.description, dataclasses.asdict(Description("train", "f00", settings, 1)))
-    write_logs(run, weights_loss__cross_entropy=5.0, held_out__mAP=0.5)
+    write_logs(run, weights_loss__cross_entropy=5.0, held_out__mAP=0.5, memory__process=2.0)
     keep(record(), run, look(root))
     return run
 
@@ -113,6 +114,7 @@ def test_a_training_is_shown_with_what_was_measured(training, tmp_path):
         "How it was trained",
         "Loss of the weights, by term",
         "Retrieval of people who were held out",
+        "Memory in use, in GiB: of the process, or the most that a GPU held until then",
         "Seconds that a step takes, in the median of some steps, so that no pause counts",
         "Measured: regdb, trial 1",
         "Queries whose person is among the first k",
@@ -124,10 +126,11 @@ def test_a_training_is_shown_with_what_was_measured(training, tmp_path):
         "Some people, mapped by t-SNE",
         "Where it comes from",
     ]
-    losses, held_out, _, cmc, precision, *_ = charts_of(page)
+    losses, held_out, memory, _, cmc, precision, *_ = charts_of(page)
     points = [(value["x"], value["y"]) for value in losses["layer"][0]["data"]["values"]]
     assert points == [(step, pytest.approx(5 / (step + 1))) for step in range(5)]
     assert held_out["layer"][0]["data"]["values"][0]["name"] == "mAP"
+    assert memory["layer"][0]["data"]["values"][0] == {"x": 0, "y": 2.0, "name": "process"}
     assert [value["x"] for value in precision["layer"][0]["data"]["values"]] == [0, 50, 100]
     assert [value["y"] for value in cmc["layer"][0]["data"]["values"]] == [50, 75, 100]
     pictures = re.findall(r"data:image/jpeg;base64,([^\"]+)", page)
@@ -316,6 +319,15 @@ def test_a_page_of_nothing_but_words(tmp_path):
     for expected in ("<title>Title &amp; more</title>", "<td>1 &lt; 2</td>", "<p>so it is</p>"):
         assert expected in page
     assert 'alt="F"' in page and "<figcaption>see</figcaption>" in page
+
+
+def test_the_picture_of_a_study_is_drawn_from_its_findings(tmp_path):
+    """The one that the documents have: the pixels need not be the same, the size has to be."""
+    there = Path(pictures.__file__).with_name("study_autoreid")
+    kept = Image.open(there / "single_query_mAP.png")
+    pictures.of_study(there / "study.json", tmp_path / "drawn.png")
+    with Image.open(tmp_path / "drawn.png") as drawn, kept:
+        assert drawn.size == kept.size
 
 
 def test_the_picture_of_readme_is_drawn_from_runs(search, training, tmp_path):

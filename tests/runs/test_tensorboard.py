@@ -2,6 +2,7 @@
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from cmnas_tf.runs.tensorboard import log, open_log
 
@@ -22,6 +23,19 @@ def test_numbers_and_tables_of_a_step(tmp_path):
     assert (step, int(width), int(height)) == (3, 30, 10)
     picture = tf.io.decode_png(encoded).numpy()[..., 0]
     assert (picture == np.repeat([0, 255, 51], 10)).all()
+
+
+def test_a_picture_is_kept_as_a_jpeg(tmp_path):
+    writer = open_log(tmp_path, 0)
+    log(writer, {"queries": Image.new("RGB", (40, 20), "red")}, 3)
+    writer.close()
+    (file,) = tmp_path.iterdir()
+    *_, event = tf.compat.v1.train.summary_iterator(str(file))
+    (value,) = event.summary.value
+    assert value.metadata.plugin_data.plugin_name == "images"
+    width, height, encoded = tf.make_ndarray(value.tensor)
+    assert (event.step, int(width), int(height)) == (3, 40, 20)
+    assert tf.io.is_jpeg(encoded) and (tf.io.decode_jpeg(encoded)[..., 0] > 250).numpy().all()
 
 
 def test_is_written_by_the_processor_wherever_steps_are_computed(tmp_path, monkeypatch):

@@ -139,6 +139,18 @@ def test_a_dropped_picture_is_searched_with(page):
     page.get_by_text(f"{EVIL}.png, visible: best matches").wait_for()
 
 
+def test_no_mouse_is_needed(page):
+    """The first that a keyboard reaches is what picks a picture; it stays so afterwards."""
+    page.on("filechooser", lambda _: None)  # or Playwright would let go of it for a moment
+    page.keyboard.press("Tab")
+    playwright.expect(page.get_by_role("button", name="or pick one")).to_be_focused()
+    for key in ("Enter", "Space"):
+        with page.expect_file_chooser() as chosen:
+            page.keyboard.press(key)
+        chosen.value.set_files({**QUERY, "name": f"{key}.png"})
+        page.get_by_text(f"{key}.png, infrared: best matches").wait_for()
+
+
 def test_whoever_cannot_see_it_can_use_it(page):
     """As far as axe-core can tell, in the dark and in the light."""
     with page.expect_file_chooser() as chosen:

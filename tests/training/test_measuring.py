@@ -116,6 +116,16 @@ def train(people, folder, **changes):
     )
 
 
+def logged(folder):
+    """Every tag and step in TensorBoard's logs, as often as it is there."""
+    return [
+        (value.tag, event.step)
+        for log in (folder / "tensorboard").glob("events.out.*")
+        for event in tf.compat.v1.train.summary_iterator(str(log))
+        for value in event.summary.value
+    ]
+
+
 @pytest.mark.slow
 def test_measuring_changes_nothing_and_keeps_the_best(people, one_block, tmp_path):
     plain = train(people, tmp_path / "plain")
@@ -131,13 +141,12 @@ def test_measuring_changes_nothing_and_keeps_the_best(people, one_block, tmp_pat
     assert "measured every 1, by mAP of 3 test people" in str(scores)
     assert "best" not in measured.checkpoint.metadata
 
-    (log,) = (tmp_path / "measured" / "tensorboard").glob("events.out.*")
-    tags = {
-        value.tag
-        for event in tf.compat.v1.train.summary_iterator(str(log))
-        for value in event.summary.value
-    }
+    tags = {tag for tag, _ in logged(tmp_path / "measured")}
     assert {"test/mAP", "test/rank1", "learning_rate/backbone", "learning_rate/head"} <= tags
+    assert "test/queries" in tags
+    shown = tmp_path / "measured" / "tensorboard" / "projector_config.pbtxt"
+    assert 'tensor_name: "epoch_0002"' in shown.read_text()
+    assert not (tmp_path / "plain" / "tensorboard" / "projector_config.pbtxt").exists()
 
 
 @pytest.mark.slow
@@ -157,6 +166,12 @@ def test_held_out_people_have_no_class_and_a_longer_training_ends_the_same(
     ]
     assert best[0].step == best[1].step
     assert best[0].metadata["best"] == best[1].metadata["best"]
+    assert sorted(logged(folder)) == sorted(logged(tmp_path / "at once"))
+    assert [tag for tag, _ in logged(folder)].count("held_out/queries") == 2
+    newest = [
+        tf.train.latest_checkpoint(tmp_path / run / "tensorboard") for run in ("at once", "in two")
+    ]
+    np.testing.assert_array_equal(*(tf.train.load_variable(file, "epoch_0002") for file in newest))
 
 
 @pytest.mark.slow

@@ -16,9 +16,6 @@ from cmnas_tf.serving.reading_images import BYTES, MOST_BYTES
 _LOOPBACK = ("127.0.0.1", "localhost")
 _MARKS = {mark: f"{symbol} {mark}" for mark, symbol in zip(MARKS, "✓✗", strict=True)}
 _TOO_LARGE = f"{BYTES} 0."
-# In place of Quasar's, whose field for files is within a button and has no name.
-_HEADER = """<label class="block p-4 font-bold cursor-pointer">
-Drop a picture here, or pick one<q-uploader-add-trigger /></label>"""
 
 
 def page_server(search: Search, host: str, port: int) -> tuple[uvicorn.Server, socket.socket]:
@@ -61,7 +58,13 @@ class _Page:
                 on_upload=self._take,
                 on_rejected=lambda: self._say(_TOO_LARGE),
             ).classes("w-80 max-w-full")
-            self._upload.add_slot("header", _HEADER)
+            # In place of Quasar's, whose field has no name and cannot be reached by keyboard.
+            with self._upload.add_slot("header"):
+                pick = f"() => runMethod({self._upload.id}, 'pickFiles', [])"
+                ui.button("Drop a picture here, or pick one", color=None).props(
+                    "flat no-caps"
+                ).classes("w-full").on("click", js_handler=pick)
+                ui.element("q-uploader-add-trigger").classes("hidden")
             with ui.column():
                 self._modality = ui.toggle([*MODALITIES], value=INFRARED, on_change=self._show)
                 self._cameras = ui.select(

@@ -135,7 +135,7 @@ class Search:
 
 def picture(content: bytes) -> str:
     """A small picture of an image file, as a URL that holds it; "" if it cannot be decoded."""
-    from cmnas_tf.serving.client.picture import decoded
+    from cmnas_tf.tiles import decoded
 
     stream = io.BytesIO()
     try:
