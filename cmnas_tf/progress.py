@@ -72,6 +72,10 @@ class ProgressBar:
             said = f"{self.title} |{bar:16}| {self._counted()} {self.words}"
             sys.stderr.write(f"{printable(said).strip()}\n")
 
+    def _last_look(self) -> None:
+        if self._live or self._looks[-1][1] != self._done:
+            self._look()
+
     def _counted(self) -> str:
         (then, before), (now, done) = self._looks[0], self._looks[-1]
         said = f"{done}/{self._total} {_clock(now - self._begun)}"
@@ -127,5 +131,5 @@ def progress_bar(total: int, unit: str, shown: bool, initial: int = 0) -> Iterat
         if shown and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
             stack.enter_context(bar._in_place())
         bar._look()
-        stack.callback(bar._look)
+        stack.callback(bar._last_look)
         yield bar

@@ -96,6 +96,7 @@ RATIOS = {
     "ranking, speed over a loop of queries": ("ranking_over_query_loop",),
     "ranking, time over torchreid's compiled loop": ("ranking_over_torchreid",),
     "pipeline's images a second over decoding alone": ("pipeline_over_decoding_alone",),
+    "a test from files to scores, time over PyTorch's, channels last": ("evaluation_over_torch",),
 }
 RATIOS |= {
     row: tuple(f"{precision}{form}_export_gigabytes" for precision in ("float32", "bfloat16"))
