@@ -1,9 +1,9 @@
 """``python -m benchmarks.serving_load --model_base_path=runs/demo/export``: a server under load.
 
 Eight clients ask the local server for ten minutes, by gRPC and REST and through every signature the
-model has, while the version is swapped three times. Nothing is retried, every answer is compared
-with the first one, and the server's memory is written down. Writes
-``benchmarks/results/serving_load.json``.
+model has, while the version is swapped three times. A tenth of what they ask is bad, and must be
+refused. Nothing is retried, every answer is compared with the first one, and the server's memory is
+written down. Writes ``benchmarks/results/serving_load.json``.
 """
 
 import argparse
@@ -35,6 +35,7 @@ from cmnas_tf.tables import table
 RESULT = Path(__file__).parent / "results" / "serving_load.json"
 MODEL = "reid"
 DEADLINE = 60.0  # seconds
+BAD = 0.1  # share of the requests
 TOLERANCE = 1e-5  # of two answers to the same question
 SAMPLE_SECONDS = 2.0  # between two looks at the memory
 
@@ -154,15 +155,19 @@ class _Asked:
         while time.monotonic() < self._end or self.requests < self._least:
             number = random.integers(len(self._questions))
             name, inputs = self._questions[number]
+            is_bad = random.random() < BAD
             start = time.perf_counter()
             try:
-                answer = transport.predict(name, inputs, DEADLINE)
+                answer = transport.predict(name, _spoiled(inputs) if is_bad else inputs, DEADLINE)
                 failure = _difference(answer, self._expected[number])
+                failure = "answered what was bad" if is_bad else failure
             except CallError as error:
-                failure = f"{error.code}: {error}"
+                is_right = is_bad and error.code == "INVALID_ARGUMENT"
+                failure = "" if is_right else f"{error.code}: {error}"
             milliseconds = 1000 * (time.perf_counter() - start)
             with self._lock:
-                self.milliseconds.setdefault(f"{name} {kind}", []).append(milliseconds)
+                asked = f"{'refused' if is_bad else name} {kind}"
+                self.milliseconds.setdefault(asked, []).append(milliseconds)
                 if failure:
                     self.failures.append(f"{name} {kind}: {failure}")
 
@@ -184,6 +189,14 @@ def _questions(signatures: dict[str, list[str]]) -> list[tuple[str, dict[str, np
             }
             questions.append((name, {key: values[key] for key in signatures[name]}))
     return questions
+
+
+def _spoiled(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Pixels of one channel, or files of which half is missing."""
+    if "pixels" in inputs:
+        return {**inputs, "pixels": inputs["pixels"][..., :1]}
+    half = [content[: len(content) // 2] for content in inputs["image_bytes"]]
+    return {**inputs, "image_bytes": np.array(half, dtype=object)}
 
 
 def _jpeg(pixels: np.ndarray) -> bytes:

@@ -413,16 +413,18 @@ def test_the_command_serves_until_it_is_told_to_stop(models, number):
 
 @pytest.mark.slow
 def test_under_load_and_while_versions_change_no_request_fails(models):
-    """Eight clients, mixed signatures, three swaps; ``CMNAS_TF_LOAD_SECONDS`` says how long.
+    """Eight clients, mixed signatures, three swaps; a tenth of the requests is bad, and refused.
 
-    ``benchmarks.serving_load`` is the same for ten minutes, which show more of the memory: here it
-    may still grow by what two versions at a time take, and the stand-in's are small.
+    ``CMNAS_TF_LOAD_SECONDS`` says how long. ``benchmarks.serving_load`` is the same for ten
+    minutes, which show more of the memory: here it may still grow by what two versions at a time
+    take, and the stand-in's are small.
     """
     result = load(models, LOAD_SECONDS, clients=8, swaps=3, least=101)
     assert result["failures"] == []
     assert len(result["swaps"]) == 3
     asked = {name.split()[0] for name in result["signatures"]}
-    assert asked >= {"embed", "embed_visible", "embed_infrared", "embed_visible_pixels"}
+    wanted = {"embed", "embed_visible", "embed_infrared", "embed_visible_pixels", "refused"}
+    assert asked >= wanted
     assert result["requests"] > 100
     memory = result["memory"]
     assert memory["late_megabytes"] < 1.2 * memory["early_megabytes"]
