@@ -32,7 +32,7 @@ notebooks: install ## run the notebooks of the documents again, with the extra `
 pictures: demo ## draw the pictures of README and of a study again
 	@$(PYTHON) -m docs.pictures runs/demo
 
-screenshot: demo ## take the picture of `cmnas browse` again, with Chromium and requirements-optional.txt
+screenshot: demo ## take the pictures of `cmnas browse` and of reports again, with Chromium and requirements-optional.txt
 	@$(PYTHON) -m docs.screenshot runs/demo
 
 test: lint ## everything: lint, types, and every test

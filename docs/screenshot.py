@@ -1,6 +1,7 @@
-"""Takes the picture of the page to search with, of runs of the demonstration: ``make screenshot``.
+"""Takes the pictures of the page to search with and of reports: ``make screenshot``.
 
-Needs Chromium and the packages of the page's tests, see requirements-optional.txt.
+They show runs of the demonstration, and the first synthetic study. Needs Chromium and the packages
+of the page's tests, see requirements-optional.txt.
 
 python -m docs.screenshot runs/demo
 """
@@ -16,15 +17,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
+DOCS = Path(__file__).parent
 MODELS = "searched", "all_shared"
 CAMERAS = 1, 2, 4, 5  # of visible light
 QUERY = "cam3/0310/0001.jpg"
 
 
-def main(demo: Path, output: Path) -> None:
-    """Serves both models of the demonstration with its test people, and looks."""
+def main(demo: Path) -> None:
+    """Serves both models of the demonstration with its test people, and looks; then at reports."""
     data = demo / "data"
     with tempfile.TemporaryDirectory() as folder:
         people = Path(folder, "people")
@@ -37,8 +39,21 @@ def main(demo: Path, output: Path) -> None:
                 folder, "build_index", *run, f"--gallery={name}.npz", "--add=people"
             ).communicate()
             _cmnas(folder, "export", *run, f"--export_dir=export/{name}").communicate()
-        with _browsing(folder) as url:
-            _look(url, data / QUERY, output)
+        with _browsing(folder) as url, _page(480) as page:
+            _search(page, url, data / QUERY)
+            _take(page, "browse", full_page=True)
+        shown = {
+            "report_search": [demo / "search"],
+            "report_trainings": [demo / name for name in MODELS],
+            "report_study": [DOCS / "study_synthetic"],
+        }
+        for name, folders in shown.items():
+            words = ",".join(str(each.resolve()) for each in folders)
+            _cmnas(folder, "report", f"--folders={words}", f"--page={name}.html").communicate()
+            with _page(1100) as page:
+                page.goto(Path(folder, f"{name}.html").as_uri())
+                page.locator("svg").first.wait_for()
+                _take(page, name)
 
 
 def _cmnas(folder: str, *words: str) -> subprocess.Popen[str]:
@@ -60,22 +75,31 @@ def _browsing(folder: str) -> Iterator[str]:
         process.terminate()
 
 
-def _look(url: str, query: Path, output: Path) -> None:
-    """Picks a picture, marks a match as right and one as wrong, and looks."""
+@contextmanager
+def _page(height: int) -> Iterator[Page]:
+    """A page of the browser, so many pixels high."""
     with sync_playwright() as started:
         browser = started.chromium.launch(executable_path=shutil.which("chromium"))
-        page = browser.new_page(viewport={"width": 1040, "height": 480})
-        page.goto(url)
-        page.set_input_files("input[type=file]", query)
-        page.get_by_text("best matches").wait_for()
-        for nth, mark in ((0, "right"), (3, "wrong")):
-            page.get_by_role("button", name=mark).nth(nth).click()
-        page.mouse.move(0, 0)
-        page.wait_for_timeout(1000)  # the other model's marks follow, and buttons fade
-        taken = Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("RGB")
-        taken.quantize(256).save(output, optimize=True)
+        yield browser.new_page(viewport={"width": 1040, "height": height})
         browser.close()
 
 
+def _search(page: Page, url: str, query: Path) -> None:
+    """Picks a picture, and marks a match as right and one as wrong."""
+    page.goto(url)
+    page.set_input_files("input[type=file]", query)
+    page.get_by_text("best matches").wait_for()
+    for nth, mark in ((0, "right"), (3, "wrong")):
+        page.get_by_role("button", name=mark).nth(nth).click()
+    page.mouse.move(0, 0)
+    page.wait_for_timeout(1000)  # the other model's marks follow, and buttons fade
+
+
+def _take(page: Page, name: str, full_page: bool = False) -> None:
+    """Writes what is seen."""
+    taken = Image.open(io.BytesIO(page.screenshot(full_page=full_page))).convert("RGB")
+    taken.quantize(256).save(DOCS / f"{name}.png", optimize=True)
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(__file__).parent / "browse.png")
+    main(Path(sys.argv[1]))
