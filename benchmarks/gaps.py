@@ -10,6 +10,7 @@ so they come from one machine.
 import json
 import sys
 from collections.abc import Iterable
+from itertools import combinations, starmap
 from pathlib import Path
 
 import numpy as np
@@ -108,27 +109,34 @@ def _ahead(word: str, first: dict[str, dict[str, float]], scores: Scores, rows: 
 
 
 def _selected(scores: Scores, fitness: Scores, rules: list[str]) -> str:
-    """By kind: the selected networks' mAP beside the rules' of the same seeds, and how the fitness
-    of a rule agrees with its mean mAP over all seeds."""
+    """By kind: the selected networks' mAP beside the rules' of the same seeds; how the fitness of a
+    rule agrees with its mean mAP over all seeds, and how two seeds' mAP agree with each other."""
+
+    def tau(one: list[float], other: list[float]) -> float:
+        return float(stats.kendalltau(one, other).statistic)
+
     table = []
     for kind, seeds in scores.items():
         found = {seed: row for seed, row in seeds.items() if SUBJECT in row}
         if not found:
             continue
         mean = [np.mean([row[rule] for row in seeds.values()]) for rule in rules]
-        taus = [
-            stats.kendalltau([of[rule] for rule in rules], mean).statistic
+        of_fitness = [
+            tau([of[rule] for rule in rules], mean)
             for seed in found
             if (of := fitness.get(kind, {}).get(seed))
         ]
+        every = [[row[rule] for rule in rules] for row in seeds.values()]
+        of_seeds = list(starmap(tau, combinations(every, 2)))
         values = [
             np.mean([row[SUBJECT] for row in found.values()]),
             np.mean([[row[rule] for rule in rules] for row in found.values()]),
             max(np.mean([row[rule] for row in found.values()]) for rule in rules),
         ]
-        tau = f"{np.mean(taus):+.2f}" if taus else "-"
-        table.append([kind, str(len(found)), *(f"{value:.1f}" for value in values), tau])
-    heads = ["", "seeds", SUBJECT, "mean of rules", "best of rules", "tau of fitness"]
+        taus = [f"{np.mean(found):+.2f}" if found else "-" for found in (of_fitness, of_seeds)]
+        table.append([kind, str(len(found)), *(f"{value:.1f}" for value in values), *taus])
+    heads = ["", "seeds", SUBJECT, "mean of rules", "best of rules"]
+    heads += ["tau of fitness", "tau of two seeds"]
     return str(markdown_table(heads, table))
 
 

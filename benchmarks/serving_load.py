@@ -82,7 +82,7 @@ def load(base: Path, seconds: float, clients: int, swaps: int, least: int = 0) -
     with tempfile.TemporaryDirectory() as folder:
         served = Path(folder)
         shutil.copytree(newest, served / "1")
-        with _server(served) as (process, grpc_port, rest_port):
+        with serving(served) as (process, grpc_port, rest_port):
             transports: list[Transport] = [
                 GrpcTransport(f"127.0.0.1:{grpc_port}", MODEL)
                 if number % 2
@@ -104,7 +104,7 @@ def load(base: Path, seconds: float, clients: int, swaps: int, least: int = 0) -
             memory, swapped = [], []
             while any(thread.is_alive() for thread in threads):
                 passed = time.monotonic() - start
-                memory.append([round(passed, 1), round(_resident_megabytes(process.pid), 1)])
+                memory.append([round(passed, 1), round(resident_megabytes(process.pid), 1)])
                 if len(swapped) < swaps and passed > (len(swapped) + 1) * seconds / (swaps + 1):
                     with replacing(served / str(len(swapped) + 2)) as aside:
                         shutil.copytree(newest, aside)
@@ -181,7 +181,7 @@ def _questions(signatures: dict[str, list[str]]) -> list[tuple[str, dict[str, np
             pixels = random.integers(0, 256, (count, 128, 64, 3), np.uint8)
             modalities = random.choice([b"visible", b"infrared"], count).astype(object)
             values = {
-                "image_bytes": np.array([_jpeg(image) for image in pixels], dtype=object),
+                "image_bytes": np.array([jpeg(image) for image in pixels], dtype=object),
                 "pixels": pixels,
                 "modality": modalities,
                 "camera": np.array([b""] * count, dtype=object),
@@ -199,7 +199,8 @@ def _spoiled(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {**inputs, "image_bytes": np.array(half, dtype=object)}
 
 
-def _jpeg(pixels: np.ndarray) -> bytes:
+def jpeg(pixels: np.ndarray) -> bytes:
+    """The file of an image, [H, W, 3] uint8."""
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "JPEG")
     return stream.getvalue()
@@ -218,7 +219,8 @@ def _difference(answer: dict[str, np.ndarray], expected: dict[str, np.ndarray]) 
 
 
 @contextlib.contextmanager
-def _server(base: Path) -> Iterator[tuple[subprocess.Popen[str], int, int]]:
+def serving(base: Path) -> Iterator[tuple[subprocess.Popen[str], int, int]]:
+    """The local server in a process, with its gRPC and REST ports; ended on leaving the context."""
     command = [sys.executable, "-m", "export.local_server", f"--model_base_path={base}"]
     command += ["--port=0", "--rest_api_port=0", f"--model_name={MODEL}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -236,7 +238,8 @@ def _server(base: Path) -> Iterator[tuple[subprocess.Popen[str], int, int]]:
             process.terminate()
 
 
-def _resident_megabytes(pid: int) -> float:
+def resident_megabytes(pid: int) -> float:
+    """Memory that a process holds."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 

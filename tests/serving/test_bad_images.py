@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.serving_hostile import attack
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.serving.call_error import CallError
@@ -85,6 +86,17 @@ def base(one_block_throughout, tmp_path_factory):
     model = load_network(write_run(folder, specification))
     export_saved_model(model, folder / "models", gallery=folder / "gallery", progress=False)
     return folder / "models"
+
+
+@pytest.mark.slow
+def test_an_attack_is_answered_in_sentences(base):
+    """``benchmarks.serving_hostile`` with a few requests of each kind; how long they take is not
+    asked here."""
+    found = attack(base, 4)
+    assert [fault for fault in found["faults"] if not fault.endswith(" ms")] == []
+    kinds = found["kinds"]
+    assert kinds["other shapes"]["answered"] == 4
+    assert kinds["ranks and channels"]["answered"] == kinds["too many"]["answered"] == 0
 
 
 @pytest.fixture(scope="module", params=["local", "tensorflow_serving"])
