@@ -33,10 +33,9 @@ every_document = pytest.mark.parametrize(
 # Flags that documents name and no command has: of other programs, and of the worked examples.
 FOREIGN = {
     "README.md": {"enable_batching", "grpc_max_threads", "memory", "ssl_config_file"},
-    "BUILD.md": {"no-build-isolation", "no-deps", "random-order"},
+    "BUILD.md": {"extra-index-url", "no-build-isolation", "no-deps", "random-order"},
     "CONTRIBUTING.md": {"no-deps"},
     "search.md": {"logdir"},
-    "serving.md": {"no-deps"},
     "slurm.md": {"gres"},
     "moving.md": {
         *("data_root", "batch_size", "num_pos", "sp_lambda", "cmmd_lambda", "lr", "steps"),

@@ -23,7 +23,9 @@ class BuildFaissIndex(Options):
         choices=KINDS,
     )
     effort: int = option(
-        32, "With which recall is measured: cells looked into (ivf), candidates (hnsw).", minimum=1
+        32,
+        "Effort that recall is measured with: cells looked into (ivf), candidates (hnsw).",
+        minimum=1,
     )
 
 

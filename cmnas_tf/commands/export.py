@@ -19,7 +19,7 @@ class MeasuredOn(DataFolder):
     """The images."""
 
     data_dir: str = path_option(
-        "Data set on whose test images is measured what the exported model loses.",
+        "Data set on whose test images to measure what the exported model loses.",
         affects_result=False,
     )
 

@@ -18,7 +18,7 @@ class Prepare(Options):
     all_trials: bool = option(
         False, "Look at every trial of the data set (RegDB), not at `trial` alone."
     )
-    all: bool = option(False, "Name every file of which something was found, not one of each kind.")
+    all: bool = option(False, "Name every file with a finding, not one of each kind.")
     shards_dir: str = path_option(
         "Write the images and lists as TFRecord shards to this folder, which must not exist."
     )

@@ -59,7 +59,7 @@ class Examined:
         """Counts and findings, for people to read.
 
         Args:
-          every: whether to name every file of which something was found, and not one of each kind.
+          every: whether to name every file with a finding, not one of each kind.
         """
         first = next(iter(self.trials.values()))
         layout = LAYOUTS[first.layout]

@@ -26,23 +26,23 @@ class InfraredCameras(Options):
 
     infrared_sees: str = option(
         "reflectance",
-        "What their sensor responds to: the near-infrared light of an illuminator that materials "
+        "What infrared cameras see: the near-infrared light of an illuminator that materials "
         "reflect; the heat of bodies and surroundings, of which either may be the warmer one; or "
         "colours, as the visible cameras do.",
         choices=("reflectance", "heat", "colours"),
     )
     infrared_detail: float = option(
-        1.0, "Their resolution, over that of the visible cameras.", minimum=0.05, maximum=1
+        1.0, "Resolution of infrared cameras over that of visible ones.", minimum=0.05, maximum=1
     )
     infrared_noise: float = option(
-        1.0, "Their noise, over that of the visible cameras.", minimum=0, maximum=50
+        1.0, "Noise of infrared cameras over that of visible ones.", minimum=0, maximum=50
     )
     infrared_elevation: float = option(
-        0.0, "How steeply they look down, in degrees beyond the others.", minimum=0, maximum=75
+        0.0, "How much more steeply infrared cameras look down, in degrees.", minimum=0, maximum=75
     )
     infrared_turn: float = option(
         0.0,
-        "From where they look, in degrees about the people, beyond the others.",
+        "How far infrared cameras are turned around the people, in degrees.",
         minimum=-180,
         maximum=180,
     )

@@ -62,9 +62,9 @@ class Matching(Options):
     rerank_distance: str = advanced(
         "squared_euclidean",
         "Re-ranking: the original distance. squared_euclidean is the paper's, and the one for a "
-        "good result. squared_dot_product is what published programs come to that hand dot "
-        "products to the released code: images that are alike count as far apart there, so take it "
-        "only to compare with such programs.",
+        "good result. squared_dot_product is what published programs use in effect if they "
+        "give dot products to the released code: there similar images count as far apart, so take "
+        "it only to compare with such programs.",
         choices=("squared_euclidean", "squared_dot_product"),
     )
 

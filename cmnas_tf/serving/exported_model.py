@@ -41,7 +41,8 @@ class ServedForm(Options):
         choices=("float32", "bfloat16", "float16", "auto"),
     )
     signatures: tuple[str, ...] = advanced(
-        (), "Signatures that it has; by default all. Each that was called takes memory of its own."
+        (),
+        "Signatures to export; by default all. Each one that was called takes memory of its own.",
     )
     max_images: int = advanced(256, "Images that a request may hold.", minimum=1, maximum=4096)
     max_pixels: int = advanced(

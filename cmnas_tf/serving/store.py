@@ -39,9 +39,11 @@ _REFINED = 4  # times as many as are wanted are compared exactly, of those that 
 class Choice(Options):
     """Which entries of a store may be answered."""
 
-    cameras: tuple[str, ...] = option((), "Of a store only entries of these cameras.")
-    since: str = option("", "Of a store only entries put in since then, as 2026-11-28T09:00.")
-    until: str = option("", "Of a store only entries put in before then.")
+    cameras: tuple[str, ...] = option((), "In a store: search only entries of these cameras.")
+    since: str = option(
+        "", "In a store: search only entries put in or replaced since, as 2026-11-28T09:00."
+    )
+    until: str = option("", "In a store: search only entries put in or replaced before.")
 
     def conditions(self) -> list[str]:
         """In SQL; BadInput: a time is not one of ISO 8601."""

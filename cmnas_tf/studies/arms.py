@@ -43,10 +43,10 @@ class Comparison(Options):
         "the option architecture of a training takes.",
     )
     subject: str = option(
-        "searched", "The arm whose worth is asked for: differences are its score minus another."
+        "searched", "The arm in question: differences are its score minus another arm's."
     )
     against: tuple[str, ...] = option(
-        ("shared", "separate", "random"), "What its score is tested against."
+        ("shared", "separate", "random"), "Arms that the subject is tested against."
     )
     seeds: int = option(5, "Seeds, 0 to one less than this; each does every arm.", minimum=1)
     random_architectures: int = advanced(
@@ -62,7 +62,7 @@ class Comparison(Options):
     )
     quick: bool = option(
         False,
-        "To see that all holds together, and nothing else: 2 seeds, the subject and what it is "
+        "Only to see that everything works together: 2 seeds, the subject and what it is "
         "tested against, a quarter of the epochs. Give it a `run_dir` of its own.",
     )
 

@@ -83,7 +83,7 @@ class Answer(Options):
     embeddings: str = path_option("Write the embeddings to this .npz file.")
     picture: str = path_option("Draw images and their matches into this PNG file.")
     gallery: str = path_option(
-        "File of the server's gallery, or a store, which knows the matches' images."
+        "The server's gallery as a file or store, which tells the picture the matches' image files."
     )
     gallery_dir: str = path_option("Folder from which the image names in the gallery start.")
     rows: int = advanced(8, "Images that the picture shows, spread over all.", minimum=1)

@@ -37,7 +37,7 @@ class Request(Options):
     )
     modality: str = option(
         "from_path",
-        "Of the images; from_path: by a folder on the way to each, named visible or infrared.",
+        "Modality of the images; from_path: each lies below a folder named visible or infrared.",
         choices=("from_path", "visible", "infrared"),
     )
     batch_size: int = advanced(16, "Images in a request.", minimum=1)

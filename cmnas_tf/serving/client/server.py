@@ -105,7 +105,7 @@ class Server(Options):
             "Correct `server`, `transport` and `model_name`, or send fewer images at once with "
             "`batch_size`.",
             "FAILED_PRECONDITION": f"The model at {at} cannot do this: {said} A model identifies "
-            "people if it was exported with `gallery`; without one, search with `faiss_index`.",
+            "people if it was exported with `gallery`; without one, give `search_in`.",
         }
         other = f"The server at {at} failed, and its own log says why: {error.code}. {said}"
         return explained.get(error.code, other)
