@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,18 +42,9 @@ def main(demo: Path) -> None:
         with _browsing(folder) as url, _page(480) as page:
             _search(page, url, data / QUERY)
             _take(page, "browse", full_page=True)
-        shown = {
-            "report_search": [demo / "search"],
-            "report_trainings": [demo / name for name in MODELS],
-            "report_study": [DOCS / "study_synthetic"],
-        }
-        for name, folders in shown.items():
-            words = ",".join(str(each.resolve()) for each in folders)
-            _cmnas(folder, "report", f"--folders={words}", f"--page={name}.html").communicate()
-            with _page(1100) as page:
-                page.goto(Path(folder, f"{name}.html").as_uri())
-                page.locator("svg").first.wait_for()
-                _take(page, name)
+        _report(demo, ["search"], Path(folder, "report_search.html"))
+        _report(demo, MODELS, Path(folder, "report_trainings.html"))
+        _report(DOCS, ["study_synthetic"], Path(folder, "report_study.html"))
 
 
 def _cmnas(folder: str, *words: str) -> subprocess.Popen[str]:
@@ -73,6 +64,16 @@ def _browsing(folder: str) -> Iterator[str]:
         assert process.stdout is not None
         yield process.stdout.readline().split()[1]  # open URL in a browser
         process.terminate()
+
+
+def _report(root: Path, folders: Sequence[str], html: Path) -> None:
+    """Writes the report of folders below a root, and takes its picture."""
+    words = f"--folders={','.join(folders)}", f"--page={html}"
+    _cmnas(str(root), "report", *words).communicate()
+    with _page(1100) as page:
+        page.goto(html.as_uri())
+        page.locator("svg").first.wait_for()
+        _take(page, html.stem)
 
 
 @contextmanager
@@ -98,7 +99,7 @@ def _search(page: Page, url: str, query: Path) -> None:
 def _take(page: Page, name: str, full_page: bool = False) -> None:
     """Writes what is seen."""
     taken = Image.open(io.BytesIO(page.screenshot(full_page=full_page))).convert("RGB")
-    taken.quantize(256).save(DOCS / f"{name}.png", optimize=True)
+    taken.quantize(256, Image.Quantize.MAXCOVERAGE).save(DOCS / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":

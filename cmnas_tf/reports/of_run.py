@@ -57,20 +57,26 @@ def _search(run: RunFolder, description: Description) -> Blocks:
     files = sorted(run.architecture_after(1).parent.glob("epoch_*.json"))
     derived = [Architecture.load(file) for file in files]
     every = [space.probabilities(architecture) for architecture in derived]
+    kept = Architecture.load(run.architecture) if run.architecture.is_file() else None
+    cells = list(_cells(kept)) if kept else []
     if every and every[-1]:
         names = every[-1] if len(every[-1]) <= MANY else space.chosen(derived[-1])
         even = 1 / max(map(len, space.decisions().values()))
         close = [name for name in names if abs(every[-1][name] - even) < _NARROW * even]
-        shown = {n: {name: by[name] for name in names} for n, by in enumerate(every, start=1)}
-        yield Figure(
-            f"How the search leaned, over {len(every)} epochs",
-            decisions(shown, "epoch", even),
-            "Blue: for it (for separate norms, where norms are searched); orange: against it."
-            + (f" Nearly even at the end: {', '.join(close)}." if close else ""),
-        )
-    if run.architecture.is_file():
-        kept = Architecture.load(run.architecture)
-        yield from list(_cells(kept)) or [f"Kept: {space.describe(kept)}"]
+        shown: dict[Any, dict[str, float]] = {
+            n: {name: by[name] for name in names} for n, by in enumerate(every, start=1)
+        }
+        said = "Blue: for it (for separate norms, where norms are searched); orange: against it."
+        if kept and not cells:
+            chosen = space.chosen(kept)
+            shown["kept"] = {name: float(name in chosen) for name in names}
+            said += " The last column: what was kept."
+        if close:
+            said += f" Nearly even at the end: {', '.join(close)}."
+        title = f"How the search leaned, over {len(every)} epochs"
+        yield Figure(title, decisions(shown, "epoch", even), said)
+    if kept:
+        yield from cells or [f"Kept: {space.describe(kept)}"]
         if run.fitness.is_file():
             yield _fitness(run, space, kept)
 
@@ -103,9 +109,11 @@ def _training(logged: Curves) -> Blocks:
     for name, points in logged.items():
         group, _, term = name.rpartition("/")
         groups.setdefault(group, {})[term] = points
+    groups.get("architecture", {}).pop("separate", None)  # a number of norms, no entropy
     for group, title in {
         "weights_loss": "Loss of the weights, by term",
         "architecture_loss": "Loss of the architecture, by term",
+        "architecture": "How undecided the search was: entropy of a decision, mean, in bits",
         "held_out": "Retrieval of people who were held out",
         "test": "Retrieval of test people, measured in training",
         "learning_rate": "Learning rate",

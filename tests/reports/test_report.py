@@ -24,6 +24,7 @@ from cmnas_tf.reports import of_run, ranked_lists
 from cmnas_tf.reports.page import Figure, Section, Table, write_page
 from cmnas_tf.reports.report import write_report
 from cmnas_tf.runs.run_folder import Description, RunFolder
+from cmnas_tf.runs.tensorboard import log, open_log
 from cmnas_tf.search_spaces.cell_space import CellSpace
 from docs import pictures
 from tests.evaluation.records import record
@@ -167,6 +168,26 @@ def test_a_search_that_goes_on(search, tmp_path):
     ]
     assert stem == [0.7, 0.9]
     assert "Nearly even at the end: layer1.0.bn1" in (tmp_path / "page.html").read_text()
+
+
+def test_what_a_finished_search_kept_stands_behind_its_epochs(search, tmp_path):
+    run = RunFolder(tmp_path / "run")
+    shutil.copytree(search.path, run.path)
+    Architecture.separate_until("stem", "resnet18").save(run.architecture)
+    writer = open_log(run.tensorboard, 0)
+    for step, bits in enumerate((1.0, 0.5)):
+        log(writer, {"architecture/mean_entropy_bits": bits, "architecture/separate": 9}, step)
+    writer.close()
+    write_report([str(run.path)], tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    leaned, undecided, *_ = charts_of(page)
+    values = leaned["layer"][0]["data"]["values"]
+    assert [(v["epoch"], v["probability"]) for v in values if v["decision"] == "stem"] == [
+        *((1, 0.7), (2, 0.9), ("kept", 1.0))
+    ]
+    assert {v["probability"] for v in values if v["epoch"] == "kept"} == {0.0, 1.0}
+    assert "How undecided the search was" in page and "The last column: what was kept." in page
+    assert [value["y"] for value in undecided["layer"][0]["data"]["values"]] == [1.0, 0.5]
 
 
 def test_a_search_for_cells_shows_them(tmp_path):
