@@ -7,6 +7,7 @@ how long each kind took, and the server's memory, to ``benchmarks/results/servin
 
 import argparse
 import io
+import itertools
 import shutil
 import struct
 import sys
@@ -75,28 +76,28 @@ def attack(base: Path, each: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(newest, Path(folder, "1"))
         with serving(Path(folder)) as (process, grpc_port, rest_port):
-            transports: list[Transport] = [
-                GrpcTransport(f"127.0.0.1:{grpc_port}", MODEL),
-                RestTransport(f"127.0.0.1:{rest_port}", MODEL),
-            ]
+            ways: dict[str, Transport] = {
+                "gRPC": GrpcTransport(f"127.0.0.1:{grpc_port}", MODEL),
+                "REST": RestTransport(f"127.0.0.1:{rest_port}", MODEL),
+            }
             good = {"image_bytes": np.array([jpeg(_noise(1, 128, 64)[0])], object)}
             before = most = resident_megabytes(process.pid)
-            for kind, requests in KINDS.items():
-                seen = kinds[kind] = {"answered": 0, "refused": 0, "longest_ms": 0.0}
-                for number, (signature, inputs) in enumerate(requests(each)):
+            for (kind, requests), way in itertools.product(KINDS.items(), ways):
+                seen = {"answered": 0, "refused": 0, "longest_ms": 0.0}
+                for signature, inputs in requests(each):
                     start = time.perf_counter()
-                    found, fault = _ask(transports[number % 2], signature, inputs)
-                    seen["longest_ms"] = max(
-                        seen["longest_ms"], 1000 * (time.perf_counter() - start)
-                    )
+                    found, fault = _ask(ways[way], signature, inputs)
+                    took = 1000 * (time.perf_counter() - start)
+                    seen["longest_ms"] = max(seen["longest_ms"], took)
                     seen[found] += 1
                     most = max(most, resident_megabytes(process.pid))
-                    faults += [f"{kind}: {fault}"] if fault else []
+                    faults += [f"{kind}, {way}: {fault}"] if fault else []
+                kinds[f"{kind}, {way}"] = seen
                 if seen["longest_ms"] > 1000 * SECONDS:
-                    faults.append(f"{kind}: {seen['longest_ms']:.0f} ms")
-            faults += [fault for t in transports if (fault := _ask(t, FILES, good)[1])]
-            for transport in transports:
-                transport.close()
+                    faults.append(f"{kind}, {way}: {seen['longest_ms']:.0f} ms")
+            faults += [fault for way in ways.values() if (fault := _ask(way, FILES, good)[1])]
+            for way in ways.values():
+                way.close()
     return {
         "kinds": kinds,
         "faults": faults,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.serving_hostile import attack
+from benchmarks.serving_hostile import KINDS, attack
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.serving.call_error import CallError
@@ -94,9 +94,10 @@ def test_an_attack_is_answered_in_sentences(base):
     asked here."""
     found = attack(base, 4)
     assert [fault for fault in found["faults"] if not fault.endswith(" ms")] == []
-    kinds = found["kinds"]
-    assert kinds["other shapes"]["answered"] == 4
-    assert kinds["ranks and channels"]["answered"] == kinds["too many"]["answered"] == 0
+    for way in ("gRPC", "REST"):
+        answered = {kind: found["kinds"][f"{kind}, {way}"]["answered"] for kind in KINDS}
+        assert answered["other shapes"] == 4
+        assert answered["ranks and channels"] == answered["too many"] == 0
 
 
 @pytest.fixture(scope="module", params=["local", "tensorflow_serving"])
