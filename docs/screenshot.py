@@ -99,7 +99,7 @@ def _search(page: Page, url: str, query: Path) -> None:
 def _take(page: Page, name: str, full_page: bool = False) -> None:
     """Writes what is seen."""
     taken = Image.open(io.BytesIO(page.screenshot(full_page=full_page))).convert("RGB")
-    taken.quantize(256, Image.Quantize.MAXCOVERAGE).save(DOCS / f"{name}.png", optimize=True)
+    taken.save(DOCS / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":
