@@ -22,7 +22,14 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.machine import machine
-from benchmarks.serving_load import DEADLINE, MODEL, jpeg, resident_megabytes, serving
+from benchmarks.serving_load import (
+    DEADLINE,
+    MODEL,
+    jpeg,
+    newest_version,
+    resident_megabytes,
+    serving,
+)
 from cmnas_tf.files import write_json
 from cmnas_tf.serving.call_error import CallError
 from cmnas_tf.serving.client.grpc_transport import GrpcTransport
@@ -70,11 +77,10 @@ def attack(base: Path, each: int) -> dict[str, Any]:
     Returns:
       ``kinds`` with ``answered``, ``refused`` and ``longest_ms``; ``faults``; ``memory``.
     """
-    newest = max((p for p in base.iterdir() if p.name.isdecimal()), key=lambda p: int(p.name))
     kinds: dict[str, dict[str, float]] = {}
     faults: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
-        shutil.copytree(newest, Path(folder, "1"))
+        shutil.copytree(newest_version(base), Path(folder, "1"))
         with serving(Path(folder)) as (process, grpc_port, rest_port):
             ways: dict[str, Transport] = {
                 "gRPC": GrpcTransport(f"127.0.0.1:{grpc_port}", MODEL),

@@ -78,7 +78,7 @@ def load(base: Path, seconds: float, clients: int, swaps: int, least: int = 0) -
     Returns:
       ``requests``, ``failures``, ``swaps``, latencies by signature, memory over time; JSON-ready.
     """
-    newest = max((p for p in base.iterdir() if p.name.isdecimal()), key=lambda p: int(p.name))
+    newest = newest_version(base)
     with tempfile.TemporaryDirectory() as folder:
         served = Path(folder)
         shutil.copytree(newest, served / "1")
@@ -124,6 +124,11 @@ def load(base: Path, seconds: float, clients: int, swaps: int, least: int = 0) -
         "signatures": {name: _latency(ms) for name, ms in sorted(asked.milliseconds.items())},
         "memory": _memory(memory),
     }
+
+
+def newest_version(base: Path) -> Path:
+    """Of a model's versions the folder with the highest number."""
+    return max((p for p in base.iterdir() if p.name.isdecimal()), key=lambda p: int(p.name))
 
 
 class _Asked:

@@ -15,7 +15,7 @@ from benchmarks.evaluation import AT_A_TIME, people, protocol
 from benchmarks.ranking import rank_one_by_one
 from benchmarks.torch_steps import FORMATS, TwoStream, functional, nn, torch
 from cmnas_tf.data.augment import MEAN, STD
-from cmnas_tf.data.index import Dataset, Images
+from cmnas_tf.data.index import Dataset
 from cmnas_tf.machine import cores
 from cmnas_tf.retrieval.measure import measure
 
@@ -64,14 +64,10 @@ class _Files(torch.utils.data.Dataset):
 
 def _mean_ap(embeddings: np.ndarray, images: Dataset) -> float:
     """Over the trials."""
-    row_of = {path: row for row, path in enumerate(images.test.paths)}
-
-    def of(part: Images) -> np.ndarray:
-        return embeddings[[row_of[path] for path in part.paths]]
-
     found = []
     for trial in protocol().trials_of(images):
         query, gallery = trial.query, trial.gallery
         labels = query.pids, gallery.pids, query.cameras, gallery.cameras
-        found.append(rank_one_by_one(-of(query) @ of(gallery).T, *labels)[1])
+        asking, answering = trial.divided(embeddings, images.test)
+        found.append(rank_one_by_one(-asking @ answering.T, *labels)[1])
     return float(np.mean(found))

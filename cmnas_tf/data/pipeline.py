@@ -73,8 +73,8 @@ _IN_PARALLEL = {"num_parallel_calls": cores(), "deterministic": True}
 _as_written = tf.autograph.experimental.do_not_convert
 _OPTIONS = tf.data.Options()
 _OPTIONS.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-# TensorFlow 2.15's autotuning may sleep through the end of an iterator, for half as long again as
-# it ran and up to a minute; more calls at a time than cores would gain nothing.
+# TensorFlow 2.15's autotuning may sleep through the end of an iterator: the longer it ran, the
+# longer, 7 s were seen. More calls at a time than cores would gain nothing.
 _OPTIONS.autotune.enabled = False
 
 

@@ -24,23 +24,19 @@ def open_searchable(
     Raises:
       BadInput: there is none, or it is damaged; or it is no store, and entries are to be chosen.
     """
-    if Path(path).suffix != SUFFIX and choice != ALL:
+    if Path(path).suffix == SUFFIX:
+        return Store.load(Path(path), effort, choice)
+    if choice != ALL:
         raise BadInput(
             f"{os.fspath(path)} is no store, and `cameras`, `since` and `until` choose entries of "
             "one. Put its gallery into a store with `build_gallery`, or leave them out."
         )
-    if Path(path).suffix != SUFFIX and Path(path).is_dir():
-        return FaissIndex.load(path, effort)
-    return open_gallery(path, effort, choice)
+    return FaissIndex.load(path, effort) if Path(path).is_dir() else Gallery.load(path)
 
 
-def open_gallery(
-    path: str | os.PathLike[str], effort: int = 32, choice: Choice = ALL
-) -> Gallery | Store:
+def open_gallery(path: str | os.PathLike[str]) -> Gallery | Store:
     """Opens a gallery file, or a store to search it; raises as :func:`open_searchable`."""
-    if Path(path).suffix == SUFFIX:
-        return Store.load(Path(path), effort, choice)
-    return Gallery.load(path)
+    return Store.load(Path(path)) if Path(path).suffix == SUFFIX else Gallery.load(path)
 
 
 def load_gallery(path: str | os.PathLike[str]) -> Gallery:
