@@ -75,7 +75,8 @@ def attack(base: Path, each: int) -> dict[str, Any]:
       each: random requests of each kind.
 
     Returns:
-      ``kinds`` with ``answered``, ``refused`` and ``longest_ms``; ``faults``; ``memory``.
+      ``kinds`` with ``answered``, ``refused`` and ``longest_ms`` that was waited for one;
+      ``faults``; ``memory``.
     """
     kinds: dict[str, dict[str, float]] = {}
     faults: list[str] = []
@@ -91,9 +92,9 @@ def attack(base: Path, each: int) -> dict[str, Any]:
             for (kind, requests), way in itertools.product(KINDS.items(), ways):
                 seen = {"answered": 0, "refused": 0, "longest_ms": 0.0}
                 for signature, inputs in requests(each):
-                    start = time.perf_counter()
+                    start = _waited()
                     found, fault = _ask(ways[way], signature, inputs)
-                    took = 1000 * (time.perf_counter() - start)
+                    took = 1000 * (_waited() - start)
                     seen["longest_ms"] = max(seen["longest_ms"], took)
                     seen[found] += 1
                     most = max(most, resident_megabytes(process.pid))
@@ -109,6 +110,12 @@ def attack(base: Path, each: int) -> dict[str, Any]:
         "faults": faults,
         "memory": {"before_megabytes": before, "most_megabytes": most},
     }
+
+
+def _waited() -> float:
+    """The time, in seconds, but for what this process computed: as JSON a request that is far too
+    large is written for longer than it is refused."""
+    return time.perf_counter() - time.process_time()
 
 
 def _ask(transport: Transport, signature: str, inputs: dict[str, np.ndarray]) -> tuple[str, str]:

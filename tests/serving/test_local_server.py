@@ -31,7 +31,7 @@ from cmnas_tf.serving.call_error import CallError
 from cmnas_tf.serving.client.remote_model import RemoteModel, Retries
 from cmnas_tf.serving.development_server import grpc_service
 from cmnas_tf.serving.development_server.local_serving import LocalServing
-from cmnas_tf.serving.development_server.rest_service import MOST_NESTED, RestServer
+from cmnas_tf.serving.development_server.rest_service import MOST_NESTED, MOST_VALUES, RestServer
 from cmnas_tf.serving.development_server.served_model import ServedModel
 from cmnas_tf.serving.development_server.server import LocalServer, serve_locally
 from tests.serving import stand_in
@@ -126,16 +126,23 @@ def test_a_body_that_is_too_large_is_not_waited_for(endpoint):
     assert "200,000,000 bytes, and at most 64,000,000" in said["error"]
 
 
-@pytest.mark.parametrize("entry", [b"[],", b"{},", b'"",'])
-def test_a_body_that_unfolds_to_much_is_not_read(endpoint, entry):
-    """Read, such a one of 63 MB was seen to take 4.3 GB."""
-    number = MOST_NESTED // entry.count(b'"') if b'"' in entry else MOST_NESTED
+@pytest.mark.parametrize(
+    ("entry", "number", "said"),
+    [
+        (b"[],", MOST_NESTED, "5,000,000 lists, objects and quotation marks"),
+        (b"{},", MOST_NESTED, "5,000,000 lists, objects and quotation marks"),
+        (b'"",', MOST_NESTED // 2, "5,000,000 lists, objects and quotation marks"),
+        (b"0,", MOST_VALUES + 1, "15,000,000 values"),
+    ],
+)
+def test_a_body_that_unfolds_to_much_is_not_read(endpoint, entry, number, said):
+    """Read, such a one of 63 MB was seen to take 4.3 GB; or two seconds, of numbers."""
     body = b'{"instances":[' + entry * number + b"[]]}"
     with connection(endpoint.rest) as opened:
         opened.request("POST", "/v1/models/reid:predict", body)
-        status, said = answer(opened)
+        status, answered = answer(opened)
     assert status == 400
-    assert "more than 5,000,000 lists, objects and quotation marks" in said["error"]
+    assert f"more than {said}" in answered["error"]
 
 
 def test_a_body_of_unknown_size(endpoint):
