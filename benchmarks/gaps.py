@@ -96,6 +96,34 @@ def best_elsewhere(seeds: dict[str, dict[str, float]], rules: list[str]) -> dict
     return {seed: seeds[seed][max(rules, key=of.__getitem__)] for seed, of in means.items()}
 
 
+def components(seeds: dict[str, dict[str, float]], rules: list[str]) -> tuple[float, float]:
+    """The standard deviations of the rules' true means, and of a training around its rule's.
+
+    By the mean squares of rules and seeds, crossed, whose interaction is what trainings scatter.
+    """
+    table = np.array([[row[rule] for row in seeds.values()] for rule in rules])  # [rules, seeds]
+    table -= table.mean(axis=0)
+    of_rules = table.mean(axis=1, keepdims=True)
+    freedom = len(rules) - 1
+    within = float(((table - of_rules) ** 2).sum()) / (freedom * (len(seeds) - 1))
+    between = len(seeds) * float((of_rules**2).sum()) / freedom
+    return float(np.sqrt(max(between - within, 0.0) / len(seeds))), float(np.sqrt(within))
+
+
+def _scatter(scores: Scores, rules: list[str]) -> str:
+    """By kind: how far the rules lie apart, how far the trainings of one do, and what is to be
+    gained: by how much the best of so many is expected above their mean."""
+    found = [components(seeds, rules) for seeds in scores.values()]
+    found.append(tuple(np.sqrt(np.mean(np.square(found), axis=0))))
+    best = stats.norm.ppf((len(rules) - 0.375) / (len(rules) + 0.25))  # Blom's approximation
+    table = [
+        [kind, f"{apart:.1f}", f"{scatter:.1f}", f"{best * apart:.1f}"]
+        for kind, (apart, scatter) in zip([*scores, "together"], found, strict=True)
+    ]
+    heads = ["points", "between rules", "between trainings of one", "the best above the mean"]
+    return str(markdown_table(heads, table))
+
+
 def _ahead(word: str, first: dict[str, dict[str, float]], scores: Scores, rows: list[str]) -> str:
     table = []
     for row in rows:
@@ -157,6 +185,7 @@ def report(scores: Scores, fitness: Scores | None = None) -> str:
     if all(len(seeds) > 1 for seeds in scores.values()):
         best = {kind: best_elsewhere(seeds, rules) for kind, seeds in scores.items()}
         parts.append(_ahead("best rule of each kind", best, scores, rules))
+        parts += [_scatter(scores, rules)] if len(rules) > 1 else []
     subject = {
         kind: {seed: row[SUBJECT] for seed, row in seeds.items() if SUBJECT in row}
         for kind, seeds in scores.items()

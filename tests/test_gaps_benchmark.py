@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks.gaps import best_elsewhere, pooled, report, take_over
+from benchmarks.gaps import best_elsewhere, components, pooled, report, take_over
 
 
 def write(study, rows, **more):
@@ -52,6 +52,18 @@ def test_the_best_rule_of_a_kind_is_chosen_on_its_other_seeds():
         "2": {"lucky": 20.0, "steady": 52.0},
     }
     assert best_elsewhere(seeds, ["lucky", "steady"]) == {"0": 50.0, "1": 10.0, "2": 52.0}
+
+
+def test_rules_apart_and_trainings_apart_by_hand():
+    """What a seed adds to every rule counts for nothing; of the rest, 1 each way for each rule, the
+    square's mean is 4 * 1 / ((2 - 1) * (2 - 1)) = 4; that of the rules, 5 each way, is 100."""
+    seeds = {"0": {"a": 56.0, "b": 44.0}, "1": {"a": 74.0, "b": 66.0}}
+    assert components(seeds, ["a", "b"]) == pytest.approx(((96 / 2) ** 0.5, 2.0))
+
+
+def test_rules_that_only_chance_tells_apart():
+    seeds = {"0": {"a": 1.0, "b": 3.0}, "1": {"a": 3.0, "b": 1.0}}
+    assert components(seeds, ["a", "b"])[0] == 0.0
 
 
 def test_each_kinds_best_rule_against_one_for_all(tmp_path):
