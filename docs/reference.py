@@ -94,7 +94,7 @@ def _command(name: str) -> list[str]:
     for title, options in command.groups():
         if optional := [option for option in options if not option.required]:
             found += [
-                f"## {_plain(title).rstrip('.')}",
+                f"## {_plain(title.replace('. (', ' (').rstrip('.'))}",
                 *(_of_flag(option, known) for option in optional),
             ]
     return found
