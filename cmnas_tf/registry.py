@@ -94,7 +94,8 @@ def load_plugins() -> None:
         try:
             entry.load()
         except Exception as error:  # whatever another package's module raises
+            why = f"{type(error).__name__}: {error}".rstrip(".")
             raise BadInput(
-                f"The plugin {entry.name!r} ({entry.value}) cannot be imported: "
-                f"{type(error).__name__}: {error}. Mend it, or uninstall its package."
+                f"The plugin {entry.name!r} ({entry.value}) cannot be imported: {why}. Mend it, or "
+                "uninstall its package."
             ) from error

@@ -94,7 +94,7 @@ def _command(name: str) -> list[str]:
     for title, options in command.groups():
         if optional := [option for option in options if not option.required]:
             found += [
-                f"## {_plain(title).rstrip('.')}",
+                f"## {_plain(title.replace('. (', ' (').rstrip('.'))}",
                 *(_of_flag(option, known) for option in optional),
             ]
     return found
@@ -115,7 +115,8 @@ def _entry(name: str, option: Option, text: str) -> str:
         highest = "" if option.maximum is None else f" to {option.maximum}"
         facts.append(f"{option.minimum}{highest}" if highest else f"at least {option.minimum}")
     if not option.required:
-        facts.append(f"default `{shown(option.default)}`" if option.default != "" else "optional")
+        default = shown(option.default)
+        facts.append(f"default `{default}`" if default else "optional")
     return f"`{name}` · {' · '.join(facts)}\n:   {_plain(' '.join(text.split()))}"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import cmnas_tf
 from cmnas_tf.commands import command_line
 from cmnas_tf.commands.help import print_and_end
-from cmnas_tf.errors import did_you_mean
+from cmnas_tf.errors import BadInput, did_you_mean
 from cmnas_tf.options import Options
 
 # By group and name, what a command does, in a line. The module of that name has ``main``, which
@@ -75,7 +75,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def run(name: str, argv: Sequence[str] = ()) -> None:
     """Runs a command; what ``python -m cmnas_tf.<name>`` does."""
-    command_line.run(*load(name), argv)
+    try:
+        main_and_options = load(name)
+    except BadInput as error:  # a plugin's, which is imported before there is a command
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(command_line.EXIT_BAD_INPUT) from error
+    command_line.run(*main_and_options, argv)
 
 
 def _overview() -> str:

@@ -88,7 +88,8 @@ def _values_given(options: Sequence[Option], argv: list[str]) -> dict[str, Any]:
     try:
         _, *words = values(argv)
     except flags.Error as error:
-        raise BadInput(f"{error}. See --help for the flags of this command.") from error
+        said = str(error).removesuffix(" ?") + ("?" if str(error).endswith(" ?") else ".")
+        raise BadInput(f"{said} See --help for the flags of this command.") from error
     given: dict[str, Any] = {}
     for known in options:
         flag = values[known.name]

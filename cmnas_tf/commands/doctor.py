@@ -28,6 +28,7 @@ EXTRAS = {
     "report": "vl_convert",
     "browse": "nicegui",
     "onnx": "tf2onnx",
+    "openvino": "openvino",
     "torch": "torch",
 }
 LEAST_MEMORY, LEAST_DISK = 2.0, 1.0  # GB; less is a problem: our choice

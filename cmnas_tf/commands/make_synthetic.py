@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from cmnas_tf.data.synthetic_plan import SyntheticPeople
+from cmnas_tf.machine import cores
 from cmnas_tf.options import Options, advanced, path_option
 from cmnas_tf.progress import progress_bar
 
@@ -31,7 +32,7 @@ def main(command: MakeSynthetic) -> None:
         written = write_dataset(
             people,
             command.data_dir,
-            processes=command.processes or None,
+            processes=command.processes or cores(),
             progress=bar.update,
         )
     print(f"{command.data_dir} {'written' if written else 'was there already'}")

@@ -171,9 +171,11 @@ def _require_marks(layout: str, root: Path) -> None:
             wrong = "is a file" if root.exists() else "does not exist"
         else:
             wrong = "holds nothing of the data set" if inside else "is empty"
+        others = [name for name in LAYOUTS if name != layout]
         raise BadInput(
             f"{root} {wrong}. It must be the folder of {wanted.title}, which looks like this:\n"
             f"{wanted.tree}\n"
+            f"If it is of another layout, name that: {', '.join(others)}\n"
             "To try things without the data set: `write_dataset`"
         )
 

@@ -23,7 +23,6 @@ from cmnas_tf.data.synthetic_plan import ONLY_OF, InfraredCameras, SyntheticPeop
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import replacing, write_json, write_text
 from cmnas_tf.interrupt import stop_with_parent
-from cmnas_tf.machine import cores
 from cmnas_tf.modality import INFRARED, MODALITIES
 from cmnas_tf.reading import read_json
 
@@ -37,18 +36,15 @@ def write_dataset(
     people: SyntheticPeople,
     root: str | os.PathLike[str],
     *,
-    processes: int | None = None,
+    processes: int = 1,
     progress: Callable[[int], Any] = lambda images: None,
 ) -> bool:
     """Draws the data set of ``people`` into the folder ``root``.
 
-    More than one process are started afresh ("spawn"), so a script that asks for them needs the
-    usual ``if __name__ == "__main__":``.
-
     Args:
       root: a folder that does not exist, is empty, or holds this very data set.
-      processes: how many draw at the same time, by default one per core; the files do not depend
-        on it.
+      processes: how many draw at the same time; the files do not depend on it. Several are started
+        afresh ("spawn"), so a script that asks for them needs ``if __name__ == "__main__":``.
       progress: called with the number of images just written; the numbers add up
         to ``people.image_count``.
 
@@ -59,11 +55,8 @@ def write_dataset(
       BadInput: ``root`` holds something else, or ``processes`` is below 1.
     """
     root = Path(root).absolute()
-    processes = cores() if processes is None else processes
     if processes < 1:
-        raise BadInput(
-            f"processes must be at least 1. Received: {processes}. Leave it out for one per core."
-        )
+        raise BadInput(f"processes must be at least 1. Received: {processes}")
     if _is_there(people, root):
         return False
     with replacing(root) as aside:

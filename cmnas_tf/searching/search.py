@@ -24,6 +24,7 @@ from cmnas_tf.runs.run_folder import ANYTHING, Description, RunFolder
 from cmnas_tf.search_spaces import SPACES, SearchSpace
 from cmnas_tf.searching.algorithm import ALGORITHMS, SearchAlgorithm, Task
 from cmnas_tf.searching.darts import Darts
+from cmnas_tf.searching.selection import of_selection
 from cmnas_tf.training.inputs import TrainingImages
 
 
@@ -50,7 +51,8 @@ class Found:
         return Cost(**self.architecture.provenance["cost"])
 
     def __str__(self) -> str:
-        return f"{self.space.describe(self.architecture)}\n{self.cost}"
+        described = self.space.describe(self.architecture)
+        return f"{described}\n{of_selection(self.architecture)}{self.cost}"
 
 
 @naming_lost_workers()

@@ -99,6 +99,19 @@ class ByFitness(Selection):
         raise NotImplementedError
 
 
+def of_selection(selected: Architecture) -> str:
+    """What a selection by fitness says of the architecture that it selected; else nothing."""
+    found = selected.provenance
+    if "architectures_measured" not in found:
+        return ""
+    fitness, best = 100 * found["fitness"], 100 * found["best_fitness"]
+    ahead = f"; the best, {best:.1f}, is not clearly ahead" if best > fitness else ""
+    return (
+        f"selected among {found['architectures_measured']} by the retrieval of people whom the "
+        f"weights never saw: mAP {fitness:.1f}{ahead}\n"
+    )
+
+
 def fittest(
     measured: "Mapping[Architecture, Fitness]", space: SearchSpace, tie_errors: float
 ) -> tuple[Architecture, Architecture]:

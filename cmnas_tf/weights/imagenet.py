@@ -60,7 +60,7 @@ def imagenet_file(backbone: str, progress: bool = True) -> Path:
         return path
     instead = (
         "Or fetch it by hand, make a checkpoint of it (`import_weights`), and give that as "
-        "`initial_weights`."
+        "`initial_weights`. Empty, it begins with random weights."
     )
     with replacing(path) as aside:
         try:

@@ -15,6 +15,7 @@ from cmnas_tf import commands
 from cmnas_tf.commands import cmnas
 from cmnas_tf.commands.cmnas import COMMANDS, GROUPS
 from cmnas_tf.commands.make_synthetic import MakeSynthetic
+from cmnas_tf.errors import BadInput
 from tests.commands.every import class_of, every_command
 
 ROOT = Path(__file__).parents[2]
@@ -114,7 +115,17 @@ def test_a_command_is_run_with_the_words_behind_it(monkeypatch, tmp_path):
 def test_what_is_wrong_is_said_by_the_command(ended, capsys):
     code, said = ended("make_synthetic", "--sed=3")
     assert code == 2
-    assert said.err.startswith("\nerror: ") and "Did you mean: seed" in said.err
+    assert said.err.startswith("\nerror: ") and "Did you mean: seed? See --help" in said.err
+
+
+def test_a_plugin_that_fails_before_there_is_a_command(ended, monkeypatch):
+    def load(name):
+        raise BadInput("The plugin 'ours' cannot be imported.")
+
+    monkeypatch.setattr(cmnas, "load", load)
+    code, said = ended("train", "--help")
+    assert (code, said.out) == (2, "")
+    assert said.err == "error: The plugin 'ours' cannot be imported.\n"
 
 
 @pytest.mark.parametrize(

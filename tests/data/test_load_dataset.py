@@ -1,5 +1,7 @@
 """Which layout a folder has, and what is said when it is not the right one."""
 
+import re
+
 import pytest
 
 from cmnas_tf.data import LAYOUTS, load_dataset
@@ -47,6 +49,8 @@ def test_a_folder_without_the_data_set(tmp_path, layout, name, message):
         load_dataset(layout, tmp_path / name)
     assert LAYOUTS[layout].tree in str(caught.value)
     assert "`write_dataset`" in str(caught.value)
+    (others,) = re.findall("another layout, name that: (.*)", str(caught.value))
+    assert others.split(", ") == [name for name in LAYOUTS if name != layout]
 
 
 def test_unknown_layout(tmp_path):

@@ -1,9 +1,11 @@
 import dataclasses
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -339,3 +341,15 @@ def test_a_killed_process_leaves_none_behind(tmp_path):
     process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL
     assert [path.suffix for path in tmp_path.iterdir()] == [".tmp"]
+
+
+def test_a_plain_script_draws_people(tmp_path):
+    """Without ``if __name__ == "__main__"``, which other processes would need."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import cmnas_tf as reid\n"
+        "people = reid.SyntheticPeople(train_identities=2, test_identities=2)\n"
+        f"assert reid.write_dataset(people, {str(tmp_path / 'people')!r})\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    subprocess.run([sys.executable, str(script)], check=True, env=environment)

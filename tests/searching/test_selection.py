@@ -17,7 +17,7 @@ from cmnas_tf.retrieval.fitness import Fitness
 from cmnas_tf.search_spaces import CellSpace, NormSpace
 from cmnas_tf.searching import Darts, fitness, selection
 from cmnas_tf.searching.fitness import SupernetFitness
-from cmnas_tf.searching.selection import SELECTIONS, Evolution, OfStages, fittest
+from cmnas_tf.searching.selection import SELECTIONS, Evolution, OfStages, fittest, of_selection
 from tests.searching.small import SMALL, SPACE, find
 from tests.tiny_people import ONE_BLOCK
 
@@ -71,6 +71,8 @@ def test_stages_finds_the_rule_that_fits(rule):
     assert found == right
     assert found.provenance["fitness"] == found.provenance["best_fitness"] == 1
     assert found.provenance["architectures_measured"] == len(by_table.measured) == 10
+    assert "among 10" in of_selection(found) and "mAP 100.0\n" in of_selection(found)
+    assert of_selection(DERIVED) == ""
 
 
 def test_of_equals_the_smallest_is_taken_and_of_those_the_fittest():
