@@ -145,3 +145,15 @@ def test_galleries_are_those_that_were_measured():
 
 def _percent(of_seeds: dict[str, float]) -> str:
     return f"{100 * sum(of_seeds.values()) / len(of_seeds):.1f}"
+
+
+def test_fitness_after_epochs_of_its_own_is_as_measured():
+    found = [
+        json.loads((DOCS / "logits" / f"tuned_{kind}.json").read_text())
+        for kind in ("heat", "coarse")
+    ]
+    text = (DOCS / "logits.md").read_text()
+    for name in found[0]:
+        (printed,) = re.findall(rf"^\| {name} \| (.*) \|$", text, re.MULTILINE)
+        wanted = [f"{100 * of[name][epochs]:.1f}" for of in found for epochs in "013"]
+        assert printed.split(" | ") == wanted
