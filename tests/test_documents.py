@@ -33,10 +33,11 @@ every_document = pytest.mark.parametrize(
 # Flags that documents name and no command has: of other programs, and of the worked examples.
 FOREIGN = {
     "README.md": {"enable_batching", "grpc_max_threads", "memory", "ssl_config_file"},
-    "BUILD.md": {"extra-index-url", "no-build-isolation", "no-deps", "random-order"},
+    "BUILD.md": {"constraint", "extra-index-url", "no-build-isolation", "no-deps", "random-order"},
     "CONTRIBUTING.md": {"no-deps"},
     "search.md": {"logdir"},
-    "slurm.md": {"gres"},
+    "slurm.md": {"address", "build-arg", "gres", "head"},
+    "troubleshooting.md": {"num-cpus"},
     "moving.md": {
         *("data_root", "batch_size", "num_pos", "sp_lambda", "cmmd_lambda", "lr", "steps"),
         *("img_h", "img_w", "ema_decay", "shot", "config_path", "weights", "save-dir"),

@@ -473,6 +473,7 @@ def test_the_pins_lie_within_the_bounds_of_the_package(line):
         *extras["report"],
         *extras["browse"],
         *extras["store"],
+        *extras["ray"],
         *extras["docs"],
         *extras["torch"],
         *extras["onnx"],

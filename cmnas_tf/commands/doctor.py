@@ -25,6 +25,7 @@ EXTRAS = {
     "serving": "tensorflow_serving",
     "faiss": "faiss",
     "store": "lancedb",
+    "ray": "ray",
     "report": "vl_convert",
     "browse": "nicegui",
     "onnx": "tf2onnx",

@@ -6,22 +6,19 @@ interrupted it, rerun the same command to resume; what is finished is not done a
 """
 
 import shlex
-import subprocess
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from cmnas_tf.commands.command_line import arguments
+from cmnas_tf.commands.executor import Executor, say
 from cmnas_tf.commands.options_of_runs import RUN_DIR, DataFolder
-from cmnas_tf.commands.processes import run_command, start_command
+from cmnas_tf.commands.processes import run_command
 from cmnas_tf.commands.words import flag_behind, in_flags
-from cmnas_tf.devices.gpus import shared_out, visible_gpus
 from cmnas_tf.devices.threads import Threads, threads_to_use
 from cmnas_tf.errors import BadInput
 from cmnas_tf.options import Options, advanced, option, path_option, prefixed
 from cmnas_tf.studies.arms import Comparison
-from cmnas_tf.studies.plan import Evaluating, Searching, Study, StudyCell, StudyData, Training
+from cmnas_tf.studies.plan import Evaluating, Searching, Study, StudyData, Training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,18 +35,6 @@ class StudyCommand(Options):
         "Flagfile of make_synthetic: the people that `data_dir` shall hold, drawn where it does "
         "not exist."
     )
-    jobs: int = option(
-        1,
-        "Cells that are worked on at a time, each in a process of `threads` threads.",
-        minimum=1,
-        affects_result=False,
-    )
-    gpus_per_cell: float = advanced(
-        1.0,
-        "GPUs that a cell sees, of those of this machine; below 1, several cells share one.",
-        minimum=0.01,
-        affects_result=False,
-    )
     cell: str = advanced(
         "", "Do this cell alone, here: ARM/seedN, as `dry_run` lists them.", affects_result=False
     )
@@ -58,6 +43,7 @@ class StudyCommand(Options):
     )
     data: DataFolder = DataFolder()
     threads: Threads = Threads()
+    executing: Executor = Executor()
     comparison: Comparison = Comparison()
     search: Searching = prefixed("search", Searching())
     train: Training = prefixed("train", Training())
@@ -128,43 +114,14 @@ def main(command: StudyCommand) -> None:
         people = f"--flagfile={command.people}"
         run_command("make_synthetic", people, f"--data_dir={command.data.data_dir}")
         study = make(command)  # the folder tells now which data set it is
-    say, jobs = partial(print, flush=True), command.jobs
-    if places := shared_out(visible_gpus(), command.gpus_per_cell):
-        jobs = min(jobs, len(places))
-        say(f"--jobs={jobs}: the GPUs have room for {len(places)} cells at a time")
-    cells = Queue(study.cells(), jobs, starter(arguments(command), threads, places), say)
+    own = [*arguments(command), f"--threads={threads}"]
+    start, jobs = command.executing.prepare(
+        lambda cell: ["study", *own, f"--cell={cell.name}"], threads, [command.data.data_dir]
+    )
+    cells = Queue(study.cells(), jobs, start, say)
     if cells.waiting:
         command.data.load_listed()  # or every cell would refuse it by itself
     cells.run()
     print(report(study))
     if cells.failed:
         raise SystemExit(1)
-
-
-def starter(
-    argv: Sequence[str], threads: int, places: Sequence[str] = ()
-) -> Callable[[StudyCell], subprocess.Popen]:
-    """Starts a cell as the study's own command, with ``--cell``; it writes to the cell's log.
-
-    Args:
-      argv: of the study.
-      threads: of each cell.
-      places: the GPUs of as many cells as there may be at a time; () where there are none.
-    """
-    environment = {"OMP_NUM_THREADS": str(threads)}  # NumPy's, too
-    if len(set(places)) < len(places):
-        environment["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"  # or the first takes all the memory
-    at_work: dict[int, subprocess.Popen] = {}
-
-    def start(cell: StudyCell) -> subprocess.Popen:
-        free = [n for n in range(len(places)) if n not in at_work or at_work[n].poll() is not None]
-        cell.folder.mkdir(parents=True, exist_ok=True)
-        own = [*argv, f"--threads={threads}", f"--cell={cell.name}"]
-        seen = {"CUDA_VISIBLE_DEVICES": places[free[0]]} if free else {}
-        with cell.log_file.open("ab") as log:
-            process = start_command("study", *own, output=log, environment=environment | seen)
-        if free:
-            at_work[free[0]] = process
-        return process
-
-    return start

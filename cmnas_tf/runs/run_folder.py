@@ -167,6 +167,13 @@ class RunFolder:
                     self._remove_if_not_begun()
                 raise
 
+    def wait_until_unused(self) -> None:
+        """Waits for a process that works in it, or in a run within it: one whose starter is lost
+        saves what it did before it ends."""
+        for lock in self.path.rglob(self._lock.name):
+            with locked(lock, os.fspath(lock.parent), wait=True):
+                pass
+
     def _remove_if_not_begun(self) -> None:
         """Removes a folder that holds no more than what a run writes before its first step."""
         found = set(self.path.iterdir())

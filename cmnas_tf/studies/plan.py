@@ -152,6 +152,11 @@ class StudyCell:
             return training
         return replace(training, network=replace(training.network, architecture=named))
 
+    @property
+    def kind(self) -> str:
+        """What takes about as long: each search is a kind, and all that only train."""
+        return self.arm.name if self.searching is not None else "train"
+
     @cached_property
     def after(self) -> "StudyCell | None":
         """What must be finished before: the subject's cell, where a random one is drawn like it."""

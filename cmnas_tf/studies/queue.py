@@ -2,17 +2,50 @@
 
 import signal
 import statistics
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
 
-from cmnas_tf.errors import Stopped
+from cmnas_tf.errors import BadInput, Stopped
 from cmnas_tf.files import write_json
 from cmnas_tf.interrupt import StopRequest
-from cmnas_tf.studies.plan import StudyCell
 
 _POLL_SECONDS = 0.2
+
+
+class QueuedCell(Protocol):
+    """What the queue asks of a cell of a study; a trial answers, too."""
+
+    name: str
+    folder: Path
+    failure_file: Path
+    log_file: Path
+
+    @property
+    def kind(self) -> str:
+        """Cells of one kind take about as long."""
+
+    @property
+    def after(self) -> "QueuedCell | None":
+        """What must be finished before."""
+
+    def results(self) -> dict[str, Any] | None:
+        """What it found, once it is finished."""
+
+
+class Process(Protocol):
+    """What works on a cell, here or elsewhere: the part of ``subprocess.Popen`` that is needed."""
+
+    def poll(self) -> int | None:
+        """Its exit code once it has ended."""
+
+    def send_signal(self, number: int, /) -> None:
+        """Asks it to save what it did, and to end."""
+
+    def wait(self) -> object:
+        """Waits until it has ended."""
 
 
 @dataclass
@@ -31,41 +64,48 @@ class Queue:
       BadInput: a finished cell is of other settings.
     """
 
-    cells: Sequence[StudyCell]
+    cells: Sequence[QueuedCell]
     jobs: int
-    start: Callable[[StudyCell], subprocess.Popen]
+    start: Callable[[QueuedCell], Process]
     say: Callable[[str], None]
     failed: dict[str, str] = field(default_factory=dict)
-    waiting: list[StudyCell] = field(default_factory=list, init=False)
+    waiting: list[QueuedCell] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
-        self._running: dict[StudyCell, tuple[subprocess.Popen, float]] = {}  # and when it began
+        self._running: dict[QueuedCell, tuple[Process, float]] = {}  # and when it began
         self._durations: dict[str, list[float]] = {}
         for cell in self.cells:
             found = cell.results()
             if found is None:
                 self.waiting.append(cell)
             else:
-                self._note(cell, sum(filter(None, found["seconds"].values())))
+                self._note(cell, sum(filter(None, found.get("seconds", {}).values())))
 
     def run(self) -> None:
         """Runs until every cell is finished or has failed.
 
         Raises:
-          Stopped: a signal asked for it; the cells at work were told to save what they
-            did, and were waited for.
+          Stopped: a signal asked for it.
+          BadInput: no cell can be worked on there. In both cases the cells at work were told to
+            save what they did, and were waited for.
         """
         self.say(f"{len(self.cells)} cells, {len(self.cells) - len(self.waiting)} finished before")
         with StopRequest.listening() as request:
-            while (self.waiting or self._running) and not request.signal:
-                self._begin()
-                time.sleep(_POLL_SECONDS)
-                for cell, (process, begun) in list(self._running.items()):
-                    if process.poll() is not None:
-                        del self._running[cell]
-                        self._end(cell, process.returncode, time.monotonic() - begun)
+            try:
+                while (self.waiting or self._running) and not request.signal:
+                    self._begin()
+                    time.sleep(_POLL_SECONDS)
+                    for cell, (process, begun) in list(self._running.items()):
+                        if (code := process.poll()) is not None:
+                            del self._running[cell]
+                            self._end(cell, code, time.monotonic() - begun)
+            except BadInput:
+                self._stop(signal.SIGTERM)
+                raise
             if request.signal:
                 self._stop(request.signal)
+                done = len(self.cells) - len(self.waiting) - len(self._running)
+                raise Stopped(request.signal, f"{done} of {len(self.cells)} cells")
 
     def _begin(self) -> None:
         """Starts as many cells as there are places for, the first ones that can be begun."""
@@ -78,41 +118,35 @@ class Queue:
                 self.waiting.remove(cell)
                 self._running[cell] = self.start(cell), time.monotonic()
 
-    def _end(self, cell: StudyCell, code: int, seconds: float) -> None:
+    def _end(self, cell: QueuedCell, code: int, seconds: float) -> None:
         found = cell.results()
         if found is None:
             self._fail(cell, code, last_words(cell))
             return
+        cell.failure_file.unlink(missing_ok=True)
         self._note(cell, seconds)
         said = ", ".join(f"mAP {100 * found['mAP']:.1f}" for found in found["results"].values())
         self._tell(cell, said)
 
-    def _fail(self, cell: StudyCell, code: int, message: str) -> None:
+    def _fail(self, cell: QueuedCell, code: int, message: str) -> None:
         self.failed[cell.name] = message
         write_json(cell.failure_file, {"exit_code": code, "message": message})
         self._tell(cell, f"FAILED: {message}")
 
-    def _tell(self, cell: StudyCell, what: str) -> None:
+    def _tell(self, cell: QueuedCell, what: str) -> None:
         left = [*self.waiting, *self._running]
-        minutes = seconds_left(self._durations, [kind_of(c) for c in left], self.jobs) / 60
+        minutes = seconds_left(self._durations, [c.kind for c in left], self.jobs) / 60
         done = f"{len(self.cells) - len(left)}/{len(self.cells)}"
         self.say(f"{done:>9}  {cell.name:<24} {what}; about {minutes:.0f} minutes left")
 
-    def _note(self, cell: StudyCell, seconds: float) -> None:
-        self._durations.setdefault(kind_of(cell), []).append(seconds)
+    def _note(self, cell: QueuedCell, seconds: float) -> None:
+        self._durations.setdefault(cell.kind, []).append(seconds)
 
     def _stop(self, number: signal.Signals) -> None:
         for process, _ in self._running.values():
             process.send_signal(number)
         for process, _ in self._running.values():
             process.wait()
-        done = len(self.cells) - len(self.waiting) - len(self._running)
-        raise Stopped(number, f"{done} of {len(self.cells)} cells")
-
-
-def kind_of(cell: StudyCell) -> str:
-    """Cells of one kind take about as long: each search is a kind, and all that only train."""
-    return cell.arm.name if cell.searching is not None else "train"
 
 
 def seconds_left(durations: Mapping[str, Sequence[float]], left: Sequence[str], jobs: int) -> float:
@@ -131,7 +165,7 @@ def seconds_left(durations: Mapping[str, Sequence[float]], left: Sequence[str], 
     )
 
 
-def last_words(cell: StudyCell) -> str:
+def last_words(cell: QueuedCell) -> str:
     """What a process that failed said last: its error, or how its traceback ends."""
     log = cell.log_file.read_text(encoding="utf-8", errors="replace")
     lines = [line.rstrip() for line in log.splitlines() if line.strip()]

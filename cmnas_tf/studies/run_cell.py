@@ -16,6 +16,7 @@ from cmnas_tf.evaluation.results_file import keep
 from cmnas_tf.files import write_json
 from cmnas_tf.reading import read_json
 from cmnas_tf.retrieval.measure import MEASURES
+from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.searching.fitness import supernet_scores
 from cmnas_tf.searching.search import find_architecture
 from cmnas_tf.studies.plan import SCHEMA, StudyCell, of_part
@@ -32,6 +33,8 @@ def run_cell(cell: StudyCell, threads: int = 0) -> None:
       BadInput: the cell that it depends on is not finished; and whatever stops a search, a training
         or an evaluation.
     """
+    if cell.results() is None:
+        RunFolder(cell.folder).wait_until_unused()
     if cell.results() is not None:
         logger.info("%s is there already", cell.results_file)
         return

@@ -1,9 +1,12 @@
 """``cmnas trials``: which commands it comes to, and what of them is still to be done."""
 
+import json
+import subprocess
+
 import numpy as np
 import pytest
 
-from cmnas_tf.commands import command_line, trials
+from cmnas_tf.commands import command_line, executor, trials
 from cmnas_tf.commands.evaluate import Evaluate
 from cmnas_tf.commands.train import Train
 from cmnas_tf.commands.trials import Trials, trials_of
@@ -126,3 +129,49 @@ def test_a_command_that_fails_ends_all(command, monkeypatch):
     with pytest.raises(SystemExit) as ended:
         trials.main(command())
     assert (ended.value.code, ran) == (3, ["train"])
+
+
+def test_side_by_side_each_trial_is_this_command_of_itself_alone(
+    command, monkeypatch, capsys, tmp_path
+):
+    """Trial 1 is finished. Of the others one fails at first: there is no summary then, the other
+    one is done, and the next call does what is missing."""
+    one, *_ = found = [trial for trial, _, _ in trials_of(command())]
+    finish(one)
+    fails, asked = ["--splits=03"], []
+
+    def start(name, *flags, output, environment):
+        given = command_line.read(Trials, [name, *flags])
+        asked.append((name, given.splits))
+        assert not given.summary and given.executing.executor == "local"
+        assert given.executing.jobs == 1 and given.threads.threads == 1
+        assert given.recipe == command().recipe
+        code = "error: no luck" if flags[-1] in fails else ""
+        if not code:
+            finish(found[int(given.splits) - 1])
+        return subprocess.Popen(["bash", "-c", f"echo '{code}'; test -z '{code}'"], stdout=output)
+
+    monkeypatch.setattr(executor, "start_command", start)
+    with pytest.raises(SystemExit) as ended:
+        trials.main(command("--jobs=2", "--threads=1"))
+    assert ended.value.code == 1
+    assert sorted(asked) == [("trials", "02"), ("trials", "03")]
+    said, folder = capsys.readouterr().out, tmp_path / "runs"
+    assert "3 cells, 1 finished before" in said
+    assert "trial_03" in said and "FAILED: no luck" in said
+    assert json.loads((folder / "trial_03.failure").read_text())["message"] == "no luck"
+    assert not (folder / "trials.json").exists()
+
+    fails.clear()
+    trials.main(command("--jobs=2", "--threads=1"))
+    assert asked[2:] == [("trials", "03")]
+    assert not (folder / "trial_03.failure").exists()
+    assert set(json.loads((folder / "trials.json").read_text())["checkpoints"]) == {"1", "2", "3"}
+
+
+def test_without_a_summary(command, tmp_path, monkeypatch):
+    monkeypatch.setattr(trials, "run_command", None)
+    for trial, _, _ in trials_of(command()):
+        finish(trial)
+    trials.main(command("--nosummary"))
+    assert not (tmp_path / "runs" / "trials.json").exists()

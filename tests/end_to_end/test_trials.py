@@ -74,3 +74,18 @@ def test_a_killed_command_is_resumed(data, tmp_path):
     output, _ = process.communicate()
     assert process.returncode == 2
     assert "--seed=0 then, 1 now" in output
+
+
+def test_side_by_side_they_are_the_same(data, tmp_path):
+    """Which is all that one after the other leaves, to the last bit."""
+    files = []
+    for name, flags in (("one", []), ("two", ["--jobs=2"])):
+        folder = tmp_path / name
+        process = start_trials(data, folder, "--splits=1-2", "--threads=1", *flags)
+        output, _ = process.communicate()
+        assert process.returncode == 0, output
+        summary = json.loads((folder / "trials.json").read_text())
+        assert f"{100 * summary['results']['visible_to_infrared']['mean']['mAP']:.2f}" in output
+        files.append((folder / "trials.json").read_text().replace(str(folder), ""))
+    assert files[0] == files[1]
+    assert "written to" in (tmp_path / "two" / "trial_02.log").read_text()

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -206,6 +207,30 @@ def test_a_folder_in_use_is_refused_naming_who_uses_it(tmp_path):
     with pytest.raises(KeyboardInterrupt), run.opened(description, Recipe.options()):
         raise KeyboardInterrupt
     open_run(tmp_path)
+
+
+def test_one_may_wait_until_no_run_in_a_folder_is_in_use(tmp_path, caplog, monkeypatch):
+    caplog.set_level("INFO", "cmnas_tf.files")
+    said, free = threading.Event(), threading.Event()
+    monkeypatch.setattr(caplog.handler, "filters", [lambda record: said.set() or True])
+    RunFolder(tmp_path).wait_until_unused()
+
+    def wait():
+        RunFolder(tmp_path).wait_until_unused()
+        free.set()
+
+    description = Description("train", "data", train(), 1)
+    with RunFolder(tmp_path / "cell" / "train").opened(description, Recipe.options()):
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        assert said.wait(60)
+        assert not free.is_set()
+    waiting.join(60)
+    assert free.is_set()
+    user = f"process {os.getpid()} on {socket.gethostname()}"
+    assert caplog.messages == [
+        f"{tmp_path / 'cell' / 'train'} is in use by {user}, which is waited for."
+    ]
 
 
 def test_a_killed_process_leaves_the_folder_free(tmp_path):

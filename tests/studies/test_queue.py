@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from cmnas_tf.errors import Stopped
+from cmnas_tf.errors import BadInput, Stopped
 from cmnas_tf.studies import queue
 from cmnas_tf.studies.queue import Queue, last_words, seconds_left
 from tests.studies.small import finish, results, study
@@ -183,3 +183,29 @@ def test_last_words(tmp_path, log, words):
     cell.folder.mkdir(parents=True)
     cell.log_file.write_text(log)
     assert last_words(cell) == words
+
+
+def test_where_no_cell_can_be_worked_on_the_others_save_what_they_did(tmp_path, pipes):
+    """Something is wrong with a node: that ends all, once those at work have ended."""
+    cells = study(tmp_path).cells()
+    start = Cells(pipes(), lambda cell: "wait")
+
+    class Unfit:
+        def __init__(self, process):
+            self.send_signal, self.wait = process.send_signal, process.wait
+
+        def poll(self):
+            with os.fdopen(os.open(start.pipe, os.O_RDWR), "rb", buffering=0) as pipe:
+                said = b""
+                while said.count(b"ready") < 2:
+                    said += pipe.read(100)
+            raise BadInput("The node is unfit.")
+
+    def begin(cell):
+        process = start(cell)
+        return process if cell is cells[1] else Unfit(process)
+
+    with pytest.raises(BadInput, match="The node is unfit"):
+        Queue(cells, 2, begin, list).run()
+    assert all((tmp_path / name / "saved").exists() for name in start.started)
+    assert not list(tmp_path.rglob("failure.json"))
