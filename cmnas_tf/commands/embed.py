@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 
 from cmnas_tf.commands.options_of_runs import TrainedSource
-from cmnas_tf.devices.threads import Threads
+from cmnas_tf.devices.threads import Threads, use_threads
 from cmnas_tf.options import Options, advanced, option, path_option
 from cmnas_tf.runs.how_it_runs import Progress
 
@@ -59,9 +59,8 @@ def main(command: Embed) -> None:
         os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
         from cmnas_tf.devices.ray_nodes import RayNodes
 
-        nodes = RayNodes(command.ray_address, threads, command.gpus_per_task)
+        nodes = RayNodes(command.ray_address, threads or 1, command.gpus_per_task)
 
-    from cmnas_tf.devices.threads import use_threads
     from cmnas_tf.serving.embed_images import embed_images
 
     use_threads(threads, 0)

@@ -151,12 +151,12 @@ def _embedded(
         return [read_bytes(folder / name) for name in names]
 
     with progress_bar(len(entries), "image", progress) as bar:
-        for batch in embed(names, [entry.modality for entry in entries], read):
-            for row, reason in batch.refused.items():
+        for rows, found, refused in embed(names, [entry.modality for entry in entries], read):
+            for row, reason in refused.items():
                 raise BadInput(
                     f"{folder / names[row]} cannot be embedded: {reason}. Correct it, or take it "
                     "out of the folder."
                 )
-            embeddings[batch.rows] = batch.embeddings
-            bar.update(len(batch.rows))
+            embeddings[rows] = found
+            bar.update(len(rows))
     return Gallery.of(network_digest(model), entries, embeddings)

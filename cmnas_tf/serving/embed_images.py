@@ -9,9 +9,9 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.files import locked, write_json
 from cmnas_tf.progress import progress_bar
 from cmnas_tf.serving.build_gallery import network_digest
-from cmnas_tf.serving.embed_files import FileEmbedder
+from cmnas_tf.serving.embed_files import FileEmbedder, Refused
 from cmnas_tf.serving.embedded import MANIFEST, SUFFIX, Embedded, about_part, part_file, write_part
 from cmnas_tf.serving.image_list import list_images, reader
 from cmnas_tf.training.trained import TrainedNetwork, load_network
@@ -29,76 +29,37 @@ DTYPES = ("float32", "float16")
 
 
 class Part(NamedTuple):
-    """Some of the images, by the columns of their list, and the file of their embeddings."""
+    """Some of the images, by the columns of their list; what its file says of itself, too."""
 
     file: Path
     images: Mapping[str, Sequence[str]]
+    root: str  # the folder or URL that paths start from
+    about: Mapping[str, str]  # digests of the network and of the images, and the vectors' dtype
 
-
-@dataclass(frozen=True)
-class Job:
-    """How each part is made; sent to the nodes of a cluster.
-
-    Attributes:
-      checkpoint, weights, network: which trained network, and its digest.
-      root: the folder or URL that paths start from.
-      dtype: of the vectors.
-    """
-
-    checkpoint: str
-    weights: str
-    network: str
-    root: str
-    dtype: str
-
-    def is_done(self, part: Part) -> bool:
-        """Whether a part is there; BadInput: its file is one of other images or of another kind."""
-        if not part.file.exists():
+    def is_done(self) -> bool:
+        """Whether the file is there; BadInput: it is there, and of something else."""
+        if not self.file.exists():
             return False
-        if self._about(part).items() <= about_part(part.file).items():
+        if self.about.items() <= about_part(self.file).items():
             return True
         raise BadInput(
-            f"{part.file} is of other images, another network or dtype, or a part had another "
+            f"{self.file} is of other images, another network or dtype, or a part had another "
             "number of images: what is to be embedded has changed since it was begun. Give what "
             "was given then, or another `output`."
         )
 
-    def embed(self, part: Part, embedder: FileEmbedder, tell: Callable[[int], None]) -> None:
-        """Writes a part, without the images that cannot be embedded, of which it says why.
-
-        Args:
-          part: of the list.
-          embedder: of the network.
-          tell: is called with the number of images that have been done since.
-        """
-        paths = part.images["path"]
-        refused: dict[int, str] = {}
-        vectors = np.empty((len(paths), embedder.size), self.dtype)
-        for batch in embedder(paths, part.images["modality"], reader(self.root)):
-            vectors[batch.rows] = batch.embeddings
-            refused |= batch.refused
-            tell(len(batch.rows) + len(batch.refused))
+    def write(self, embedder: FileEmbedder, tell: Callable[[int], None]) -> None:
+        """Embeds the images, and tells how many more are done; leaves out those refused."""
+        paths, dtype = self.images["path"], self.about["dtype"]
+        vectors, refused = np.empty((len(paths), embedder.size), dtype), Refused()
+        for rows, found, others in embedder(paths, self.images["modality"], reader(self.root)):
+            vectors[rows] = found
+            refused |= others
+            tell(len(rows) + len(others))
         kept = [row for row in range(len(paths)) if row not in refused]
-        images = {name: [column[row] for row in kept] for name, column in part.images.items()}
+        images = {name: [column[row] for row in kept] for name, column in self.images.items()}
         why = [{"path": paths[row], "reason": refused[row]} for row in sorted(refused)]
-        write_part(part.file, images, vectors[kept], {**self._about(part), "refused": why})
-
-    def embed_on_node(self, part: Part) -> int:
-        """:meth:`embed` in a process that keeps the network; gives the number of images."""
-        self.embed(part, _embedder(self.checkpoint, self.weights, self.network), lambda _: None)
-        return len(part.images["path"])
-
-    def _about(self, part: Part) -> dict[str, Any]:
-        listed = hashlib.sha256(json.dumps(part.images).encode()).hexdigest()
-        return {"network": self.network, "dtype": self.dtype, "images": listed}
-
-
-@functools.lru_cache(maxsize=1)
-def _embedder(checkpoint: str, weights: str, network: str) -> FileEmbedder:
-    model = load_network(checkpoint, weights)
-    if network_digest(model) != network:
-        raise BadInput(f"{checkpoint} is another network here. Copy it here, and rerun.")
-    return FileEmbedder(model)
+        write_part(self.file, images, vectors[kept], {**self.about, "refused": why})
 
 
 def embed_images(
@@ -135,42 +96,56 @@ def embed_images(
             f"and dtype={dtype!r} one of {', '.join(DTYPES)}."
         )
     root, table = list_images(os.fspath(images))
-    checkpoint = str(model.checkpoint.path.absolute())
-    job = Job(checkpoint, model.weights, network_digest(model), root, dtype)
     model.check_trained_on(*table["modality"].unique().to_pylist())
-    numbers = range(-(-len(table) // part_images))
+    made_by = {"network": network_digest(model), "dtype": dtype}
+    checkpoint = str(model.checkpoint.path.absolute())
 
     def part(number: int) -> Part:
-        rows = table.slice(number * part_images, part_images)
-        return Part(part_file(folder, number), rows.to_pydict())
+        rows = table.slice(number * part_images, part_images).to_pydict()
+        listed = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+        return Part(part_file(folder, number), rows, root, {**made_by, "images": listed})
 
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / ".lock", str(folder)):
-        if others := {*folder.glob(part_file(folder, 0).name.replace("00000", "*"))} - {
-            part_file(folder, number) for number in numbers
-        }:
-            raise BadInput(f"{min(others)} is of other images. Give another `output`.")
-        left = [number for number in numbers if not job.is_done(part(number))]
-        done = len(table) - sum(table.slice(n * part_images, part_images).num_rows for n in left)
+        count = -(-len(table) // part_images)
+        if part_file(folder, count).exists():
+            raise BadInput(f"{part_file(folder, count)} is of other images. Give another `output`.")
+        left = [number for number in range(count) if not part(number).is_done()]
+        done = len(table) - sum(min(part_images, len(table) - n * part_images) for n in left)
         with progress_bar(len(table), "image", progress, done) as bar:
-            if left and nodes is not None:
-                for count in nodes.each(job.embed_on_node, map(part, left)):
-                    bar.update(count)
+            if nodes is not None:
+                write = partial(_write_on_node, checkpoint, model.weights)
+                for images_done in nodes.each(write, map(part, left)):
+                    bar.update(images_done)
             elif left:
                 embedder = FileEmbedder(model)
-                for number in left:
-                    job.embed(part(number), embedder, bar.update)
-        about = [about_part(part_file(folder, number)) for number in numbers]
+                for one in map(part, left):
+                    one.write(embedder, bar.update)
+        about = [about_part(part_file(folder, number)) for number in range(count)]
         refused = [image for one in about for image in one["refused"]]
         manifest = {
-            "network": job.network,
-            "model": {"checkpoint": checkpoint, "weights": model.weights},
-            "dtype": dtype,
+            **made_by,
+            "checkpoint": checkpoint,
+            "weights": model.weights,
             "size": model.embedding_size,
             "images": len(table),
             "rows": len(table) - len(refused),
-            "parts": len(numbers),
+            "parts": count,
             "refused": refused,
         }
         write_json(folder / MANIFEST, manifest)
     return Embedded.load(Path(output))
+
+
+def _write_on_node(checkpoint: str, weights: str, part: Part) -> int:
+    """Writes a part in a process of a node, which keeps the network; gives how many images."""
+    part.write(_embedder(checkpoint, weights, part.about["network"]), lambda _: None)
+    return len(part.images["path"])
+
+
+@functools.lru_cache(maxsize=1)
+def _embedder(checkpoint: str, weights: str, network: str) -> FileEmbedder:
+    model = load_network(checkpoint, weights)
+    if network_digest(model) != network:
+        raise BadInput(f"{checkpoint} holds another network here. Copy it here, and rerun.")
+    return FileEmbedder(model)

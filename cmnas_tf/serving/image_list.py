@@ -6,7 +6,7 @@ A list is a table of PyArrow with the columns :data:`COLUMNS`, all text. ``id``,
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from cmnas_tf.data.own_images import MODALITY_OF
 from cmnas_tf.data.walk import SUFFIXES
@@ -18,21 +18,18 @@ from cmnas_tf.serving.entries import entries_of, entry_of
 
 COLUMNS = ("path", "id", "camera", "modality", "time")
 
-
-class ImageList(NamedTuple):
-    """Images in an order: the table, and the folder or URL that its paths start from."""
-
-    root: str
-    table: Any
+_FORM = (
+    f"Its first line must name the columns {','.join(COLUMNS)}; time may be missing. A modality is "
+    f"one of {', '.join(MODALITY_OF)}, and no image is listed twice."
+)
 
 
-def list_images(images: str) -> ImageList:
-    """Lists images.
+def list_images(images: str) -> tuple[str, Any]:
+    """The folder or URL that the paths of images start from, and their table.
 
     Args:
       images: a folder, see :func:`~cmnas_tf.serving.entries.entries_of`, whose images are sorted by
-        path; or a table, ``.csv``, whose first line names the columns, of which ``time`` may be
-        missing, and whose paths start from its folder; or the URL of either, for fsspec.
+        path; or a table, ``.csv``, whose paths start from its folder; or the URL of either.
 
     Raises:
       BadInput: there is no image; one does not lie where it should, or is listed twice; the table
@@ -40,27 +37,22 @@ def list_images(images: str) -> ImageList:
     """
     with needing("ray"):
         import pyarrow as pa
-    is_table, is_url = images.lower().endswith(".csv"), "://" in images
+    is_url = "://" in images
     root = images if is_url else str(Path(images).absolute())
-    if is_table:
-        root = root.rpartition("/")[0]
-        if is_url:
-            fs, base = _storage(images)
-            with fs.open(base) as file:
-                table = _read_table(file, images)
-        else:
-            table = _read_table(str(no_device(images)), images)
-        return ImageList(root, table)
-    if is_url:
-        fs, base = _storage(images)
+    fs, base = _storage(images) if is_url else (None, images)
+    if images.lower().endswith(".csv"):
+        return root.rpartition("/")[0], _read_table(
+            fs.open(base) if fs else no_device(base), images
+        )
+    if fs:
         names = sorted(path.removeprefix(base).lstrip("/") for path in fs.find(base))
         entries = [entry_of(name, images) for name in names if name.lower().endswith(SUFFIXES)]
-        if not entries:
-            raise BadInput(f"{images} holds no images ({', '.join(SUFFIXES)}).")
     else:
-        entries = entries_of(Path(images))
+        entries = entries_of(Path(base))
+    if not entries:
+        raise BadInput(f"{images} holds no images ({', '.join(SUFFIXES)}).")
     columns = [*zip(*entries, strict=True), [""] * len(entries)]
-    return ImageList(root, pa.table([pa.array(c, pa.string()) for c in columns], COLUMNS))
+    return root, pa.table([pa.array(column, pa.string()) for column in columns], COLUMNS)
 
 
 def reader(root: str) -> Read:
@@ -101,29 +93,14 @@ def _read_table(file: Any, name: str) -> Any:
     texts = csv.ConvertOptions(column_types=dict.fromkeys(COLUMNS, pa.string()))
     try:
         found = csv.read_csv(file, convert_options=texts)
-    except (pa.ArrowInvalid, FileNotFoundError) as error:
-        raise BadInput(f"{name} is no table of images: {error}. {_form()}") from error
-    if "time" not in found.column_names:
-        found = found.append_column("time", pa.array([""] * len(found), pa.string()))
-    if missing := [column for column in COLUMNS if column not in found.column_names]:
-        raise BadInput(f"{name} has no column {', '.join(missing)}. {_form()}")
-    found = found.select(COLUMNS)
-    words = compute.unique(found["modality"])
-    modalities = [MODALITY_OF.get(word.strip().lower()) for word in words.to_pylist()]
-    if None in modalities:
-        wrong = words[modalities.index(None)].as_py()
-        row = compute.index(found["modality"], wrong).as_py()
-        raise BadInput(f"{name}, image {row + 1}: the modality {wrong!r} is not known. {_form()}")
-    paths = found["path"].value_counts()
-    if not len(paths) or compute.max(paths.field("counts")).as_py() > 1:
-        twice = [one["values"].as_py() for one in paths if one["counts"].as_py() > 1][:1]
-        raise BadInput(f"{name} lists {twice[0]!r} twice." if twice else f"{name} lists no image.")
-    told = pa.array(modalities, pa.string()).take(compute.index_in(found["modality"], words))
-    return found.set_column(COLUMNS.index("modality"), "modality", told).combine_chunks()
-
-
-def _form() -> str:
-    return (
-        f"Its first line must name the columns {','.join(COLUMNS)}; time may be missing. A "
-        f"modality is one of {', '.join(MODALITY_OF)}."
-    )
+        if "time" not in found.column_names:
+            found = found.append_column("time", pa.array([""] * len(found), pa.string()))
+        found = found.select(COLUMNS)
+        if compute.count_distinct(found["path"]).as_py() < max(1, len(found)):
+            raise ValueError("it lists no image, or one twice")
+        words = compute.unique(found["modality"])
+        told = pa.array([MODALITY_OF[word.strip().lower()] for word in words.to_pylist()])
+    except (FileNotFoundError, ValueError, KeyError) as error:  # PyArrow's are of these
+        raise BadInput(f"{name} is no table of images: {error}. {_FORM}") from error
+    modalities = told.take(compute.index_in(found["modality"], words))
+    return found.set_column(COLUMNS.index("modality"), "modality", modalities)

@@ -132,9 +132,7 @@ class Store:
             gone = [place_of.pop(name) for name in remove if name in place_of]
             names, now = upsert.entries.names.tolist(), time.time()
 
-            def batches() -> Iterator[
-                Any
-            ]:  # of all entries, of which LanceDB holds a few at a time
+            def batches() -> Iterator[Any]:  # a few entries each: LanceDB would copy all at once
                 for part in upsert.parts():
                     own = part.names.tolist()
                     places = [place_of[n] if n in place_of else next(following) for n in own]
