@@ -36,17 +36,14 @@ class Part(NamedTuple):
     root: str  # the folder or URL that paths start from
     about: Mapping[str, str]  # digests of the network and of the images, and the vectors' dtype
 
-    def is_done(self) -> bool:
-        """Whether the file is there; BadInput: it is there, and of something else."""
-        if not self.file.exists():
-            return False
-        if self.about.items() <= about_part(self.file).items():
-            return True
-        raise BadInput(
-            f"{self.file} is of other images, another network or dtype, or a part had another "
-            "number of images: what is to be embedded has changed since it was begun. Give what "
-            "was given then, or another `output`."
-        )
+    def check(self) -> None:
+        """Raises BadInput if the file, which is there, is of something else."""
+        if not self.about.items() <= about_part(self.file).items():
+            raise BadInput(
+                f"{self.file} is of other images, another network or dtype, or a part had another "
+                "number of images: what is to be embedded has changed since it was begun. Give "
+                "what was given then, or another `output`."
+            )
 
     def write(self, embedder: FileEmbedder, tell: Callable[[int], None]) -> None:
         """Embeds the images, and tells how many more are done; leaves out those refused."""
@@ -110,7 +107,9 @@ def embed_images(
         count = -(-len(table) // part_images)
         if part_file(folder, count).exists():
             raise BadInput(f"{part_file(folder, count)} is of other images. Give another `output`.")
-        left = [number for number in range(count) if not part(number).is_done()]
+        left = [number for number in range(count) if not part_file(folder, number).exists()]
+        for number in {*range(count)}.difference(left):
+            part(number).check()
         done = len(table) - sum(min(part_images, len(table) - n * part_images) for n in left)
         with progress_bar(len(table), "image", progress, done) as bar:
             if nodes is not None:
