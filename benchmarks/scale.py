@@ -1,4 +1,4 @@
-"""``python -m benchmarks.scale``: what 10 million and a billion images need, as far as was measured.
+"""``python -m benchmarks.scale``: what 10 million and a billion images need, by arithmetic.
 
 A ResNet-50: 2,048 numbers an embedding. ``docs/scale.md`` shows the table.
 """

@@ -110,6 +110,8 @@ def embed_images(
         left = [number for number in range(count) if not part_file(folder, number).exists()]
         for number in {*range(count)}.difference(left):
             part(number).check()
+        if left:
+            (folder / MANIFEST).unlink(missing_ok=True)  # of parts that are there no more
         done = len(table) - sum(min(part_images, len(table) - n * part_images) for n in left)
         with progress_bar(len(table), "image", progress, done) as bar:
             if nodes is not None:

@@ -135,6 +135,8 @@ def test_images_that_cannot_be_read_are_named(model, gallery, tmp_path, monkeypa
     wanted = Gallery.load(gallery)
     left = ~np.isin(wanted.names, [one["path"] for one in found.manifest["refused"]])
     assert_same(load_gallery(found.path), wanted[left])
+    alone = embed(model, people, tmp_path / "q.parquet", part_images=1)  # some parts are empty
+    assert_same(load_gallery(alone.path), load_gallery(found.path))
 
 
 def test_a_storage_that_is_gone_ends_it_and_what_is_done_is_kept(
