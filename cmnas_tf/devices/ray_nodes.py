@@ -5,9 +5,11 @@ import os
 import re
 import socket
 from collections.abc import Callable, Iterable, Iterator
+from importlib.metadata import version
 from itertools import islice
 from typing import Any, TypeVar
 
+import cmnas_tf
 from cmnas_tf.devices.threads import use_threads
 from cmnas_tf.errors import BadInput
 from cmnas_tf.extras import needing
@@ -51,7 +53,7 @@ class RayNodes:
             max_retries=_RETRIES,
             runtime_env={"env_vars": ours},
         )
-        self._threads = threads
+        self._given = threads, _versions()
 
     def each(self, function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
         """``function`` of every item, in the order in which they are done.
@@ -66,7 +68,7 @@ class RayNodes:
         running: set[Any] = set()
         while True:
             some = islice(coming, self._at_a_time - len(running))
-            running |= {self._task.remote(function, item, self._threads) for item in some}
+            running |= {self._task.remote(function, item, *self._given) for item in some}
             if not running:
                 return
             done, _ = self._ray.wait([*running], timeout=_SECONDS)
@@ -90,9 +92,15 @@ class RayNodes:
             ) from error
 
 
-def _on_node(function: Callable[[S], T], item: S, threads: int) -> T:
+def _versions() -> str:
+    return f"cmnas_tf {cmnas_tf.__version__} and tensorflow {version('tensorflow')}"
+
+
+def _on_node(function: Callable[[S], T], item: S, threads: int, versions: str) -> T:
     use_threads(threads, 0)
     try:
+        if versions != _versions():
+            raise BadInput(f"It has {_versions()}, not {versions}. Install the same there.")
         return function(item)
     except (BadInput, OSError) as error:
         raise BadInput(f"On the node {socket.gethostname()}: {error}") from error

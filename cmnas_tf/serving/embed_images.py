@@ -140,6 +140,8 @@ def embed_images(
 
 def _write_on_node(checkpoint: str, weights: str, part: Part) -> int:
     """Writes a part in a process of a node, which keeps the network; gives how many images."""
+    if not part.file.parent.is_dir():  # or it would be made here alone
+        raise BadInput(f"There is no folder {part.file.parent} here. Mount it.")
     part.write(_embedder(checkpoint, weights, part.about["network"]), lambda _: None)
     return len(part.images["path"])
 

@@ -70,7 +70,7 @@ def reader(root: str) -> Read:
         except FileNotFoundError as error:
             if Path(root).is_dir():
                 raise
-            raise OSError(f"There is no folder {root} here. Mount it, and rerun.") from error
+            raise OSError(f"There is no folder {root} here. Mount it.") from error
 
     return read
 
