@@ -124,7 +124,7 @@ def test_images_that_cannot_be_read_are_named(model, gallery, tmp_path, monkeypa
 
     def then_one_vanishes(images):
         found = listed(images)
-        (people / "visible/cam0/0/0.png").unlink()
+        (people / "visible/cam0/0/0.png").unlink(missing_ok=True)
         return found
 
     monkeypatch.setattr(module, "list_images", then_one_vanishes)
