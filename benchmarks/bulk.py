@@ -101,10 +101,10 @@ def loop(model: Any, folder: Path, number: str) -> None:
 
 def bulk(model: Any, folder: Path, number: str) -> None:
     """As ``cmnas embed`` does it."""
-    from cmnas_tf.serving.embed_images import embed_images
+    from cmnas_tf.serving.embed_in_bulk import embed_in_bulk
 
     output = folder / f"{number}.parquet"
-    embed_images(model, folder / "people", output, part_images=IMAGES // 4, progress=False)
+    embed_in_bulk(model, folder / "people", output, part_images=IMAGES // 4, progress=False)
 
 
 def _measured(variant: str, folder: Path, number: str) -> dict[str, float]:

@@ -61,10 +61,10 @@ def main(command: Embed) -> None:
 
         nodes = RayNodes(command.ray_address, threads or 1, command.gpus_per_task)
 
-    from cmnas_tf.serving.embed_images import embed_images
+    from cmnas_tf.serving.embed_in_bulk import embed_in_bulk
 
     use_threads(threads, 0)
-    found = embed_images(
+    found = embed_in_bulk(
         command.source.load(),
         command.images,
         command.output,

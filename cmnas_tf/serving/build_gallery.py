@@ -58,7 +58,7 @@ def build_gallery(
       model: the trained network that embeds the images.
       gallery: the file, whose name ends with ``.npz``, or a store's folder, with ``.lance``.
       add: folder of images to add, ``{visible,infrared}/cam<camera>/<id>/*.{jpg,png,bmp}``; or
-        another gallery file or store, or embeddings of ``embed_images``.
+        another gallery file or store, or embeddings of ``embed_in_bulk``.
       replace: whether to replace entries that have the name of one to add.
       remove: names of entries, or patterns such as ``*/cam3/*``.
       progress: whether to show a bar.

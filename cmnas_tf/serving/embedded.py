@@ -26,7 +26,7 @@ from cmnas_tf.serving.gallery import Gallery
 SUFFIX = ".parquet"
 MANIFEST = "_manifest.json"
 
-_ANEW = "Rerun `embed_images` to complete it."
+_ANEW = "Rerun `embed_in_bulk` to complete it."
 _REFUSED = [{"path": str, "reason": str}]
 _COUNTS = dict.fromkeys(("size", "images", "rows", "parts"), int)
 _FORM = {"network": str, "refused": _REFUSED, **_COUNTS}
@@ -138,5 +138,5 @@ def _reading(file: Path) -> Iterator[Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:  # PyArrow's are of these
         raise BadInput(
             f"{file} is no part of embeddings that can be read: {error}. Remove it, and embed the "
-            "images again with `embed_images`."
+            "images again with `embed_in_bulk`."
         ) from error

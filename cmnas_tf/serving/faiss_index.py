@@ -220,7 +220,7 @@ def build_faiss_index(
     """Writes the folder of an index of a gallery, and measures it with this effort.
 
     Args:
-      gallery: its file, or embeddings of ``embed_images``.
+      gallery: its file, or embeddings of ``embed_in_bulk``.
       output: the folder; it must not exist.
       kind, effort: see :meth:`FaissIndex.of`.
 

@@ -1,4 +1,4 @@
-"""What a node of a cluster says of what it cannot do; ``test_embed_images`` has a real one."""
+"""What a node of a cluster says of what it cannot do; ``test_embed_in_bulk`` has a real one."""
 
 import socket
 from pathlib import Path

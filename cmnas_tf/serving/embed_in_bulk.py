@@ -59,7 +59,7 @@ class Part(NamedTuple):
         write_part(self.file, images, vectors[kept], {**self.about, "refused": why})
 
 
-def embed_images(
+def embed_in_bulk(
     model: TrainedNetwork,
     images: str | os.PathLike[str],
     output: str | os.PathLike[str],

@@ -11,9 +11,9 @@ from PIL import Image
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.errors import BadInput
 from cmnas_tf.models.specification import Specification
-from cmnas_tf.serving import embed_images as module
+from cmnas_tf.serving import embed_in_bulk as module
 from cmnas_tf.serving.build_gallery import build_gallery
-from cmnas_tf.serving.embed_images import embed_images
+from cmnas_tf.serving.embed_in_bulk import embed_in_bulk
 from cmnas_tf.serving.embedded import Embedded
 from cmnas_tf.serving.faiss_index import FaissIndex, build_faiss_index
 from cmnas_tf.serving.gallery import Gallery
@@ -66,7 +66,7 @@ def gallery(model, people, tmp_path_factory):
 
 
 def embed(model, images, output, **options):
-    return embed_images(model, images, output, **{"part_images": 20, "progress": False} | options)
+    return embed_in_bulk(model, images, output, **{"part_images": 20, "progress": False} | options)
 
 
 def written(file):
