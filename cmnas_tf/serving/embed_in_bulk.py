@@ -87,11 +87,10 @@ def embed_in_bulk(
         installed.
     """
     folder = Path(output).absolute()
-    if folder.suffix != SUFFIX or dtype not in DTYPES:
-        raise BadInput(
-            f"output={os.fspath(output)!r} must be the name of a folder that ends with {SUFFIX}, "
-            f"and dtype={dtype!r} one of {', '.join(DTYPES)}."
-        )
+    if folder.suffix != SUFFIX:
+        raise BadInput(f"output={os.fspath(output)!r} must be a folder that ends with {SUFFIX}.")
+    if dtype not in DTYPES:
+        raise BadInput(f"dtype={dtype!r} is not allowed; it must be one of {', '.join(DTYPES)}.")
     root, table = list_images(os.fspath(images))
     model.check_trained_on(*table["modality"].unique().to_pylist())
     made_by = {"network": network_digest(model), "dtype": dtype}

@@ -247,8 +247,12 @@ def test_what_does_not_belong_together_is_refused(model, people, tmp_path):
     found = embed(model, people, tmp_path / "p.parquet")
     other = load_network(write_run(tmp_path / "other", SPECIFICATION, seed=5))
     for given, options, message in (
-        ((model, people, "p.npz"), {}, r"output='p\.npz' must be the name of a folder that ends"),
-        ((model, people, found.path), {"dtype": "int8"}, "dtype='int8' one of float32, float16"),
+        ((model, people, "p.npz"), {}, r"output='p\.npz' must be a folder that ends with"),
+        (
+            (model, people, found.path),
+            {"dtype": "int8"},
+            "dtype='int8' is not allowed; it must be one of float32, float16",
+        ),
         ((model, people, found.path), {"dtype": "float16"}, "is of other images, another network"),
         ((model, people, found.path), {"part_images": 25}, "part-00003.parquet is of other images"),
         ((other, people, found.path), {}, "part-00000.parquet is of other images, another network"),
