@@ -34,6 +34,7 @@ from cmnas_tf.searching import SearchAlgorithm as SearchAlgorithm
 from cmnas_tf.searching.search import Found as Found
 from cmnas_tf.searching.search import find_architecture as find_architecture
 from cmnas_tf.serving.build_gallery import build_gallery as build_gallery
+from cmnas_tf.serving.embed_in_bulk import embed_in_bulk as embed_in_bulk
 from cmnas_tf.serving.export import export_saved_model as export_saved_model
 from cmnas_tf.serving.export_torch import export_torch as export_torch
 from cmnas_tf.serving.exported_model import ServedForm as ServedForm

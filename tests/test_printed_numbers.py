@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from benchmarks import __main__ as benchmarks
+from benchmarks import scale
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -141,6 +142,15 @@ def test_galleries_are_those_that_were_measured():
         digits = 0, 1, 3, 2, 2
         wanted = [f"{n:.{d}f}" for n, d in zip((*numbers, *gigabytes), digits, strict=True)]
         assert printed.split(" | ") == wanted, (kind, entries, effort)
+
+
+def test_what_millions_of_images_need_is_what_the_script_computes():
+    text = (DOCS / "scale.md").read_text()
+    printed = [line.strip("| ").split(" | ") for line in text.splitlines() if line[:1] == "|"]
+    (head, *wanted), (_, _, *rows) = scale.rows(), printed
+    assert printed[0][-2:] == head[1:] and rows == wanted
+    bulk = json.loads((ROOT / "benchmarks/results/bulk.json").read_text())
+    assert f"{bulk['bulk_over_loop']:.2f} times the images of the plain loop" in text
 
 
 def _percent(of_seeds: dict[str, float]) -> str:

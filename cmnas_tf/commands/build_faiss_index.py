@@ -14,7 +14,9 @@ class BuildFaissIndex(Options):
     """
 
     gallery: str = path_option(
-        "The gallery file, of cmnas build_index.", required=True, old_names=("index",)
+        "The gallery file, of cmnas build_index, or embeddings, of cmnas embed.",
+        required=True,
+        old_names=("index",),
     )
     output: str = path_option("Folder of the index; it must not exist.", required=True)
     kind: str = option(

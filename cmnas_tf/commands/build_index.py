@@ -21,7 +21,7 @@ class BuildIndex(Options):
     )
     add: str = path_option(
         "Folder of images to add: {visible,infrared}/cam<camera>/<id>/*.{jpg,png,bmp}; or another "
-        "gallery file or store."
+        "gallery file or store, or embeddings, of cmnas embed."
     )
     replace: bool = option(False, "Replace entries that have the name of one to add.")
     remove: tuple[str, ...] = option(

@@ -33,6 +33,7 @@ GROUPS = {
         "export_onnx": "convert to ONNX",
         "export_openvino": "convert to OpenVINO, for CPUs",
         "export_tflite": "convert to TFLite",
+        "embed": "embed images in bulk, here or on a cluster",
         "build_index": "make or change a gallery",
         "build_faiss_index": "make an index of a large gallery",
         "local_server": "serve a model for development",

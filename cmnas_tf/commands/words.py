@@ -14,6 +14,7 @@ _COMMAND_OF = {
     "export_saved_model": "cmnas export",
     "write_dataset": "cmnas make_synthetic",
     "import_weights": "cmnas import_weights",
+    "embed_in_bulk": "cmnas embed",
     "build_gallery": "cmnas build_index",
     "build_faiss_index": "cmnas build_faiss_index",
     "serve_locally": "cmnas local_server",

@@ -3,29 +3,24 @@
 import hashlib
 import json
 import os
-import re
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from cmnas_tf.errors import BadInput
 from cmnas_tf.files import locked
 from cmnas_tf.progress import progress_bar
 from cmnas_tf.reading import read_bytes
 from cmnas_tf.runs.checkpoints import state_digest
-from cmnas_tf.serving.encoder import Encoder
+from cmnas_tf.serving.embed_files import FileEmbedder
+from cmnas_tf.serving.embedded import Embedded
 from cmnas_tf.serving.entries import Entry, entries_of
 from cmnas_tf.serving.gallery import Gallery
-from cmnas_tf.serving.reading_images import read_files
-from cmnas_tf.serving.searchable import FORMS, load_gallery, open_gallery
+from cmnas_tf.serving.searchable import FORMS, load_gallery, open_gallery, open_parts
 from cmnas_tf.serving.store import SUFFIX, Store
 from cmnas_tf.training.trained import TrainedNetwork
-
-_BATCH = 32
 
 
 class BuiltGallery(NamedTuple):
@@ -63,7 +58,7 @@ def build_gallery(
       model: the trained network that embeds the images.
       gallery: the file, whose name ends with ``.npz``, or a store's folder, with ``.lance``.
       add: folder of images to add, ``{visible,infrared}/cam<camera>/<id>/*.{jpg,png,bmp}``; or
-        another gallery file or store.
+        another gallery file or store, or embeddings of ``embed_in_bulk``.
       replace: whether to replace entries that have the name of one to add.
       remove: names of entries, or patterns such as ``*/cam3/*``.
       progress: whether to show a bar.
@@ -73,7 +68,7 @@ def build_gallery(
         is, or an image that cannot be read.
     """
     file = Path(gallery)
-    if file.suffix not in FORMS:
+    if file.suffix not in (".npz", SUFFIX):
         raise BadInput(
             f"gallery={os.fspath(gallery)!r} must be a file name that ends with .npz, or the name "
             f"of a store, which ends with {SUFFIX}."
@@ -87,13 +82,14 @@ def build_gallery(
         before = found.entries
         before.check_network(digest, str(file))
         gone = before.matching(remove)
-        replaced, more = 0, nothing
+        replaced = 0
+        more: Gallery | Embedded = nothing
         if add:
             images = [] if Path(add).suffix in FORMS else entries_of(Path(add))
-            more = nothing if images else load_gallery(add)
-            more.check_network(digest, os.fspath(add))
+            more = nothing if images else open_parts(add)
+            more.entries.check_network(digest, os.fspath(add))
             present = set(before.names[~gone])
-            adding = [*more.names, *(image.name for image in images)]
+            adding = [*more.entries.names, *(image.name for image in images)]
             known = [name for name in adding if name in present]
             if known and not replace:
                 raise BadInput(
@@ -107,7 +103,7 @@ def build_gallery(
                 found = Store.create(file, digest, model.embedding_size)
             found.change(more, before.names[gone])
         elif isinstance(found, Gallery):
-            found = found[~gone].with_entries(more)
+            found = found[~gone].with_entries(Gallery.joined([*more.parts()]))
             found.save(file)
     return BuiltGallery(file, found, int(gone.sum()), replaced, len(more) - replaced)
 
@@ -147,39 +143,20 @@ def network_digest(model: TrainedNetwork) -> str:
 def _embedded(
     model: TrainedNetwork, folder: Path, entries: Sequence[Entry], progress: bool
 ) -> Gallery:
-    """The gallery of images in a folder, read and embedded as by an exported model."""
-    model.check_trained_on(*{entry.modality for entry in entries})
-    encoder, size = Encoder(model.network, model.specification, frozen=True), model.specification
-    embeddings = np.empty((len(entries), encoder.size), np.float32)
+    """The gallery of images in a folder."""
+    embed, names = FileEmbedder(model), [entry.name for entry in entries]
+    embeddings = np.empty((len(entries), embed.size), np.float32)
 
-    def embed_files(modality: str, image_bytes: tf.Tensor) -> tf.Tensor:
-        pixels = read_files(image_bytes, size.height, size.width, grey16=size.grey16)
-        return encoder.embed(pixels, modality)
+    def read(names: Sequence[str]) -> list[bytes]:
+        return [read_bytes(folder / name) for name in names]
 
     with progress_bar(len(entries), "image", progress) as bar:
-        for modality in size.modalities:
-            rows = [row for row, entry in enumerate(entries) if entry.modality == modality]
-            embed = tf.function(
-                partial(embed_files, modality),
-                input_signature=[tf.TensorSpec([None], tf.string)],
-                autograph=False,
-            )
-            for start in range(0, len(rows), _BATCH):
-                batch = rows[start : start + _BATCH]
-                embeddings[batch] = _embed(embed, [folder / entries[row].name for row in batch])
-                bar.update(len(batch))
+        for rows, found, refused in embed(names, [entry.modality for entry in entries], read):
+            for row, reason in refused.items():
+                raise BadInput(
+                    f"{folder / names[row]} cannot be embedded: {reason}. Correct it, or take it "
+                    "out of the folder."
+                )
+            embeddings[rows] = found
+            bar.update(len(rows))
     return Gallery.of(network_digest(model), entries, embeddings)
-
-
-def _embed(embed: Callable[[tf.Tensor], tf.Tensor], files: list[Path]) -> np.ndarray:
-    """The embeddings of image files, [N, D]."""
-    try:
-        return embed(tf.constant([read_bytes(file) for file in files])).numpy()
-    except (OSError, tf.errors.InvalidArgumentError) as error:
-        if len(files) > 1:  # one after the other, to name the one
-            return np.concatenate([_embed(embed, [file]) for file in files])
-        refused = re.search(r"assertion failed: (.*)", str(error))
-        reason = re.sub(r"[\[\]]", "", refused[1]) if refused else str(error)
-        raise BadInput(
-            f"{files[0]} cannot be embedded: {reason}. Correct it, or take it out of the folder."
-        ) from error

@@ -1,6 +1,7 @@
 """Images, and what the folders they lie in tell of them."""
 
 import logging
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -40,16 +41,19 @@ def entries_of(folder: Path) -> list[Entry]:
     Raises:
       BadInput: there are none, or one does not lie where its camera and id can be told.
     """
-    entries = []
-    for name in _image_files(folder):
-        levels = name.split("/")
-        if len(levels) != 4 or levels[0] not in MODALITIES or not levels[1].startswith("cam"):
-            raise BadInput(f"{folder / name} does not lie where it should:\n{TREE}")
-        modality, camera, identity, _ = levels
-        entries.append(Entry(name, identity, camera.removeprefix("cam"), modality))
+    entries = [entry_of(name, os.fspath(folder)) for name in _image_files(folder)]
     if not entries:
         raise BadInput(f"{folder} holds no gallery images. They lie in\n{TREE}")
     return entries
+
+
+def entry_of(name: str, where: str) -> Entry:
+    """The image of this name in a folder; BadInput: its camera and id cannot be told."""
+    levels = name.split("/")
+    if len(levels) != 4 or levels[0] not in MODALITIES or not levels[1].startswith("cam"):
+        raise BadInput(f"{where}/{name} does not lie where it should:\n{TREE}")
+    modality, camera, identity, _ = levels
+    return Entry(name, identity, camera.removeprefix("cam"), modality)
 
 
 def find_images(place: str, modality: str) -> list[Entry]:

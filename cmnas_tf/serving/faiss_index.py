@@ -19,6 +19,7 @@ from cmnas_tf.errors import BadInput
 from cmnas_tf.extras import needing
 from cmnas_tf.files import new_path, replacing, sha256, write_text, writing_by
 from cmnas_tf.reading import no_device, read_bytes
+from cmnas_tf.serving.embedded import SUFFIX, Embedded
 from cmnas_tf.serving.gallery import Gallery, Matches, check_k
 
 logger = logging.getLogger("cmnas_tf")
@@ -28,6 +29,7 @@ KINDS = ("flat", "ivf", "hnsw")
 _INDEX, _ENTRIES, _CHECKSUMS = "index.faiss", "entries.npz", "SHA256SUMS"
 _NEIGHBOURS = 32  # links of an entry in HNSW (Malkov and Yashunin, TPAMI 2020, use 5 to 48)
 _TRAINED_ON = 39  # entries that FAISS wants to see of each cell
+_SAMPLE = 2**20  # entries at most that cells are learned from; our choice
 _MATCHES, _QUERIES, _CALLS = 10, 200, 5  # of a measurement
 
 
@@ -41,11 +43,11 @@ class FaissIndex:
     effort: int
 
     @classmethod
-    def of(cls, gallery: Gallery, kind: str, effort: int = 32) -> "FaissIndex":
+    def of(cls, gallery: Gallery | Embedded, kind: str, effort: int = 32) -> "FaissIndex":
         """Builds an index.
 
         Args:
-          gallery: with at least one entry.
+          gallery: with at least one entry; of embeddings a part at a time is put in.
           kind: ``flat``: exact; ``ivf``: an inverted file of about 4 sqrt(G) cells, fewer where a
             cell would have too few entries to be learned from; ``hnsw``: a graph.
           effort: more finds more of what an exact search finds, and takes longer.
@@ -56,13 +58,16 @@ class FaissIndex:
         if kind not in KINDS:
             raise BadInput(f"kind={kind!r} is not allowed; it must be one of {', '.join(KINDS)}.")
         faiss = _faiss()
-        count, size = gallery.embeddings.shape
-        cells = max(1, min(round(4 * count**0.5), count // _TRAINED_ON))
+        count, entries = len(gallery), gallery.entries
+        learned_from = min(count, _SAMPLE) if kind == "ivf" else 1
+        cells = max(1, min(round(4 * count**0.5), learned_from // _TRAINED_ON))
         forms = {"flat": "Flat", "ivf": f"IVF{cells},Flat", "hnsw": f"HNSW{_NEIGHBOURS},Flat"}
-        index = faiss.index_factory(size, forms[kind], faiss.METRIC_INNER_PRODUCT)
-        index.train(gallery.embeddings)
-        index.add(gallery.embeddings)
-        return cls(replace(gallery, embeddings=gallery.embeddings[:, :0]), index, effort)
+        sample = gallery[_drawn(count, learned_from)].embeddings
+        index = faiss.index_factory(sample.shape[1], forms[kind], faiss.METRIC_INNER_PRODUCT)
+        index.train(sample)
+        for part in gallery.parts():
+            index.add(part.embeddings)
+        return cls(replace(entries, embeddings=entries.embeddings[:, :0]), index, effort)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], effort: int = 32) -> "FaissIndex":
@@ -150,17 +155,29 @@ def _faiss() -> Any:
     return faiss
 
 
-def recall(index: FaissIndex, gallery: Gallery, k: int, queries: int) -> float:
+def _drawn(count: int, some: int) -> np.ndarray:
+    """So many different rows of ``count``, in ascending order."""
+    return np.sort(np.random.default_rng(0).choice(count, some, replace=False))
+
+
+def recall(index: FaissIndex, gallery: Gallery | Embedded, k: int, queries: int) -> float:
     """Share of the ``k`` best matches of an exact search that the index finds as well, 0..1.
 
     So many entries of the gallery are the queries, drawn without replacement; each also finds
     itself.
     """
-    drawn = np.random.default_rng(0).choice(len(gallery), queries, replace=False)
-    numbered = replace(gallery, ids=np.arange(len(gallery)).astype(str))
-    exact = numbered.search(gallery.embeddings[drawn], k).ids
-    approximate = replace(index, entries=numbered).search(gallery.embeddings[drawn], k).ids
-    shared = [len(set(a) & set(b)) for a, b in zip(exact, approximate, strict=True)]
+    asked, start = gallery[_drawn(len(gallery), queries)].embeddings, 0
+    numbers = np.empty((queries, 0), int)
+    scores = np.empty((queries, 0), np.float32)
+    for part in gallery.parts():
+        of_part = np.tile(start + np.arange(len(part)), (queries, 1))
+        numbers, scores = np.hstack([numbers, of_part]), np.hstack([scores, part.scores(asked)])
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        numbers, scores = (np.take_along_axis(each, best, axis=1) for each in (numbers, scores))
+        start += len(part)
+    numbered = replace(index.entries, ids=np.arange(len(index.entries)))
+    approximate = replace(index, entries=numbered).search(asked, k).ids
+    shared = [len(set(a) & set(b)) for a, b in zip(numbers, approximate, strict=True)]
     return sum(shared) / (k * queries)
 
 
@@ -203,7 +220,7 @@ def build_faiss_index(
     """Writes the folder of an index of a gallery, and measures it with this effort.
 
     Args:
-      gallery: its file.
+      gallery: its file, or embeddings of ``embed_in_bulk``.
       output: the folder; it must not exist.
       kind, effort: see :meth:`FaissIndex.of`.
 
@@ -211,16 +228,18 @@ def build_faiss_index(
       BadInput: no such gallery, an empty one, no such kind, the folder exists, or FAISS is not
         installed.
     """
-    folder, entries = new_path(output, "output"), Gallery.load(gallery)
-    entries.require_any(os.fspath(gallery))
-    index = FaissIndex.of(entries, kind, effort)
+    folder, is_file = new_path(output, "output"), Path(gallery).suffix != SUFFIX
+    opened = Gallery.load(gallery) if is_file else Embedded.load(Path(gallery))
+    opened.entries.require_any(os.fspath(gallery))
+    index = FaissIndex.of(opened, kind, effort)
     index.save(folder)
-    matches, queries = min(_MATCHES, len(entries)), min(_QUERIES, len(entries))
+    matches, queries = min(_MATCHES, len(opened)), min(_QUERIES, len(opened))
+    some = next(part for part in opened.parts() if len(part))
 
     def milliseconds(searched: FaissIndex | Gallery) -> float:
-        search = partial(searched.search, entries.embeddings[:1], matches)
+        search = partial(searched.search, some.embeddings[:1], min(matches, len(some)))
         return 1000 * min(timeit.repeat(search, number=1, repeat=_CALLS))
 
-    found = recall(index, entries, matches, queries)
-    times = milliseconds(index), milliseconds(entries)
+    found = recall(index, opened, matches, queries)
+    times = milliseconds(index), milliseconds(some) * len(opened) / len(some)
     return BuiltIndex(folder, kind, index, matches, queries, found, *times)

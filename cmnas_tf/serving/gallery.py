@@ -8,7 +8,7 @@ The file is a NumPy archive (``.npz``) of ``embeddings`` [G, D] float32 with row
 import fnmatch
 import os
 import zipfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -74,6 +74,12 @@ class Gallery:
         return cls(network, embeddings, *(np.array(column, dtype=str) for column in columns))
 
     @classmethod
+    def joined(cls, parts: "Sequence[Gallery]") -> "Gallery":
+        """The entries of galleries of one network, one after the other."""
+        columns = zip(*(part._columns().values() for part in parts), strict=True)
+        return cls(parts[0].network, *map(np.concatenate, columns))
+
+    @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Gallery":
         """Reads a gallery file.
 
@@ -96,6 +102,10 @@ class Gallery:
     def entries(self) -> "Gallery":
         """What is known of each entry."""
         return self
+
+    def parts(self) -> "Iterator[Gallery]":
+        """All entries, for who takes those of larger galleries a part at a time."""
+        yield self
 
     def __len__(self) -> int:
         return len(self.names)

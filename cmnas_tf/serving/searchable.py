@@ -1,14 +1,16 @@
-"""What can be searched, told apart by its path: a gallery file, a store or an index of FAISS."""
+"""Galleries by their path: a file, a store, an index of FAISS, or embeddings that become one."""
 
 import os
 from pathlib import Path
 
 from cmnas_tf.errors import BadInput
+from cmnas_tf.serving import embedded
 from cmnas_tf.serving.faiss_index import FaissIndex
 from cmnas_tf.serving.gallery import Gallery
 from cmnas_tf.serving.store import ALL, SUFFIX, Choice, Store
 
-FORMS = (".npz", SUFFIX)  # how a gallery file and a store end
+# How a gallery file, a store and a folder of embeddings end.
+FORMS = (".npz", SUFFIX, embedded.SUFFIX)
 
 
 def open_searchable(
@@ -40,6 +42,13 @@ def open_gallery(path: str | os.PathLike[str]) -> Gallery | Store:
 
 
 def load_gallery(path: str | os.PathLike[str]) -> Gallery:
-    """The entries of a gallery file or of a store, with their embeddings; raises likewise."""
+    """The entries of what has one of :data:`FORMS`, with their embeddings; raises likewise."""
+    return Gallery.joined([*open_parts(path).parts()])
+
+
+def open_parts(path: str | os.PathLike[str]) -> Gallery | embedded.Embedded:
+    """What :func:`load_gallery` loads; of a folder of embeddings one part after the other."""
+    if Path(path).suffix == embedded.SUFFIX:
+        return embedded.Embedded.load(Path(path))
     found = open_gallery(path)
     return found.gallery() if isinstance(found, Store) else found

@@ -20,6 +20,7 @@ import numpy as np
 from cmnas_tf.errors import BadInput
 from cmnas_tf.extras import needing
 from cmnas_tf.options import Options, option
+from cmnas_tf.serving.embedded import Embedded
 from cmnas_tf.serving.gallery import Gallery, Matches, Ranked, check_k
 
 SUFFIX = ".lance"
@@ -110,7 +111,7 @@ class Store:
         """All entries, in memory."""
         return self._read(self.table.search(), "embeddings")
 
-    def change(self, upsert: Gallery, remove: Collection[str] = ()) -> None:
+    def change(self, upsert: Gallery | Embedded, remove: Collection[str] = ()) -> None:
         """Removes entries and puts in others, at once: who searches sees both or neither.
 
         Args:
@@ -124,18 +125,25 @@ class Store:
         """
         with _told(self.path):
             pa, schema = _opened(self.path.parent)[1], self.table.schema
-            upsert.check_network(schema.metadata[b"network"].decode(), "What is put in")
+            upsert.entries.check_network(schema.metadata[b"network"].decode(), "What is put in")
             known = self.table.search().select(["names", "place"]).to_arrow()
             place_of = dict(zip(*(column.to_pylist() for column in known.columns), strict=True))
             following = itertools.count(max(place_of.values(), default=-1) + 1)
             gone = [place_of.pop(name) for name in remove if name in place_of]
-            names = upsert.names.tolist()
-            places = [place_of[name] if name in place_of else next(following) for name in names]
-            texts = [pa.array(getattr(upsert, column).tolist(), pa.string()) for column in _TEXTS]
-            numbers = [pa.array(places, pa.int64()), pa.array(np.full(len(names), time.time()))]
-            flat, size = pa.array(upsert.embeddings.ravel()), schema.field("embeddings").type
-            rows = pa.FixedSizeListArray.from_arrays(flat, type=size)
-            entries = pa.table([*texts, *numbers, rows], schema=schema)
+            names, now = upsert.entries.names.tolist(), time.time()
+
+            def batches() -> Iterator[Any]:  # a few entries each: LanceDB would copy all at once
+                for part in upsert.parts():
+                    own = part.names.tolist()
+                    places = [place_of[n] if n in place_of else next(following) for n in own]
+                    texts = [pa.array(getattr(part, c).tolist(), pa.string()) for c in _TEXTS]
+                    numbers = [pa.array(places, pa.int64()), pa.array(np.full(len(own), now))]
+                    flat, size = pa.array(part.embeddings.ravel()), schema.field("embeddings").type
+                    rows = pa.FixedSizeListArray.from_arrays(flat, type=size)
+                    entries = pa.table([*texts, *numbers, rows], schema=schema)
+                    yield from entries.to_batches(max_chunksize=_ROWS)
+
+            entries = pa.RecordBatchReader.from_batches(schema, batches())
             if gone or not place_of.keys().isdisjoint(names):
                 merge = self.table.merge_insert("names").when_matched_update_all()
                 merge = merge.when_not_matched_insert_all()
@@ -144,8 +152,7 @@ class Store:
                     merge = merge.when_not_matched_by_source_delete(condition)
                 merge.execute(entries)
             else:
-                parts = entries.to_batches(max_chunksize=_ROWS)  # LanceDB would copy it whole
-                self.table.add(pa.RecordBatchReader.from_batches(schema, parts))
+                self.table.add(entries)
             self._tidy_up()
 
     def _tidy_up(self) -> None:

@@ -21,6 +21,7 @@ SAME_NAME_ANOTHER_THING = {
     "gallery": "written by build_index",
     "export_dir": "of all versions, where the model server wants several",
     "version": "of a model: written by export, asked for by a client",
+    "images": "that a server is asked about, and that are embedded in bulk",
     "output": "what is written, where that has no name of its own",
     "effort": "of an index: measured when it is built, asked for by a client",
     "port": "of gRPC, or of the page that browse shows",

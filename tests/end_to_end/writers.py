@@ -86,6 +86,14 @@ WRITERS = {
             *("--width=0.0625", "--image_height=32", "--image_width=16"),
         )
     ),
+    "embed": Writer(
+        (
+            *("embed", TRAINED, "--images={there}/images", "--output={out}/images.parquet"),
+            *("--part_images=1", "--noprogress"),
+        ),
+        whole=False,
+        needs="pyarrow",
+    ),
     "build_index": Writer(
         ("build_index", TRAINED, "--gallery={out}/g.npz", "--add={there}/more", "--noprogress"),
         begins_with=("g.npz",),

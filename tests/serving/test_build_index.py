@@ -13,7 +13,8 @@ from PIL import Image
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.errors import BadInput
 from cmnas_tf.models.specification import Specification
-from cmnas_tf.serving.build_gallery import _embed, build_gallery, gallery_of
+from cmnas_tf.reading import read_bytes
+from cmnas_tf.serving.build_gallery import build_gallery, gallery_of
 from cmnas_tf.serving.export import export_saved_model
 from cmnas_tf.serving.exported_model import ServedForm
 from cmnas_tf.serving.gallery import Gallery
@@ -74,11 +75,11 @@ def test_only_what_is_added_is_embedded(model, index, tmp_path, monkeypatch):
     before.save(path)
     embedded = []
 
-    def noted(function, files):
-        embedded.extend(file.name for file in files)
-        return _embed(function, files)
+    def noted(file):
+        embedded.append(file.name)
+        return read_bytes(file)
 
-    monkeypatch.setattr("cmnas_tf.serving.build_gallery._embed", noted)
+    monkeypatch.setattr("cmnas_tf.serving.build_gallery.read_bytes", noted)
     new = write_images(tmp_path / "new", [FIRST[1], "visible/cam2/9/new.png"], seed=1)
     with pytest.raises(BadInput, match=r"has visible/cam1/7/a.png .*`replace`"):
         build_gallery(model, path, new)
@@ -123,17 +124,17 @@ def test_who_adds_at_the_same_time_waits_and_nothing_is_lost(model, index, tmp_p
     Gallery.load(index).save(path)
     folders = [write_images(tmp_path / name, [f"visible/cam1/{name}/a.png"]) for name in "xy"]
 
-    def embed(function, files):
+    def read(file):
         holds.set()
         assert waits.wait(60), "nobody waited"
-        return _embed(function, files)
+        return read_bytes(file)
 
     class Heard(logging.Handler):
         def emit(self, record):
             assert record.getMessage().startswith(f"{path} is in use by process {os.getpid()} on ")
             waits.set()
 
-    monkeypatch.setattr("cmnas_tf.serving.build_gallery._embed", embed)
+    monkeypatch.setattr("cmnas_tf.serving.build_gallery.read_bytes", read)
     monkeypatch.setattr(logging.getLogger("cmnas_tf.files"), "handlers", [Heard()])
     monkeypatch.setattr(logging.getLogger("cmnas_tf.files"), "level", logging.INFO)
     with ThreadPoolExecutor(1) as thread:
