@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 
+from cmnas_tf.commands.executor import Where
 from cmnas_tf.commands.options_of_runs import TrainedSource
 from cmnas_tf.devices.threads import Threads, use_threads
 from cmnas_tf.options import Options, advanced, option, path_option
@@ -28,24 +29,13 @@ class Embed(Options):
     )
     dtype: str = option("float32", "Numbers of the embeddings.", choices=("float32", "float16"))
     part_images: int = advanced(8192, "Images of a part, which is written at once.", minimum=1)
-    executor: str = option(
-        "local",
-        "Where it is done: local, on this machine; ray, on the nodes of a Ray cluster.",
-        choices=("local", "ray"),
-        affects_result=False,
-    )
-    ray_address: str = advanced(
-        "",
-        "HOST:PORT of a Ray cluster that this machine is a node of; by default RAY_ADDRESS, or the "
-        "cluster that runs here.",
-        affects_result=False,
-    )
     gpus_per_task: float = advanced(
         0.0,
         "GPUs of each process on a Ray cluster; below 1, several share one.",
         minimum=0,
         affects_result=False,
     )
+    where: Where = Where()
     source: TrainedSource = TrainedSource()
     threads: Threads = Threads()
     progress: Progress = Progress()
@@ -54,12 +44,12 @@ class Embed(Options):
 def main(command: Embed) -> None:
     """Embeds what is still to do, and says what there is."""
     nodes, threads = None, command.threads.threads
-    if command.executor == "ray":
+    if command.where.executor == "ray":
         # Or this process takes all the memory of a GPU that its node's tasks need.
         os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
         from cmnas_tf.devices.ray_nodes import RayNodes
 
-        nodes = RayNodes(command.ray_address, threads or 1, command.gpus_per_task)
+        nodes = RayNodes(command.where.ray_address, threads or 1, command.gpus_per_task)
 
     from cmnas_tf.serving.embed_in_bulk import embed_in_bulk
 

@@ -1,4 +1,4 @@
-"""Where the cells of a study are worked on, and trials: on this machine, or on Ray's nodes."""
+"""Where work is done, on this machine or on the nodes of a Ray cluster, and what starts it."""
 
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -15,15 +15,27 @@ Words = Callable[[QueuedCell], Sequence[str]]  # a command and its flags, which 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Executor(Options):
+class Where(Options):
     """Where the work is done."""
 
     executor: str = option(
         "local",
-        "Where cells (or trials) are worked on: local, here; ray, on the nodes of a Ray cluster.",
+        "Where it is done: local, on this machine; ray, on the nodes of a Ray cluster.",
         choices=("local", "ray"),
         affects_result=False,
     )
+    ray_address: str = advanced(
+        "",
+        "HOST:PORT of a Ray cluster that this machine is a node of; by default RAY_ADDRESS, or the "
+        "cluster that runs here.",
+        affects_result=False,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Executor(Where):
+    """Where the cells of a study are worked on, and trials."""
+
     jobs: int = option(
         0,
         "Cells that are worked on at a time, each in a process of `threads` threads. 0: one here, "
@@ -35,12 +47,6 @@ class Executor(Options):
         1.0,
         "GPUs that a cell sees, where there are GPUs; below 1, several cells share one.",
         minimum=0.01,
-        affects_result=False,
-    )
-    ray_address: str = advanced(
-        "",
-        "HOST:PORT of a Ray cluster that this machine is a node of; by default RAY_ADDRESS, or the "
-        "cluster that runs here.",
         affects_result=False,
     )
 

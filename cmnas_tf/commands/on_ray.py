@@ -4,30 +4,22 @@ Only words travel: a node runs the same command line in the same folder, and rea
 same paths. So all that makes a cell resume, and keeps a second process out of it, is as it is here.
 """
 
-import logging
 import os
-import re
 import signal
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import cmnas_tf
 from cmnas_tf.commands.executor import Words, say
+from cmnas_tf.devices import ray_nodes
 from cmnas_tf.devices.gpus import shared_out
 from cmnas_tf.errors import BadInput
-from cmnas_tf.extras import needing
 from cmnas_tf.studies.queue import QueuedCell
 
 _ATTEMPTS = 10  # to work on a cell, whose nodes are lost
-_SECONDS_TO_ANSWER = 5
 _POLL_SECONDS = 0.2
-# Variables that a node's process gets from this one, since a result may depend on them.
-_OURS = re.compile("PYTHONPATH|(TF|XLA|CMNAS_TF)_.*")
 
 
 def starter(
@@ -50,7 +42,7 @@ def starter(
     Raises:
       BadInput: no cluster can be reached, or a cell asks for more than any node has.
     """
-    ray = _connected(address or os.environ.get("RAY_ADDRESS", "") or "auto")
+    ray = ray_nodes.connected(address)
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     most = {kind: max(node.get(kind, 0) for node in nodes) for kind in ("CPU", "GPU")}
     gpus = gpus if most["GPU"] else 0
@@ -64,13 +56,13 @@ def starter(
     say(f"Ray has room for {room} cells at a time, on {len(nodes)} nodes")
     # A lost node is seen and said here, so Ray shall not try again by itself.
     task = ray.remote(_on_node()).options(num_cpus=threads, num_gpus=gpus, max_retries=0)
-    ours = {name: value for name, value in os.environ.items() if _OURS.fullmatch(name)}
 
     def start(cell: QueuedCell) -> _Task:
         cell.folder.mkdir(parents=True, exist_ok=True)
         cell.log_file.touch()
         paths = [str(path.absolute()) for path in (Path(), cell.log_file, *map(Path, data))]
-        given = [*words(cell)], {**ours, **environment}, paths, _versions()
+        variables = {**ray_nodes.environment(), **environment}
+        given = [*words(cell)], variables, paths, ray_nodes.versions()
         return _Task(cell.name, partial(task.remote, *given))
 
     return start, room
@@ -121,39 +113,11 @@ class _Task:
         ray.wait([self._task])
 
 
-def _connected(address: str) -> Any:
-    """The package ``ray``, connected; or soon an error, where Ray by itself tries for minutes."""
-    os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")
-    os.environ.setdefault("RAY_py_gcs_connect_timeout_s", str(_SECONDS_TO_ANSWER))
-    with needing("ray"):
-        import ray
-    try:
-        if address != "auto":
-            host, _, port = address.rpartition(":")
-            if not port.isdecimal():
-                raise ValueError("it is not HOST:PORT")
-            socket.create_connection((host, int(port)), _SECONDS_TO_ANSWER).close()
-        context = ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise BadInput(
-            f"ray_address={address} cannot be used: {error}. Start a cluster by `ray start --head` "
-            "and its other nodes, of which this machine must be one, by `ray start --address=...`."
-        ) from error
-    if context.dashboard_url:
-        say(f"Ray's dashboard: http://{context.dashboard_url}")
-    return ray
-
-
 def _room(resources: Mapping[str, float], threads: int, gpus: float) -> int:
     """How many cells a node has room for."""
     cells = int(resources.get("CPU", 0)) // threads
     cards = ["GPU"] * int(resources.get("GPU", 0))
     return min(cells, len(shared_out(cards, gpus)) if len(cards) >= gpus else 0) if gpus else cells
-
-
-def _versions() -> str:
-    """What has to be the same everywhere; Ray sees to it that it and Python are."""
-    return f"cmnas_tf {cmnas_tf.__version__} with TensorFlow {version('tensorflow')}"
 
 
 def _on_node() -> Callable[..., int | str]:
@@ -164,7 +128,7 @@ def _on_node() -> Callable[..., int | str]:
     """
 
     def work(
-        words: Sequence[str], environment: Mapping[str, str], paths: Sequence[str], versions: str
+        words: Sequence[str], environment: Mapping[str, str], paths: Sequence[str], wanted: str
     ) -> int | str:
         import ray
 
@@ -179,14 +143,14 @@ def _on_node() -> Callable[..., int | str]:
         except OSError as error:
             return f"{node}: {error}. See to it that it may."
         try:
-            from cmnas_tf.commands.on_ray import _versions
             from cmnas_tf.commands.processes import start_command
+            from cmnas_tf.devices.ray_nodes import versions
 
-            found = _versions()
+            found = versions()
         except ImportError as error:
             found = str(error)
-        if found != versions:
-            return f"{node} must have {versions}. Received: {found}. Install it there."
+        if found != wanted:
+            return f"{node} must have {wanted}. Received: {found}. Install it there."
         # Ray cancels by interrupting, which a node that was started in the background ignores.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         with Path(log).open("ab") as output:

@@ -21,7 +21,6 @@ logger = logging.getLogger("cmnas_tf")
 
 _RETRIES = 5  # of a task whose node, or process, is lost
 _SECONDS = 5  # until an address must answer, and from one look for lost nodes to the next
-# Variables that a node's process gets from this one, since a result may depend on them.
 _OURS = re.compile("PYTHONPATH|(TF|XLA|CMNAS_TF)_.*")
 
 
@@ -37,7 +36,7 @@ class RayNodes:
     """
 
     def __init__(self, address: str = "", threads: int = 1, gpus: float = 0.0):
-        self._ray = ray = connected(address or os.environ.get("RAY_ADDRESS", "") or "auto")
+        self._ray = ray = connected(address)
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         fits = [n for n in nodes if n.get("CPU", 0) >= threads and n.get("GPU", 0) >= gpus]
         if not fits:
@@ -46,14 +45,13 @@ class RayNodes:
                 "cluster has. Ask for fewer, or start a node that has them."
             )
         self._at_a_time = 2 * int(sum(n["CPU"] for n in fits) // threads)  # so that none waits
-        ours = {name: value for name, value in os.environ.items() if _OURS.fullmatch(name)}
         self._task = ray.remote(_on_node).options(
             num_cpus=threads,
             num_gpus=gpus,
             max_retries=_RETRIES,
-            runtime_env={"env_vars": ours},
+            runtime_env={"env_vars": environment()},
         )
-        self._given = threads, _versions()
+        self._given = threads, versions()
 
     def each(self, function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
         """``function`` of every item, in the order in which they are done.
@@ -92,34 +90,51 @@ class RayNodes:
             ) from error
 
 
-def _versions() -> str:
-    return f"cmnas_tf {cmnas_tf.__version__} and tensorflow {version('tensorflow')}"
-
-
-def _on_node(function: Callable[[S], T], item: S, threads: int, versions: str) -> T:
+def _on_node(function: Callable[[S], T], item: S, threads: int, wanted: str) -> T:
     use_threads(threads, 0)
     try:
-        if versions != _versions():
-            raise BadInput(f"It has {_versions()}, not {versions}. Install the same there.")
+        if wanted != versions():
+            raise BadInput(f"It has {versions()}, not {wanted}. Install the same there.")
         return function(item)
     except (BadInput, OSError) as error:
         raise BadInput(f"On the node {socket.gethostname()}: {error}") from error
 
 
 def connected(address: str) -> Any:
-    """The package ``ray``, connected; or soon an error, where Ray by itself tries for minutes."""
+    """The package ``ray``, connected; or soon an error, where Ray by itself tries for minutes.
+
+    Args:
+      address: HOST:PORT of the cluster; "": that of RAY_ADDRESS, or the one that runs here.
+    """
     os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")
     os.environ.setdefault("RAY_py_gcs_connect_timeout_s", str(_SECONDS))
     with needing("ray"):
         import ray
+    address = address or os.environ.get("RAY_ADDRESS", "") or "auto"
     try:
         if address != "auto":
             host, _, port = address.rpartition(":")
+            if not port.isdecimal():
+                raise ValueError("it is not HOST:PORT")
             socket.create_connection((host, int(port)), _SECONDS).close()
-        ray.init(address, log_to_driver=False, logging_level="error", ignore_reinit_error=True)
+        context = ray.init(
+            address, log_to_driver=False, logging_level="error", ignore_reinit_error=True
+        )
     except (OSError, ValueError, RuntimeError) as error:
         raise BadInput(
             f"ray_address={address} cannot be used: {error}. Start a cluster with `ray start` on "
             "each node, of which this machine must be one."
         ) from error
+    if context.dashboard_url:
+        logger.info("Ray's dashboard: http://%s", context.dashboard_url)
     return ray
+
+
+def environment() -> dict[str, str]:
+    """Variables that a node's process gets from this one, since a result may depend on them."""
+    return {name: value for name, value in os.environ.items() if _OURS.fullmatch(name)}
+
+
+def versions() -> str:
+    """What has to be the same everywhere; Ray sees to it that it and Python are."""
+    return f"cmnas_tf {cmnas_tf.__version__} with TensorFlow {version('tensorflow')}"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cmnas_tf.commands import on_ray, processes
+from cmnas_tf.devices import ray_nodes
 from cmnas_tf.errors import BadInput
 
 pytest.importorskip("ray")
@@ -35,7 +36,7 @@ def test_a_node_runs_the_command_in_the_folder_and_writes_to_the_log(tmp_path, w
     log = tmp_path / "log.txt"
     log.write_text("before\n")
     paths = [str(tmp_path), str(log)]
-    assert work(["study", "--cell=x"], {"A": "3"}, paths, on_ray._versions()) == 7
+    assert work(["study", "--cell=x"], {"A": "3"}, paths, ray_nodes.versions()) == 7
     assert asked == [["-m", "cmnas_tf", "study", "--cell=x"]]
     assert log.read_text() == "before\n3\n"
     assert Path.cwd() == tmp_path
@@ -47,18 +48,18 @@ def test_a_node_says_what_it_does_not_see(tmp_path, work):
     log.touch()
     empty.mkdir()
     for missing in (none, empty):
-        said = work([], {}, [str(tmp_path), str(log), str(missing)], on_ray._versions())
+        said = work([], {}, [str(tmp_path), str(log), str(missing)], ray_nodes.versions())
         assert said.startswith("The node ") and f" cannot see {missing}. Mount" in said
 
 
 @pytest.mark.parametrize("there", ["", "cmnas_tf 0.1.0 with TensorFlow 2.15.1"])
 def test_a_node_of_other_versions_says_so(tmp_path, work, monkeypatch, there):
     """Or one without the project."""
-    ours = on_ray._versions()
+    ours = ray_nodes.versions()
     if there:
-        monkeypatch.setattr(on_ray, "_versions", lambda: there)
+        monkeypatch.setattr(ray_nodes, "versions", lambda: there)
     else:
-        monkeypatch.setitem(sys.modules, "cmnas_tf.commands.on_ray", None)
+        monkeypatch.setitem(sys.modules, "cmnas_tf.devices.ray_nodes", None)
     (tmp_path / "log.txt").touch()
     said = work([], {}, [str(tmp_path), str(tmp_path / "log.txt")], ours)
     assert f" must have {ours}. Received: {there or 'import of cmnas_tf'}" in said

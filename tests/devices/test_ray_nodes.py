@@ -14,13 +14,17 @@ def test_a_node_names_itself(monkeypatch):
     monkeypatch.setattr(ray_nodes, "use_threads", lambda *_: None)  # those of the tests
 
     def on_node(function, item, versions=None):
-        return ray_nodes._on_node(function, item, 1, versions or ray_nodes._versions())
+        return ray_nodes._on_node(function, item, 1, versions or ray_nodes.versions())
 
     assert on_node(str, 7) == "7"
     node = f"On the node {socket.gethostname()}: "
     for function, versions, message in (
         (Path.read_bytes, None, node + r".*No such file or directory: '/nowhere'"),
-        (str, "cmnas_tf 0.1", node + "It has cmnas_tf .* and tensorflow .*, not cmnas_tf 0.1. Ins"),
+        (
+            str,
+            "cmnas_tf 0.1",
+            node + "It has cmnas_tf .* with TensorFlow .*, not cmnas_tf 0.1. Ins",
+        ),
     ):
         with pytest.raises(BadInput, match=message):
             on_node(function, Path("/nowhere"), versions)
