@@ -21,8 +21,7 @@ class BuildFaissIndex(Options):
     output: str = path_option("Folder of the index; it must not exist.", required=True)
     kind: str = option(
         "hnsw",
-        "flat: exact; ivf: looks into cells next to the query; ivf_pq: the same in at most 64 "
-        "bytes an entry, with less recall; hnsw: walks a graph of neighbours.",
+        "flat: exact; ivf: looks into cells next to the query; hnsw: walks a graph of neighbours.",
         choices=KINDS,
     )
     effort: int = option(

@@ -5,7 +5,6 @@ The folder of an index holds ``index.faiss``; ``entries.npz``, the gallery witho
 """
 
 import logging
-import math
 import os
 import timeit
 from collections.abc import Sequence
@@ -25,13 +24,12 @@ from cmnas_tf.serving.gallery import Gallery, Matches, check_k
 
 logger = logging.getLogger("cmnas_tf")
 
-KINDS = ("flat", "ivf", "ivf_pq", "hnsw")
+KINDS = ("flat", "ivf", "hnsw")
 
 _INDEX, _ENTRIES, _CHECKSUMS = "index.faiss", "entries.npz", "SHA256SUMS"
 _NEIGHBOURS = 32  # links of an entry in HNSW (Malkov and Yashunin, TPAMI 2020, use 5 to 48)
 _TRAINED_ON = 39  # entries that FAISS wants to see of each cell
 _SAMPLE = 2**20  # entries at most that cells are learned from; our choice
-_CODE_BYTES, _CODEBOOK = 64, 256  # of an entry in a quantized index, our choice; values of a byte
 _MATCHES, _QUERIES, _CALLS = 10, 200, 5  # of a measurement
 
 
@@ -51,33 +49,21 @@ class FaissIndex:
         Args:
           gallery: with at least one entry; of embeddings a part at a time is put in.
           kind: ``flat``: exact; ``ivf``: an inverted file of about 4 sqrt(G) cells, fewer where a
-            cell would have too few entries to be learned from; ``ivf_pq``: the same with at most 64
-            bytes an entry, by product quantization (Jegou et al., TPAMI 2011); ``hnsw``: a graph.
+            cell would have too few entries to be learned from; ``hnsw``: a graph.
           effort: more finds more of what an exact search finds, and takes longer.
 
         Raises:
-          BadInput: no such kind, too few entries for it, or FAISS is not installed.
+          BadInput: no such kind, or FAISS is not installed.
         """
         if kind not in KINDS:
             raise BadInput(f"kind={kind!r} is not allowed; it must be one of {', '.join(KINDS)}.")
         faiss = _faiss()
         count, entries = len(gallery), gallery.entries
-        if kind == "ivf_pq" and count < _CODEBOOK:
-            raise BadInput(
-                f"kind=ivf_pq learns codes from at least {_CODEBOOK} entries, and there are "
-                f"{count}. Give kind=flat."
-            )
-        learned_from = min(count, _SAMPLE) if kind.startswith("ivf") else 1
+        learned_from = min(count, _SAMPLE) if kind == "ivf" else 1
         cells = max(1, min(round(4 * count**0.5), learned_from // _TRAINED_ON))
+        forms = {"flat": "Flat", "ivf": f"IVF{cells},Flat", "hnsw": f"HNSW{_NEIGHBOURS},Flat"}
         sample = gallery[_drawn(count, learned_from)].embeddings
-        size = sample.shape[1]
-        forms = {
-            "flat": "Flat",
-            "ivf": f"IVF{cells},Flat",
-            "ivf_pq": f"IVF{cells},PQ{math.gcd(size, _CODE_BYTES)}",
-            "hnsw": f"HNSW{_NEIGHBOURS},Flat",
-        }
-        index = faiss.index_factory(size, forms[kind], faiss.METRIC_INNER_PRODUCT)
+        index = faiss.index_factory(sample.shape[1], forms[kind], faiss.METRIC_INNER_PRODUCT)
         index.train(sample)
         for part in gallery.parts():
             index.add(part.embeddings)

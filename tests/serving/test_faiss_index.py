@@ -63,22 +63,6 @@ def test_little_effort_finds_less():
     assert measured[0] < measured[1] <= measured[2] == 1.0
 
 
-def test_a_quantized_index_takes_a_byte_of_each_16th_of_an_embedding(tmp_path):
-    """And finds most of what an exact search does."""
-    gallery = gallery_of(2_000, people=300, size=1024)
-    index = FaissIndex.of(gallery, "ivf_pq", effort=60)
-    assert index.index.pq.code_size == 64
-    assert 0.6 < faiss_index.recall(index, gallery, 10, 100) < 1.0
-    index.save(tmp_path / "index")
-    read = FaissIndex.load(tmp_path / "index", effort=60)
-    found, wanted = (each.search(gallery.embeddings[:5], 4) for each in (read, index))
-    np.testing.assert_array_equal(found.ids, wanted.ids)
-    with pytest.raises(
-        BadInput, match=r"ivf_pq learns codes from at least 256 .*, and there are 9"
-    ):
-        FaissIndex.of(gallery_of(9), "ivf_pq")
-
-
 def test_embeddings_of_another_size():
     index = FaissIndex.of(gallery_of(20), "flat")
     with pytest.raises(BadInput, match="of 16 numbers, and those of the queries have 8: another"):
