@@ -185,7 +185,7 @@ def many(each: int) -> Iterator[Request]:
     for count in (257, 1000, 5000):
         yield _files(*[small] * count)
         yield PIXELS, {"pixels": _noise(count, 8, 8)}
-    yield PIXELS, {"pixels": np.zeros((3, SIDE, SIDE, 3), np.uint8)}
+    yield PIXELS, {"pixels": np.zeros((2, 3300, 3300, 3), np.uint8)}  # 65 MB; as JSON 131 MB
 
 
 KINDS: dict[str, Callable[[int], Iterator[Request]]] = {
