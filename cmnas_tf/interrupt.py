@@ -53,10 +53,16 @@ class StopRequest:
     @classmethod
     @contextlib.contextmanager
     def listening(cls) -> "Iterator[StopRequest]":
-        """Listens for :data:`SIGNALS`."""
+        """Listens for :data:`SIGNALS`.
+
+        What nobody heeded before the end, since it came in the last moment, is passed on to who
+        listens outside: what comes next might take long.
+        """
         request = cls()
         with signals_handled_by(request._receive):
             yield request
+        if request.signal is not None:
+            signal.raise_signal(request.signal)
 
     def _receive(self, number: int, _: object) -> None:
         if self.signal is not None:

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from cmnas_tf.errors import Stopped
 from cmnas_tf.interrupt import SIGNALS, StopRequest, signals_handled_by
 
 
@@ -19,13 +20,25 @@ def heard():
 @pytest.mark.parametrize("asked", SIGNALS)
 def test_the_first_signal_is_remembered_and_the_second_interrupts(asked):
     before = signal.getsignal(asked)
-    with StopRequest.listening() as request:
+    with pytest.raises(Stopped), StopRequest.listening() as request:
         assert request.signal is None
         signal.raise_signal(asked)
         assert request.signal is asked
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(asked)
+        raise Stopped(asked, "a step")
     assert signal.getsignal(asked) is before
+
+
+@pytest.mark.parametrize("asked", SIGNALS)
+def test_a_request_in_the_last_moment_is_passed_on(asked):
+    """What comes after the last look at it might take long."""
+    passed_on = []
+    with signals_handled_by(lambda number, _: passed_on.append(number)):
+        with StopRequest.listening():
+            signal.raise_signal(asked)
+            assert passed_on == []
+        assert passed_on == [asked]
 
 
 def test_a_closed_terminal_is_nothing_to_what_nohup_began():

@@ -44,11 +44,12 @@ class Node:
         (self._raylet,) = (c for c in self._own.children() if c.name() == "raylet")
 
     def works_on(self):
-        """The cells whose processes are on it."""
-        found = []
+        """By cell the process that is on it."""
+        found = {}
         for process in self._raylet.children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):
-                found += re.findall("--cell=(.*)", "\n".join(process.cmdline()))
+                cells = re.findall("--cell=(.*)", "\n".join(process.cmdline()))
+                found |= dict.fromkeys(cells, process)
         return found
 
     def lose(self):
@@ -139,12 +140,22 @@ def test_a_study_that_is_stopped_has_its_cells_save_what_they_did(tmp_path, clus
     process = start_study(data, folder, *on_ray)
     search = folder / "searched" / "seed0" / "search"
     until(process, folder, lambda: newest(search))
+    (cell,) = (w["searched/seed0"] for n in nodes if "searched/seed0" in (w := n.works_on()))
+    cell.suspend()  # or it might be done before it is asked
     process.send_signal(signal.SIGTERM)
+    until(process, folder, lambda: is_asked_to_end(cell.pid))
+    cell.resume()
     assert process.wait() == 128 + signal.SIGTERM, said(folder)
     assert "error: Stopped by SIGTERM after" in said(folder)
     assert not any(node.works_on() for node in nodes)
     log = (folder / "searched" / "seed0" / "log.txt").read_text()
     assert re.search(r"error: (Stopped|Interrupted) by SIGTERM", log)  # within a step, or between
+
+
+def is_asked_to_end(pid):
+    """Whether a SIGTERM waits for a process that is suspended."""
+    (pending,) = re.findall(r"^ShdPnd:\s*(\w+)", Path(f"/proc/{pid}/status").read_text(), re.M)
+    return int(pending, 16) >> (signal.SIGTERM - 1) & 1
 
 
 def begun(cell):
