@@ -136,6 +136,10 @@ def _ahead(word: str, first: dict[str, dict[str, float]], scores: Scores, rows: 
     return str(markdown_table([f"{word} minus", "points", "95 % interval"], table))
 
 
+def _tau(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:+.2f}"
+
+
 def _selected(scores: Scores, fitness: Scores, rules: list[str]) -> str:
     """By kind: the selected networks' mAP beside the rules' of the same seeds; how the fitness of a
     rule agrees with its mean mAP over all seeds, and how two seeds' mAP agree with each other."""
@@ -160,12 +164,19 @@ def _selected(scores: Scores, fitness: Scores, rules: list[str]) -> str:
             np.mean([row[SUBJECT] for row in found.values()]),
             np.mean([[row[rule] for rule in rules] for row in found.values()]),
             max(np.mean([row[rule] for row in found.values()]) for rule in rules),
+            *(np.mean(taus) if taus else np.nan for taus in (of_fitness, of_seeds)),
         ]
-        taus = [f"{np.mean(found):+.2f}" if found else "-" for found in (of_fitness, of_seeds)]
-        table.append([kind, str(len(found)), *(f"{value:.1f}" for value in values), *taus])
+        table.append([kind, len(found), *values])
+    if len(table) > 1:
+        columns = [*zip(*table, strict=True)]
+        table.append(["mean", sum(columns[1]), *np.mean(columns[2:], axis=1)])
+    shown = [
+        [kind, str(seeds), *(f"{m:.1f}" for m in numbers[:3]), *map(_tau, numbers[3:])]
+        for kind, seeds, *numbers in table
+    ]
     heads = ["", "seeds", SUBJECT, "mean of rules", "best of rules"]
     heads += ["tau of fitness", "tau of two seeds"]
-    return str(markdown_table(heads, table))
+    return str(markdown_table(heads, shown))
 
 
 def report(scores: Scores, fitness: Scores | None = None) -> str:

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from benchmarks import __main__ as benchmarks
-from benchmarks import scale
+from benchmarks import gaps, scale
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -167,3 +167,22 @@ def test_fitness_after_epochs_of_its_own_is_as_measured():
         (printed,) = re.findall(rf"^\| {name} \| (.*) \|$", text, re.MULTILINE)
         wanted = [f"{100 * of[name][epochs]:.1f}" for of in found for epochs in "013"]
         assert printed.split(" | ") == wanted
+
+
+def test_what_the_bench_of_gaps_says_is_what_is_kept():
+    kept = json.loads(gaps.KEPT.read_text())
+    scores = {kind: {s: of["mAP"] for s, of in seeds.items()} for kind, seeds in kept.items()}
+    fitness = {
+        kind: {s: of["fitness"] for s, of in seeds.items() if "fitness" in of}
+        for kind, seeds in kept.items()
+    }
+    said = gaps.report(scores, fitness)
+    numbers = [
+        number.removeprefix("+")
+        for row in ("mean", "together")
+        for cells in re.findall(rf"^\| {row} +\|(.*)\|$", said, re.MULTILINE)
+        for number in re.findall(r"[+-]?\d+\.\d+", cells)
+    ]
+    assert len(numbers) == 5 + 3
+    text = (DOCS / "studies.md").read_text().split("So far a search")[1].split("## Reading")[0]
+    assert sorted(re.findall(r"-?\d+\.\d+", text)) == sorted(numbers)

@@ -189,7 +189,8 @@ class BuiltIndex:
       folder, kind: of the index.
       index: with the effort that it was measured with.
       matches, queries, recall: see :func:`recall`.
-      milliseconds, exact_milliseconds: a query takes, in the index and by exact search in NumPy.
+      milliseconds, exact_milliseconds: a query takes, in the index and by exact search in NumPy;
+        of embeddings in parts that is the first part's time, in proportion.
     """
 
     folder: Path
@@ -206,7 +207,7 @@ class BuiltIndex:
             f"{self.folder}: {self.kind} index of {len(self.index.entries)} entries\n"
             f"recall@{self.matches} {self.recall:.4f} against exact search, over {self.queries} "
             f"entries as queries (effort {self.index.effort})\n"
-            f"one query {self.milliseconds:.2f} ms, exact search in NumPy "
+            f"one query {self.milliseconds:.2f} ms, exact search in NumPy about "
             f"{self.exact_milliseconds:.2f} ms"
         )
 

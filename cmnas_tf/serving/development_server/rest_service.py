@@ -197,8 +197,8 @@ async def _read(receive: Any, size: int) -> bytes:
 
 @contextlib.contextmanager
 def _no_cycles() -> Iterator[None]:
-    """Makes millions of objects, of which none is part of a cycle, without looks for cycles: they
-    take three times as long as all else. Of several threads the first one to end ends it for all.
+    """Makes millions of objects, of which none is part of a cycle, without looks for cycles, which
+    take several times as long as all else. Of several threads the first to end ends it for all.
     """
     gc.disable()
     try:
