@@ -115,13 +115,13 @@ def main(command: StudyCommand) -> None:
         run_command("make_synthetic", people, f"--data_dir={command.data.data_dir}")
         study = make(command)  # the folder tells now which data set it is
     own = [*arguments(command), f"--threads={threads}"]
-    start, jobs = command.executing.prepare(
-        lambda cell: ["study", *own, f"--cell={cell.name}"], threads, [command.data.data_dir]
-    )
-    cells = Queue(study.cells(), jobs, start, say)
+    cells = Queue(study.cells(), say)
     if cells.waiting:
         command.data.load_listed()  # or every cell would refuse it by itself
-    cells.run()
+        start, jobs = command.executing.prepare(
+            lambda cell: ["study", *own, f"--cell={cell.name}"], threads, [command.data.data_dir]
+        )
+        cells.run(start, jobs)
     print(report(study))
     if cells.failed:
         raise SystemExit(1)

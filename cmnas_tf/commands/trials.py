@@ -91,13 +91,14 @@ def _side_by_side(command: Trials, trials: Sequence[QueuedTrial]) -> None:
     threads = threads_to_use(command.threads.threads, begun)
     alone = ["--executor=local", "--jobs=1", "--nosummary", f"--threads={threads}"]
     own = ["trials", *arguments(command), *alone]
-    start, jobs = command.executing.prepare(
-        lambda cell: [*own, f"--splits={cell.name.partition('_')[2]}"],
-        threads,
-        [command.data.data_dir],
-    )
-    queue = Queue(trials, jobs, start, say)
-    queue.run()
+    queue = Queue(trials, say)
+    if queue.waiting:
+        start, jobs = command.executing.prepare(
+            lambda cell: [*own, f"--splits={cell.name.partition('_')[2]}"],
+            threads,
+            [command.data.data_dir],
+        )
+        queue.run(start, jobs)
     if queue.failed:
         raise SystemExit(1)
 

@@ -4,7 +4,8 @@ A list is a table of PyArrow with the columns :data:`COLUMNS`, all text. ``id``,
 ``time``, which is as it was given, are empty where they are not known.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +42,8 @@ def list_images(images: str) -> tuple[str, Any]:
     root = images if is_url else str(Path(images).absolute())
     fs, base = _storage(images) if is_url else (None, images)
     if images.lower().endswith(".csv"):
-        return root.rpartition("/")[0], _read_table(
-            fs.open(base) if fs else no_device(base), images
-        )
+        opened = partial(fs.open, base) if fs else partial(no_device(base).open, "rb")
+        return root.rpartition("/")[0], _read_table(opened, images)
     if fs:
         names = sorted(path.removeprefix(base).lstrip("/") for path in fs.find(base))
         entries = [entry_of(name, images) for name in names if name.lower().endswith(SUFFIXES)]
@@ -85,14 +85,15 @@ def _storage(url: str) -> tuple[Any, str]:
         raise BadInput(f"{url} cannot be opened: {error}.") from error
 
 
-def _read_table(file: Any, name: str) -> Any:
+def _read_table(opened: Callable[[], Any], name: str) -> Any:
     """The table of a CSV file, its modalities in the words of this package."""
     import pyarrow as pa
     from pyarrow import compute, csv
 
     texts = csv.ConvertOptions(column_types=dict.fromkeys(COLUMNS, pa.string()))
     try:
-        found = csv.read_csv(file, convert_options=texts)
+        with opened() as file:
+            found = csv.read_csv(file, convert_options=texts)
         if "time" not in found.column_names:
             found = found.append_column("time", pa.array([""] * len(found), pa.string()))
         found = found.select(COLUMNS)

@@ -54,8 +54,6 @@ class Queue:
 
     Attributes:
       cells: all of the study, each after the one that it depends on.
-      jobs: how many are worked on at a time.
-      start: begins a cell's work in a process that ends with 0 once the cell is finished.
       say: is told, a line at a time, what is done and how long the rest takes.
       failed: by the name of a cell, what went wrong with it.
       waiting: cells that are still to be begun.
@@ -65,8 +63,6 @@ class Queue:
     """
 
     cells: Sequence[QueuedCell]
-    jobs: int
-    start: Callable[[QueuedCell], Process]
     say: Callable[[str], None]
     failed: dict[str, str] = field(default_factory=dict)
     waiting: list[QueuedCell] = field(default_factory=list, init=False)
@@ -80,16 +76,21 @@ class Queue:
                 self.waiting.append(cell)
             else:
                 self._note(cell, sum(filter(None, found.get("seconds", {}).values())))
+        self.say(f"{len(self.cells)} cells, {len(self.cells) - len(self.waiting)} finished before")
 
-    def run(self) -> None:
+    def run(self, start: Callable[[QueuedCell], Process], jobs: int) -> None:
         """Runs until every cell is finished or has failed.
+
+        Args:
+          start: begins a cell's work in a process that ends with 0 once the cell is finished.
+          jobs: how many are worked on at a time.
 
         Raises:
           Stopped: a signal asked for it.
           BadInput: no cell can be worked on there. In both cases the cells at work were told to
             save what they did, and were waited for.
         """
-        self.say(f"{len(self.cells)} cells, {len(self.cells) - len(self.waiting)} finished before")
+        self._start, self._jobs = start, jobs
         with StopRequest.listening() as request:
             try:
                 while (self.waiting or self._running) and not request.signal:
@@ -114,9 +115,9 @@ class Queue:
             if needed is not None and needed.name in self.failed:
                 self.waiting.remove(cell)
                 self._fail(cell, 1, f"not begun, since {needed.name} failed")
-            elif len(self._running) < self.jobs and (needed is None or needed.results()):
+            elif len(self._running) < self._jobs and (needed is None or needed.results()):
                 self.waiting.remove(cell)
-                self._running[cell] = self.start(cell), time.monotonic()
+                self._running[cell] = self._start(cell), time.monotonic()
 
     def _end(self, cell: QueuedCell, code: int, seconds: float) -> None:
         found = cell.results()
@@ -135,9 +136,10 @@ class Queue:
 
     def _tell(self, cell: QueuedCell, what: str) -> None:
         left = [*self.waiting, *self._running]
-        minutes = seconds_left(self._durations, [c.kind for c in left], self.jobs) / 60
+        seconds = seconds_left(self._durations, [c.kind for c in left], self._jobs)
+        rest = f"; about {seconds / 60:.0f} minutes left" if seconds else ""
         done = f"{len(self.cells) - len(left)}/{len(self.cells)}"
-        self.say(f"{done:>9}  {cell.name:<24} {what}; about {minutes:.0f} minutes left")
+        self.say(f"{done:>9}  {cell.name:<24} {what}{rest}")
 
     def _note(self, cell: QueuedCell, seconds: float) -> None:
         self._durations.setdefault(cell.kind, []).append(seconds)
@@ -155,6 +157,9 @@ def seconds_left(durations: Mapping[str, Sequence[float]], left: Sequence[str], 
     Args:
       durations: by kind, how long cells took.
       left: the kind of each cell that is left; one that none has been of takes the mean of all.
+
+    Returns:
+      Seconds; 0 where nothing is left, or nothing is known yet.
     """
     every = [seconds for found in durations.values() for seconds in found]
     if not every:

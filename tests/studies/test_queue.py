@@ -81,13 +81,13 @@ def pipes(tmp_path_factory):
 
 def test_all_cells_are_done_in_order_and_never_again(tmp_path, pipes):
     cells, start, said = study(tmp_path).cells(), Cells(pipes()), []
-    Queue(cells, 1, start, said.append).run()
+    Queue(cells, said.append).run(start, 1)
     assert start.started == [cell.name for cell in cells]
     assert all(cell.results() for cell in cells)
     assert said[0] == "6 cells, 0 finished before"
-    assert len(said) == 7 and "6/6  random_1/seed1" in said[-1]
+    assert len(said) == 7 and "6/6  random_1/seed1" in said[-1] and "left" not in said[-1]
     again, said = Cells(pipes()), []
-    Queue(cells, 1, again, said.append).run()
+    Queue(cells, said.append).run(again, 1)
     assert again.started == []
     assert said == ["6 cells, 6 finished before"]
 
@@ -97,7 +97,7 @@ def test_what_depends_on_a_cell_waits_for_it_and_others_do_not(tmp_path, pipes):
     end is what seed 0's search ends by."""
     does = {"searched/seed0": "held", "searched/seed1": "frees"}
     start = Cells(pipes(), lambda cell: does.get(cell.name, "finish"))
-    Queue(study(tmp_path).cells(), 3, start, list).run()
+    Queue(study(tmp_path).cells(), list).run(start, 3)
     assert start.started[:3] == ["searched/seed0", "shared/seed0", "searched/seed1"]
     assert start.started.index("random_1/seed0") > start.started.index("searched/seed1")
     assert len(start.started) == 6
@@ -108,16 +108,17 @@ def test_a_failure_is_written_down_and_the_others_go_on(tmp_path, pipes):
     """And what depends on it is not begun. The next run tries again."""
     cells, said = study(tmp_path).cells(), []
     start = Cells(pipes(), lambda cell: "fail" if cell.name == "searched/seed0" else "finish")
-    once = Queue(cells, 1, start, said.append)
-    once.run()
+    once = Queue(cells, said.append)
+    once.run(start, 1)
     reason = "not begun, since searched/seed0 failed"
     assert once.failed == {"searched/seed0": "the loss is nan", "random_1/seed0": reason}
     assert cells[0].failure() == {"exit_code": 3, "message": "the loss is nan"}
+    assert "left" not in said[1], "how long a cell takes is not known yet"
     assert "random_1/seed0" not in start.started
     assert any("FAILED: the loss is nan" in line for line in said)
     assert sum(cell.results() is not None for cell in cells) == 4
     again = Cells(pipes())
-    Queue(cells, 1, again, list).run()
+    Queue(cells, list).run(again, 1)
     assert again.started == ["searched/seed0", "random_1/seed0"]
 
 
@@ -136,7 +137,7 @@ def test_asked_to_stop_it_asks_its_cells_and_waits_for_them(tmp_path, pipes):
     asking = threading.Thread(target=ask)
     asking.start()
     with pytest.raises(Stopped) as stopped:
-        Queue(cells, 2, start, list).run()
+        Queue(cells, list).run(start, 2)
     asking.join()
     assert stopped.value.signal == signal.SIGTERM
     assert "Stopped by SIGTERM after 0 of 6 cells" in str(stopped.value)
@@ -165,7 +166,7 @@ def test_finished_cells_say_how_long_such_cells_take(tmp_path, pipes):
     finish(cells[0])
     finish(cells[1], seconds=(None, 600.0))
     finish(cells[2], seconds=(None, 600.0))
-    Queue(cells, 1, Cells(pipes()), said.append).run()
+    Queue(cells, said.append).run(Cells(pipes()), 1)
     assert said[0] == "6 cells, 3 finished before"
     assert "searched/seed1" in said[1] and "mAP 50.0; about 20 minutes left" in said[1]
 
@@ -206,6 +207,6 @@ def test_where_no_cell_can_be_worked_on_the_others_save_what_they_did(tmp_path, 
         return process if cell is cells[1] else Unfit(process)
 
     with pytest.raises(BadInput, match="The node is unfit"):
-        Queue(cells, 2, begin, list).run()
+        Queue(cells, list).run(begin, 2)
     assert all((tmp_path / name / "saved").exists() for name in start.started)
     assert not list(tmp_path.rglob("failure.json"))
