@@ -17,6 +17,11 @@ from cmnas_tf.runs.run_folder import RunFolder
 from cmnas_tf.serving.exported_model import versions_in
 
 NETWORKS = {"all shared": "shared", "all separate": "separate", "searched": None}
+# In points of mAP; docs/study_demo/study.json.
+MEANING = (
+    "Over five seeds (cmnas study --flagfile=study_demo) the searched network is 2.5 points of mAP\n"
+    "ahead of all shared and 3.7 ahead of all separate; a training of one network scatters by 1.7."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +66,7 @@ def main(command: Demo) -> None:
         run_command("export", f"--run_dir={folder / 'searched'}", f"--export_dir={exported}")
     print()
     print(table(lines))
+    print(f"\n{MEANING}")
     print(f"\nSavedModel    {exported}")
     print(f"Report        python -m cmnas_tf report {search} {folder / 'searched'}")
     print(f"TensorBoard   tensorboard --logdir {folder}")

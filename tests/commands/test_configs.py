@@ -193,7 +193,7 @@ def test_the_cells_of_a_study_are_those_of_earlier_versions(name, tmp_path, caps
     [
         (Search, "demo_search", "--epochs=10 --warmup_epochs=4 --decay_epochs= --split=identities "
          "--architecture_learning_rate=0.01 --architecture_weight_decay=0"),
-        (Train, "demo_train", "--epochs=10 --decay_epochs=6,8 --average_decay=0.99 "
+        (Train, "demo_train", "--epochs=14 --decay_epochs=9,12 --average_decay=0.99 "
          "--erase_probability=0"),
         (Train, "study_synthetic_train", "--strategy=one_device --epochs=14 --decay_epochs=9,12 "
          "--average_decay=0.99 --erase_probability=0"),
