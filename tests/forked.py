@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psutil
 
+from cmnas_tf.commands import processes
+from cmnas_tf.interrupt import stop_with_parent
 from cmnas_tf.registry import load_plugins
 from tests.tiny_people import PLUGIN
 
@@ -71,8 +73,49 @@ def _run(command, flags, out, err, before):
         before()
     sys.path.append(str(PLUGIN))
     load_plugins.cache_clear()  # which what is loaded beforehand has called
-    sys.argv = ["cmnas_tf", command, *flags]
+    processes.start_command = _Started
+    _main(command, *flags)
+
+
+def _main(*words):
+    sys.argv = ["cmnas_tf", *words]
     runpy.run_module("cmnas_tf", run_name="__main__")
+
+
+class _Started:
+    """What ``commands.processes.start_command`` gives, forked from the command that starts it."""
+
+    def __init__(self, *words, output=None, environment=None):
+        arguments = words, output, environment or {}
+        self._process = multiprocessing.get_context("fork").Process(target=_begin, args=arguments)
+        self._process.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.wait()
+
+    def poll(self):
+        return self._process.exitcode
+
+    def wait(self):
+        self._process.join()
+        return self._process.exitcode
+
+    def send_signal(self, number):
+        os.kill(self._process.pid, number)
+
+
+def _begin(words, output, environment):
+    os.setsid()
+    stop_with_parent()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)  # as for a program that was just begun
+    for stream in (1, 2) if output else ():
+        os.dup2(output.fileno(), stream)
+    os.environ.update(environment)
+    _main(*words)
 
 
 class Said:

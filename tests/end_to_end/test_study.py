@@ -1,16 +1,14 @@
 """A study as a user runs it, stopped in the middle: nothing is lost, nothing is done twice."""
 
-import contextlib
 import json
 import re
 import signal
-import subprocess
 
 import pytest
 import tensorflow as tf
 
 from cmnas_tf.architecture import Architecture
-from tests.end_to_end.processes import behind, start
+from tests.end_to_end.processes import behind
 from tests.forked import Forked
 from tests.tiny_people import TINIEST, write_people
 from tests.training.commands import newest
@@ -22,18 +20,19 @@ CELLS = ("searched/seed0", "shared/seed0", "random_1/seed0")
 
 
 def start_study(data, folder, *flags):
-    """The process of ``python -m cmnas_tf.study``; it says what it says to a file."""
-    with (folder.parent / "study.log").open("wb") as log:
-        return start(
-            *("study", f"--data_dir={data}", f"--run_dir={folder}", "--seeds=1", *flags),
-            *("--arms=shared,random,searched", "--against=shared,random"),
-            "--random_architectures=1",
-            *behind("search", *COMMON, "--epochs=2", "--warmup_epochs=0"),
-            *behind("train", *COMMON, "--epochs=1"),
-            *behind("evaluate", "--noprogress"),
-            stdout=log,
-            stderr=log,
-        )
+    """The process of ``python -m cmnas_tf.study``; it says what it says to a new file."""
+    log = folder.parent / "study.log"
+    log.unlink(missing_ok=True)
+    return Forked(
+        *("study", f"--data_dir={data}", f"--run_dir={folder}", "--seeds=1", *flags),
+        *("--arms=shared,random,searched", "--against=shared,random"),
+        "--random_architectures=1",
+        *behind("search", *COMMON, "--epochs=2", "--warmup_epochs=0"),
+        *behind("train", *COMMON, "--epochs=1"),
+        *behind("evaluate", "--noprogress"),
+        out=log,
+        err=log,
+    )
 
 
 def said(folder):
@@ -45,17 +44,16 @@ def test_a_stopped_study_is_resumed(tmp_path):
     process = start_study(data, folder, "--jobs=2", "--threads=2")
     search = folder / "searched" / "seed0" / "search"
     while newest(search) is None:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            raise AssertionError(f"ended with {process.wait(timeout=0.05)}: {said(folder)}")
-    process.send_signal(signal.SIGTERM)
-    assert process.wait() == 128 + signal.SIGTERM, said(folder)
+        assert process.join(timeout=0.05) is None, said(folder)
+    process.signal(signal.SIGTERM)
+    assert process.join() == 128 + signal.SIGTERM, said(folder)
     assert re.search(
         "error: Stopped by SIGTERM after [0-3] of 3 cells.*Rerun the same", said(folder)
     )
     assert not (folder / "study.json").exists()
     done_before = newest(search).step
 
-    assert start_study(data, folder, "--jobs=2").wait() == 0, said(folder)
+    assert start_study(data, folder, "--jobs=2").join(timeout=600) == 0, said(folder)
     assert 0 < done_before <= newest(search).step
     found = {name: json.loads((folder / name / "results.json").read_text()) for name in CELLS}
     chosen = found["searched/seed0"]["decided"]["chosen"]
@@ -73,14 +71,14 @@ def test_a_stopped_study_is_resumed(tmp_path):
     assert re.search(rf"\| `shared` +\| 1 +\| {rank1} ", said(folder))
 
     before = {path: path.stat().st_mtime_ns for path in folder.glob("*/**/*") if path.is_file()}
-    assert start_study(data, folder, "--jobs=2").wait() == 0, said(folder)
+    assert start_study(data, folder, "--jobs=2").join(timeout=600) == 0, said(folder)
     assert "3 cells, 3 finished before" in said(folder)
     after = {path: path.stat().st_mtime_ns for path in folder.glob("*/**/*") if path.is_file()}
     assert after == before
 
     other = tmp_path / "one_by_one" / "study"
     other.parent.mkdir()
-    assert start_study(data, other, "--threads=2").wait() == 0, said(other)
+    assert start_study(data, other, "--threads=2").join(timeout=600) == 0, said(other)
     assert contents(other) == contents(folder)
     assert {threads for _, threads in contents(other).values()} == {2}
 

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tests.end_to_end.processes import start
+from tests.end_to_end.processes import run, start
 from tests.tiny_people import TINIEST, write_people
 
 pytestmark = pytest.mark.slow
@@ -19,16 +19,14 @@ def data(tmp_path_factory):
     return write_people(tmp_path_factory.mktemp("data") / "regdb", dataset="regdb")
 
 
+def flags_of_trials(data, folder):
+    where = (f"--data_dir={data}", f"--run_dir={folder}")
+    return ("--dataset=regdb", *TINIEST, "--epochs=2", *where)
+
+
 def start_trials(data, folder, *flags):
     """The process of ``python -m cmnas_tf.trials``; it says what went wrong among the rest."""
-    common = (
-        "--dataset=regdb",
-        *TINIEST,
-        "--epochs=2",
-        f"--data_dir={data}",
-        f"--run_dir={folder}",
-    )
-    return start("trials", *common, *flags, stderr=subprocess.STDOUT)
+    return start("trials", *flags_of_trials(data, folder), *flags, stderr=subprocess.STDOUT)
 
 
 def commands_in(output):
@@ -81,9 +79,9 @@ def test_side_by_side_they_are_the_same(data, tmp_path):
     files = []
     for name, flags in (("one", []), ("two", ["--jobs=2"])):
         folder = tmp_path / name
-        process = start_trials(data, folder, "--splits=1-2", "--threads=1", *flags)
-        output, _ = process.communicate()
-        assert process.returncode == 0, output
+        output, _ = run(
+            "trials", *flags_of_trials(data, folder), "--splits=1-2", "--threads=1", *flags
+        )
         summary = json.loads((folder / "trials.json").read_text())
         assert f"{100 * summary['results']['visible_to_infrared']['mean']['mAP']:.2f}" in output
         files.append((folder / "trials.json").read_text().replace(str(folder), ""))
