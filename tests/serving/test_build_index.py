@@ -21,20 +21,22 @@ from cmnas_tf.serving.gallery import Gallery
 from cmnas_tf.training.trained import load_network
 from tests.serving.networks import write_run
 
-SPECIFICATION = Specification(
-    Architecture.separate_until("layer1", "resnet18"), 5, 32, 16, width_factor=1 / 16
-)
+
+@pytest.fixture(scope="module")
+def specification(one_block_throughout):
+    architecture = Architecture.separate_until("layer1", "resnet18")
+    return Specification(architecture, 5, 32, 16, width_factor=1 / 16)
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return load_network(write_run(tmp_path_factory.mktemp("run"), SPECIFICATION))
+def model(specification, tmp_path_factory):
+    return load_network(write_run(tmp_path_factory.mktemp("run"), specification))
 
 
 @pytest.fixture(scope="module")
-def other(tmp_path_factory):
+def other(specification, tmp_path_factory):
     """Another network."""
-    return load_network(write_run(tmp_path_factory.mktemp("other"), SPECIFICATION, seed=5))
+    return load_network(write_run(tmp_path_factory.mktemp("other"), specification, seed=5))
 
 
 def write_images(folder, names, seed=0):
