@@ -10,6 +10,7 @@ from scipy import stats
 
 from benchmarks import __main__ as benchmarks
 from benchmarks import gaps, scale
+from cmnas_tf.commands.demo import MEANING
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -40,6 +41,28 @@ def test_scores_are_those_of_the_studies(document):
         for cell, study in zip(printed, studies, strict=True):
             wanted = [_percent(study[each][ROWS[name]]["seeds"]) for each in measures]
             assert re.findall(r"[\d.]+", cell)[: len(wanted)] == wanted, (name, cell)
+
+
+def test_what_the_demonstration_says_is_what_its_study_found():
+    """In its last words, and among the results with intervals."""
+    study = json.loads((DOCS / "study_demo" / "study.json").read_text())
+    scores = study["scores"]["all_single_shot"]["mAP"]
+    ahead = study["differences"]["all_single_shot"]["mAP"]
+    differences = [f"{100 * ahead[name]['mean']:.1f}" for name in ("shared", "separate")]
+    scatter = f"{100 * scores['searched']['deviation']:.1f}"
+    assert re.findall(r"\d\.\d", MEANING) == [*differences, scatter]
+    assert all(float(difference) > float(scatter) for difference in differences)
+    text = (DOCS / "results.md").read_text()
+    (said,) = re.findall(r"\(`cmnas study --flagfile=study_demo`.*?every seed", text, re.DOTALL)
+    wanted = [
+        f"{100 * scores[name][part]:.1f}"
+        for name in ("searched", "shared", "separate")
+        for part in ("mean", "deviation")
+    ]
+    bounds = [f"{100 * b:.1f}" for n in ("shared", "separate") for b in ahead[n]["interval"]]
+    assert re.findall(r"\d+\.\d", said) == [*wanted[:4], *bounds[:2], *wanted[4:], *bounds[2:]]
+    for seed, mean_ap in scores["searched"]["seeds"].items():
+        assert mean_ap > max(scores[name]["seeds"][seed] for name in ("shared", "separate"))
 
 
 CELLS = {
