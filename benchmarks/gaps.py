@@ -20,7 +20,9 @@ from benchmarks.machine import machine
 from cmnas_tf.files import write_json
 from cmnas_tf.tables import markdown_table
 
-SUBJECT = "by_stages"
+# Searches: by the logits of a short one, and by the fitness of the hand-drawn networks in the
+# supernet of one whose learning rate falls to 0, which is what is kept of fitness.
+SUBJECTS = ("searched", BY_FITNESS := "by_stages")
 KEPT = Path(__file__).parent / "results" / "sensor_gaps.json"
 
 # By kind of people and seed the mAP in percent of each row.
@@ -56,14 +58,17 @@ def fitness_in(study: Path) -> dict[str, dict[str, float]]:
 
 
 def take_over(studies: Iterable[Path], kept: Path) -> Scores:
-    """What is kept with these studies' seeds, which take the place of those with fewer rows."""
+    """What is kept, with the rows that these studies' seeds have besides."""
     found = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
     for study in studies:
         seeds, fitness = found.setdefault(study.parent.name, {}), fitness_in(study)
         for seed, scores in scores_in(study).items():
-            if len(scores) > len(seeds.get(seed, {}).get("mAP", {})):
-                seeds[seed] = {"mAP": scores, "machine": machine() | {"commit": commits(study)}}
-                seeds[seed] |= {"fitness": fitness[seed]} if seed in fitness else {}
+            of = seeds.setdefault(seed, {"mAP": {}})
+            if scores.keys() - of["mAP"]:
+                of["mAP"] |= scores
+                of["machine"] = machine() | {"commit": commits(study)}
+                if BY_FITNESS in scores and seed in fitness:
+                    of["fitness"] = fitness[seed]
     write_json(kept, found)
     return {kind: {s: of["mAP"] for s, of in seeds.items()} for kind, seeds in found.items()}
 
@@ -140,7 +145,7 @@ def _tau(value: float) -> str:
     return "-" if np.isnan(value) else f"{value:+.2f}"
 
 
-def _selected(scores: Scores, fitness: Scores, rules: list[str]) -> str:
+def _selected(subject: str, scores: Scores, fitness: Scores, rules: list[str]) -> str:
     """By kind: the selected networks' mAP beside the rules' of the same seeds; how the fitness of a
     rule agrees with its mean mAP over all seeds, and how two seeds' mAP agree with each other."""
 
@@ -149,7 +154,7 @@ def _selected(scores: Scores, fitness: Scores, rules: list[str]) -> str:
 
     table = []
     for kind, seeds in scores.items():
-        found = {seed: row for seed, row in seeds.items() if SUBJECT in row}
+        found = {seed: row for seed, row in seeds.items() if subject in row}
         if not found:
             continue
         mean = [np.mean([row[rule] for row in seeds.values()]) for rule in rules]
@@ -161,7 +166,7 @@ def _selected(scores: Scores, fitness: Scores, rules: list[str]) -> str:
         every = [[row[rule] for rule in rules] for row in seeds.values()]
         of_seeds = list(starmap(tau, combinations(every, 2)))
         values = [
-            np.mean([row[SUBJECT] for row in found.values()]),
+            np.mean([row[subject] for row in found.values()]),
             np.mean([[row[rule] for rule in rules] for row in found.values()]),
             max(np.mean([row[rule] for row in found.values()]) for rule in rules),
             *(np.mean(taus) if taus else np.nan for taus in (of_fitness, of_seeds)),
@@ -174,7 +179,7 @@ def _selected(scores: Scores, fitness: Scores, rules: list[str]) -> str:
         [kind, str(seeds), *(f"{m:.1f}" for m in numbers[:3]), *map(_tau, numbers[3:])]
         for kind, seeds, *numbers in table
     ]
-    heads = ["", "seeds", SUBJECT, "mean of rules", "best of rules"]
+    heads = ["", "seeds", subject, "mean of rules", "best of rules"]
     heads += ["tau of fitness", "tau of two seeds"]
     return str(markdown_table(heads, shown))
 
@@ -188,7 +193,7 @@ def report(scores: Scores, fitness: Scores | None = None) -> str:
     for row in rows:
         means = [np.mean([of[row] for of in seeds.values()]) for seeds in scores.values()]
         table.append([row, *(f"{mean:.1f}" for mean in [*means, np.mean(means)])])
-    rules = [row for row in rows if row not in (SUBJECT, "random")]
+    rules = [row for row in rows if row not in (*SUBJECTS, "random")]
     parts = [
         f"mAP in percent; seeds: {', '.join(str(len(seeds)) for seeds in scores.values())}",
         str(markdown_table(["", *scores, "mean"], table)),
@@ -197,14 +202,16 @@ def report(scores: Scores, fitness: Scores | None = None) -> str:
         best = {kind: best_elsewhere(seeds, rules) for kind, seeds in scores.items()}
         parts.append(_ahead("best rule of each kind", best, scores, rules))
         parts += [_scatter(scores, rules)] if len(rules) > 1 else []
-    subject = {
-        kind: {seed: row[SUBJECT] for seed, row in seeds.items() if SUBJECT in row}
-        for kind, seeds in scores.items()
-    }
-    if any(subject.values()):
-        parts.append(_selected(scores, fitness or {}, rules))
-    if all(subject.values()):
-        parts.append(_ahead(SUBJECT, subject, scores, [row for row in rows if row != SUBJECT]))
+    for subject in SUBJECTS:
+        found = {
+            kind: {seed: row[subject] for seed, row in seeds.items() if subject in row}
+            for kind, seeds in scores.items()
+        }
+        if any(found.values()):
+            told = (fitness or {}) if subject == BY_FITNESS else {}
+            parts.append(_selected(subject, scores, told, rules))
+        if all(found.values()):
+            parts.append(_ahead(subject, found, scores, rules))
     return "\n\n".join(parts)
 
 
