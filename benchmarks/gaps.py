@@ -66,7 +66,8 @@ def take_over(studies: Iterable[Path], kept: Path) -> Scores:
             of = seeds.setdefault(seed, {"mAP": {}})
             if scores.keys() - of["mAP"]:
                 of["mAP"] |= scores
-                of["machine"] = machine() | {"commit": commits(study)}
+                before = of.get("machine", {}).get("commit", [])
+                of["machine"] = machine() | {"commit": sorted({*before, *commits(study)})}
                 if BY_FITNESS in scores and seed in fitness:
                     of["fitness"] = fitness[seed]
     write_json(kept, found)

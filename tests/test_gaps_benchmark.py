@@ -10,7 +10,9 @@ from benchmarks.gaps import best_elsewhere, components, pooled, report, take_ove
 def write(study, rows, **more):
     scores = {"all": {"mAP": {row: {"seeds": seeds} for row, seeds in rows.items()}}}
     study.mkdir(parents=True, exist_ok=True)
-    (study / "study.json").write_text(json.dumps({"scores": scores, "commits": ["abc"], **more}))
+    (study / "study.json").write_text(
+        json.dumps({"scores": scores, **{"commits": ["abc"], **more}})
+    )
 
 
 def lines(text):
@@ -88,6 +90,11 @@ def test_what_is_kept_grows_by_whole_seeds_and_by_rows(tmp_path):
     assert take_over([study], kept) == grown == take_over([], kept)
     write(study, {row: {"0": 0.5} for row in "abc"})
     assert take_over([study], kept)["near"]["0"] == {"a": 50.0, "b": 50.0, "c": 50.0}
+    other = tmp_path / "others" / "near" / "cells"
+    write(other, {"searched": {"0": 0.25}}, commits=["def", "abc"])
+    assert take_over([other], kept)["near"]["0"]["searched"] == 25.0
+    assert take_over([], kept)["near"]["0"]["a"] == 50.0
+    assert json.loads(kept.read_text())["near"]["0"]["machine"]["commit"] == ["abc", "def"]
     measured_on = json.loads(kept.read_text())["near"]["1"]["machine"]
     assert measured_on["cores"] and measured_on["commit"] == ["abc"]
 

@@ -57,7 +57,7 @@ def main(command: Demo) -> None:
                 data,
                 f"--run_dir={run.path}",
                 f"--architecture={word or search}",
-                f"--seed={command.seed + number}",
+                f"--seed={(command.seed + number) % 2**32}",
             )
             run_command("evaluate", data, f"--run_dir={run.path}")
             found.append(json.loads(run.results.read_text(encoding="utf-8")))

@@ -55,3 +55,9 @@ def test_a_single_training_of_each_has_no_scatter(asked, tmp_path, capsys):
     demo.main(Demo(run_dir=str(tmp_path), trainings=1))
     assert asked.count("train") == 3
     assert re.search(r"^all shared +50\.0 +25\.0 +stem", capsys.readouterr().out, re.M)
+
+
+def test_after_the_last_seed_comes_the_first(asked, tmp_path, monkeypatch):
+    monkeypatch.setitem(MEAN_APS, str(2**32 - 1), 0.25)
+    demo.main(Demo(run_dir=str(tmp_path), seed=2**32 - 1, trainings=2))
+    assert asked.count("train") == 6
