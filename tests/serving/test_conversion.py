@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cmnas_tf.architecture import Architecture
 from cmnas_tf.commands import command_line
 from cmnas_tf.commands.export_onnx import ExportOnnx
 from cmnas_tf.commands.export_openvino import ExportOpenvino
@@ -15,10 +16,14 @@ from cmnas_tf.commands.export_tflite import ExportTflite
 from cmnas_tf.data import load_dataset
 from cmnas_tf.errors import BadInput
 from cmnas_tf.modality import MODALITIES
+from cmnas_tf.models.specification import Specification
 from cmnas_tf.serving.conversion import convert_network
 from cmnas_tf.training.trained import load_network
 from tests.serving.networks import write_run
-from tests.serving.test_build_index import SPECIFICATION
+
+SPECIFICATION = Specification(
+    Architecture.separate_until("layer1", "resnet18"), 5, 32, 16, width_factor=1 / 16
+)
 
 
 @pytest.fixture(scope="module")
