@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.end_to_end.test_study import CELLS, said, start_study
+from tests.end_to_end.processes import start
+from tests.end_to_end.test_study import CELLS, flags_of_study, said
 from tests.tiny_people import write_people
 from tests.training.commands import newest
 
@@ -89,6 +90,12 @@ def cluster():
         for node in reversed(nodes):
             node.end()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def start_study(data, folder, *flags):
+    """``python -m cmnas_tf.study`` as a user begins it; it says what it says to a new file."""
+    with (folder.parent / "study.log").open("wb") as log:
+        return start("study", *flags_of_study(data, folder, *flags), stdout=log, stderr=log)
 
 
 def until(process, folder, condition):

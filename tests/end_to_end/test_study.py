@@ -19,20 +19,22 @@ COMMON = (*TINIEST, "--strategy=one_device")
 CELLS = ("searched/seed0", "shared/seed0", "random_1/seed0")
 
 
-def start_study(data, folder, *flags):
-    """The process of ``python -m cmnas_tf.study``; it says what it says to a new file."""
-    log = folder.parent / "study.log"
-    log.unlink(missing_ok=True)
-    return Forked(
-        *("study", f"--data_dir={data}", f"--run_dir={folder}", "--seeds=1", *flags),
+def flags_of_study(data, folder, *flags):
+    return (
+        *(f"--data_dir={data}", f"--run_dir={folder}", "--seeds=1", *flags),
         *("--arms=shared,random,searched", "--against=shared,random"),
         "--random_architectures=1",
         *behind("search", *COMMON, "--epochs=2", "--warmup_epochs=0"),
         *behind("train", *COMMON, "--epochs=1"),
         *behind("evaluate", "--noprogress"),
-        out=log,
-        err=log,
     )
+
+
+def start_study(data, folder, *flags):
+    """The process of ``python -m cmnas_tf.study``; it says what it says to a new file."""
+    log = folder.parent / "study.log"
+    log.unlink(missing_ok=True)
+    return Forked("study", *flags_of_study(data, folder, *flags), out=log, err=log)
 
 
 def said(folder):
