@@ -61,6 +61,9 @@ def test_what_the_demonstration_says_is_what_its_study_found():
     ]
     bounds = [f"{100 * b:.1f}" for n in ("shared", "separate") for b in ahead[n]["interval"]]
     assert re.findall(r"\d+\.\d", said) == [*wanted[:4], *bounds[:2], *wanted[4:], *bounds[2:]]
+    guide = (DOCS / "get_started.md").read_text().split("Over five seeds")[1].split(", for 0.7")[0]
+    (first, low, high), (second, *others) = np.split(np.array(re.findall(r"\d\.\d", guide)), [3])
+    assert [first, second] == differences and [low, high, *others] == bounds
     for seed, mean_ap in scores["searched"]["seeds"].items():
         assert mean_ap > max(scores[name]["seeds"][seed] for name in ("shared", "separate"))
 

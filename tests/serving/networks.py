@@ -5,8 +5,15 @@ from pathlib import Path
 import numpy as np
 import tf_keras as keras
 
+from cmnas_tf.architecture import Architecture
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.runs import checkpoints
+
+
+def small() -> Specification:
+    """Of what the fixture ``one_block`` leaves, where that is in force."""
+    architecture = Architecture.separate_until("layer1", "resnet18")
+    return Specification(architecture, 5, 32, 16, width_factor=1 / 16)
 
 
 def random_state(specification: Specification, seed: int) -> dict[str, np.ndarray]:

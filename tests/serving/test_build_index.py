@@ -10,22 +10,19 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from cmnas_tf.architecture import Architecture
 from cmnas_tf.errors import BadInput
-from cmnas_tf.models.specification import Specification
 from cmnas_tf.reading import read_bytes
 from cmnas_tf.serving.build_gallery import build_gallery, gallery_of
 from cmnas_tf.serving.export import export_saved_model
 from cmnas_tf.serving.exported_model import ServedForm
 from cmnas_tf.serving.gallery import Gallery
 from cmnas_tf.training.trained import load_network
-from tests.serving.networks import write_run
+from tests.serving.networks import small, write_run
 
 
 @pytest.fixture(scope="module")
 def specification(one_block_throughout):
-    architecture = Architecture.separate_until("layer1", "resnet18")
-    return Specification(architecture, 5, 32, 16, width_factor=1 / 16)
+    return small()
 
 
 @pytest.fixture(scope="module")

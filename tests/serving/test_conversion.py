@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cmnas_tf.architecture import Architecture
 from cmnas_tf.commands import command_line
 from cmnas_tf.commands.export_onnx import ExportOnnx
 from cmnas_tf.commands.export_openvino import ExportOpenvino
@@ -16,14 +15,9 @@ from cmnas_tf.commands.export_tflite import ExportTflite
 from cmnas_tf.data import load_dataset
 from cmnas_tf.errors import BadInput
 from cmnas_tf.modality import MODALITIES
-from cmnas_tf.models.specification import Specification
 from cmnas_tf.serving.conversion import convert_network
 from cmnas_tf.training.trained import load_network
-from tests.serving.networks import write_run
-
-SPECIFICATION = Specification(
-    Architecture.separate_until("layer1", "resnet18"), 5, 32, 16, width_factor=1 / 16
-)
+from tests.serving.networks import small, write_run
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +40,7 @@ def people(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return write_run(tmp_path_factory.mktemp("run"), SPECIFICATION)
+    return write_run(tmp_path_factory.mktemp("run"), small())
 
 
 def convert(command, people, run, target, *flags):

@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cmnas_tf.architecture import Architecture
 from cmnas_tf.errors import BadInput
-from cmnas_tf.models.specification import Specification
 from cmnas_tf.serving import embed_in_bulk as module
 from cmnas_tf.serving.build_gallery import build_gallery
 from cmnas_tf.serving.embed_in_bulk import embed_in_bulk
@@ -21,19 +19,15 @@ from cmnas_tf.serving.searchable import load_gallery
 from cmnas_tf.training.trained import load_network
 from tests.end_to_end import faults
 from tests.forked import Forked, Said
-from tests.serving.networks import write_run
+from tests.serving.networks import small, write_run
 
 pytest.importorskip("pyarrow")
-
-SPECIFICATION = Specification(
-    Architecture.separate_until("layer1", "resnet18"), 5, 32, 16, width_factor=1 / 16
-)
 COUNT = 75  # more than two batches of one modality
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return write_run(tmp_path_factory.mktemp("run"), SPECIFICATION)
+    return write_run(tmp_path_factory.mktemp("run"), small())
 
 
 @pytest.fixture(scope="module")
@@ -245,7 +239,7 @@ def test_a_table_of_another_form(model, tmp_path, table, message):
 
 def test_what_does_not_belong_together_is_refused(model, people, tmp_path):
     found = embed(model, people, tmp_path / "p.parquet")
-    other = load_network(write_run(tmp_path / "other", SPECIFICATION, seed=5))
+    other = load_network(write_run(tmp_path / "other", small(), seed=5))
     for given, options, message in (
         ((model, people, "p.npz"), {}, r"output='p\.npz' must be a folder that ends with"),
         (
