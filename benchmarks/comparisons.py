@@ -154,7 +154,8 @@ COMPARISONS = {
                 over(STEP + "derived?precision=bfloat16", STEP + "derived"),
                 0.60,
                 explained="The filters' gradients gain less than the other convolutions, and ReLU "
-                "takes longer than in float32 (operations.json).",
+                "takes longer than in float32 (operations.json). An Intel processor without AMX "
+                "convolves at half its pace of float32, by TensorFlow, OpenVINO and PyTorch.",
             ),
             "tensorflow_over_torch_step": Figure(
                 over_faster(

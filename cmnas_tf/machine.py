@@ -25,17 +25,7 @@ def available_memory() -> int:
 
 def processor() -> str:
     """The processor's name, as Linux knows it."""
-    return _of_processor("model name") or platform.machine()
-
-
-def has_bfloat16() -> bool:
-    """Whether the processor multiplies numbers of bfloat16 by instructions of its own."""
-    known = f"{_of_processor('flags')} {_of_processor('Features')}".split()  # x86, ARM
-    return not {"amx_bf16", "avx512_bf16", "bf16"}.isdisjoint(known)
-
-
-def _of_processor(key: str) -> str:
-    """What Linux says of the first core, or nothing."""
-    # py-cpuinfo finds the same lines, but takes 1.2 s: it also measures the clock.
+    # py-cpuinfo finds the same line, but takes 1.2 s: it also measures the clock.
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    return next((line.partition(": ")[2] for line in lines if line.startswith(key)), "")
+    names = (line.partition(": ")[2] for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.machine()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cmnas_tf import machine
-from cmnas_tf.machine import available_memory, cores, has_bfloat16, processor
+from cmnas_tf.machine import available_memory, cores, processor
 
 ROOT = Path(__file__).parents[1]
 
@@ -42,21 +42,6 @@ def test_the_processor_has_the_name_that_linux_gives_it():
     known = Path("/proc/cpuinfo").read_text()
     named = f": {processor()}\n" in known
     assert named if "model name" in known else processor() == platform.machine()
-
-
-@pytest.mark.parametrize(
-    "said, has",
-    [
-        ("model name\t: AMD EPYC\nflags\t\t: fpu avx512_bf16 rdpid\n", True),
-        ("flags\t\t: fpu amx_bf16 amx_tile\n", True),
-        ("Features\t: fp asimd bf16\n", True),
-        ("flags\t\t: fpu avx512f avx512_vnni\nbugs\t\t: bf16\n", False),
-        ("", False),
-    ],
-)
-def test_whether_a_processor_has_bfloat16(said, has, monkeypatch):
-    monkeypatch.setattr(Path, "read_text", lambda *_, **__: said)
-    assert has_bfloat16() == has
 
 
 def test_nothing_is_loaded_before_it_is_asked_for():

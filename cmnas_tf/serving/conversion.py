@@ -15,6 +15,7 @@ from cmnas_tf.data.protocols import Protocol
 from cmnas_tf.errors import BadInput
 from cmnas_tf.extras import needing
 from cmnas_tf.files import new_path, replacing, write_json
+from cmnas_tf.models.precision import warn_of_bfloat16
 from cmnas_tf.serving.accuracy_drop import MEASURED, Embed, accuracy_drop, lines, pixels_of
 from cmnas_tf.serving.encoder import Encoder, embedding_function
 from cmnas_tf.training.trained import TrainedNetwork
@@ -130,6 +131,8 @@ def to_openvino(function: Any, file: Path) -> tuple[Embed, str]:
         raise OSError(f"Cannot write {file}: {error}") from error
     compiled = openvino.Core().compile_model(file, "CPU")
     computed_in = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    if computed_in == "bf16":
+        warn_of_bfloat16()
     return lambda pixels: compiled(pixels)[0], _TYPES.get(computed_in, computed_in)
 
 

@@ -5,7 +5,6 @@ import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cmnas_tf.machine import has_bfloat16, processor
 from cmnas_tf.options import Options, advanced, option
 
 logger = logging.getLogger(__name__)
@@ -35,9 +34,9 @@ class ServedForm(Options):
 
     precision: str = option(
         "float32",
-        "Numbers that the network computes in. bfloat16 takes less time and memory on processors "
-        "that have it; auto takes it if this one does; float16 is for GPUs. What is lost by it is "
-        "measured on `data_dir`.",
+        "Numbers that the network computes in. bfloat16 takes half the memory, and on some "
+        "processors less time; auto takes it if this machine is faster by it; float16 is for GPUs. "
+        "What is lost by it is measured on `data_dir`.",
         choices=("float32", "bfloat16", "float16", "auto"),
     )
     signatures: tuple[str, ...] = advanced(
@@ -66,21 +65,18 @@ class ServedForm(Options):
 
     def for_this_machine(self) -> "ServedForm":
         """With one precision in place of ``auto``; says what it chose, or what the choice costs."""
+        from cmnas_tf.models.precision import bfloat16_pace, warn_of_bfloat16
+
         if self.precision == "auto":
-            chosen = "bfloat16" if has_bfloat16() else "float32"
-            has = "has" if has_bfloat16() else "does not have"
+            pace = bfloat16_pace()
+            chosen = "bfloat16" if pace > 1 else "float32"
             logger.info(
-                "precision=%s: this processor (%s) %s bfloat16. Give `precision` if the one that "
-                "serves differs.",
+                "precision=%s: this machine is %.1f times as fast in bfloat16 as in float32. Give "
+                "`precision` if the one that serves differs.",
                 chosen,
-                processor(),
-                has,
+                pace,
             )
             return replace(self, precision=chosen)
-        if self.precision == "bfloat16" and not has_bfloat16():
-            logger.warning(
-                "precision=bfloat16 is slower than float32 on a processor that does not have it, "
-                "as this one (%s).",
-                processor(),
-            )
+        if self.precision == "bfloat16":
+            warn_of_bfloat16()
         return self

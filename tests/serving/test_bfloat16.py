@@ -13,8 +13,9 @@ from cmnas_tf.cell_plan import CellPlan
 from cmnas_tf.commands import command_line, export
 from cmnas_tf.data import load_dataset
 from cmnas_tf.errors import BadInput
+from cmnas_tf.models import precision
 from cmnas_tf.models.specification import Specification
-from cmnas_tf.serving import encoder, exported_model
+from cmnas_tf.serving import encoder
 from cmnas_tf.serving.encoder import Encoder
 from cmnas_tf.serving.export import export_saved_model
 from cmnas_tf.serving.exported_model import ServedForm
@@ -62,16 +63,16 @@ def test_it_is_as_near_to_the_network_as_kerass_own_bfloat16(name, frozen, tmp_p
 
 def test_the_version_is_half_as_large_and_says_what_it_computes_in(run, tmp_path):
     sizes = []
-    for precision in ("float32", "bfloat16"):
-        form = ServedForm(precision=precision, signatures=("embed_visible_pixels",))
+    for numbers in ("float32", "bfloat16"):
+        form = ServedForm(precision=numbers, signatures=("embed_visible_pixels",))
         folder = export_saved_model(load_network(run), tmp_path, form=form)
         sizes.append((folder / "variables/variables.data-00000-of-00001").stat().st_size)
         card = json.loads((folder / "assets.extra/model_card.json").read_text())
-        assert card["network"]["computed_in"] == precision
+        assert card["network"]["computed_in"] == numbers
         parity = json.loads((folder / "assets.extra/parity.json").read_text())
-        assert parity["tolerance"] == {"float32": 1e-5, "bfloat16": 1e-2}[precision]
-        assert f"in {precision}" in (said := export.summary(folder))
-        assert ("measured with --data_dir" in said) == (precision == "bfloat16")
+        assert parity["tolerance"] == {"float32": 1e-5, "bfloat16": 1e-2}[numbers]
+        assert f"in {numbers}" in (said := export.summary(folder))
+        assert ("measured with --data_dir" in said) == (numbers == "bfloat16")
     assert sizes[1] < 0.6 * sizes[0]
 
 
@@ -101,17 +102,25 @@ def test_what_it_loses_is_measured_and_said(run, tmp_path, capsys):
     assert measured["cosine"]["smallest"] <= cosines.min() + 1e-6
 
 
-@pytest.mark.parametrize("has", [True, False])
-def test_auto_takes_what_the_processor_has(has, monkeypatch, caplog):
-    monkeypatch.setattr(exported_model, "has_bfloat16", lambda: has)
+@pytest.mark.parametrize("pace", [1.7, 0.6])
+def test_auto_takes_what_is_faster_here(pace, monkeypatch, caplog):
+    monkeypatch.setattr(precision, "bfloat16_pace", lambda: pace)
+    precision.warn_of_bfloat16.cache_clear()
     with caplog.at_level(logging.INFO):
         chosen = ServedForm(precision="auto").for_this_machine().precision
-    assert chosen == ("bfloat16" if has else "float32")
-    assert f"precision={chosen}: this processor" in caplog.text
+    assert chosen == ("bfloat16" if pace > 1 else "float32")
+    assert f"precision={chosen}: this machine is {pace} times as fast in bfloat16" in caplog.text
     caplog.clear()
-    with caplog.at_level(logging.INFO):
+    for _ in range(2):  # it is said once
         assert ServedForm(precision="bfloat16").for_this_machine().precision == "bfloat16"
-    assert ("is slower than float32" in caplog.text) != has
+        with precision.computed_in("bfloat16"):
+            pass
+    said = [record.getMessage() for record in caplog.records]
+    assert [("takes 1.7 times as long in bfloat16" in each) for each in said] == [True] * (pace < 1)
+
+
+def test_the_pace_is_measured():
+    assert 0.05 < precision.bfloat16_pace() < 50
 
 
 def test_what_a_network_of_one_modality_loses_is_not_measured_on_others(run, tmp_path):

@@ -15,6 +15,7 @@ from cmnas_tf.commands.export_tflite import ExportTflite
 from cmnas_tf.data import load_dataset
 from cmnas_tf.errors import BadInput
 from cmnas_tf.modality import MODALITIES
+from cmnas_tf.serving import conversion
 from cmnas_tf.serving.conversion import convert_network
 from cmnas_tf.training.trained import load_network
 from tests.serving.networks import small, write_run
@@ -77,14 +78,17 @@ def test_onnx(people, run, tmp_path):
 
 
 @pytest.mark.slow
-def test_openvino(people, run, tmp_path, capsys):
+def test_openvino(people, run, tmp_path, capsys, monkeypatch):
     """As OpenVINO computes by default, and batches in float32."""
     openvino = pytest.importorskip("openvino")
+    warned = []
+    monkeypatch.setattr(conversion, "warn_of_bfloat16", lambda: warned.append("bfloat16"))
     measured = convert(ExportOpenvino, people, run, tmp_path / "openvino")
     assert measured["cosine"]["smallest"] > 0.999
     assert set(measured["bytes"]) == {f"{m}.{end}" for m in MODALITIES for end in ("bin", "xml")}
     assert f"computed here in {measured['computed_in']}" in capsys.readouterr().out
     assert measured["computed_in"] in ("float32", "bfloat16")
+    assert set(warned) == {measured["computed_in"]} - {"float32"}
     model = load_network(run)
     pixels = np.random.default_rng(0).integers(0, 256, (5, 32, 16, 3), np.uint8)
     for modality in MODALITIES:
