@@ -38,6 +38,7 @@ from cmnas_tf.serving.embed_in_bulk import embed_in_bulk as embed_in_bulk
 from cmnas_tf.serving.export import export_saved_model as export_saved_model
 from cmnas_tf.serving.export_torch import export_torch as export_torch
 from cmnas_tf.serving.exported_model import ServedForm as ServedForm
+from cmnas_tf.serving.rank_in_bulk import rank_in_bulk as rank_in_bulk
 from cmnas_tf.training.import_weights import import_weights as import_weights
 from cmnas_tf.training.recipe import Numerics as Numerics
 from cmnas_tf.training.recipe import Recipe as Recipe

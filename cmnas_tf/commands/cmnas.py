@@ -34,6 +34,7 @@ GROUPS = {
         "export_openvino": "convert to OpenVINO, for CPUs",
         "export_tflite": "convert to TFLite",
         "embed": "embed images in bulk, here or on a cluster",
+        "rank": "measure a search of embeddings in bulk",
         "build_index": "make or change a gallery",
         "build_faiss_index": "make an index of a large gallery",
         "local_server": "serve a model for development",

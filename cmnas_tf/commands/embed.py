@@ -1,6 +1,5 @@
 """``cmnas embed``: images in bulk, millions if need be, on this machine or a cluster."""
 
-import os
 from dataclasses import dataclass
 
 from cmnas_tf.commands.executor import Where
@@ -43,13 +42,8 @@ class Embed(Options):
 
 def main(command: Embed) -> None:
     """Embeds what is still to do, and says what there is."""
-    nodes, threads = None, command.threads.threads
-    if command.where.executor == "ray":
-        # Or this process takes all the memory of a GPU that its node's tasks need.
-        os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-        from cmnas_tf.devices.ray_nodes import RayNodes
-
-        nodes = RayNodes(command.where.ray_address, threads or 1, command.gpus_per_task)
+    threads = command.threads.threads
+    nodes = command.where.nodes(threads or 1, command.gpus_per_task)
 
     from cmnas_tf.serving.embed_in_bulk import embed_in_bulk
 

@@ -1,14 +1,19 @@
 """Where work is done, on this machine or on the nodes of a Ray cluster, and what starts it."""
 
+import os
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from cmnas_tf.commands.processes import start_command
 from cmnas_tf.devices.gpus import shared_out, visible_gpus
 from cmnas_tf.options import Options, advanced, option
 from cmnas_tf.studies.queue import Process, QueuedCell
+
+if TYPE_CHECKING:
+    from cmnas_tf.devices.ray_nodes import RayNodes
 
 say = partial(print, flush=True)
 Words = Callable[[QueuedCell], Sequence[str]]  # a command and its flags, which work on a cell
@@ -30,6 +35,20 @@ class Where(Options):
         "cluster that runs here.",
         affects_result=False,
     )
+
+    def nodes(self, threads: int, gpus: float = 0.0) -> "RayNodes | None":
+        """Those of the cluster, each of whose tasks uses so much; None: it is done here.
+
+        Raises:
+          BadInput: there is no such cluster, or no node has so much.
+        """
+        if self.executor == "local":
+            return None
+        # Or this process takes all the memory of a GPU that its node's tasks need.
+        os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+        from cmnas_tf.devices.ray_nodes import RayNodes
+
+        return RayNodes(self.ray_address, threads, gpus)
 
 
 @dataclass(frozen=True, kw_only=True)

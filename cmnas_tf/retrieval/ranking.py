@@ -206,9 +206,7 @@ class _Gallery:
             kept[queries[tied]] = _places(kept[queries[tied]])
             nearest, position, _ = _positions(kept, matches, first)
 
-        found = np.arange(len(position)) - np.repeat(first, counts) + 1
-        precision = np.add.reduceat(found / (position + 1), first) / counts
-        penalty = counts / (position[first + counts - 1] + 1)
+        precision, penalty = measures_of_positions(position, first, counts)
         best = position[first]
         if self.rule.counts_identities:
             late = np.flatnonzero(best)  # something else stands before the nearest match
@@ -224,6 +222,20 @@ class _Gallery:
         identities = self.ids.max() + 1
         pairs = np.unique(row * identities + self.ids[column])
         return np.bincount(pairs // identities, minlength=len(nearest))
+
+
+def measures_of_positions(
+    position: np.ndarray, first: np.ndarray, counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The average precision and the inverse negative penalty of N queries, each [N] float64.
+
+    Args:
+      position: [M] from 0, of all matches, query after query, ascending for each.
+      first, counts: [N] where each query's begin, and how many they are.
+    """
+    found = np.arange(len(position)) - np.repeat(first, counts) + 1
+    precision = np.add.reduceat(found / (position + 1), first) / counts
+    return precision, counts / (position[first + counts - 1] + 1)
 
 
 def _positions(

@@ -68,13 +68,13 @@ class Embedded:
 
     def parts(self) -> Iterator[Gallery]:
         """All entries, in order, a part at a time."""
-        return map(self._part, range(self.manifest["parts"]))
+        return map(self.part, range(self.manifest["parts"]))
 
     @cached_property
     def entries(self) -> Gallery:
         """What is known of each entry, without embeddings."""
         parts = range(self.manifest["parts"])
-        return Gallery.joined([self._part(number, vectors=False) for number in parts])
+        return Gallery.joined([self.part(number, vectors=False) for number in parts])
 
     def __getitem__(self, rows: np.ndarray) -> Gallery:
         """The entries selected by indices, in ascending order."""
@@ -85,7 +85,18 @@ class Embedded:
             start += len(part)
         return Gallery.joined(found)
 
-    def _part(self, number: int, vectors: bool = True) -> Gallery:
+    @cached_property
+    def starts(self) -> list[int]:
+        """The number of the first entry of each part."""
+        total, found = 0, []
+        for number in range(self.manifest["parts"]):
+            found.append(total)
+            with _reading(part_file(self.path, number)) as parquet:
+                total += parquet.metadata.num_rows
+        return found
+
+    def part(self, number: int, vectors: bool = True) -> Gallery:
+        """The entries of a part, from 0; with or without their embeddings."""
         with _reading(part_file(self.path, number)) as parquet:
             table = parquet.read([*_TEXTS, *(["vector"] if vectors else [])])
             rows = np.empty((len(table), 0), np.float32)

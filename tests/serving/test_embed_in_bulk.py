@@ -15,6 +15,7 @@ from cmnas_tf.serving.embed_in_bulk import embed_in_bulk
 from cmnas_tf.serving.embedded import Embedded
 from cmnas_tf.serving.faiss_index import FaissIndex, build_faiss_index
 from cmnas_tf.serving.gallery import Gallery
+from cmnas_tf.serving.rank_in_bulk import rank_in_bulk
 from cmnas_tf.serving.searchable import load_gallery
 from cmnas_tf.training.trained import load_network
 from tests.end_to_end import faults
@@ -282,7 +283,7 @@ def test_damage_is_seen(model, people, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_cluster_that_loses_a_node_embeds_each_image_once(
+def test_a_cluster_that_loses_a_node_embeds_each_image_once_and_ranks_them(
     model, people, gallery, tmp_path, caplog
 ):
     ray = pytest.importorskip("ray")
@@ -305,6 +306,11 @@ def test_a_cluster_that_loses_a_node_embeds_each_image_once(
         nodes.each = losing_one
         found = embed(model, people, tmp_path / "p.parquet", part_images=5, nodes=nodes)
         assert_same(load_gallery(found.path), Gallery.load(gallery))
+        alone, there = (
+            rank_in_bulk(gallery, found.path, "market", on, progress=False).to_json()
+            for on in (None, RayNodes(cluster.address))
+        )
+        assert there == alone
         with pytest.raises(BadInput, match="asks for 99 CPUs and 0 GPUs, which no node"):
             RayNodes(cluster.address, 99)
     finally:
