@@ -18,7 +18,8 @@ class Embed(Options):
 
     images: str = path_option(
         "Images to embed: a folder {visible,infrared}/cam<camera>/<id>/*.{jpg,png,bmp}; a table "
-        ".csv of path,id,camera,modality[,time]; or the URL of either, such as s3://bucket/people.",
+        ".csv of path,id,camera,modality[,time]; the URL of either, such as s3://bucket/people; or "
+        "shards, of cmnas prepare.",
         required=True,
     )
     output: str = path_option(

@@ -85,7 +85,7 @@ class ShardStore:
 
     def __init__(self, root: Path):
         self.root = root
-        self._places = {row.image.path: row.place for row in _rows(root)}
+        self._places = {row.image.path: row.place for row in read_index(root)}
         self._files = {
             shard: (root / shard).open("rb", buffering=0)
             for shard in {place.shard for place in self._places.values()}
@@ -182,7 +182,7 @@ def read_shards(root: Path, layout: str, trial: int) -> Dataset:
         )
     _verify(root, manifest)
     tables: dict[str, list[Image]] = {part: [] for part in PARTS}
-    for row in _rows(root):
+    for row in read_index(root):
         tables[row.part].append(row.image)
     train, test = (Images.of(tables[part]) for part in PARTS)
     notes, names = tuple(manifest["notes"]), tuple(manifest.get("names", ()))
@@ -228,7 +228,8 @@ def _verify(root: Path, manifest: Mapping[str, Any]) -> None:
         raise BadInput(f"The shards in {root} are not whole: {'; '.join(found)}. {_ANEW}")
 
 
-def _rows(root: Path) -> Iterator[Row]:
+def read_index(root: Path) -> Iterator[Row]:
+    """The lines of an index; BadInput: it is damaged, or of another version."""
     shards = {listed["file"] for listed in _read_manifest(root)["shards"]}
     try:
         with (root / INDEX).open(newline="", encoding="utf-8") as file:

@@ -5,17 +5,18 @@ A list is a table of PyArrow with the columns :data:`COLUMNS`, all text. ``id``,
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from cmnas_tf.data.own_images import MODALITY_OF
+from cmnas_tf.data.store import holds_shards, open_store, read_index
 from cmnas_tf.data.walk import SUFFIXES
 from cmnas_tf.errors import BadInput
 from cmnas_tf.extras import needing
-from cmnas_tf.reading import no_device, read_bytes
+from cmnas_tf.reading import no_device
 from cmnas_tf.serving.embed_files import Read
-from cmnas_tf.serving.entries import entries_of, entry_of
+from cmnas_tf.serving.entries import Entry, entries_of, entry_of
 
 COLUMNS = ("path", "id", "camera", "modality", "time")
 
@@ -30,7 +31,8 @@ def list_images(images: str) -> tuple[str, Any]:
 
     Args:
       images: a folder, see :func:`~cmnas_tf.serving.entries.entries_of`, whose images are sorted by
-        path; or a table, ``.csv``, whose paths start from its folder; or the URL of either.
+        path; or a table, ``.csv``, whose paths start from its folder; or the URL of either; or
+        shards of :mod:`cmnas_tf.data.store`, in their order.
 
     Raises:
       BadInput: there is no image; one does not lie where it should, or is listed twice; the table
@@ -47,6 +49,9 @@ def list_images(images: str) -> tuple[str, Any]:
     if fs:
         names = sorted(path.removeprefix(base).lstrip("/") for path in fs.find(base))
         entries = [entry_of(name, images) for name in names if name.lower().endswith(SUFFIXES)]
+    elif holds_shards(Path(base)):
+        listed = (row.image for row in read_index(Path(base)))
+        entries = [Entry(i.path, str(i.pid), str(i.camera), i.modality) for i in listed]
     else:
         entries = entries_of(Path(base))
     if not entries:
@@ -55,8 +60,9 @@ def list_images(images: str) -> tuple[str, Any]:
     return root, pa.table([pa.array(column, pa.string()) for column in columns], COLUMNS)
 
 
+@lru_cache(maxsize=1)  # of shards it holds their index
 def reader(root: str) -> Read:
-    """What reads images whose paths start from a folder or a URL."""
+    """What reads images whose paths start from a folder, shards or a URL."""
     if "://" in root:
         fs, base = _storage(root)
         # By ranges, all bytes each: ``cat`` would take a name with an asterisk for a pattern.
@@ -64,9 +70,11 @@ def reader(root: str) -> Read:
             [f"{base}/{name}" for name in names], None, None, on_error="raise"
         )
 
+    store = open_store(root)
+
     def read(names: Sequence[str]) -> list[bytes]:
         try:
-            return [read_bytes(Path(root, name)) for name in names]
+            return [store.read(name) for name in names]
         except FileNotFoundError as error:
             if Path(root).is_dir():
                 raise

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cmnas_tf.data import load_dataset
+from cmnas_tf.data.shard_writer import write_shards
 from cmnas_tf.errors import BadInput
 from cmnas_tf.serving import embed_in_bulk as module
 from cmnas_tf.serving.build_gallery import build_gallery
@@ -18,6 +20,7 @@ from cmnas_tf.serving.gallery import Gallery
 from cmnas_tf.serving.rank_in_bulk import rank_in_bulk
 from cmnas_tf.serving.searchable import load_gallery
 from cmnas_tf.training.trained import load_network
+from tests import tiny_people
 from tests.end_to_end import faults
 from tests.forked import Forked, Said
 from tests.serving.networks import small, write_run
@@ -214,6 +217,21 @@ def test_a_table_and_a_url(model, people, gallery, tmp_path):
     ):
         with pytest.raises(BadInput, match=message):
             embed(model, url, tmp_path / "other.parquet")
+
+
+def test_shards_are_embedded_as_a_table_of_their_images(model, tmp_path):
+    """Those of all parts of the data set, in its order."""
+    folder = tiny_people.write_people(tmp_path / "people")
+    dataset = load_dataset("sysu_mm01", folder)
+    write_shards(dataset, tmp_path / "shards", shard_bytes=20_000)
+    lines = ["path,id,camera,modality"]
+    for part in (dataset.train, dataset.test):
+        columns = part.paths, part.pids, part.cameras, part.modalities
+        lines += [",".join(map(str, row)) for row in zip(*columns, strict=True)]
+    (folder / "list.csv").write_text("\n".join(lines))
+    wanted = embed(model, folder / "list.csv", tmp_path / "c.parquet")
+    found = embed(model, tmp_path / "shards", tmp_path / "p.parquet")
+    assert_same(load_gallery(found.path), load_gallery(wanted.path))
 
 
 HEAD = "path,id,camera,modality\n"
