@@ -88,17 +88,24 @@ def keep(record: Record, run: RunFolder, look: Look | None = None) -> str:
     """
     words = [*kind_of(record), f"step {record['checkpoint']['step']}", _digest(record)]
     file = run.results_folder / re.sub(r"[^\w.-]+", "_", f"{'-'.join(words)}.json")
-    before = file.read_bytes() if file.is_file() else None
+    replaces = file.is_file()
+    before = _scores(file) if replaces else None
     if look is not None:
         write_json(run.looks / file.name, look)
     write_json(file, record)
     if run.results.is_symlink() or not run.results.exists():
         with contextlib.suppress(OSError), replacing(run.results) as aside:  # where links can be
             aside.symlink_to(file.relative_to(run.path))
-    if before is None:
+    if not replaces:
         return f"written to {file}"
-    change = "it is the same" if before == file.read_bytes() else "they differ"
+    change = "its scores are the same" if before == _scores(file) else "its scores differ"
     return f"written to {file} in place of an earlier evaluation of the same; {change}"
+
+
+def _scores(file: Path) -> Any:
+    """Those in a file; None: it is damaged."""
+    with contextlib.suppress(BadInput):
+        return read_results(file)["results"]
 
 
 def read_look(results: Path, run: RunFolder) -> Look | None:

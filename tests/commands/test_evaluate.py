@@ -66,7 +66,7 @@ def test_no_evaluation_takes_the_place_of_another(run, run_dir):
         assert "in place of" not in run(f"--run_dir={run_dir}", *flags)
     assert len(list((run_dir / "results").iterdir())) == 3
     said = run(f"--run_dir={run_dir}", "--flip_average")
-    assert said.endswith("in place of an earlier evaluation of the same; it is the same\n")
+    assert said.endswith("in place of an earlier evaluation of the same; its scores are the same\n")
     assert len(list((run_dir / "results").iterdir())) == 3
     assert earlier.read_bytes() == before
 
@@ -113,8 +113,8 @@ def test_all_standard_protocols_of_images_that_are_embedded_once(tmp_path, capsy
         for sampling in ("seeded", "official")
     }
     again = run("--protocols=standard", "--gallery_sampling=official")
-    assert again.count("of the same; it is the same") == 4
-    assert "it is the same" in run("--mode=indoor", "--shots=10")
+    assert again.count("of the same; its scores are the same") == 4
+    assert "its scores are the same" in run("--mode=indoor", "--shots=10")
 
 
 def test_what_is_given_is_measured(run, run_dir, tmp_path):

@@ -95,13 +95,16 @@ def test_each_evaluation_has_a_file_of_its_own(tmp_path):
 
 
 def test_the_same_evaluation_takes_its_own_place_and_says_so(tmp_path):
+    """And whether its scores are the same, whoever computed them."""
     run = RunFolder(tmp_path)
     first = keep(record(), run)
     keep(record(ONE_WAY), run)
-    again = keep(record(), run)
-    assert again == f"{first} in place of an earlier evaluation of the same; it is the same"
+    again = keep(record({("evaluation", "commit"): "f" * 40}), run)
+    assert (
+        again == f"{first} in place of an earlier evaluation of the same; its scores are the same"
+    )
     other = {("results", "visible_to_infrared", "mAP"): 0.5}
-    assert keep(record(other), run).endswith("of the same; they differ")
+    assert keep(record(other), run).endswith("of the same; its scores differ")
     assert sorted(found["results"]["visible_to_infrared"]["mAP"]
                   for found in read_all(tmp_path).values()) == [0.45, 0.5]  # fmt: skip
 
