@@ -14,6 +14,7 @@ IMAGES = {"10 million": 10**7, "1 billion": 10**9}
 NUMBERS = 2048  # of an embedding
 PART = 8192  # images, the default
 BATCH = 128  # images, of what was measured on a GPU
+CODE = 64 + 8  # bytes of a compressed entry, and of its number
 TEXT = 100  # bytes of an image's path, id, camera, modality and time; a guess
 
 
@@ -46,6 +47,7 @@ def rows() -> list[list[str]]:
     add("hours of a core", 1 / bulk / 3600, "h")
     add("hours of a core that decodes", 2 / decoded / 3600, "h")
     add("FAISS, flat or HNSW: disk, and memory", hnsw["disk_mb"], "B")
+    add("FAISS, IVF-PQ: disk, and memory", CODE + TEXT, "B")
     add("HNSW: hours of a core", hnsw["built_cpu_s"] / 1e6 / 3600, "h")
     add("store: disk", store["disk_mb"], "B")
     add("store: hours of a core", store["built_cpu_s"] / 1e6 / 3600, "h")

@@ -21,7 +21,8 @@ class BuildFaissIndex(Options):
     output: str = path_option("Folder of the index; it must not exist.", required=True)
     kind: str = option(
         "hnsw",
-        "flat: exact; ivf: looks into cells next to the query; hnsw: walks a graph of neighbours.",
+        "flat: exact; ivf: looks into cells next to the query; ivfpq: likewise, at entries of at "
+        "most 64 bytes; hnsw: walks a graph of neighbours.",
         choices=KINDS,
     )
     effort: int = option(

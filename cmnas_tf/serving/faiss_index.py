@@ -24,11 +24,12 @@ from cmnas_tf.serving.gallery import Gallery, Matches, check_k
 
 logger = logging.getLogger("cmnas_tf")
 
-KINDS = ("flat", "ivf", "hnsw")
+KINDS = ("flat", "ivf", "ivfpq", "hnsw")
 
 _INDEX, _ENTRIES, _CHECKSUMS = "index.faiss", "entries.npz", "SHA256SUMS"
 _NEIGHBOURS = 32  # links of an entry in HNSW (Malkov and Yashunin, TPAMI 2020, use 5 to 48)
 _TRAINED_ON = 39  # entries that FAISS wants to see of each cell
+_CODE = 64  # bytes of a compressed entry at most; our choice
 _SAMPLE = 2**20  # entries at most that cells are learned from; our choice
 _MATCHES, _QUERIES, _CALLS = 10, 200, 5  # of a measurement
 
@@ -49,7 +50,9 @@ class FaissIndex:
         Args:
           gallery: with at least one entry; of embeddings a part at a time is put in.
           kind: ``flat``: exact; ``ivf``: an inverted file of about 4 sqrt(G) cells, fewer where a
-            cell would have too few entries to be learned from; ``hnsw``: a graph.
+            cell would have too few entries to be learned from; ``ivfpq``: the same, of entries that
+            are compressed to at most 64 bytes (product quantization: Jegou et al., TPAMI 2011),
+            unless there are under 78 of them; ``hnsw``: a graph.
           effort: more finds more of what an exact search finds, and takes longer.
 
         Raises:
@@ -59,11 +62,20 @@ class FaissIndex:
             raise BadInput(f"kind={kind!r} is not allowed; it must be one of {', '.join(KINDS)}.")
         faiss = _faiss()
         count, entries = len(gallery), gallery.entries
-        learned_from = min(count, _SAMPLE) if kind == "ivf" else 1
+        learned_from = min(count, _SAMPLE) if kind.startswith("ivf") else 1
         cells = max(1, min(round(4 * count**0.5), learned_from // _TRAINED_ON))
-        forms = {"flat": "Flat", "ivf": f"IVF{cells},Flat", "hnsw": f"HNSW{_NEIGHBOURS},Flat"}
         sample = gallery[_drawn(count, learned_from)].embeddings
-        index = faiss.index_factory(sample.shape[1], forms[kind], faiss.METRIC_INNER_PRODUCT)
+        size = sample.shape[1]
+        code = max(n for n in range(1, _CODE + 1) if size % n == 0)
+        bits = min(8, (learned_from // _TRAINED_ON).bit_length() - 1)  # few are learned from few
+        forms = {
+            "flat": "Flat",
+            "ivf": f"IVF{cells},Flat",
+            # Without "np" it also sorts the codes for a search that is not made here: a minute.
+            "ivfpq": f"IVF{cells},PQ{code}x{bits}np" if bits > 0 else f"IVF{cells},Flat",
+            "hnsw": f"HNSW{_NEIGHBOURS},Flat",
+        }
+        index = faiss.index_factory(size, forms[kind], faiss.METRIC_INNER_PRODUCT)
         index.train(sample)
         for part in gallery.parts():
             index.add(part.embeddings)

@@ -44,6 +44,22 @@ def test_with_all_effort_every_kind_is_exact(kind, tmp_path):
     assert faiss_index.recall(index, gallery, 10, 50) == 1.0
 
 
+def test_compressed_entries_take_less_and_find_most(tmp_path, capfd):
+    """16 numbers are 16 bytes then, of few entries fewer, with nothing to warn of."""
+    for count, bits, least in ((50, None, 1.0), (400, 3, 0.9), (12_000, 8, 0.9)):
+        gallery = gallery_of(count, people=count // 10)
+        index = FaissIndex.of(gallery, "ivfpq", effort=500)
+        assert faiss_index.recall(index, gallery, 10, 50) >= least
+        if bits:
+            assert (index.index.pq.M, index.index.pq.nbits) == (16, bits)
+    sizes = []
+    for kind in ("ivf", "ivfpq"):
+        FaissIndex.of(gallery, kind).save(tmp_path / kind)
+        sizes.append((tmp_path / kind / "index.faiss").stat().st_size)
+    assert sizes[1] < 0.5 * sizes[0]
+    assert "WARNING" not in capfd.readouterr().err
+
+
 def test_recall_counts_what_is_missed():
     """An index of the first half finds about half of the matches, and all that are its own."""
     gallery = gallery_of(400)
