@@ -1,11 +1,10 @@
-"""``python -m benchmarks.operations``: which operations the time of steps and of the pipeline goes
-into.
+"""``python -m benchmarks.operations``: which operations the time of steps, of the pipeline and of
+exports goes into.
 
 What TensorFlow's profiler adds up over all threads: on two cores the operations of a step together
 take up to twice as long as the step. Writes ``benchmarks/results/operations.json``.
 """
 
-import importlib
 import json
 import re
 import subprocess
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import machine
+from benchmarks.worker import prepared, seconds_of
 from cmnas_tf.files import write_json
 from cmnas_tf.tables import table
 
@@ -29,6 +29,11 @@ UNITS = {
         for variant in ("derived", "supernet", "naive_supernet", "derived?precision=bfloat16")
     },
     "an image": {"benchmarks.pipeline:files": "DecodeJpeg"},
+    "an image alone": {
+        f"benchmarks.embedding:exported?images=1&calls=10&precision={precision}{form}": "MaxPool"
+        for precision in ("float32", "bfloat16")
+        for form in ("", "&frozen=yes")
+    },
 }
 WARMUP, RUNS, SHOWN = 3, 5, 25
 
@@ -42,7 +47,7 @@ def main() -> None:
         kinds = Counter[str]()
         for milliseconds in seen.values():
             kinds |= Counter(milliseconds)  # the largest of all
-        rows = [[f"ms {unit}", *(variant.split(":")[1] for variant in seen)]]
+        rows = [[f"ms {unit}", *(re.sub(r".*:|\w+=\d+&|precision=", "", v) for v in seen)]]
         for kind, _ in kinds.most_common(SHOWN):
             rows.append([kind, *(f"{spent.get(kind, 0.0):.4g}" for spent in seen.values())])
         print(f"\n{table(rows)}", flush=True)
@@ -60,14 +65,13 @@ def _profiled(variant: str, once: str) -> dict[str, float]:
     """Milliseconds of each kind of operation, for each operation ``once`` that was seen."""
     import tensorflow as tf
 
-    module, function = variant.split(":")
-    run = getattr(importlib.import_module(module), function)()
+    run = prepared(variant)
     for _ in range(WARMUP):
-        run()
+        seconds_of(run)
     with tempfile.TemporaryDirectory() as folder:
         tf.profiler.experimental.start(folder)
         for _ in range(RUNS):
-            run()
+            seconds_of(run)
         tf.profiler.experimental.stop()
         (file,) = Path(folder).rglob("*.xplane.pb")
         events = list(_operations(file.read_bytes()))

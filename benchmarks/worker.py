@@ -51,7 +51,7 @@ def main(target: str) -> None:
     for line in sys.stdin:
         word, *number = line.split()
         if word == "run":
-            answer(seconds=_seconds(run), peak_bytes=_peak_bytes())
+            answer(seconds=seconds_of(run), peak_bytes=_peak_bytes())
         elif word == "row":
             answer(seconds=_seconds_in_a_row(run, int(number[0])))
         elif word == "profile":
@@ -71,7 +71,8 @@ def prepared(target: str) -> Run:
     return getattr(importlib.import_module(module), function)(**dict(parse_qsl(words)))
 
 
-def _seconds(run: Run) -> float:
+def seconds_of(run: Run) -> float:
+    """Runs to the end; gives the seconds that count."""
     start = time.perf_counter()
     found = run()
     if callable(found):

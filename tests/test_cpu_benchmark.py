@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from benchmarks import __main__ as cli
-from benchmarks import galleries, ranking
+from benchmarks import galleries, operations, ranking
 from benchmarks.comparisons import COMPARISONS, Comparison
 from benchmarks.figure import Figure
 from benchmarks.turns import Timing
@@ -173,3 +174,19 @@ def test_the_benchmark_of_several_devices_times_a_step_and_a_checkpoint():
     seen = json.loads(done.stdout.splitlines()[-1])
     assert set(seen) == {"step_seconds", "copy_seconds", "write_seconds"}
     assert all(seconds > 0 for seconds in seen.values())
+
+
+def pooled_rows(rows: str):
+    """A variant with an option, of one operation a run, whose end is to be waited for."""
+    pool = tf.function(lambda image: tf.nn.max_pool2d(image, 2, 2, "VALID"), autograph=False)
+    image = tf.zeros([1, int(rows), 64, 8])
+    return lambda: pool(image).numpy
+
+
+def test_operations_are_counted_by_the_run():
+    """Of two variants that differ in an option: a thousand times as many pixels take longer."""
+    short, long = (
+        operations._profiled(f"{__name__}:pooled_rows?rows={rows}", "MaxPool")["MaxPool"]
+        for rows in (2, 2048)
+    )
+    assert 0 < short < long
