@@ -1,6 +1,7 @@
 """Visible images to embeddings: the exported all-separate ResNet-50, and the same network in Keras
 and in other runtimes."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from benchmarks import batch
 from benchmarks.worker import Unavailable
 from cmnas_tf.architecture import Architecture
 from cmnas_tf.data.augment import normalize
+from cmnas_tf.devices.frozen_weights import ASSUMED
 from cmnas_tf.modality import VISIBLE
 from cmnas_tf.models import ReidNetwork
 from cmnas_tf.models.specification import Specification
@@ -30,16 +32,25 @@ _ON_CPU = ["CPUExecutionProvider"]
 
 
 def exported(
-    images: str = "1", calls: str = "1", precision: str = "float32", frozen: str = ""
+    images: str = "1",
+    calls: str = "1",
+    precision: str = "float32",
+    frozen: str = "",
+    served: str = "",
 ) -> Callable[[], None]:
-    """From pixels, weights as variables, or as constants if ``frozen``."""
+    """From pixels, weights as variables, or as constants if ``frozen``; ``served``: as our command
+    lines for servers have it."""
+    os.environ |= {ASSUMED: "1"} if served else {}
     name = f"embed_{VISIBLE}_pixels"
     loaded, pixels = _exported(precision, frozen, [name]), tf.constant(_pixels(int(images)))
     return _repeated(calls, lambda: loaded[name](pixels=pixels)["embedding"].numpy())
 
 
-def every_signature(precision: str = "float32", frozen: str = "") -> Callable[[], None]:
+def every_signature(
+    precision: str = "float32", frozen: str = "", served: str = ""
+) -> Callable[[], None]:
     """One image and many, through each signature: how much memory takes a version in use?"""
+    os.environ |= {ASSUMED: "1"} if served else {}
     loaded = _exported(precision, frozen, [])
     files = [tf.io.encode_jpeg(pixels).numpy() for pixels in _pixels(MANY)]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cmnas_tf.commands.options_of_runs import DataFolder, TrainedSource
+from cmnas_tf.devices.frozen_weights import ASSUMED
 from cmnas_tf.options import Options, advanced, option, path_option
 from cmnas_tf.runs.how_it_runs import Progress
 from cmnas_tf.serving.exported_model import BESIDE, LATEST, MODEL_NAME, ServedForm
@@ -107,7 +108,7 @@ def summary(folder: Path) -> str:
             *signatures,
             "serve it with",
             f"  docker run --rm -p 127.0.0.1:8500:8500 -p 127.0.0.1:8501:8501 -v {served} "
-            f"-e MODEL_NAME={MODEL_NAME} "
+            f"-e MODEL_NAME={MODEL_NAME} -e {ASSUMED}=1 "
             f"tensorflow/serving:{card['versions']['export']['tensorflow']} --grpc_max_threads=64",
         ]
     )

@@ -1,9 +1,11 @@
 """``cmnas local_server``: serves a model where TensorFlow Serving is not at hand."""
 
 import logging
+import os
 import signal
 import threading
 
+from cmnas_tf.devices.frozen_weights import ASSUMED
 from cmnas_tf.extras import needing
 from cmnas_tf.interrupt import signals_handled_by
 from cmnas_tf.serving.development_server.local_serving import LocalServing
@@ -14,6 +16,7 @@ def main(served: LocalServing) -> None:
     with needing("serving"):
         from cmnas_tf.serving.development_server.server import serve_locally
 
+    os.environ.setdefault(ASSUMED, "1")
     # TensorFlow calls sessions deprecated, in two lines for each version.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     stop, asked = threading.Event(), []

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from cmnas_tf.data.pipeline import Share
 from cmnas_tf.devices.distribution import distributed_batches
+from cmnas_tf.devices.frozen_weights import require_weights_may_change
 from cmnas_tf.devices.gpus import memory_in_use, on_gpus
 from cmnas_tf.devices.workers import agreed_signal, check_agreement, is_chief
 from cmnas_tf.errors import BadInput, Stopped, TrainingDiverged
@@ -89,11 +90,12 @@ class Loop:
           after_epoch: called with the number of an epoch that has ended, from 1.
 
         Raises:
-          BadInput: the workers do not start from the same checkpoint and the same variables, or a
-            step does not fit into its device's memory.
+          BadInput: the workers do not start from the same checkpoint and the same variables, a step
+            does not fit into its device's memory, or the environment says that weights stay.
           TrainingDiverged: a term is not finite; the last checkpoint is kept.
           Stopped: SIGINT, SIGTERM or SIGHUP asked a worker for it; a checkpoint was written.
         """
+        require_weights_may_change()
         chief = is_chief(self.strategy)
         checkpoints = self.run.checkpoints(self.checkpointing.keep_checkpoints)
         due = checkpoint_due(self.checkpointing.checkpoint_every, self.steps_per_epoch)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
+from cmnas_tf.devices.frozen_weights import ASSUMED
 from cmnas_tf.serving.call_error import CallError
 from cmnas_tf.serving.client.grpc_transport import GrpcTransport
 from cmnas_tf.serving.client.remote_model import Transport
@@ -79,7 +80,8 @@ def binary_server(binary: str, base: Path) -> Iterator[Endpoint]:
         command += [f"--model_base_path={base}", "--file_system_poll_wait_seconds=1"]
         command += ["--grpc_max_threads=64"]
         output = held.enter_context(tempfile.TemporaryFile())
-        process = subprocess.Popen(command, stderr=subprocess.STDOUT, stdout=output)
+        served = {**os.environ, ASSUMED: "1"}
+        process = subprocess.Popen(command, stderr=subprocess.STDOUT, stdout=output, env=served)
         try:
             endpoint = Endpoint(base, *(f"127.0.0.1:{port}" for port in ports))
             _wait_until_ready(endpoint, lambda: process.poll() is None)
@@ -121,7 +123,7 @@ def _container(base: Path) -> Iterator[Endpoint]:
 
     name = docker(
         *("run", "--detach", "--rm", "-p", "127.0.0.1::8500", "-p", "127.0.0.1::8501"),
-        *("-v", f"{base}:/models/reid:ro", "-e", "MODEL_NAME=reid", IMAGE),
+        *("-v", f"{base}:/models/reid:ro", "-e", "MODEL_NAME=reid", "-e", f"{ASSUMED}=1", IMAGE),
         *("--file_system_poll_wait_seconds=1", "--grpc_max_threads=64"),
     )
     try:

@@ -22,6 +22,7 @@ from cmnas_tf.commands import command_line, export
 from cmnas_tf.commands.cmnas import COMMANDS, GROUPS
 from cmnas_tf.commands.export import summary
 from cmnas_tf.data.decode import resize
+from cmnas_tf.devices.frozen_weights import ASSUMED
 from cmnas_tf.errors import BadInput
 from cmnas_tf.models.specification import Specification
 from cmnas_tf.network_parts import NetworkParts
@@ -296,7 +297,7 @@ def test_what_the_version_says_of_itself(folder, model, network):
     shown = summary(folder)
     assert str(folder) in shown and f"{folder.parent}:/models/reid:ro" in shown
     docker = shlex.split(shown.splitlines()[-1])
-    assert docker[-1].startswith("--grpc_max_threads=")
+    assert docker[-1].startswith("--grpc_max_threads=") and f"{ASSUMED}=1" in docker
     ports = [docker[n + 1] for n, word in enumerate(docker) if word == "-p"]
     assert ports == ["127.0.0.1:8500:8500", "127.0.0.1:8501:8501"]
     assert all(name in shown for name in card["signatures"])

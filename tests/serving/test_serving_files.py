@@ -17,6 +17,7 @@ from google.protobuf import (
 )
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
+from cmnas_tf.devices.frozen_weights import ASSUMED
 from cmnas_tf.serving.exported_model import MODEL_NAME
 from tests.serving.conftest import binary_server, held_port
 
@@ -94,6 +95,7 @@ def test_compose():
     (service,) = yaml.safe_load((FOLDER / "compose.yaml").read_text())["services"].values()
     assert service["image"] == IMAGE
     check_flags(service["command"])
+    assert service["environment"] == {ASSUMED: "1"}
     assert all(port.startswith("127.0.0.1:") for port in service["ports"])
     volumes = [volume.rsplit(":", 2)[1:] for volume in service["volumes"]]
     assert volumes == [[f"/models/{MODEL_NAME}", "ro"], ["/serving", "ro"]]
@@ -104,14 +106,16 @@ def test_the_command_lines_of_the_readme():
     blocks = re.findall(r"```\n(.*?)```", (FOLDER / "README.md").read_text(), re.DOTALL)
     lines = [shlex.split(line) for block in blocks for line in block.splitlines()]
     (docker,) = (words for words in lines if words[0] == "docker")
+    assert f"{ASSUMED}=1" in docker
     flags = docker[docker.index(IMAGE) + 1 :]
     check_flags(flags)
     volumes = [docker[n + 1].split(":") for n, word in enumerate(docker) if word == "-v"]
     assert [where for _, *where in volumes] == [[f"/models/{MODEL_NAME}", "ro"], ["/serving", "ro"]]
     ports = [docker[n + 1] for n, word in enumerate(docker) if word == "-p"]
     assert all(port.startswith("127.0.0.1:") for port in ports) and len(ports) == 2
-    (binary,) = (words for words in lines if words[0] == "tensorflow_model_server")
-    check_flags(binary[1:])
+    (binary,) = (words for words in lines if "tensorflow_model_server" in words)
+    assert binary[:2] == [f"{ASSUMED}=1", "tensorflow_model_server"]
+    check_flags(binary[2:])
     assert f"--model_name={MODEL_NAME}" in binary
 
 
