@@ -5,6 +5,7 @@ or at once on the nodes of a Ray cluster; the result is the same.
 """
 
 import os
+import uuid
 from collections.abc import Iterable, Iterator
 from functools import lru_cache, partial, reduce
 from pathlib import Path
@@ -26,14 +27,16 @@ T = TypeVar("T")
 class _Part(NamedTuple):
     """A part of a gallery, and who asks, by their paths."""
 
-    query: str
+    query: Path
+    call: str  # for which a process reads the queries once, and anew for another
     gallery: Path
     number: int
     start: int  # the number of its first entry
     rule: str
 
     def opened(self) -> RankedPart:
-        query, gallery = _queries(self.query), Embedded.load(self.gallery).part(self.number)
+        query = _queries(self.query, self.call)
+        gallery = Embedded.load(self.gallery).part(self.number)
         return RankedPart(_entries(query), _entries(gallery), self.rule, self.start)
 
     def matches(self) -> tuple[Matches, np.ndarray]:
@@ -48,7 +51,7 @@ def _entries(gallery: Gallery) -> Entries:
 
 
 @lru_cache(maxsize=1)
-def _queries(path: str) -> Gallery:
+def _queries(path: Path, call: str) -> Gallery:
     return load_gallery(path)
 
 
@@ -75,12 +78,13 @@ def rank_in_bulk(
       BadInput: there are no such embeddings, or they are of two networks; no such rule; or no query
         has a match.
     """
-    asking, answering = load_gallery(query), Embedded.load(Path(gallery).absolute())
+    source, answering = Path(query).absolute(), Embedded.load(Path(gallery).absolute())
+    call = uuid.uuid4().hex
+    asking = _queries(source, call)
     asking.require_any(os.fspath(query))
     asking.check_network(answering.manifest["network"], os.fspath(query))
-    source = str(Path(query).absolute())
     parts = [
-        _Part(source, answering.path, number, start, rule)
+        _Part(source, call, answering.path, number, start, rule)
         for number, start in enumerate(answering.starts)
     ]
     each = nodes.each if nodes else map

@@ -62,6 +62,14 @@ def test_it_is_the_ranking_of_the_whole(gallery, embedded, tmp_path, rule):
     assert found.queries.absent == (~known).sum()
 
 
+def test_queries_that_were_written_anew_are_read_anew(gallery, embedded, tmp_path):
+    found = []
+    for some in (np.arange(30), np.arange(30, 60)):
+        gallery[some].save(tmp_path / "q.npz")
+        found.append(rank_in_bulk(tmp_path / "q.npz", embedded, progress=False).values)
+    assert found[0] != found[1]
+
+
 def test_the_command_prints_a_table(embedded, capsys):
     """The gallery may be its own query: ``market`` hides an image from itself."""
     cmnas.run("rank", ["", f"--query={embedded}", f"--gallery={embedded}"])
@@ -80,6 +88,7 @@ def test_bad_input(gallery, embedded, tmp_path):
     gallery[gallery.ids == ""].save(tmp_path / "nobody.npz")
     for query, answers, rule, message in (
         (tmp_path / "other.npz", embedded, "market", r"other\.npz was made by another network"),
+        (tmp_path / "no.npz", embedded, "market", r"no\.npz is no gallery file"),
         (tmp_path / "none.npz", embedded, "market", r"none\.npz has no entries"),
         (tmp_path / "nobody.npz", embedded, "market", "No query has a match"),
         (embedded, tmp_path / "no.parquet", "market", r"no\.parquet holds no embeddings, or not"),
