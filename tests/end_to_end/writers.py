@@ -138,7 +138,7 @@ WRITERS = {
     ),
 }
 
-WRITE_NOTHING = {"results", "doctor", "local_server", "browse"}
+WRITE_NOTHING = {"rank", "results", "doctor", "local_server", "browse"}
 # The demonstration's flag files, found before the project's own where it is run.
 DEMO = {
     "data": (*FEW[1:], "--images_per_camera=2"),
