@@ -164,7 +164,7 @@ COMPARISONS = {
                 0.60,
                 explained="The filters' gradients gain less than the other convolutions, and ReLU "
                 "takes longer than in float32 (operations.json). An Intel processor without AMX "
-                "convolves at half its pace of float32, by TensorFlow, OpenVINO and PyTorch.",
+                "convolves at half its pace of float32.",
             ),
             "tensorflow_over_torch_step": Figure(
                 over_faster(

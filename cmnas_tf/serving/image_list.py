@@ -5,7 +5,7 @@ A list is a table of PyArrow with the columns :data:`COLUMNS`, all text. ``id``,
 """
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,6 @@ def list_images(images: str) -> tuple[str, Any]:
     return root, pa.table([pa.array(column, pa.string()) for column in columns], COLUMNS)
 
 
-@lru_cache(maxsize=1)  # of shards it holds their index
 def reader(root: str) -> Read:
     """What reads images whose paths start from a folder, shards or a URL."""
     if "://" in root:
